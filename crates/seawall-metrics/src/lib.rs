@@ -1,0 +1,1 @@
+//! A recorder behind the metrics facade with windowed percentiles, Prometheus exposition and a RED layer.

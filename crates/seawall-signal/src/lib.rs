@@ -1,0 +1,1 @@
+//! Named signals with units and ages, and the condition language that alerts and scaling share.
