@@ -1,1 +1,85 @@
-//! The bench harness.
+//! Runs ours beside its peers and its floor: interleaved, median and spread, ratios.
+//!
+//! A bench is a list of cases, a case a list of subjects doing the same work. Each
+//! round runs every subject once, in an order that rotates, so that a slow moment
+//! of the machine falls on all of them. The table goes to the terminal, the numbers
+//! to `target/bench/NAME.json`.
+
+mod report;
+mod subject;
+
+pub use report::{Row, write_json, write_table};
+pub use subject::{Role, Subject};
+
+use tokio::time::Instant;
+
+/// Rounds of each case; odd, so that the median is one of them.
+const ROUNDS: usize = 9;
+/// About how long one subject runs in one round.
+const ROUND_NS: f64 = 60e6;
+
+/// One bench program.
+#[derive(Debug)]
+pub struct Bench {
+    name: &'static str,
+    rounds: usize,
+    rows: Vec<Row>,
+}
+
+impl Bench {
+    /// `name` is the file under `target/bench/`.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        // `cargo test --benches` and `--quick` want to see it run, not numbers.
+        let quick = std::env::args().any(|arg| arg == "--quick" || arg == "--test");
+        Self { name, rounds: if quick { 1 } else { ROUNDS }, rows: Vec::new() }
+    }
+
+    /// Measures all `subjects` at `case`, as nanoseconds an operation.
+    pub fn case(&mut self, case: &str, mut subjects: Vec<Subject<'_>>) {
+        let count = subjects.len();
+        let mut samples = vec![Vec::with_capacity(self.rounds); count];
+        let operations: Vec<u64> = subjects.iter_mut().map(calibrate).collect();
+        for round in 0..self.rounds {
+            for turn in 0..count {
+                let index = (round + turn) % count;
+                samples[index].push(time(&mut subjects[index], operations[index]));
+            }
+        }
+        for (subject, samples) in subjects.iter().zip(samples) {
+            self.rows.push(Row::of(case, subject.name, subject.role, "ns", samples));
+        }
+    }
+
+    /// Records what was measured elsewhere: one value a round, in `unit`.
+    pub fn record(&mut self, case: &str, subject: &str, role: Role, unit: &'static str, values: Vec<f64>) {
+        self.rows.push(Row::of(case, subject, role, unit, values));
+    }
+
+    /// Prints the table and writes the numbers.
+    ///
+    /// # Errors
+    /// When `target/bench` cannot be written.
+    pub fn finish(self) -> std::io::Result<()> {
+        write_table(self.name, &self.rows, &mut std::io::stdout().lock())?;
+        write_json(self.name, &self.rows)
+    }
+}
+
+/// Finds how many operations fill a round, and warms the subject up.
+fn calibrate(subject: &mut Subject<'_>) -> u64 {
+    let mut operations = 1_u64;
+    loop {
+        let total = time(subject, operations) * operations as f64;
+        if total >= ROUND_NS / 8.0 || operations >= 1 << 30 {
+            return ((operations as f64 * ROUND_NS / total.max(1.0)) as u64).max(1);
+        }
+        operations *= 4;
+    }
+}
+
+fn time(subject: &mut Subject<'_>, operations: u64) -> f64 {
+    let start = Instant::now();
+    (subject.run)(operations);
+    start.elapsed().as_nanos() as f64 / operations as f64
+}

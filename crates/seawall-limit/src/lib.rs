@@ -1,1 +1,123 @@
 //! Quotas per key, named policies, request guards, and the tower layer that answers 429 as clients expect.
+//!
+//! ```
+//! use std::time::Duration;
+//! use seawall_limit::{Limiter, Policy, Quota};
+//! use tokio::time::Instant;
+//!
+//! let limiter = Limiter::builder()
+//!     .policy(Policy::new("bids", Quota::per(50, Duration::from_secs(60))?.with_burst(2)?))
+//!     .policy(Policy::new("api", Quota::per(5_000, Duration::from_secs(900))?))
+//!     .build()?;
+//! let bidding = limiter.set(&["bids", "api"])?; // looked up once, most specific first
+//!
+//! let now = Instant::now();
+//! assert!(limiter.check("alice", &bidding, now).is_allowed());
+//! assert!(limiter.check("alice", &bidding, now).is_allowed());
+//! let decision = limiter.check("alice", &bidding, now);
+//! assert!(!decision.is_allowed());
+//! assert_eq!(decision.policy(), "bids");
+//! assert_eq!(decision.retry_after(), Some(Duration::from_millis(1_200)));
+//! assert!(limiter.check("bob", &bidding, now).is_allowed());
+//! # Ok::<(), seawall_limit::Error>(())
+//! ```
+//!
+//! As a tower layer, for axum and others: `LimitLayer` and `GuardLayer`.
+//!
+//! # When to use it, and when not
+//!
+//! Use it where each client may do so much and no more, in one process. Each
+//! process counts for itself: behind a balancer, `n` instances admit `n` times
+//! the quota. It does not protect a service from more clients than it can
+//! serve; it has no notion of load.
+//!
+//! # How it works
+//!
+//! Each policy is a bucket that refills evenly (the generic cell rate algorithm,
+//! in whole nanoseconds): a key's state is one integer per policy. A quota of 50
+//! a minute gives one unit each 1.2 s, on top of the burst; the most that any
+//! window can admit is [`Quota::max_admitted`]. There are no windows that reset,
+//! so no moment at which everybody comes back at once.
+//!
+//! The policies of one request are decided together, under one lock: all are
+//! charged or none is, so that a rejection by one does not eat up another. The
+//! first in the set that rejects is named; the wait is the longest of all.
+//!
+//! Keys live in a table of fixed size, hashed with random seeds to 128 bits. A
+//! key that has refilled is as good as absent and makes room; one that has not
+//! is never evicted, so flooding the table with keys frees nobody. When there is
+//! no room, new keys share quotas: too strict, never too lax, and counted.
+//!
+//! # Consistency
+//!
+//! Decisions on one key are strictly ordered, and time does not go back between
+//! them: no number of threads admits more than the law. Time is the caller's
+//! `tokio::time::Instant`, so a test can pause it.
+//!
+//! # Cancel safety
+//!
+//! A check is not a future. In the layers the charge is made when the request
+//! arrives; dropping the response future drops the inner call and keeps the
+//! charge. Nothing is held while the inner service works.
+//!
+//! # Cost
+//!
+//! A check hashes the key twice, locks one of up to 64 shards, compares up to
+//! sixteen tags and does some integer arithmetic per policy. It allocates
+//! nothing and reads no clock. The layer reads the clock once and allocates one
+//! short header value per request; a rejection's body is made beforehand, unless
+//! several policies reject at once.
+//!
+//! # Features
+//!
+//! | feature | what | default |
+//! |---|---|---|
+//! | `tower` | the layers, client identity, guards | yes |
+//! | `serde` | `LimitConfig` and `Guards` from configuration files | no |
+
+mod config;
+mod decide;
+mod decision;
+mod error;
+mod gcra;
+mod key;
+mod limiter;
+mod policy;
+pub mod presets;
+mod quota;
+mod set;
+mod stats;
+mod table;
+
+#[cfg(feature = "tower")]
+mod answer;
+#[cfg(feature = "tower")]
+mod body;
+#[cfg(feature = "tower")]
+mod client;
+#[cfg(feature = "tower")]
+mod guard;
+#[cfg(feature = "tower")]
+mod limit;
+
+pub use config::{LimitConfig, PolicyConfig};
+pub use decision::Decision;
+pub use error::Error;
+pub use key::Key;
+pub use limiter::{Limiter, LimiterBuilder, MAX_KEYS, MAX_POLICIES};
+pub use policy::{DEFAULT_MESSAGE, Policy};
+pub use quota::Quota;
+pub use set::PolicySet;
+
+#[cfg(feature = "tower")]
+pub use body::LimitBody;
+#[cfg(feature = "tower")]
+pub use client::{ClientIp, Network, Networks, PeerAddr, client_ip};
+#[cfg(feature = "tower")]
+pub use guard::{BodyTooLarge, GuardBody, GuardFuture, GuardLayer, GuardService, Guards};
+#[cfg(feature = "tower")]
+pub use limit::{Head, LimitFuture, LimitLayer, LimitLayerBuilder, LimitService, Rule};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,1 +1,30 @@
 //! One pool over a PostgreSQL primary and its replicas: explicit reads and writes, health checks off the request path.
+mod config;
+mod conn;
+mod dispatch;
+mod error;
+mod exec;
+mod handle;
+mod health;
+mod lag;
+mod lease;
+mod lsn;
+mod metrics;
+mod monitor;
+mod node;
+mod pool;
+pub mod route;
+mod status;
+mod text;
+mod transaction;
+mod upkeep;
+
+pub use config::{NodeConfig, PoolConfig, Role};
+pub use conn::Conn;
+pub use error::{Error, Outcome};
+pub use handle::{At, Route};
+pub use lag::Lag;
+pub use lsn::{Lsn, ParseLsnError};
+pub use pool::Pool;
+pub use status::{NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};
+pub use transaction::Transaction;

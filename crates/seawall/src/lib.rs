@@ -1,1 +1,44 @@
-//! Composable performance libraries for services that must stand up to a surge: the facade over the seawall crates.
+//! Composable performance libraries for services that must stand up to a surge, behind one dependency.
+//!
+//! This crate only re-exports: each module below is a crate of its own, and a
+//! service that needs one of them may depend on that one alone. Nothing is on by
+//! default; each feature adds one module and changes none.
+//!
+//! | feature | module | what it is |
+//! |---|---|---|
+//! | `cache` | `cache` | [`seawall-cache`](https://docs.rs/seawall-cache): L1 on moka, L2 on Redis, read-through, versioned fills |
+//! | `pool` | `pool` | [`seawall-pool`](https://docs.rs/seawall-pool): one pool over a PostgreSQL primary and its replicas |
+//! | `limit` | `limit` | [`seawall-limit`](https://docs.rs/seawall-limit): quotas per key, guards, tower layers |
+//! | `metrics` | `metrics` | [`seawall-metrics`](https://docs.rs/seawall-metrics): recorder, windows, exposition, RED layer |
+//! | `signal` | `signal` | [`seawall-signal`](https://docs.rs/seawall-signal): named signals and the condition language |
+//! | `scale` | `scale` | [`seawall-scale`](https://docs.rs/seawall-scale): the scaling decision as a pure function |
+//! | `full` | all of them | |
+//!
+//! When not to use it: a library should depend on the single crate it needs, so
+//! that its users do not get a choice of features that they never made.
+//!
+//! The `marketplace` example of the repository wires all of them into one service.
+
+#[cfg(feature = "cache")]
+#[doc(inline)]
+pub use seawall_cache as cache;
+#[cfg(feature = "limit")]
+#[doc(inline)]
+pub use seawall_limit as limit;
+#[cfg(feature = "metrics")]
+#[doc(inline)]
+pub use seawall_metrics as metrics;
+#[cfg(feature = "pool")]
+#[doc(inline)]
+pub use seawall_pool as pool;
+#[cfg(feature = "scale")]
+#[doc(inline)]
+pub use seawall_scale as scale;
+#[cfg(feature = "signal")]
+#[doc(inline)]
+pub use seawall_signal as signal;
+
+/// The program of the repository's README, compiled and run with the doc tests.
+#[cfg(all(doctest, feature = "cache"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

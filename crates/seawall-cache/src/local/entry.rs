@@ -1,0 +1,47 @@
+//! What L1 keeps of an entry.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::outcome::{Got, Layer};
+
+/// A value, or the knowledge that there is none.
+#[derive(Debug)]
+pub(crate) struct Entry<V> {
+    pub(crate) value: Option<Arc<V>>,
+    /// When its loader answered, by this node's clock.
+    pub(crate) loaded: Instant,
+    pub(crate) expires: Instant,
+    pub(crate) source: u64,
+}
+
+impl<V> Entry<V> {
+    pub(crate) fn got(self, layer: Layer, now: Instant) -> Got<V> {
+        let age = now.saturating_duration_since(self.loaded);
+        Got {
+            value: self.value,
+            layer,
+            age,
+            degraded: false,
+        }
+    }
+}
+
+// By hand: a derive would ask for `V: Clone`.
+impl<V> Clone for Entry<V> {
+    fn clone(&self) -> Self {
+        let Self {
+            value,
+            loaded,
+            expires,
+            source,
+        } = self;
+        Self {
+            value: value.clone(),
+            loaded: *loaded,
+            expires: *expires,
+            source: *source,
+        }
+    }
+}

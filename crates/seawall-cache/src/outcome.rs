@@ -1,0 +1,109 @@
+//! What a call did, per layer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a read found, and where.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Got<V> {
+    /// The value; `None` means it is known that there is none (a negative entry).
+    pub value: Option<Arc<V>>,
+    /// The layer that answered. Callers that joined one load all see [`Layer::Loader`].
+    pub layer: Layer,
+    /// How long ago the value was loaded or set. An entry read from L2 counts by Redis's clock.
+    pub age: Duration,
+    /// Whether a layer could not do its part: L2 could not be asked or written, or the loader
+    /// answered from an older source than the last removal asks for. The value is right as far as
+    /// this node can tell, and it may not have been cached.
+    pub degraded: bool,
+}
+
+impl<V> Got<V> {
+    /// The value, or `None` if it is known that there is none.
+    #[must_use]
+    pub fn into_value(self) -> Option<Arc<V>> {
+        self.value
+    }
+
+    /// Whether it is known that there is no value.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.value.is_none()
+    }
+}
+
+// By hand: a derive would ask for `V: Clone`.
+impl<V> Clone for Got<V> {
+    fn clone(&self) -> Self {
+        Self {
+            value: self.value.clone(),
+            layer: self.layer,
+            age: self.age,
+            degraded: self.degraded,
+        }
+    }
+}
+
+/// The layer that answered a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Layer {
+    /// The memory of this process.
+    L1,
+    /// The remote store.
+    L2,
+    /// The loader ran.
+    Loader,
+}
+
+impl Layer {
+    /// The word used in metric labels: `l1`, `l2`, `loader`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::L1 => "l1",
+            Self::L2 => "l2",
+            Self::Loader => "loader",
+        }
+    }
+}
+
+/// What a write did in each layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "a write may be partial: see `is_partial`"]
+pub struct Written {
+    /// Whether L1 now does what was asked: holds the value of a `set`, or holds nothing after a
+    /// removal. A `set` that a newer write overtook leaves this `false`.
+    pub l1: bool,
+    /// What became of it in L2.
+    pub l2: L2Write,
+}
+
+impl Written {
+    /// Whether L2 does not know of this write yet. The key is not read from L2 until it does.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.l2 == L2Write::Pending
+    }
+}
+
+/// What became of a write in L2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum L2Write {
+    /// Acknowledged.
+    Done,
+    /// L2 did not acknowledge it in time. This process remembers to remove the key there, retries
+    /// until L2 agrees, and until then does not read this key from L2.
+    Pending,
+    /// L2 holds an entry or a removal with a newer source version: nothing was written, and L1
+    /// dropped the key.
+    Superseded,
+    /// The value cannot be stored in L2 (larger than the bound, or not encodable): the old entry
+    /// there was removed, L1 holds the value.
+    Unstorable,
+    /// This cache has no L2.
+    NotConfigured,
+}

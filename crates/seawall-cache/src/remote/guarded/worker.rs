@@ -1,0 +1,81 @@
+//! The task that repeats removals until the remote store has acknowledged them.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Inner, Waitlist};
+use crate::remote::RemoteError;
+
+/// Starts the task unless it runs. It ends when nothing waits, or when the last handle is gone.
+pub(super) fn ensure(inner: &Arc<Inner>, pending: &mut Waitlist) {
+    if !std::mem::replace(&mut pending.worker, true) {
+        tokio::spawn(work(Arc::downgrade(inner)));
+    }
+}
+
+async fn work(inner: Weak<Inner>) {
+    loop {
+        sleep(RETRY_DELAY).await;
+        let Some(inner) = inner.upgrade() else { return };
+        inner.round().await;
+        let mut pending = inner.pending.lock();
+        if pending.table.len() == 0 {
+            pending.worker = false;
+            return;
+        }
+    }
+}
+
+impl Inner {
+    /// Repeats rounds until nothing waits.
+    pub(super) async fn drain(&self) {
+        loop {
+            self.round().await;
+            if self.pending.lock().table.len() == 0 {
+                return;
+            }
+            sleep(RETRY_DELAY).await;
+        }
+    }
+
+    /// Tries some of the removals that wait, and stops at the first sign of an outage.
+    async fn round(&self) {
+        loop {
+            let due = self
+                .pending
+                .lock()
+                .table
+                .due(BATCH, self.deadline, Instant::now());
+            let mut acknowledged = 0;
+            for (key, waiting) in &due {
+                match self
+                    .call(self.remote.remove(key, waiting.source, waiting.keep))
+                    .await
+                {
+                    Ok(()) => {
+                        let mut pending = self.pending.lock();
+                        pending.table.settle(key, waiting.sequence);
+                        self.report_pending(&pending.table);
+                        acknowledged += 1;
+                    }
+                    // It answers, but not to this: let the others go first.
+                    Err(RemoteError::Refused(_)) => {
+                        self.pending.lock().table.defer(key, Instant::now());
+                    }
+                    Err(_) => return,
+                }
+            }
+            if acknowledged < BATCH {
+                return;
+            }
+        }
+    }
+}
+
+/// Between two rounds. With the breaker open a round costs nothing.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// Removals looked up at once.
+const BATCH: usize = 64;

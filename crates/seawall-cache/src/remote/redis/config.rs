@@ -1,0 +1,96 @@
+//! How to reach Redis.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::ConfigError;
+use crate::remote::guarded::OutageConfig;
+
+/// How to reach Redis, and what to do when it is out of reach.
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct RedisConfig {
+    /// `redis://user:password@host:port/db`, `redis-cluster://host:port?node=host:port`, or
+    /// `redis-sentinel://host:port?sentinelServiceName=name`. Default: `redis://127.0.0.1:6379`.
+    pub url: String,
+    /// Put before every key. Default: `seawall:`.
+    pub key_prefix: String,
+    /// The deadline of every command, its retries included. 1 ms to 1 minute. Default: 100 ms.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub command_timeout: Duration,
+    /// How long connecting may take, also when reconnecting. At least 1 ms. Default: 3 seconds.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub connect_timeout: Duration,
+    /// The longest pause between two attempts to reconnect; they start at 100 ms and double.
+    /// At least 100 ms. Default: 2 seconds.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub reconnect_max_delay: Duration,
+    /// Commands that may wait in the client; more fail at once. At least 1. Default: 10 000.
+    pub max_queued_commands: usize,
+    /// When Redis is out of reach.
+    pub outage: OutageConfig,
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        Self {
+            url: "redis://127.0.0.1:6379".into(),
+            key_prefix: "seawall:".into(),
+            command_timeout: Duration::from_millis(100),
+            connect_timeout: Duration::from_secs(3),
+            reconnect_max_delay: Duration::from_secs(2),
+            max_queued_commands: 10_000,
+            outage: OutageConfig::default(),
+        }
+    }
+}
+
+impl RedisConfig {
+    /// Checks every field against its bound. The URL is checked when connecting.
+    ///
+    /// # Errors
+    /// Names the first field that is out of bounds, its value and the bound.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let ms = Duration::from_millis(1);
+        ConfigError::check(
+            (ms..=Duration::from_secs(60)).contains(&self.command_timeout),
+            "command_timeout",
+            &self.command_timeout,
+            "1 ms to 1 minute",
+        )?;
+        ConfigError::check(
+            self.connect_timeout >= ms,
+            "connect_timeout",
+            &self.connect_timeout,
+            "at least 1 ms",
+        )?;
+        ConfigError::check(
+            self.reconnect_max_delay >= Duration::from_millis(100),
+            "reconnect_max_delay",
+            &self.reconnect_max_delay,
+            "at least 100 ms",
+        )?;
+        ConfigError::check(
+            self.max_queued_commands >= 1,
+            "max_queued_commands",
+            &self.max_queued_commands,
+            "at least 1",
+        )?;
+        self.outage.validate()
+    }
+}
+
+// By hand: the URL may hold a password.
+impl fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConfig")
+            .field("key_prefix", &self.key_prefix)
+            .field("command_timeout", &self.command_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("reconnect_max_delay", &self.reconnect_max_delay)
+            .field("max_queued_commands", &self.max_queued_commands)
+            .field("outage", &self.outage)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! Redis as the L2: single, sentinel or cluster, through fred.
+
+mod config;
+mod connection;
+
+use std::fmt;
+use std::time::Duration;
+
+use fred::clients::Client;
+use fred::interfaces::ClientLike;
+use fred::types::Builder;
+use fred::types::config::{Config, ReconnectPolicy, TcpConfig, UnresponsiveConfig};
+use tokio::time::timeout;
+
+pub use self::config::RedisConfig;
+use self::connection::Connection;
+use super::guarded::{Guarded, RemoteStatus};
+use crate::error::Error;
+
+/// A Redis that caches can share: a cheap clone of one client. Redis 6 or newer.
+///
+/// It has a deadline on every command, reconnects for ever, opens a breaker when Redis does not
+/// answer, and remembers the removals that Redis has not acknowledged. The connection ends when
+/// [`shutdown`](Self::shutdown) is called or the last clone, in caches too, is dropped.
+#[derive(Clone)]
+pub struct Redis {
+    guarded: Guarded,
+}
+
+impl Redis {
+    /// Connects and waits until Redis has answered.
+    ///
+    /// # Errors
+    /// If the configuration or the URL is not valid, or Redis does not answer within
+    /// `connect_timeout`. A service that should start without Redis uses
+    /// [`connect_lazy`](Self::connect_lazy).
+    pub async fn connect(config: RedisConfig) -> Result<Self, Error> {
+        let client = client(&config, true)?;
+        match timeout(config.connect_timeout, client.init()).await {
+            Ok(Ok(_task)) => Ok(Self::over(client, &config)),
+            Ok(Err(error)) => Err(Error::Connect(Box::new(error))),
+            Err(_) => {
+                let _ = client.quit().await;
+                Err(Error::ConnectTimeout {
+                    after: config.connect_timeout,
+                })
+            }
+        }
+    }
+
+    /// Starts connecting and returns at once. Until Redis answers, the caches run without it.
+    ///
+    /// # Errors
+    /// If the configuration or the URL is not valid.
+    ///
+    /// # Panics
+    /// Never, but it must be called within a Tokio runtime.
+    pub fn connect_lazy(config: &RedisConfig) -> Result<Self, Error> {
+        let client = client(config, false)?;
+        client.connect();
+        Ok(Self::over(client, config))
+    }
+
+    /// Whether Redis is in reach, and what it has not heard of.
+    #[must_use]
+    pub fn status(&self) -> RemoteStatus {
+        self.guarded.status()
+    }
+
+    /// Tries the removals that wait until Redis has acknowledged them or `patience` has passed,
+    /// then closes the connection for every clone. Returns how many removals Redis never heard of.
+    pub async fn shutdown(&self, patience: Duration) -> usize {
+        self.guarded.shutdown(patience).await
+    }
+
+    fn over(client: Client, config: &RedisConfig) -> Self {
+        let connection = Connection::new(client, config);
+        let guarded = Guarded::new(connection, "redis", config.command_timeout, &config.outage);
+        Self { guarded }
+    }
+}
+
+impl From<Redis> for Guarded {
+    fn from(redis: Redis) -> Self {
+        redis.guarded
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis")
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client with none of fred's defaults that wait for ever.
+fn client(config: &RedisConfig, fail_fast: bool) -> Result<Client, Error> {
+    config.validate()?;
+    let mut server = Config::from_url(&config.url).map_err(|error| Error::Url(Box::new(error)))?;
+    server.fail_fast = fail_fast;
+    let unresponsive = (config.command_timeout * 10).max(Duration::from_secs(1));
+    let max_delay = u32::try_from(config.reconnect_max_delay.as_millis()).unwrap_or(u32::MAX);
+    Builder::from_config(server)
+        .with_connection_config(|connection| {
+            connection.connection_timeout = config.connect_timeout;
+            connection.internal_command_timeout = config.connect_timeout;
+            connection.max_command_attempts = 1;
+            connection.max_command_buffer_len = config.max_queued_commands;
+            connection.unresponsive = UnresponsiveConfig {
+                max_timeout: Some(unresponsive),
+                interval: unresponsive / 4,
+            };
+            connection.tcp = TcpConfig {
+                nodelay: Some(true),
+                ..TcpConfig::default()
+            };
+        })
+        .with_performance_config(|performance| {
+            performance.default_command_timeout = config.command_timeout;
+        })
+        .set_policy(ReconnectPolicy::new_exponential(0, 100, max_delay, 2))
+        .build()
+        .map_err(|error| Error::Connect(Box::new(error)))
+}

@@ -1,0 +1,12 @@
+-- KEYS[1]; ARGV: record, TTL in ms, last moment (Redis clock, µs).
+-- Returns {code, version, Redis clock}: 0 stored, 1 superseded, 2 late.
+if now > tonumber(ARGV[3]) then
+  return {2, 0, now}
+end
+local source = string.sub(ARGV[1], 17, 24)
+if source ~= NOTHING.source and older(source, there.source) then
+  return {1, 0, now}
+end
+local version = next_version()
+redis.call('SET', KEYS[1], stamped(ARGV[1], source, version), 'PX', ARGV[2])
+return {0, version, now}

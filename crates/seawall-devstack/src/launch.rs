@@ -1,0 +1,214 @@
+//! Starting a stack.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+use crate::binaries;
+use crate::builder::StackBuilder;
+use crate::error::Error;
+use crate::guard::Guard;
+use crate::home::Home;
+use crate::ports;
+use crate::postgres::{self, Postgres};
+use crate::process::Process;
+use crate::redis::{self, Redis, RedisCluster};
+use crate::run_as::RunAs;
+use crate::stack::Stack;
+use crate::template::Template;
+
+/// One attempt; all that it started is gone again if it fails or is dropped.
+pub(crate) async fn launch(plan: &StackBuilder) -> Result<Stack, Error> {
+    let started = Instant::now();
+    let timeout = plan.start_timeout;
+    let plan = plan.clone();
+    // Files are copied and programs run: nothing for the runtime's threads.
+    let prepared = spawn_blocking(move || prepare(&plan)).await;
+    let mut stack = prepared.map_err(|error| Error::Net {
+        action: "prepare the stack: the runtime is shutting down",
+        source: error.into(),
+    })??;
+    wait_ready(&stack, timeout).await?;
+    stack.ready_in = started.elapsed();
+    Ok(stack)
+}
+
+/// Everything up to the running, not yet ready, processes.
+fn prepare(plan: &StackBuilder) -> Result<Stack, Error> {
+    let run_as = RunAs::detect();
+    let postgres = if plan.postgres {
+        Some(binaries::postgres(plan.postgres_bin.as_deref())?)
+    } else {
+        None
+    };
+    let redis = if plan.redis || plan.redis_cluster {
+        Some(binaries::redis(plan.redis_bin.as_deref())?)
+    } else {
+        None
+    };
+
+    let home = Home::open(plan.dir.as_deref(), run_as)?;
+    let dir = home.new_stack(run_as)?;
+    let guard = Guard::new(dir, home.kept_logs(), plan.keep_logs)?;
+    let mut stack = Stack {
+        primary: None,
+        replicas: Vec::new(),
+        redis: None,
+        cluster: None,
+        ready_in: Duration::ZERO,
+        guard,
+    };
+    if let Some(program) = redis {
+        add_redis(&mut stack, plan, &home, &program, run_as)?;
+    }
+    if let Some(programs) = postgres {
+        add_postgres(&mut stack, plan, &home, &programs, run_as)?;
+    }
+    Ok(stack)
+}
+
+fn add_redis(
+    stack: &mut Stack,
+    plan: &StackBuilder,
+    home: &Home,
+    program: &std::path::Path,
+    run_as: Option<RunAs>,
+) -> Result<(), Error> {
+    let kept_logs = home.kept_logs();
+    let mut add = |name: &str, cluster: bool| {
+        let offset = if cluster { redis::BUS_OFFSET } else { 0 };
+        let port = stack.guard.hold_port(ports::reserve(home, offset)?);
+        let server = Redis::configure(&redis::ServerSpec {
+            name,
+            program,
+            stack_dir: &stack.guard.dir.path,
+            kept_logs: &kept_logs,
+            port,
+            cluster,
+            settings: &plan.redis_settings,
+            run_as,
+        })?;
+        start(&stack.guard, server.process())?;
+        Ok::<_, Error>(server)
+    };
+    let single = if plan.redis {
+        Some(add("redis", false)?)
+    } else {
+        None
+    };
+    let mut nodes = Vec::new();
+    if plan.redis_cluster {
+        for name in ["redis-1", "redis-2", "redis-3"] {
+            nodes.push(add(name, true)?);
+        }
+        stack.cluster = Some(RedisCluster::new(nodes));
+    }
+    stack.redis = single;
+    Ok(())
+}
+
+fn add_postgres(
+    stack: &mut Stack,
+    plan: &StackBuilder,
+    home: &Home,
+    programs: &binaries::Postgres,
+    run_as: Option<RunAs>,
+) -> Result<(), Error> {
+    let names: Vec<String> = std::iter::once("primary".to_owned())
+        .chain((1..=plan.replicas).map(|number| format!("replica-{number}")))
+        .collect();
+    let pg_stat_statements = copy_template(stack, home, programs, run_as, &names)?;
+    let config = postgres::Config {
+        settings: plan.settings.clone(),
+        pg_stat_statements,
+        run_as,
+    };
+    let kept_logs = home.kept_logs();
+    let mut primary_port = None;
+    for name in &names {
+        let port = stack.guard.hold_port(ports::reserve(home, 0)?);
+        let server = Postgres::configure(&postgres::ServerSpec {
+            name,
+            id: &stack.guard.dir.id,
+            program: &programs.postgres,
+            stack_dir: &stack.guard.dir.path,
+            kept_logs: &kept_logs,
+            port,
+            primary_port,
+            config: &config,
+        })?;
+        // A replica that comes up first asks again until its primary is there.
+        start(&stack.guard, server.process())?;
+        if primary_port.is_none() {
+            primary_port = Some(port);
+            stack.primary = Some(server);
+        } else {
+            stack.replicas.push(server);
+        }
+    }
+    Ok(())
+}
+
+/// Makes a data directory for each name; says whether `pg_stat_statements` is in it.
+fn copy_template(
+    stack: &Stack,
+    home: &Home,
+    programs: &binaries::Postgres,
+    run_as: Option<RunAs>,
+    names: &[String],
+) -> Result<bool, Error> {
+    loop {
+        let template = Template::open(home, programs, run_as)?;
+        let copies: Vec<Result<bool, Error>> = std::thread::scope(|scope| {
+            let copies: Vec<_> = names
+                .iter()
+                .map(|name| {
+                    let (to, template) = (stack.dir().join(name), &template);
+                    scope.spawn(move || template.copy_to(&to, run_as))
+                })
+                .collect();
+            copies
+                .into_iter()
+                .filter_map(|copy| copy.join().ok())
+                .collect()
+        });
+        let copies = copies.into_iter().collect::<Result<Vec<_>, _>>()?;
+        if copies.iter().all(|whole| *whole) {
+            return Ok(template.pg_stat_statements);
+        }
+    }
+}
+
+/// Registers it with the guard first: from its first moment it is stopped with the rest.
+fn start(guard: &Guard, process: &Arc<Process>) -> Result<(), Error> {
+    guard.add(process.clone());
+    process.spawn()
+}
+
+async fn wait_ready(stack: &Stack, timeout: Duration) -> Result<(), Error> {
+    let primary = try_join_all(
+        stack
+            .primary
+            .iter()
+            .map(|server| server.wait_ready(timeout, false)),
+    );
+    let replicas = try_join_all(
+        stack
+            .replicas
+            .iter()
+            .map(|server| server.wait_ready(timeout, true)),
+    );
+    let redis = try_join_all(stack.redis.iter().map(|server| server.wait_answer(timeout)));
+    let cluster = async {
+        let Some(cluster) = &stack.cluster else {
+            return Ok(());
+        };
+        try_join_all(cluster.nodes().iter().map(|node| node.wait_answer(timeout))).await?;
+        cluster.form().await?;
+        cluster.wait_ready(timeout).await
+    };
+    tokio::try_join!(primary, replicas, redis, cluster).map(drop)
+}

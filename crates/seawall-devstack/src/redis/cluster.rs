@@ -1,0 +1,106 @@
+//! Three Redis masters that share the slots.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{POLL, Redis};
+use crate::error::Error;
+
+/// A Redis cluster of three masters without replicas, each with a third of the slots.
+///
+/// A node that is down or paused for five seconds fails the whole cluster, as Redis
+/// does by default when slots are not covered.
+#[derive(Debug)]
+pub struct RedisCluster {
+    nodes: Vec<Redis>,
+}
+
+impl RedisCluster {
+    pub(crate) const fn new(nodes: Vec<Redis>) -> Self {
+        Self { nodes }
+    }
+
+    /// The nodes, in the order of their slots.
+    #[must_use]
+    pub fn nodes(&self) -> &[Redis] {
+        &self.nodes
+    }
+
+    /// `redis-cluster://127.0.0.1:PORT?node=127.0.0.1:PORT&node=127.0.0.1:PORT`, as
+    /// fred reads it. Clients with another notation take the nodes' addresses.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let mut url = String::from("redis-cluster://");
+        for (index, node) in self.nodes.iter().enumerate() {
+            url.push_str(["", "?node=", "&node="][index.min(2)]);
+            url.push_str(&node.addr().to_string());
+        }
+        url
+    }
+
+    /// Empties all nodes.
+    ///
+    /// # Errors
+    /// As [`Redis::command`].
+    pub async fn flush(&self) -> Result<(), Error> {
+        for node in &self.nodes {
+            node.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every node finds the cluster in order and all slots served.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] if that is not so within `deadline`.
+    pub async fn wait_ready(&self, deadline: Duration) -> Result<(), Error> {
+        let end = Instant::now() + deadline;
+        for node in &self.nodes {
+            while !self.is_ready(node).await {
+                if Instant::now() >= end {
+                    return Err(node.deadline("agreement of the cluster's nodes", deadline));
+                }
+                sleep(POLL).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives each node its slots and makes them known to one another.
+    pub(crate) async fn form(&self) -> Result<(), Error> {
+        for (index, node) in self.nodes.iter().enumerate() {
+            let slots: Vec<String> = (0..SLOTS)
+                .filter(|slot| slot * self.nodes.len() / SLOTS == index)
+                .map(|slot| slot.to_string())
+                .collect();
+            let mut words = vec!["CLUSTER", "ADDSLOTS"];
+            words.extend(slots.iter().map(String::as_str));
+            node.command(&words).await?;
+            // Different ones, or the nodes would first have to settle a tie.
+            node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()])
+                .await?;
+        }
+        if let Some((first, others)) = self.nodes.split_first() {
+            for node in others {
+                let port = first.port().to_string();
+                node.command(&["CLUSTER", "MEET", &first.host(), &port])
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_ready(&self, node: &Redis) -> bool {
+        let Ok(reply) = node.command(&["CLUSTER", "INFO"]).await else {
+            return false;
+        };
+        let info = reply.text().unwrap_or_default();
+        let has = |line: &str| info.lines().any(|it| it == line);
+        has("cluster_state:ok")
+            && has(&format!("cluster_slots_ok:{SLOTS}"))
+            && has(&format!("cluster_known_nodes:{}", self.nodes.len()))
+    }
+}
+
+const SLOTS: usize = 16_384;

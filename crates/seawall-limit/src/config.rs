@@ -1,0 +1,124 @@
+//! A limiter as plain data, for configuration files.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::limiter::{Limiter, MAX_KEYS};
+use crate::policy::Policy;
+use crate::presets;
+use crate::quota::Quota;
+
+/// A limiter's policies and size.
+///
+/// With the feature `serde` it is read from TOML, JSON and the like; unknown
+/// fields are refused, missing ones take their defaults.
+///
+/// ```toml
+/// max_keys = 65536
+///
+/// [[policies]]
+/// name = "bids"
+/// limit = 50
+/// per = "1m"
+/// burst = 10
+/// message = "Too many bids."
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct LimitConfig {
+    /// See [`LimiterBuilder::max_keys`](crate::LimiterBuilder::max_keys). Default: 65 536.
+    pub max_keys: usize,
+    /// Default: [`presets::auction`].
+    pub policies: Vec<PolicyConfig>,
+}
+
+/// One policy as plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct PolicyConfig {
+    /// 1 to 64 ASCII letters, digits, `_`, `-` or `.`.
+    pub name: String,
+    /// Units per period, at least 1.
+    pub limit: u32,
+    /// The period, such as `15m`.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub per: Duration,
+    /// Units that may be spent at once, at least 1. Default: the limit.
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub burst: Option<u32>,
+    /// What a rejected client reads. Default: [`DEFAULT_MESSAGE`](crate::DEFAULT_MESSAGE).
+    #[cfg_attr(
+        feature = "serde",
+        serde(default, skip_serializing_if = "Option::is_none")
+    )]
+    pub message: Option<String>,
+}
+
+impl LimitConfig {
+    /// Checks every field, and allocates no table.
+    ///
+    /// # Errors
+    /// The first thing that [`build`](Self::build) would refuse.
+    pub fn validate(&self) -> Result<(), Error> {
+        crate::limiter::validate(&self.compile()?, self.max_keys)
+    }
+
+    /// Builds the limiter.
+    ///
+    /// # Errors
+    /// If a number or a name is out of bounds, or a name is repeated.
+    pub fn build(&self) -> Result<Limiter, Error> {
+        Limiter::builder()
+            .policies(self.compile()?)
+            .max_keys(self.max_keys)
+            .build()
+    }
+
+    fn compile(&self) -> Result<Vec<Policy>, Error> {
+        self.policies.iter().map(PolicyConfig::compile).collect()
+    }
+}
+
+impl Default for LimitConfig {
+    fn default() -> Self {
+        Self {
+            max_keys: MAX_KEYS,
+            policies: presets::auction().iter().map(PolicyConfig::from).collect(),
+        }
+    }
+}
+
+impl PolicyConfig {
+    fn compile(&self) -> Result<Policy, Error> {
+        let quota = Quota::per(self.limit, self.per)?;
+        let quota = self
+            .burst
+            .map_or(Ok(quota), |burst| quota.with_burst(burst))?;
+        let policy = Policy::new(self.name.clone(), quota);
+        Ok(match &self.message {
+            Some(message) => policy.message(message.clone()),
+            None => policy,
+        })
+    }
+}
+
+impl From<&Policy> for PolicyConfig {
+    fn from(policy: &Policy) -> Self {
+        let quota = policy.quota();
+        Self {
+            name: policy.name().to_owned(),
+            limit: quota.limit(),
+            per: quota.period(),
+            burst: (quota.burst() != quota.limit()).then_some(quota.burst()),
+            message: Some(policy.text().to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! What can be wrong with a limiter's configuration.
+
+use std::time::Duration;
+
+/// Why a quota, a limiter, a policy set or a layer could not be built.
+///
+/// All of these come from configuration, before the first request. Deciding
+/// never fails: [`Limiter::check`](crate::Limiter::check) has no error.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A number is outside the range that the named field takes.
+    #[error("{field} is {value}, but must be within {min}..={max}")]
+    OutOfRange {
+        /// The field, as it is called in code and in configuration files.
+        field: &'static str,
+        /// The value given.
+        value: u64,
+        /// The least value taken.
+        min: u64,
+        /// The greatest value taken.
+        max: u64,
+    },
+    /// The quota asks for more than one unit per nanosecond.
+    #[error("{limit} per {period:?} is more than one per nanosecond")]
+    TooFast {
+        /// Units per period.
+        limit: u32,
+        /// The period.
+        period: Duration,
+    },
+    /// An empty quota takes longer to refill than can be counted (146 years).
+    #[error("a burst of {burst} at {limit} per {period:?} takes more than 146 years to refill")]
+    TooSlow {
+        /// Units that may be spent at once.
+        burst: u32,
+        /// Units per period.
+        limit: u32,
+        /// The period.
+        period: Duration,
+    },
+    /// A policy name is empty, longer than 64 bytes, or has other characters
+    /// than ASCII letters, digits, `_`, `-` and `.`.
+    #[error("policy name {name:?} must be 1 to 64 ASCII letters, digits, '_', '-' or '.'")]
+    PolicyName {
+        /// The name given.
+        name: Box<str>,
+    },
+    /// Two policies of one limiter have the same name.
+    #[error("policy {name:?} is defined twice")]
+    DuplicatePolicy {
+        /// The name.
+        name: Box<str>,
+    },
+    /// A set or a rule names a policy that the limiter does not have.
+    #[error("no policy is named {name:?}")]
+    UnknownPolicy {
+        /// The name.
+        name: Box<str>,
+    },
+    /// A limiter, a policy set, a layer or a rule would do nothing.
+    #[error("{what} must name at least one {of}")]
+    Empty {
+        /// What is empty.
+        what: &'static str,
+        /// What it should have had.
+        of: &'static str,
+    },
+    /// Text that should be an address or a network in CIDR form is neither.
+    #[error("{text:?} is not an address or a network such as 10.0.0.0/8")]
+    Network {
+        /// The text given.
+        text: Box<str>,
+    },
+    /// A path pattern does not start with `/`, or its braces are wrong.
+    #[error(
+        "path pattern {pattern:?} must start with '/' and have {{name}} or a last {{*name}} as whole segments"
+    )]
+    PathPattern {
+        /// The pattern given.
+        pattern: Box<str>,
+    },
+}
+
+impl Error {
+    /// Whether the same call may succeed later. Never: each of these says that
+    /// the configuration must change.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        false
+    }
+}
+
+/// Checks a number against its bounds.
+pub(crate) fn in_range(field: &'static str, value: u64, min: u64, max: u64) -> Result<(), Error> {
+    if (min..=max).contains(&value) {
+        Ok(())
+    } else {
+        Err(Error::OutOfRange {
+            field,
+            value,
+            min,
+            max,
+        })
+    }
+}

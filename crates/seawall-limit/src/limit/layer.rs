@@ -1,0 +1,159 @@
+//! Configuration of the quota layer.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tower_layer::Layer;
+
+use super::gate::{Gate, Head, KeyFn};
+use super::rule::{Rule, Rules};
+use super::service::LimitService;
+use crate::client::{ClientIp, Networks};
+use crate::error::Error;
+use crate::key::Key;
+use crate::limiter::Limiter;
+
+/// A tower layer that charges each request's policies to its client and answers
+/// 429 if one is spent. Clones share everything.
+///
+/// ```
+/// use std::time::Duration;
+/// use http::Method;
+/// use seawall_limit::{ClientIp, LimitLayer, Limiter, Rule, presets};
+///
+/// let limiter = Limiter::builder().policies(presets::auction()).build()?;
+/// let layer = LimitLayer::new(limiter)
+///     .identify(ClientIp::trusting(["127.0.0.0/8", "::1"]))
+///     .rule(Rule::any().policy("all"))
+///     .rule(Rule::path_prefix("/api").policy("api"))
+///     .rule(Rule::path_prefix("/api/auth").policy("auth"))
+///     .rule(Rule::path("/api/auctions/{id}/bids").method(Method::POST).policy("bids"))
+///     .rule(Rule::path_prefix("/health").exempt())
+///     .allow(["10.1.2.3"])
+///     .build()?;
+/// # let _ = layer;
+/// # Ok::<(), seawall_limit::Error>(())
+/// ```
+///
+/// The service inside is not called for a rejected request. A charge is made
+/// when the request arrives and stays, even if the response future is dropped.
+///
+/// Rejections are `application/problem+json` with `Retry-After`, whole seconds
+/// and never too early. Rejected and admitted responses carry `RateLimit` and
+/// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11), also if the
+/// service fails with a response; requests that match no policy, are exempt or
+/// allowed carry neither.
+#[derive(Clone)]
+pub struct LimitLayer {
+    gate: Arc<Gate>,
+}
+
+impl LimitLayer {
+    /// Starts a layer; [`build`](LimitLayerBuilder::build) checks and makes it.
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "a layer without rules would do nothing"
+    )]
+    pub fn new(limiter: Limiter) -> LimitLayerBuilder {
+        LimitLayerBuilder {
+            limiter,
+            client: ClientIp::direct(),
+            key: None,
+            rules: Vec::new(),
+            allowed: Vec::new(),
+        }
+    }
+}
+
+impl<S> Layer<S> for LimitLayer {
+    type Service = LimitService<S>;
+
+    fn layer(&self, inner: S) -> LimitService<S> {
+        LimitService::new(inner, Arc::clone(&self.gate))
+    }
+}
+
+impl fmt::Debug for LimitLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimitLayer").finish_non_exhaustive()
+    }
+}
+
+/// Rules, identity and exceptions of a [`LimitLayer`].
+#[must_use = "build() makes the layer"]
+pub struct LimitLayerBuilder {
+    limiter: Limiter,
+    client: ClientIp,
+    key: Option<Box<KeyFn>>,
+    rules: Vec<Rule>,
+    allowed: Vec<Box<str>>,
+}
+
+impl LimitLayerBuilder {
+    /// How the client's address is found. Default: [`ClientIp::direct`].
+    ///
+    /// If the server tells no peer, all such clients share one quota; that is
+    /// counted in `seawall_limit_unidentified_total`.
+    pub fn identify(mut self, client: ClientIp) -> Self {
+        self.client = client;
+        self
+    }
+
+    /// Charges another subject than the address, such as an API key; where the
+    /// closure gives `None`, the address is charged.
+    ///
+    /// Only use what was verified before this layer: a client that may choose
+    /// its key has as many quotas as it likes.
+    pub fn key_by<F>(mut self, key: F) -> Self
+    where
+        F: for<'a> Fn(&Head<'a>) -> Option<Key<'a>> + Send + Sync + 'static,
+    {
+        self.key = Some(Box::new(key));
+        self
+    }
+
+    /// Adds a rule. Every rule that matches contributes its policies, the last
+    /// added first, so go from general to specific. At most 64.
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// Lets these addresses and networks pass, uncharged.
+    pub fn allow<N: AsRef<str>>(mut self, networks: impl IntoIterator<Item = N>) -> Self {
+        self.allowed.extend(
+            networks
+                .into_iter()
+                .map(|network| Box::from(network.as_ref())),
+        );
+        self
+    }
+
+    /// Checks everything and makes the layer.
+    ///
+    /// # Errors
+    /// If no rule, or more than 64, were added; if a rule has no policy and is
+    /// not exempt, names a policy that the limiter does not have, or has a
+    /// malformed path; if an address or network is malformed.
+    pub fn build(self) -> Result<LimitLayer, Error> {
+        let gate = Gate::new(
+            self.client.compile()?,
+            self.key,
+            Networks::parse(&self.allowed)?,
+            Rules::compile(self.limiter, self.rules)?,
+        );
+        Ok(LimitLayer {
+            gate: Arc::new(gate),
+        })
+    }
+}
+
+impl fmt::Debug for LimitLayerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimitLayerBuilder")
+            .field("client", &self.client)
+            .field("rules", &self.rules)
+            .field("allowed", &self.allowed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,14 @@
+//! The quota layer: rules pick policies, the limiter decides, the client is told.
+
+mod future;
+mod gate;
+mod layer;
+mod path;
+mod rule;
+mod service;
+
+pub use future::LimitFuture;
+pub use gate::Head;
+pub use layer::{LimitLayer, LimitLayerBuilder};
+pub use rule::Rule;
+pub use service::LimitService;

@@ -1,0 +1,66 @@
+use super::*;
+
+fn exact(pattern: &str, path: &str) -> bool {
+    Pattern::exact(pattern).unwrap().matches(path)
+}
+
+fn prefix(pattern: &str, path: &str) -> bool {
+    Pattern::prefix(pattern).unwrap().matches(path)
+}
+
+#[test]
+fn a_prefix_ends_at_a_segment() {
+    assert!(prefix("/api", "/api"));
+    assert!(prefix("/api", "/api/"));
+    assert!(prefix("/api", "/api/x/y"));
+    assert!(prefix("/api/", "/api"));
+    assert!(!prefix("/api", "/apix"));
+    assert!(!prefix("/api", "/"));
+    assert!(!prefix("/api", "/x/api"));
+    assert!(prefix("/", "/anything"));
+    assert!(prefix("/users/{id}", "/users/7/posts"));
+}
+
+#[test]
+fn a_parameter_is_one_segment() {
+    let bids = "/api/auctions/{id}/bids";
+    assert!(exact(bids, "/api/auctions/7/bids"));
+    assert!(!exact(bids, "/api/auctions/7"));
+    assert!(!exact(bids, "/api/auctions/7/8/bids"));
+    assert!(!exact(bids, "/api/auctions//bids"));
+    assert!(!exact(bids, "/api/auctions/7/bids/1"));
+}
+
+#[test]
+fn a_trailing_slash_is_no_way_around() {
+    assert!(exact("/api/bids", "/api/bids/"));
+    assert!(exact("/api/bids", "/api/bids//"));
+    assert!(exact("/", "/"));
+    assert!(!exact("/", "/x"));
+}
+
+#[test]
+fn a_rest_takes_one_segment_or_more() {
+    assert!(exact("/files/{*path}", "/files/a/b/c"));
+    assert!(!exact("/files/{*path}", "/files"));
+    assert!(!exact("/files/{*path}", "/files/"));
+    assert!(exact("/{*path}", "/a"));
+}
+
+#[test]
+fn malformed_patterns_are_refused() {
+    for pattern in [
+        "",
+        "api",
+        "/a/{}",
+        "/a/{id",
+        "/a/id}",
+        "/a/x{id}",
+        "/a/{*rest}/b",
+        "/a/{*}",
+        "/a/{i{d}",
+    ] {
+        assert!(Pattern::exact(pattern).is_err(), "{pattern:?}");
+        assert!(Pattern::prefix(pattern).is_err(), "{pattern:?}");
+    }
+}

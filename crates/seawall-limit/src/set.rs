@@ -1,0 +1,73 @@
+//! The policies of one decision, looked up once.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::limiter::Inner;
+use crate::policy::Policy;
+
+/// Policies that are charged together, most specific first.
+///
+/// Made by [`Limiter::set`](crate::Limiter::set), so that checking does no
+/// look-up by name. A clone costs one reference count. A set belongs to the
+/// limiter that made it and decides there, whichever limiter it is handed to.
+#[derive(Clone)]
+pub struct PolicySet {
+    resolved: Arc<Resolved>,
+}
+
+struct Resolved {
+    limiter: Arc<Inner>,
+    ids: Box<[u8]>,
+    #[cfg(feature = "tower")]
+    header: Option<http::HeaderValue>,
+}
+
+impl PolicySet {
+    /// The names, most specific first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.ids().iter().map(|id| self.policy(*id).name())
+    }
+
+    /// Takes ids of `limiter`; repeated ones count once.
+    pub(crate) fn new(limiter: Arc<Inner>, wanted: impl IntoIterator<Item = u8>) -> Self {
+        let mut ids = Vec::new();
+        for id in wanted {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        Self {
+            resolved: Arc::new(Resolved {
+                #[cfg(feature = "tower")]
+                header: crate::answer::policy_field(ids.iter().map(|id| limiter.text(*id))),
+                limiter,
+                ids: ids.into_boxed_slice(),
+            }),
+        }
+    }
+
+    pub(crate) fn ids(&self) -> &[u8] {
+        &self.resolved.ids
+    }
+
+    pub(crate) fn limiter(&self) -> &Inner {
+        &self.resolved.limiter
+    }
+
+    pub(crate) fn policy(&self, id: u8) -> &Policy {
+        self.resolved.limiter.policy(id)
+    }
+
+    /// The `RateLimit-Policy` field.
+    #[cfg(feature = "tower")]
+    pub(crate) fn header(&self) -> Option<&http::HeaderValue> {
+        self.resolved.header.as_ref()
+    }
+}
+
+impl fmt::Debug for PolicySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}

@@ -1,0 +1,17 @@
+//! The limiter and its layers, from outside.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+mod contention;
+mod fields;
+mod guards;
+mod law;
+mod layer;
+mod observed;
+mod support;

@@ -1,0 +1,107 @@
+//! Settings of a recorder.
+
+use std::collections::BTreeMap;
+
+use crate::cells::MAX_BOUNDS;
+use crate::error::Error;
+
+/// Bucket bounds for durations in seconds: those of OpenTelemetry's HTTP
+/// conventions, and 200 ms and 2 s.
+pub const SECONDS: [f64; 16] = [
+    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// Bucket bounds for sizes in bytes: powers of four from 256 B to 16 MiB.
+pub const BYTES: [f64; 9] = [
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+];
+
+/// Settings of a [`Recorder`](crate::Recorder).
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+#[non_exhaustive]
+pub struct Config {
+    /// Classic bucket bounds by exposed metric name, in the unit of the metric:
+    /// finite, strictly rising, at most 128. A metric whose list is empty has
+    /// the `+Inf` bucket only. They change the exposition, not the windows.
+    /// Default: none.
+    pub buckets: BTreeMap<String, Vec<f64>>,
+    /// Bounds of the metrics not named in `buckets`. Default: [`BYTES`] for
+    /// names ending in `_bytes`, [`SECONDS`] for all others; a list set here
+    /// replaces both.
+    pub default_buckets: Option<Vec<f64>>,
+    /// Most series per metric, at least 1. Further label sets share one series
+    /// with the single label `overflow="true"`: values are kept, labels are
+    /// not. Default: 10 000.
+    pub max_series: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            buckets: BTreeMap::new(),
+            default_buckets: None,
+            max_series: 10_000,
+        }
+    }
+}
+
+impl Config {
+    /// Checks every bound.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the first field that is out of bounds.
+    pub fn validate(&self) -> Result<(), Error> {
+        if self.max_series == 0 {
+            return Err(Error::config("max_series", 0.0, "at least 1"));
+        }
+        if let Some(bounds) = &self.default_buckets {
+            check("default_buckets", bounds)?;
+        }
+        self.buckets
+            .values()
+            .try_for_each(|bounds| check("buckets", bounds))
+    }
+
+    pub(crate) fn bounds_of(&self, name: &str) -> &[f64] {
+        match (self.buckets.get(name), &self.default_buckets) {
+            (Some(bounds), _) | (None, Some(bounds)) => bounds,
+            (None, None) if name.ends_with("_bytes") => &BYTES,
+            (None, None) => &SECONDS,
+        }
+    }
+}
+
+fn check(field: &'static str, bounds: &[f64]) -> Result<(), Error> {
+    if bounds.len() > MAX_BOUNDS {
+        return Err(Error::config(
+            field,
+            bounds.len() as f64,
+            "at most 128 bounds",
+        ));
+    }
+    let mut before = f64::NEG_INFINITY;
+    for bound in bounds {
+        if !(bound.is_finite() && *bound > before) {
+            return Err(Error::config(
+                field,
+                *bound,
+                "finite and above the bound before it",
+            ));
+        }
+        before = *bound;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

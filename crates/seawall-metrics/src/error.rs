@@ -1,0 +1,41 @@
+//! What can go wrong when a recorder or sampler is set up. Recording itself
+//! has no errors.
+
+/// Why a recorder or sampler could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting is out of bounds. Nothing was changed.
+    #[error("{field} is {value}: must be {bound}")]
+    Config {
+        /// The setting.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it must be.
+        bound: &'static str,
+    },
+    /// This process has a global recorder already; a second one cannot be
+    /// installed.
+    #[error("a global metrics recorder is installed already")]
+    AlreadyInstalled,
+    /// A background task was asked for outside a tokio runtime.
+    #[error("no tokio runtime to spawn on")]
+    NoRuntime,
+}
+
+impl Error {
+    /// True if the same call may succeed later: only when it lacked a runtime.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::NoRuntime)
+    }
+
+    pub(crate) fn config(field: &'static str, value: f64, bound: &'static str) -> Self {
+        Self::Config {
+            field,
+            value,
+            bound,
+        }
+    }
+}

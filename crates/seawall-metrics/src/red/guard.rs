@@ -1,0 +1,109 @@
+//! One request on its way through: counts it once, whatever happens.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use tokio::time::Instant;
+
+use super::routes::{Entry, Outcome};
+
+#[derive(Debug)]
+pub(super) struct Guard {
+    entry: Arc<Entry>,
+    started: Instant,
+    head: bool,
+    /// Status and body length, once the headers are there.
+    response: Option<(StatusCode, Option<u64>)>,
+    /// When the headers came, if nothing has happened since.
+    headers_at: Option<Instant>,
+    bytes: u64,
+    outcome: Option<Outcome>,
+}
+
+/// Whether the response ends with its headers, whatever its body says.
+#[derive(PartialEq, Eq)]
+pub(super) enum NoBody {
+    Yes,
+    No,
+}
+
+impl Guard {
+    pub(super) fn new(entry: Arc<Entry>, method: &Method) -> Self {
+        entry.active.increment(1.0);
+        Self {
+            entry,
+            started: Instant::now(),
+            head: method == Method::HEAD,
+            response: None,
+            headers_at: None,
+            bytes: 0,
+            outcome: None,
+        }
+    }
+
+    /// The inner service returned an error.
+    pub(super) fn failed(mut self) {
+        self.outcome = Some(Outcome::ServiceError);
+    }
+
+    /// The headers are there.
+    pub(super) fn headers(&mut self, status: StatusCode, length: Option<u64>) -> NoBody {
+        let now = Instant::now();
+        self.headers_at = Some(now);
+        self.response = Some((status, length));
+        self.entry
+            .first_byte
+            .record((now - self.started).as_secs_f64());
+        // Servers drop the body of these without polling it.
+        let bare = self.head
+            || status.is_informational()
+            || status == StatusCode::NO_CONTENT
+            || status == StatusCode::NOT_MODIFIED;
+        if bare { NoBody::Yes } else { NoBody::No }
+    }
+
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.headers_at = None;
+        self.bytes = self.bytes.saturating_add(bytes as u64);
+    }
+
+    /// The body came to its end.
+    pub(super) fn finished(mut self) {
+        self.outcome = self.response.map(|(status, _)| Outcome::Status(status));
+    }
+
+    /// The body returned an error.
+    pub(super) fn broken(mut self) {
+        self.headers_at = None;
+        self.outcome = self.response.map(|(status, _)| Outcome::BodyError(status));
+    }
+
+    /// What it means to be dropped now.
+    fn dropped(&self) -> Outcome {
+        match self.response {
+            None if std::thread::panicking() => Outcome::Panic,
+            None => Outcome::Cancelled,
+            // All announced bytes were taken: a server need not poll for the end.
+            Some((status, Some(length))) if self.bytes >= length => Outcome::Status(status),
+            Some((status, _)) => Outcome::Aborted(status),
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let now = match (self.headers_at, self.outcome) {
+            // Ended with the headers: that reading of the clock will do.
+            (Some(at), Some(_)) => at,
+            _ => Instant::now(),
+        };
+        let outcome = self.outcome.unwrap_or_else(|| self.dropped());
+        self.entry.active.decrement(1.0);
+        if self.response.is_some() {
+            self.entry.body_size.record(self.bytes as f64);
+        }
+        self.entry
+            .duration(outcome)
+            .record((now - self.started).as_secs_f64());
+    }
+}

@@ -1,0 +1,102 @@
+use std::fmt;
+use std::sync::Arc;
+
+use http::Extensions;
+use metrics::Recorder;
+use tower_layer::Layer;
+
+use super::routes::{Routes, Source};
+use super::service::Red;
+
+/// Measures every request that passes.
+///
+/// | metric | kind | labels |
+/// |---|---|---|
+/// | `http_server_request_duration_seconds` | histogram | `http_request_method`, `http_route`, `http_response_status_code`, `error_type` |
+/// | `http_server_time_to_first_byte_seconds` | histogram | `http_request_method`, `http_route` |
+/// | `http_server_response_body_size_bytes` | histogram | `http_request_method`, `http_route` |
+/// | `http_server_active_requests` | gauge | `http_request_method`, `http_route` |
+///
+/// The names are those of OpenTelemetry's HTTP conventions, with Prometheus
+/// units. Each request adds exactly one value to the duration, which runs to
+/// the end of the response body, with one outcome:
+///
+/// | outcome | `error_type` | status label |
+/// |---|---|---|
+/// | ok | absent | yes |
+/// | status 5xx | the status code | yes |
+/// | inner service failed | `service_error` | absent |
+/// | inner service panicked | `panic` | absent |
+/// | dropped before the headers | `cancelled` | absent |
+/// | body failed | `body_error` | yes |
+/// | body dropped before its end | `aborted` | yes |
+///
+/// The route label is the template given by [`route`](Self::route), or
+/// `unmatched`: never the path. Methods other than the nine standard ones are
+/// `_OTHER`. Beyond 1 024 routes further ones are `_OTHER` too.
+///
+/// Metrics go to the recorder that is global when a route is first requested
+/// on a thread: install it before serving. Per request: two or three clock
+/// reads, one hash look-up, no allocation once a thread has seen the route.
+#[derive(Clone)]
+#[must_use = "a layer does nothing until it is applied"]
+pub struct RedLayer {
+    route: RouteHook,
+    routes: Arc<Routes>,
+}
+
+impl RedLayer {
+    /// Measures with every route labelled `unmatched`, until
+    /// [`route`](Self::route) says where templates come from.
+    pub fn new() -> Self {
+        Self {
+            route: Arc::new(|_| None),
+            routes: Arc::new(Routes::new(Source::Facade)),
+        }
+    }
+
+    /// Says where the matched route template is found in the extensions of a
+    /// request. In axum, with the layer added by `Router::layer`:
+    ///
+    /// ```ignore
+    /// RedLayer::new().route(|e| e.get::<axum::extract::MatchedPath>().map(|path| path.as_str()))
+    /// ```
+    ///
+    /// Give a template (`/users/{id}`), never the path itself: each value is a
+    /// label.
+    pub fn route<F>(mut self, hook: F) -> Self
+    where
+        F: for<'a> Fn(&'a Extensions) -> Option<&'a str> + Send + Sync + 'static,
+    {
+        self.route = Arc::new(hook);
+        self
+    }
+
+    /// Records to `recorder` rather than to the global one.
+    pub fn recorder(mut self, recorder: impl Recorder + Send + Sync + 'static) -> Self {
+        self.routes = Arc::new(Routes::new(Source::Given(Box::new(recorder))));
+        self
+    }
+}
+
+impl Default for RedLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RedLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedLayer").finish_non_exhaustive()
+    }
+}
+
+impl<S> Layer<S> for RedLayer {
+    type Service = Red<S>;
+
+    fn layer(&self, inner: S) -> Red<S> {
+        Red::new(inner, self.route.clone(), self.routes.clone())
+    }
+}
+
+pub(super) type RouteHook = Arc<dyn for<'a> Fn(&'a Extensions) -> Option<&'a str> + Send + Sync>;

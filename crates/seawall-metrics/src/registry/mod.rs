@@ -1,0 +1,318 @@
+//! All metrics of a recorder: look-up, registration, conflicts, ticks.
+//!
+//! Two levels. A sharded index answers a key seen before with one hash look-up
+//! under a read lock. Behind it the families hold the series in name and label
+//! order, which is the order of the exposition; they are locked only to add a
+//! series or to read.
+
+mod family;
+mod index;
+mod name;
+mod own;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use metrics::{Key, SharedString, Unit};
+use parking_lot::RwLock;
+use tokio::time::Instant;
+
+pub use family::Kind;
+pub(crate) use family::{Cell, Family};
+pub(crate) use name::metric_name;
+
+use crate::cells::{CounterCell, GaugeCell, HistogramCell, Layout, stripe_count};
+use crate::config::Config;
+use crate::window::Clock;
+use index::Index;
+use name::escaped_name;
+use own::Own;
+
+pub(crate) struct Registry {
+    config: Config,
+    stripes: usize,
+    counters: Index<CounterCell>,
+    gauges: Index<GaugeCell>,
+    histograms: Index<HistogramCell>,
+    names: RwLock<Names>,
+    pub(crate) clock: RwLock<Clock>,
+    own: Own,
+}
+
+#[derive(Clone)]
+pub(crate) struct Description {
+    pub(crate) unit: Option<Unit>,
+    pub(crate) text: SharedString,
+}
+
+/// Families by the name of the caller and by the name exposed.
+#[derive(Default)]
+struct Names {
+    by_raw: HashMap<Box<str>, Arc<Family>>,
+    by_exposed: BTreeMap<Arc<str>, Arc<Family>>,
+    descriptions: HashMap<Box<str>, Description>,
+    refused: HashSet<Box<str>>,
+}
+
+impl Registry {
+    pub(crate) fn new(config: Config, now: Instant) -> Self {
+        let stripes = stripe_count();
+        let registry = Self {
+            config,
+            stripes,
+            counters: Index::new(),
+            gauges: Index::new(),
+            histograms: Index::new(),
+            names: RwLock::default(),
+            clock: RwLock::new(Clock::new(now)),
+            own: Own::new(stripes),
+        };
+        own::adopt(&registry);
+        registry
+    }
+
+    pub(crate) fn counter(&self, key: &Key) -> Option<Arc<CounterCell>> {
+        if let Some(cell) = self.counters.get(key) {
+            return Some(cell);
+        }
+        let make = |_: &Family| Cell::Counter(Arc::new(CounterCell::new(self.stripes)));
+        match self.register(key, Kind::Counter, make)? {
+            (Cell::Counter(cell), folded) => {
+                if !folded {
+                    self.counters.insert(key, &cell);
+                }
+                Some(cell)
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn gauge(&self, key: &Key) -> Option<Arc<GaugeCell>> {
+        if let Some(cell) = self.gauges.get(key) {
+            return Some(cell);
+        }
+        let make = |_: &Family| Cell::Gauge(Arc::new(GaugeCell::new()));
+        match self.register(key, Kind::Gauge, make)? {
+            (Cell::Gauge(cell), folded) => {
+                if !folded {
+                    self.gauges.insert(key, &cell);
+                }
+                Some(cell)
+            }
+            _ => None,
+        }
+    }
+
+    pub(crate) fn histogram(&self, key: &Key) -> Option<Arc<HistogramCell>> {
+        if let Some(cell) = self.histograms.get(key) {
+            return Some(cell);
+        }
+        let make = |family: &Family| {
+            Cell::Histogram(Arc::new(HistogramCell::new(
+                family.layout.clone(),
+                self.own.rejects.clone(),
+                family.name.ends_with("_seconds"),
+                self.stripes,
+            )))
+        };
+        match self.register(key, Kind::Histogram, make)? {
+            (Cell::Histogram(cell), folded) => {
+                if !folded {
+                    self.histograms.insert(key, &cell);
+                }
+                Some(cell)
+            }
+            _ => None,
+        }
+    }
+
+    /// The first description of a name stays.
+    pub(crate) fn describe(&self, name: &str, unit: Option<Unit>, text: SharedString) {
+        let mut names = self.names.write();
+        if !names.descriptions.contains_key(name) {
+            names
+                .descriptions
+                .insert(name.into(), Description { unit, text });
+        }
+    }
+
+    pub(crate) fn description(&self, family: &Family) -> Option<Description> {
+        self.names.read().descriptions.get(&family.raw).cloned()
+    }
+
+    /// The family exposed under `name`.
+    pub(crate) fn find(&self, name: &str) -> Option<Arc<Family>> {
+        let names = self.names.read();
+        names
+            .by_exposed
+            .get(name)
+            .or_else(|| names.by_raw.get(name))
+            .cloned()
+    }
+
+    /// All families in order of the exposed name.
+    pub(crate) fn families(&self) -> Vec<Arc<Family>> {
+        self.names.read().by_exposed.values().cloned().collect()
+    }
+
+    /// Ends a slot of every series if one is due.
+    pub(crate) fn tick(&self, now: Instant) {
+        if !self.clock.read().is_due(now) {
+            return;
+        }
+        let mut clock = self.clock.write();
+        if !clock.is_due(now) {
+            return;
+        }
+        let tick = clock.tick(now);
+        for family in self.families() {
+            for cell in family.series.read().values() {
+                match cell {
+                    Cell::Counter(counter) => counter.tick(&tick),
+                    Cell::Histogram(histogram) => histogram.tick(&tick),
+                    Cell::Gauge(_) => {}
+                }
+            }
+        }
+    }
+
+    /// The cell and whether it is the overflow series; `None` on a conflict.
+    fn register(
+        &self,
+        key: &Key,
+        kind: Kind,
+        make: impl FnOnce(&Family) -> Cell,
+    ) -> Option<(Cell, bool)> {
+        let family = self.family(key.name(), kind)?;
+        let found = family.find_or_add(key.labels(), self.config.max_series, || make(&family));
+        if found.new {
+            self.own.count_series();
+        }
+        if found.folded && !family.is_own() {
+            self.count_folded(&family);
+        }
+        Some((found.cell, found.folded))
+    }
+
+    fn family(&self, raw: &str, kind: Kind) -> Option<Arc<Family>> {
+        let known = self.names.read().by_raw.get(raw).cloned();
+        let family = match known {
+            Some(family) => family,
+            None => self.add_family(raw, kind)?,
+        };
+        if family.kind != kind {
+            self.own.count_conflict();
+            if family.first_warning() {
+                tracing::warn!(
+                    metric = raw,
+                    is = ?family.kind,
+                    asked = ?kind,
+                    "metric is registered as another kind; the later one is not recorded"
+                );
+            }
+            return None;
+        }
+        Some(family)
+    }
+
+    /// Warns only after the lock is gone: a subscriber may count its events
+    /// through this very recorder.
+    fn add_family(&self, raw: &str, kind: Kind) -> Option<Arc<Family>> {
+        match self.names.write().add(raw, kind, &self.config) {
+            Added::Known(family) | Added::New(family) => Some(family),
+            Added::Renamed(family, other) => {
+                self.own.count_conflict();
+                tracing::warn!(
+                    metric = raw,
+                    taken_by = %other,
+                    exposed_as = %family.name,
+                    "two metric names differ only in characters Prometheus refuses"
+                );
+                Some(family)
+            }
+            Added::Refused { first } => {
+                self.own.count_conflict();
+                if first {
+                    tracing::warn!(
+                        metric = raw,
+                        "metric name clashes with another's or with the _bucket, _sum or _count \
+                         of a histogram; it is not recorded"
+                    );
+                }
+                None
+            }
+        }
+    }
+
+    #[cold]
+    fn count_folded(&self, family: &Family) {
+        self.own.count_folded(self, &family.name);
+        if family.first_warning() {
+            tracing::warn!(
+                metric = %family.name,
+                max_series = self.config.max_series,
+                "metric has too many series; further label sets share the one labelled overflow=\"true\""
+            );
+        }
+    }
+}
+
+/// What became of a new name.
+enum Added {
+    Known(Arc<Family>),
+    New(Arc<Family>),
+    /// Exposed under its escaped name, for the plain one belongs to another.
+    Renamed(Arc<Family>, Box<str>),
+    Refused {
+        first: bool,
+    },
+}
+
+impl Names {
+    fn add(&mut self, raw: &str, kind: Kind, config: &Config) -> Added {
+        if let Some(family) = self.by_raw.get(raw) {
+            return Added::Known(family.clone());
+        }
+        let mut exposed = metric_name(raw).into_owned();
+        let other = self.by_exposed.get(exposed.as_str());
+        let other = other.map(|family| family.raw.clone());
+        if other.is_some() {
+            exposed = escaped_name(raw);
+        }
+        if self.by_exposed.contains_key(exposed.as_str()) || self.clash(&exposed, kind) {
+            return Added::Refused {
+                first: self.refused.insert(raw.into()),
+            };
+        }
+        let layout = Arc::new(Layout::new(config.bounds_of(&exposed)));
+        let exposed: Arc<str> = exposed.into();
+        let family = Arc::new(Family::new(exposed.clone(), raw, kind, layout));
+        self.by_raw.insert(raw.into(), family.clone());
+        self.by_exposed.insert(exposed, family.clone());
+        match other {
+            None => Added::New(family),
+            Some(other) => Added::Renamed(family, other),
+        }
+    }
+
+    /// True if a sample of one metric would carry the name of another's.
+    fn clash(&self, name: &str, kind: Kind) -> bool {
+        let part_of_histogram = DERIVED.iter().any(|suffix| {
+            name.strip_suffix(suffix)
+                .and_then(|base| self.by_exposed.get(base))
+                .is_some_and(|base| base.kind == Kind::Histogram)
+        });
+        let parts_taken = || {
+            DERIVED.iter().any(|suffix| {
+                self.by_exposed
+                    .contains_key(format!("{name}{suffix}").as_str())
+            })
+        };
+        part_of_histogram || (kind == Kind::Histogram && parts_taken())
+    }
+}
+
+const DERIVED: [&str; 3] = ["_bucket", "_sum", "_count"];
+
+#[cfg(test)]
+mod tests;

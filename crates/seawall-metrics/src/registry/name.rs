@@ -1,0 +1,126 @@
+//! Names and labels as Prometheus accepts them.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use metrics::Label;
+
+/// Labels of a series: valid names, sorted, each name once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Labels {
+    pairs: Box<[(Box<str>, Box<str>)]>,
+    /// `a="x",b="y"`, escaped, as it is printed between the braces.
+    text: Box<str>,
+}
+
+impl Labels {
+    /// Of two labels of one name the later wins. On a histogram `le` is
+    /// renamed, because the exposition needs that name itself.
+    pub(crate) fn new<'a>(labels: impl Iterator<Item = &'a Label>, histogram: bool) -> Self {
+        let mut pairs: Vec<(Box<str>, Box<str>)> = Vec::new();
+        for label in labels {
+            let name: Box<str> = label_name(label.key(), histogram).into();
+            match pairs.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, value)) => *value = label.value().into(),
+                None => pairs.push((name, label.value().into())),
+            }
+        }
+        pairs.sort_unstable();
+        Self {
+            text: print(&pairs).into(),
+            pairs: pairs.into(),
+        }
+    }
+
+    pub(crate) fn overflow() -> Self {
+        Self::new(
+            std::iter::once(&Label::from_static_parts("overflow", "true")),
+            false,
+        )
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// True if every one of `wanted` is among these labels.
+    pub(crate) fn contain(&self, wanted: &[(&str, &str)]) -> bool {
+        wanted
+            .iter()
+            .all(|wanted| self.iter().any(|label| label == *wanted))
+    }
+}
+
+/// `[a-zA-Z_:][a-zA-Z0-9_:]*`; every other character becomes `_`.
+pub(crate) fn metric_name(raw: &str) -> Cow<'_, str> {
+    replace_invalid(raw, true)
+}
+
+/// The name a metric is exposed under when [`metric_name`] of it is taken: the
+/// `U__` escaping of Prometheus, which no two names share.
+pub(crate) fn escaped_name(raw: &str) -> String {
+    let mut name = String::from("U__");
+    for c in raw.chars() {
+        if c == '_' {
+            name.push_str("__");
+        } else if c.is_ascii_alphanumeric() || c == ':' {
+            name.push(c);
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(name, "_{:X}_", u32::from(c));
+        }
+    }
+    name
+}
+
+/// `[a-zA-Z_][a-zA-Z0-9_]*`. Names starting with `__` belong to Prometheus and
+/// get the prefix it uses for such clashes, `exported`.
+fn label_name(raw: &str, histogram: bool) -> Cow<'_, str> {
+    if raw.starts_with("__") {
+        Cow::Owned(format!("exported{}", replace_invalid(raw, false)))
+    } else if histogram && raw == "le" {
+        Cow::Borrowed("exported_le")
+    } else {
+        replace_invalid(raw, false)
+    }
+}
+
+fn replace_invalid(raw: &str, colon: bool) -> Cow<'_, str> {
+    let valid = |at: usize, c: char| {
+        c == '_' || c.is_ascii_alphabetic() || (colon && c == ':') || (at > 0 && c.is_ascii_digit())
+    };
+    if raw.is_empty() {
+        Cow::Borrowed("_")
+    } else if raw.char_indices().all(|(at, c)| valid(at, c)) {
+        Cow::Borrowed(raw)
+    } else {
+        raw.char_indices()
+            .map(|(at, c)| if valid(at, c) { c } else { '_' })
+            .collect()
+    }
+}
+
+fn print(pairs: &[(Box<str>, Box<str>)]) -> String {
+    let mut text = String::new();
+    for (name, value) in pairs {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(name);
+        text.push_str("=\"");
+        crate::text::escape(&mut text, value, true);
+        text.push('"');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+use super::*;
+
+fn labels(pairs: &[(&'static str, &'static str)], histogram: bool) -> String {
+    let labels: Vec<Label> = pairs.iter().map(Label::from).collect();
+    Labels::new(labels.iter(), histogram).text().to_owned()
+}
+
+#[test]
+fn characters_prometheus_refuses_become_underscores() {
+    for (raw, valid) in [
+        ("http.server.duration", "http_server_duration"),
+        ("a:b", "a:b"),
+        ("9lives", "_lives"),
+        ("größe", "gr__e"),
+        ("", "_"),
+        ("ok_1", "ok_1"),
+    ] {
+        assert_eq!(metric_name(raw), valid);
+    }
+}
+
+#[test]
+fn the_escaped_form_keeps_names_apart() {
+    assert_eq!(escaped_name("a.b"), "U__a_2E_b");
+    assert_eq!(escaped_name("a_b"), "U__a__b");
+}
+
+#[test]
+fn labels_are_sorted_and_hostile_values_escaped() {
+    assert_eq!(labels(&[("b", "1"), ("a", "2")], false), r#"a="2",b="1""#);
+    assert_eq!(
+        labels(&[("path", "C:\\dir\n\"x\"")], false),
+        r#"path="C:\\dir\n\"x\"""#
+    );
+}
+
+#[test]
+fn label_names_that_belong_to_prometheus_are_renamed() {
+    assert_eq!(labels(&[("le", "1")], true), r#"exported_le="1""#);
+    assert_eq!(labels(&[("le", "1")], false), r#"le="1""#);
+    assert_eq!(
+        labels(&[("__name__", "x")], false),
+        r#"exported__name__="x""#
+    );
+    assert_eq!(labels(&[("a:b", "x")], false), r#"a_b="x""#);
+}
+
+#[test]
+fn a_label_given_twice_is_printed_once() {
+    assert_eq!(labels(&[("a", "1"), ("a", "2")], false), r#"a="2""#);
+}
+
+#[test]
+fn a_query_matches_any_subset_of_labels() {
+    let list = [
+        Label::from_static_parts("a", "1"),
+        Label::from_static_parts("b", "2"),
+    ];
+    let labels = Labels::new(list.iter(), false);
+    assert!(labels.contain(&[]));
+    assert!(labels.contain(&[("b", "2")]));
+    assert!(!labels.contain(&[("b", "1")]));
+    assert!(!labels.contain(&[("a", "1"), ("c", "3")]));
+}

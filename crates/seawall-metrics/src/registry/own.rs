@@ -1,0 +1,101 @@
+//! What the recorder says about itself.
+
+use std::sync::Arc;
+
+use metrics::{CounterFn, GaugeFn, Key, Label};
+
+use super::{Cell, Kind, Registry};
+use crate::cells::{CounterCell, GaugeCell, Rejects};
+
+pub(super) struct Own {
+    pub(super) rejects: Arc<Rejects>,
+    conflicts: Arc<CounterCell>,
+    series: Arc<GaugeCell>,
+}
+
+impl Own {
+    pub(super) fn new(stripes: usize) -> Self {
+        let counter = || Arc::new(CounterCell::new(stripes));
+        Self {
+            rejects: Arc::new(Rejects {
+                nan: counter(),
+                infinite: counter(),
+                negative: counter(),
+            }),
+            conflicts: counter(),
+            series: Arc::new(GaugeCell::new()),
+        }
+    }
+
+    pub(super) fn count_conflict(&self) {
+        self.conflicts.increment(1);
+    }
+
+    pub(super) fn count_series(&self) {
+        self.series.increment(1.0);
+    }
+
+    pub(super) fn count_folded(&self, registry: &Registry, metric: &str) {
+        let label = Label::new("metric", metric.to_owned());
+        let key = Key::from_parts(FOLDED, vec![label]);
+        if let Some(counter) = registry.counter(&key) {
+            counter.increment(1);
+        }
+    }
+}
+
+/// Registers the recorder's own metrics under the cells made with it.
+pub(super) fn adopt(registry: &Registry) {
+    let own = &registry.own;
+    for (name, text) in HELP {
+        registry.describe(name, None, text.into());
+    }
+    let put = |name: &'static str, labels: &[(&'static str, &'static str)], cell: Cell| {
+        let kind = match cell {
+            Cell::Gauge(_) => Kind::Gauge,
+            _ => Kind::Counter,
+        };
+        let labels: Vec<Label> = labels.iter().map(Label::from).collect();
+        let key = Key::from_parts(name, labels);
+        // The registry is empty: nothing to conflict with.
+        let _ = registry.register(&key, kind, |_| cell);
+    };
+    put(CONFLICTS, &[], Cell::Counter(own.conflicts.clone()));
+    put(SERIES, &[], Cell::Gauge(own.series.clone()));
+    for (reason, counter) in [
+        ("nan", &own.rejects.nan),
+        ("infinite", &own.rejects.infinite),
+        ("negative", &own.rejects.negative),
+    ] {
+        put(
+            REJECTED,
+            &[("reason", reason)],
+            Cell::Counter(counter.clone()),
+        );
+    }
+}
+
+pub(super) fn is_own(name: &str) -> bool {
+    HELP.iter().any(|(own, _)| *own == name)
+}
+
+const CONFLICTS: &str = "seawall_metrics_conflicts_total";
+const FOLDED: &str = "seawall_metrics_folded_total";
+const REJECTED: &str = "seawall_metrics_rejected_total";
+const SERIES: &str = "seawall_metrics_series";
+
+const HELP: [(&str, &str); 4] = [
+    (
+        CONFLICTS,
+        "Registrations refused or renamed because the name was taken.",
+    ),
+    (
+        FOLDED,
+        "Look-ups that were given the overflow series because the metric was full.",
+    ),
+    (
+        REJECTED,
+        "Histogram values not recorded because they are not numbers, infinite, or negative durations.",
+    ),
+    (SERIES, "Series held by the recorder."),
+];

@@ -1,0 +1,234 @@
+use std::collections::HashMap;
+
+use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
+use sysinfo::{DiskRefreshKind, Disks, NetworkData, Networks, System};
+use tokio::time::Instant;
+
+/// One sample of the host.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct SystemSample {
+    /// Share of all CPUs in use since the sample before, 0 to 1. `None` on the
+    /// first sample, and if the sample before is less than 200 ms old.
+    pub cpu_ratio: Option<f64>,
+    /// CPUs online.
+    pub cpus: usize,
+    /// Physical memory, in bytes.
+    pub memory_total: u64,
+    /// Memory in use, in bytes; caches the kernel can drop do not count.
+    pub memory_used: u64,
+    /// Memory a new program could have without swapping, in bytes.
+    pub memory_available: u64,
+    /// Load averages over 1, 5 and 15 minutes; zero where there is no such thing.
+    pub load: [f64; 3],
+    /// Mounted file systems, sorted by mount point.
+    pub disks: Vec<DiskSample>,
+    /// Bytes received by all interfaces but the loopback, since boot.
+    pub network_received: u64,
+    /// Bytes sent by all interfaces but the loopback, since boot.
+    pub network_transmitted: u64,
+}
+
+impl SystemSample {
+    /// Share of physical memory in use, 0 to 1.
+    #[must_use]
+    pub fn memory_ratio(&self) -> f64 {
+        if self.memory_total == 0 {
+            return 0.0;
+        }
+        self.memory_used as f64 / self.memory_total as f64
+    }
+}
+
+/// One mounted file system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DiskSample {
+    /// Where it is mounted.
+    pub mount: String,
+    /// Size in bytes.
+    pub total: u64,
+    /// Bytes free for an unprivileged process.
+    pub free: u64,
+}
+
+pub(super) struct SystemProbe {
+    disks: Disks,
+    networks: Networks,
+    cpu_read_at: Option<Instant>,
+    gauges: SystemGauges,
+    disk_gauges: HashMap<String, (Gauge, Gauge)>,
+}
+
+struct SystemGauges {
+    cpu: Gauge,
+    cpus: Gauge,
+    memory_total: Gauge,
+    memory_used: Gauge,
+    memory_available: Gauge,
+    load: [Gauge; 3],
+    received: Counter,
+    transmitted: Counter,
+}
+
+impl SystemProbe {
+    pub(super) fn new() -> Self {
+        describe();
+        Self {
+            disks: Disks::new(),
+            networks: Networks::new(),
+            cpu_read_at: None,
+            gauges: SystemGauges {
+                cpu: gauge!("system_cpu_utilization_ratio"),
+                cpus: gauge!("system_cpu_count"),
+                memory_total: gauge!("system_memory_limit_bytes"),
+                memory_used: gauge!("system_memory_usage_bytes", "state" => "used"),
+                memory_available: gauge!("system_memory_usage_bytes", "state" => "available"),
+                load: [
+                    gauge!("system_load1"),
+                    gauge!("system_load5"),
+                    gauge!("system_load15"),
+                ],
+                received: counter!("system_network_receive_bytes_total"),
+                transmitted: counter!("system_network_transmit_bytes_total"),
+            },
+            disk_gauges: HashMap::new(),
+        }
+    }
+
+    pub(super) fn sample(&mut self, system: &mut System, now: Instant) -> SystemSample {
+        let cpu_ratio = self.cpu_ratio(system, now);
+        system.refresh_memory();
+        self.disks
+            .refresh_specifics(true, DiskRefreshKind::nothing().with_storage());
+        self.networks.refresh(true);
+        let load = System::load_average();
+        let outside = || {
+            self.networks
+                .iter()
+                .filter(|(name, _)| !is_loopback(name))
+                .map(|(_, network)| network)
+        };
+        let sample = SystemSample {
+            cpu_ratio,
+            cpus: system.cpus().len(),
+            memory_total: system.total_memory(),
+            memory_used: system.used_memory(),
+            memory_available: system.available_memory(),
+            load: [load.one, load.five, load.fifteen],
+            disks: self.disk_samples(),
+            network_received: outside().map(NetworkData::total_received).sum(),
+            network_transmitted: outside().map(NetworkData::total_transmitted).sum(),
+        };
+        self.publish(&sample);
+        sample
+    }
+
+    /// CPU use is a difference of two readings at least 200 ms apart; a call
+    /// that comes sooner leaves the older reading in place.
+    fn cpu_ratio(&mut self, system: &mut System, now: Instant) -> Option<f64> {
+        let before = self.cpu_read_at;
+        let elapsed = before.map(|before| now.saturating_duration_since(before));
+        if elapsed.is_some_and(|elapsed| elapsed < sysinfo::MINIMUM_CPU_UPDATE_INTERVAL) {
+            return None;
+        }
+        system.refresh_cpu_usage();
+        self.cpu_read_at = Some(now);
+        before?;
+        Some((f64::from(system.global_cpu_usage()) / 100.0).clamp(0.0, 1.0))
+    }
+
+    /// One entry per mount point: bind mounts list a disk several times.
+    fn disk_samples(&self) -> Vec<DiskSample> {
+        let mut disks: Vec<DiskSample> = self
+            .disks
+            .iter()
+            .map(|disk| DiskSample {
+                mount: disk.mount_point().to_string_lossy().into_owned(),
+                total: disk.total_space(),
+                free: disk.available_space(),
+            })
+            .collect();
+        disks.sort_by(|a, b| a.mount.cmp(&b.mount));
+        disks.dedup_by(|a, b| a.mount == b.mount);
+        disks
+    }
+
+    fn publish(&mut self, sample: &SystemSample) {
+        let gauges = &self.gauges;
+        if let Some(ratio) = sample.cpu_ratio {
+            gauges.cpu.set(ratio);
+        }
+        gauges.cpus.set(sample.cpus as f64);
+        gauges.memory_total.set(sample.memory_total as f64);
+        gauges.memory_used.set(sample.memory_used as f64);
+        gauges.memory_available.set(sample.memory_available as f64);
+        for (gauge, load) in gauges.load.iter().zip(sample.load) {
+            gauge.set(load);
+        }
+        gauges.received.absolute(sample.network_received);
+        gauges.transmitted.absolute(sample.network_transmitted);
+        for disk in &sample.disks {
+            let (free, total) = self
+                .disk_gauges
+                .entry(disk.mount.clone())
+                .or_insert_with(|| {
+                    let mount = disk.mount.clone();
+                    (
+                        gauge!("system_disk_free_bytes", "mount" => mount.clone()),
+                        gauge!("system_disk_limit_bytes", "mount" => mount),
+                    )
+                });
+            free.set(disk.free as f64);
+            total.set(disk.total as f64);
+        }
+    }
+}
+
+fn is_loopback(interface: &str) -> bool {
+    interface == "lo" || interface == "lo0"
+}
+
+fn describe() {
+    let bytes = Unit::Bytes;
+    let count = Unit::Count;
+    for (name, unit, text) in [
+        (
+            "system_cpu_utilization_ratio",
+            count,
+            "Share of all CPUs in use, 0 to 1.",
+        ),
+        ("system_cpu_count", count, "CPUs online."),
+        ("system_memory_limit_bytes", bytes, "Physical memory."),
+        (
+            "system_memory_usage_bytes",
+            bytes,
+            "Memory by state; used leaves out caches the kernel can drop.",
+        ),
+        ("system_load1", count, "Load average over 1 minute."),
+        ("system_load5", count, "Load average over 5 minutes."),
+        ("system_load15", count, "Load average over 15 minutes."),
+        (
+            "system_disk_free_bytes",
+            bytes,
+            "Free for unprivileged processes, by mount point.",
+        ),
+        (
+            "system_disk_limit_bytes",
+            bytes,
+            "Size of the file system, by mount point.",
+        ),
+    ] {
+        describe_gauge!(name, unit, text);
+    }
+    describe_counter!(
+        "system_network_receive_bytes_total",
+        bytes,
+        "Received by all interfaces but the loopback."
+    );
+    describe_counter!(
+        "system_network_transmit_bytes_total",
+        bytes,
+        "Sent by all interfaces but the loopback."
+    );
+}

@@ -1,0 +1,99 @@
+use std::time::Duration;
+
+use metrics::with_local_recorder;
+use tokio::time::Instant;
+
+use super::*;
+use crate::{Error, Recorder};
+
+#[test]
+fn the_first_sample_has_no_cpu_figure_rather_than_a_wrong_one() {
+    let mut sampler = Sampler::new();
+    let now = Instant::now();
+    assert_eq!(sampler.sample_system(now).cpu_ratio, None);
+    // Too soon: the kernel's counters have hardly moved.
+    let soon = now + Duration::from_millis(10);
+    assert_eq!(sampler.sample_system(soon).cpu_ratio, None);
+    let later = now + Duration::from_secs(1);
+    let ratio = sampler.sample_system(later).cpu_ratio.unwrap();
+    assert!((0.0..=1.0).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn host_figures_are_plausible_and_exposed_under_standard_names() {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    let (system, process) = with_local_recorder(&recorder, || {
+        let mut sampler = Sampler::new();
+        (
+            sampler.sample_system(Instant::now()),
+            sampler.sample_process().unwrap(),
+        )
+    });
+    assert!(system.memory_used > 0 && system.memory_used < system.memory_total);
+    assert!((0.0..1.0).contains(&system.memory_ratio()));
+    assert!(process.resident_bytes > 100_000 && process.resident_bytes < system.memory_total);
+    assert!(process.start_time > 1_600_000_000);
+    let gauge = |name, labels: &[(&str, &str)]| handle.gauge_value(name, labels);
+    let used = gauge("system_memory_usage_bytes", &[("state", "used")]);
+    assert_eq!(used, Some(system.memory_used as f64));
+    let resident = gauge("process_resident_memory_bytes", &[]);
+    assert_eq!(resident, Some(process.resident_bytes as f64));
+    assert!(
+        handle
+            .render()
+            .contains("# TYPE process_cpu_seconds_total counter\n")
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_and_descriptors_are_counted() {
+    let process = Sampler::new().sample_process().unwrap();
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().count();
+    // Other tests start and end threads meanwhile.
+    assert!(process.threads.unwrap().abs_diff(tasks) <= 4);
+    assert!(process.open_fds.unwrap() >= 3);
+    assert!(process.max_fds.unwrap() >= process.open_fds.unwrap());
+}
+
+#[tokio::test]
+async fn the_sampler_gets_a_cpu_figure_without_waiting_a_whole_interval() {
+    let resources = Resources::spawn(Duration::from_secs(3600)).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while resources.cpu_ratio().is_none() {
+        assert!(Instant::now() < deadline, "{:?}", resources.latest());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(resources.memory_ratio().unwrap() > 0.0);
+    assert!(resources.latest().process.is_some());
+}
+
+#[test]
+fn outside_a_runtime_the_sampler_says_so() {
+    let refused = Resources::spawn(Duration::from_secs(1)).unwrap_err();
+    assert!(matches!(refused, Error::NoRuntime) && refused.is_retryable());
+}
+
+#[tokio::test]
+async fn an_interval_too_short_for_a_cpu_figure_is_refused() {
+    let config = ResourcesConfig {
+        system_interval: Duration::from_millis(199),
+        ..ResourcesConfig::default()
+    };
+    let refused = Resources::spawn_with(config).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "system_interval is 0.199: must be at least 0.2 seconds"
+    );
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn intervals_are_read_from_text_and_default_to_ten_and_thirty_seconds() {
+    let config: ResourcesConfig =
+        serde_json::from_str(r#"{"process_interval": "2s 500ms"}"#).unwrap();
+    assert_eq!(config.process_interval, Duration::from_millis(2_500));
+    assert_eq!(config.system_interval, Duration::from_secs(30));
+    let defaults = ResourcesConfig::default();
+    assert_eq!(defaults.process_interval, Duration::from_secs(10));
+}

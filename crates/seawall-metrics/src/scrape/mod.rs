@@ -1,0 +1,5 @@
+//! `GET /metrics` as a tower service.
+
+mod service;
+
+pub use service::MetricsService;

@@ -1,0 +1,160 @@
+//! All values at one time, as plain data.
+
+use std::sync::Arc;
+
+use metrics::Unit;
+
+use crate::cells::{HistogramCell, Layout, Sparse};
+use crate::registry::{Cell, Kind, Registry};
+use crate::window::quantile;
+
+/// Names one series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SeriesInfo {
+    /// Name of the metric as exposed.
+    pub name: String,
+    /// Its kind.
+    pub kind: Kind,
+    /// Label names and values, sorted by name.
+    pub labels: Vec<(String, String)>,
+}
+
+/// Every metric of a recorder. See [`Handle::snapshot`](crate::Handle::snapshot).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Sorted by name.
+    pub metrics: Vec<MetricSnapshot>,
+}
+
+/// One metric with all its series.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct MetricSnapshot {
+    /// Name as exposed.
+    pub name: String,
+    /// Kind of all its series.
+    pub kind: Kind,
+    /// Its description, if it was given one.
+    pub help: Option<String>,
+    /// Its unit, if it was given one.
+    pub unit: Option<Unit>,
+    /// Sorted by labels.
+    pub series: Vec<SeriesSnapshot>,
+}
+
+/// One series.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SeriesSnapshot {
+    /// Label names and values, sorted by name.
+    pub labels: Vec<(String, String)>,
+    /// Its value.
+    pub value: Value,
+}
+
+/// The value of a series.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Value {
+    /// Total so far.
+    Counter(u64),
+    /// Latest value.
+    Gauge(f64),
+    /// Everything recorded so far.
+    Histogram(HistogramSnapshot),
+}
+
+/// All values a histogram has recorded since the process started.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct HistogramSnapshot {
+    /// Values recorded: always the sum of the buckets.
+    pub count: u64,
+    /// Sum of the values.
+    pub sum: f64,
+    /// Upper bound and number of values at or below it; `+Inf` comes last.
+    pub buckets: Vec<(f64, u64)>,
+    cells: Sparse,
+    layout: Arc<Layout>,
+}
+
+impl HistogramSnapshot {
+    /// Nearest-rank quantile, `q` in 0 to 1, with the error stated at
+    /// [`Window`](crate::Window); NaN without values.
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> f64 {
+        quantile(
+            &self.layout,
+            self.cells.iter(),
+            self.count,
+            f64::INFINITY,
+            q,
+        )
+    }
+
+    fn take(histogram: &HistogramCell) -> Self {
+        let totals = histogram.totals();
+        let layout = histogram.layout().clone();
+        let buckets: Vec<(f64, u64)> = layout
+            .buckets(&totals.cells)
+            .map(|(bound, _, below)| (bound, below))
+            .collect();
+        let count = buckets.last().map_or(0, |(_, all)| *all);
+        Self {
+            count,
+            sum: totals.sum,
+            buckets,
+            cells: totals.cells,
+            layout,
+        }
+    }
+}
+
+pub(crate) fn series(registry: &Registry) -> Vec<SeriesInfo> {
+    let mut all = Vec::new();
+    for family in registry.families() {
+        for labels in family.series.read().keys() {
+            all.push(SeriesInfo {
+                name: family.name.as_ref().to_owned(),
+                kind: family.kind,
+                labels: owned(labels.iter()),
+            });
+        }
+    }
+    all
+}
+
+pub(crate) fn take(registry: &Registry) -> Snapshot {
+    let metrics = registry.families().into_iter().map(|family| {
+        let description = registry.description(&family);
+        let series = family.series.read();
+        MetricSnapshot {
+            name: family.name.as_ref().to_owned(),
+            kind: family.kind,
+            unit: description.as_ref().and_then(|d| d.unit),
+            help: description.map(|d| d.text.into_owned()),
+            series: series
+                .iter()
+                .map(|(labels, cell)| SeriesSnapshot {
+                    labels: owned(labels.iter()),
+                    value: match cell {
+                        Cell::Counter(counter) => Value::Counter(counter.value()),
+                        Cell::Gauge(gauge) => Value::Gauge(gauge.value()),
+                        Cell::Histogram(h) => Value::Histogram(HistogramSnapshot::take(h)),
+                    },
+                })
+                .collect(),
+        }
+    });
+    Snapshot {
+        metrics: metrics.collect(),
+    }
+}
+
+fn owned<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
+    labels
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}

@@ -1,0 +1,202 @@
+//! A connection of one's own, for transactions and everything else.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::ClientWrapper;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::Lsn;
+use crate::error::{Error, Outcome, classify};
+use crate::exec::{Answer, Call, Shape};
+use crate::lease::Lease;
+use crate::route::Intent;
+use crate::text;
+use crate::transaction::Transaction;
+
+/// A connection taken out of the pool with [`Route::get`](crate::Route::get).
+///
+/// It goes back when dropped. Its own methods, and those of
+/// [`Transaction`], watch what they do to the session: if nothing is left
+/// behind, giving back costs nothing. Everything else that a connection can do
+/// is there through `Deref` to [`ClientWrapper`] and from there to
+/// [`tokio_postgres::Client`]; a connection used that way, or one that ran a
+/// statement such as `SET` or `BEGIN`, is reset in the background before it is
+/// lent again: one round trip that ends an open transaction and drops
+/// settings, temporary tables, advisory locks and listeners, but keeps
+/// prepared statements. What a function changes behind the back of these
+/// methods (`set_config`, `pg_advisory_lock`) is not seen: reach for such
+/// functions through `Deref`.
+///
+/// Cancel safety: if a future of this type is dropped before it is done, the
+/// statement is cancelled on the server and the connection is not lent again.
+pub struct Conn {
+    lease: Lease,
+    intent: Intent,
+    limit: Duration,
+}
+
+impl Conn {
+    pub(crate) fn new(lease: Lease, intent: Intent, limit: Duration) -> Self {
+        Self { lease, intent, limit }
+    }
+
+    /// The node it is connected to.
+    #[must_use]
+    pub fn node(&self) -> &Arc<str> {
+        &self.lease.node.name
+    }
+
+    /// Runs a statement and returns its rows. The statement is prepared once per
+    /// connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`] and [`Error::QueryTimeout`].
+    pub async fn query(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        Ok(self.run(sql, params, Shape::All).await?.rows)
+    }
+
+    /// Runs a statement that gives exactly one row.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), and [`Error::RowCount`].
+    pub async fn query_one(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Error> {
+        self.run(sql, params, Shape::AtMostOne).await?.one()
+    }
+
+    /// Runs a statement that gives at most one row.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), and [`Error::RowCount`].
+    pub async fn query_opt(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, Error> {
+        Ok(self.run(sql, params, Shape::AtMostOne).await?.rows.pop())
+    }
+
+    /// Runs a statement and returns how many rows it touched.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query).
+    pub async fn execute(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Error> {
+        Ok(self.run(sql, params, Shape::Count).await?.affected)
+    }
+
+    /// Begins a transaction. It is rolled back when dropped; the server
+    /// hears of that before the next statement on this connection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`] and [`Error::QueryTimeout`]; nothing was done.
+    pub async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
+        let (intent, limit) = (self.intent, self.limit);
+        let (client, node, marks) = self.lease.client_mut();
+        marks.begin();
+        let began = tokio::time::timeout(limit, client.transaction()).await;
+        let node_name = || Arc::clone(&node.name);
+        match began {
+            Ok(Ok(inner)) => {
+                marks.end();
+                Ok(Transaction::new(inner, node, marks, intent, limit))
+            }
+            Ok(Err(source)) => {
+                if classify::is_refusal(&source) {
+                    marks.end();
+                }
+                Err(Error::Query { node: node_name(), outcome: Outcome::NoEffect, source })
+            }
+            Err(_) => {
+                Err(Error::QueryTimeout { node: node_name(), limit, outcome: Outcome::NoEffect })
+            }
+        }
+    }
+
+    /// The token of everything this connection has committed so far, for
+    /// [`Route::after`](crate::Route::after). Call it after `commit` has
+    /// returned; one round trip.
+    ///
+    /// It is the position of the log at the time of the call, so it may lie a
+    /// little above the commit, and never below.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotWritable`] if the node is in recovery, [`Error::Query`],
+    /// [`Error::QueryTimeout`]. What was committed stays committed.
+    pub async fn commit_lsn(&self) -> Result<Lsn, Error> {
+        let position = self.lease.session().position(self.limit).await?;
+        if position.recovering {
+            return Err(Error::NotWritable { node: Arc::clone(&self.lease.node.name) });
+        }
+        Ok(position.lsn)
+    }
+
+    async fn run(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        shape: Shape,
+    ) -> Result<Answer, Error> {
+        if text::session_keyword(sql).is_some() {
+            self.lease.marks.soil();
+        }
+        let if_lost = match self.intent {
+            Intent::Write => Outcome::Unknown,
+            Intent::Read | Intent::Analytics => Outcome::NoEffect,
+        };
+        let call = Call {
+            sql,
+            params,
+            shape,
+            intent: self.intent,
+            if_lost,
+            limit: self.limit,
+            position: false,
+            after: None,
+        };
+        self.lease.session().run(&call).await
+    }
+}
+
+/// The connection itself. Using it marks it for a reset.
+impl Deref for Conn {
+    type Target = ClientWrapper;
+
+    fn deref(&self) -> &ClientWrapper {
+        self.lease.marks.soil();
+        self.lease.client()
+    }
+}
+
+impl DerefMut for Conn {
+    fn deref_mut(&mut self) -> &mut ClientWrapper {
+        self.lease.marks.soil();
+        self.lease.client_mut().0
+    }
+}
+
+impl fmt::Debug for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Conn").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,208 @@
+//! Choosing a node for a call, and the next one if it fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::{Error, classify};
+use crate::exec::{Answer, Call};
+use crate::lease::Lease;
+use crate::node::Node;
+use crate::pool::Inner;
+use crate::route::{Intent, Request};
+
+/// Runs `call` on a node that fits, and on the next if that one fails.
+pub(crate) async fn run<'p>(
+    pool: &'p Inner,
+    request: Request,
+    call: Call<'_>,
+) -> Result<(&'p Arc<Node>, Answer), Error> {
+    let mut search = Search::new(pool, request);
+    loop {
+        let node = search.next().await?;
+        let call = Call { after: request.after.filter(|_| node.may_be_behind()), ..call };
+        let served = async { search.acquire(node).await?.session().run(&call).await };
+        match unless_down(node, served).await {
+            Ok(answer) => return Ok((node, answer)),
+            Err(error) => search.failed(node, error)?,
+        }
+    }
+}
+
+/// Takes a connection to a node that fits.
+pub(crate) async fn connection(
+    pool: &Inner,
+    request: Request,
+    limit: Duration,
+) -> Result<Lease, Error> {
+    let mut search = Search::new(pool, request);
+    loop {
+        let node = search.next().await?;
+        let checked = async {
+            let lease = search.acquire(node).await?;
+            if let Some(wanted) = request.after.filter(|_| node.may_be_behind()) {
+                lease.session().require(wanted, limit).await?;
+            }
+            Ok(lease)
+        };
+        match unless_down(node, checked).await {
+            Ok(lease) => return Ok(lease),
+            Err(error) => search.failed(node, error)?,
+        }
+    }
+}
+
+/// Gives up `work` on a replica as soon as it is declared down. The primary
+/// has no stand-in: what was sent there may as well wait for its limit.
+async fn unless_down<T>(
+    node: &Node,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    if node.primary {
+        return work.await;
+    }
+    // Made before the state is looked at, so that no change is missed.
+    let went_down = node.went_down.notified();
+    let down = || Err(Error::NodeDown { node: Arc::clone(&node.name) });
+    if node.is_down() {
+        return down();
+    }
+    tokio::select! {
+        biased;
+        result = work => result,
+        () = went_down => down(),
+    }
+}
+
+/// The nodes to try for one call, best first, each once.
+struct Search<'p> {
+    pool: &'p Inner,
+    request: Request,
+    ticket: u64,
+    /// One deadline for the connections of all attempts.
+    acquire_by: Instant,
+    waited: bool,
+    primary_again: bool,
+    failure: Option<(&'p Arc<Node>, Error)>,
+}
+
+impl<'p> Search<'p> {
+    fn new(pool: &'p Inner, request: Request) -> Self {
+        Self {
+            pool,
+            request,
+            ticket: pool.ticket(request.intent),
+            acquire_by: Instant::now() + pool.config.acquire_timeout,
+            waited: false,
+            primary_again: false,
+            failure: None,
+        }
+    }
+
+    async fn next(&mut self) -> Result<&'p Arc<Node>, Error> {
+        let Some(index) = self.pick().await else {
+            return Err(self.exhausted());
+        };
+        if let Some((failed, _)) = &self.failure {
+            failed.metrics.retried.increment(1);
+        }
+        self.request.excluded |= 1 << index;
+        Ok(&self.pool.nodes[index])
+    }
+
+    async fn acquire(&self, node: &Arc<Node>) -> Result<Lease, Error> {
+        let asked = Instant::now();
+        let lease = node.acquire(self.acquire_by, self.pool.config.acquire_timeout).await?;
+        node.metrics.acquire_seconds.record(asked.elapsed().as_secs_f64());
+        Ok(lease)
+    }
+
+    /// Notes that `node` failed the call, or returns the error if another node
+    /// would not help or must not be asked.
+    fn failed(&mut self, node: &'p Arc<Node>, error: Error) -> Result<(), Error> {
+        if self.request.intent == Intent::Write || !runs_elsewhere(&error, node) {
+            return Err(error);
+        }
+        // A stale connection says little about the primary: once more, on
+        // another one, before giving up.
+        if node.primary && matches!(error, Error::Query { .. }) && !self.primary_again {
+            self.primary_again = true;
+            self.request.excluded &= !1;
+        }
+        self.failure = Some((node, error));
+        Ok(())
+    }
+
+    fn exhausted(&mut self) -> Error {
+        let intent = self.request.intent;
+        if intent == Intent::Write {
+            return Error::NotWritable { node: Arc::clone(&self.pool.nodes[0].name) };
+        }
+        let source = self.failure.take().map(|(_, error)| Box::new(error));
+        Error::NoNode { intent, nodes: self.pool.statuses(), source }
+    }
+
+    /// Chooses a node. A read after a position that no replica is known to
+    /// have waits a little for one, once per call.
+    async fn pick(&mut self) -> Option<usize> {
+        let chosen = self.pool.choose(self.request, self.ticket);
+        let wait = self.pool.config.catch_up_wait;
+        let waits = self.request.after.is_some() && !self.waited && !wait.is_zero();
+        if !waits || self.is_replica(chosen) || self.request.intent == Intent::Write {
+            return chosen;
+        }
+        self.waited = true;
+        let deadline = Instant::now() + wait;
+        loop {
+            let progress = self.pool.board.progress.notified();
+            let chosen = self.pool.choose(self.request, self.ticket);
+            if self.is_replica(chosen) || !self.ask_replicas() {
+                return chosen;
+            }
+            if timeout_at(deadline, progress).await.is_err() {
+                return chosen;
+            }
+        }
+    }
+
+    fn is_replica(&self, chosen: Option<usize>) -> bool {
+        chosen.is_some_and(|index| !self.pool.nodes[index].primary)
+    }
+
+    /// Asks for new samples of the replicas that would serve the call. False if
+    /// none is near enough to be worth the wait.
+    fn ask_replicas(&self) -> bool {
+        let any_position = Request { after: None, ..self.request };
+        if !self.is_replica(self.pool.choose(any_position, self.ticket)) {
+            return false;
+        }
+        let config = &self.pool.config;
+        // The lag is known to within two samples.
+        let hopeless = config.catch_up_wait + 2 * config.health_interval;
+        let mut asked = false;
+        for node in self.pool.nodes.iter().filter(|node| !node.primary && node.view().up) {
+            if node.lag().is_none_or(|lag| lag.time <= hopeless) {
+                node.poke.notify_one();
+                asked = true;
+            }
+        }
+        asked
+    }
+}
+
+/// Whether `error` is about the node rather than the statement.
+fn runs_elsewhere(error: &Error, node: &Node) -> bool {
+    match error {
+        Error::Connect { .. }
+        | Error::ConnectTimeout { .. }
+        | Error::NodeDown { .. }
+        | Error::Behind { .. } => true,
+        Error::Query { source, .. } => {
+            classify::is_connection_lost(source)
+                || classify::is_full(source)
+                || (!node.primary && classify::is_conflict(source))
+        }
+        _ => false,
+    }
+}

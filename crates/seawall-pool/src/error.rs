@@ -1,0 +1,249 @@
+//! What can go wrong, in which phase, and whether trying again is safe.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::error::SqlState;
+
+use crate::route::Intent;
+use crate::status::{NodeList, NodeStatus};
+use crate::Lsn;
+
+pub(crate) mod classify;
+
+/// Any failure of this crate.
+///
+/// Nodes are named as in [`PoolStatus`](crate::PoolStatus): `primary`,
+/// `replica-1`, `replica-2`. No text of an error holds a parameter or a
+/// password; the source of a [`Query`](Self::Query) error is the server's
+/// message, which may quote a value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A field of the configuration is out of bounds.
+    #[error("{field} is {value}, which is not within {bounds}")]
+    Config {
+        /// The field of [`PoolConfig`](crate::PoolConfig) or [`NodeConfig`](crate::NodeConfig).
+        field: &'static str,
+        /// What it was set to.
+        value: Box<str>,
+        /// What it may be set to.
+        bounds: Box<str>,
+    },
+    /// A connection string cannot be parsed.
+    #[error("the connection string of {node} cannot be read")]
+    Url {
+        /// The node.
+        node: Arc<str>,
+        /// What is wrong with it.
+        source: tokio_postgres::Error,
+    },
+    /// A connection string names no host, or several.
+    #[error("the connection string of {node} names {hosts} hosts, a node is exactly one")]
+    Hosts {
+        /// The node.
+        node: Arc<str>,
+        /// How many hosts it names.
+        hosts: usize,
+    },
+    /// Acquiring: a connection could not be made. Nothing was sent.
+    #[error("cannot connect to {node}")]
+    Connect {
+        /// The node.
+        node: Arc<str>,
+        /// Why not.
+        source: tokio_postgres::Error,
+    },
+    /// Acquiring: making a connection took too long. Nothing was sent.
+    #[error("{node} did not complete a connection within {limit:?}")]
+    ConnectTimeout {
+        /// The node.
+        node: Arc<str>,
+        /// [`PoolConfig::connect_timeout`](crate::PoolConfig::connect_timeout), or what
+        /// was left of the time to acquire.
+        limit: Duration,
+    },
+    /// Acquiring: every connection stayed in use. Nothing was sent.
+    #[error(
+        "no connection to {node} came free within {limit:?} ({size} of {max_size} open, {waiting} waiting)"
+    )]
+    AcquireTimeout {
+        /// The node.
+        node: Arc<str>,
+        /// [`PoolConfig::acquire_timeout`](crate::PoolConfig::acquire_timeout).
+        limit: Duration,
+        /// Connections open when the time was up.
+        size: usize,
+        /// The most connections the pool opens to this node.
+        max_size: usize,
+        /// Callers still waiting.
+        waiting: usize,
+    },
+    /// Routing: no node is left that may serve the call.
+    #[error("no node left for {}: {nodes}", .intent.name())]
+    NoNode {
+        /// What the call was for.
+        intent: Intent,
+        /// Every node and its state.
+        nodes: NodeList,
+        /// How the last attempt failed, if there was one.
+        source: Option<Box<Error>>,
+    },
+    /// Routing: the primary was found in recovery. Nothing was sent.
+    #[error("{node} is in recovery and takes no writes")]
+    NotWritable {
+        /// The node.
+        node: Arc<str>,
+    },
+    /// Routing: the replica has not replayed the position asked for.
+    #[error("{node} has replayed {replayed}, not yet {wanted}")]
+    Behind {
+        /// The node.
+        node: Arc<str>,
+        /// The position asked for.
+        wanted: Lsn,
+        /// The position it had.
+        replayed: Lsn,
+    },
+    /// Query: a read was given up because its node was declared down.
+    #[error("{node} went down during a read")]
+    NodeDown {
+        /// The node.
+        node: Arc<str>,
+    },
+    /// Query: the statement failed.
+    #[error("statement on {node} failed, {outcome}")]
+    Query {
+        /// The node.
+        node: Arc<str>,
+        /// What became of the statement.
+        outcome: Outcome,
+        /// The error of the server or of the connection.
+        source: tokio_postgres::Error,
+    },
+    /// Query: no answer in time. A cancel request was sent and the connection
+    /// closed.
+    #[error("statement on {node} took longer than {limit:?}, {outcome}")]
+    QueryTimeout {
+        /// The node.
+        node: Arc<str>,
+        /// The limit that applied.
+        limit: Duration,
+        /// What became of the statement.
+        outcome: Outcome,
+    },
+    /// `query_one` found no row, or `query_one` or `query_opt` more than one.
+    /// The statement was executed.
+    #[error("the statement returned {} row, expected {expected}", if *.many { "more than one" } else { "no" })]
+    RowCount {
+        /// What would have been right.
+        expected: &'static str,
+        /// Whether there were too many rows.
+        many: bool,
+    },
+    /// A statement that changes its session, such as `BEGIN`, was given to a
+    /// route, where the next statement may run on another connection. Take a
+    /// connection with [`Route::get`](crate::Route::get).
+    #[error("{keyword} changes its session and needs a connection of its own")]
+    SessionStatement {
+        /// The first word of the statement.
+        keyword: &'static str,
+    },
+    /// The pool was shut down.
+    #[error("the pool was shut down")]
+    Closed,
+}
+
+/// What became of a statement that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It never reached the server.
+    NotSent,
+    /// It changed nothing: the server refused it, or its transaction was not
+    /// committed, or it was a read.
+    NoEffect,
+    /// It may or may not have been executed; the answer was lost. Look before
+    /// trying again.
+    Unknown,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotSent => "it was not sent",
+            Self::NoEffect => "nothing was changed",
+            Self::Unknown => "whether it took effect is unknown",
+        })
+    }
+}
+
+impl Error {
+    /// Whether the same call may be made again: it had no effect, and its cause
+    /// may pass by itself.
+    ///
+    /// A failed transaction is to be repeated from its beginning.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::AcquireTimeout { .. }
+            | Self::NoNode { .. }
+            | Self::NotWritable { .. }
+            | Self::Behind { .. }
+            | Self::NodeDown { .. } => true,
+            Self::QueryTimeout { outcome, .. } => *outcome != Outcome::Unknown,
+            Self::Query { outcome, source, .. } => {
+                *outcome != Outcome::Unknown && classify::is_transient(source)
+            }
+            Self::Config { .. }
+            | Self::Url { .. }
+            | Self::Hosts { .. }
+            | Self::RowCount { .. }
+            | Self::SessionStatement { .. }
+            | Self::Closed => false,
+        }
+    }
+
+    /// The SQLSTATE code that the server gave, if it gave one.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<&SqlState> {
+        match self {
+            Self::Connect { source, .. } | Self::Query { source, .. } => source.code(),
+            Self::NoNode { source: Some(source), .. } => source.sqlstate(),
+            _ => None,
+        }
+    }
+
+    /// What became of the statement. `None` where no statement was at stake
+    /// (configuration) or where it was executed ([`Error::RowCount`]).
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        match self {
+            Self::Query { outcome, .. } | Self::QueryTimeout { outcome, .. } => Some(*outcome),
+            Self::NodeDown { .. } | Self::Behind { .. } => Some(Outcome::NoEffect),
+            Self::NoNode { source: Some(source), .. } => source.outcome(),
+            Self::Connect { .. }
+            | Self::ConnectTimeout { .. }
+            | Self::AcquireTimeout { .. }
+            | Self::NoNode { .. }
+            | Self::NotWritable { .. }
+            | Self::SessionStatement { .. }
+            | Self::Closed => Some(Outcome::NotSent),
+            Self::Config { .. } | Self::Url { .. } | Self::Hosts { .. } | Self::RowCount { .. } => {
+                None
+            }
+        }
+    }
+
+    /// The state of every node when none was left to serve the call.
+    #[must_use]
+    pub fn nodes(&self) -> &[NodeStatus] {
+        match self {
+            Self::NoNode { nodes, .. } => &nodes.0,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Running one statement on one connection.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join, join3};
+use futures_util::TryStreamExt;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::types::{PgLsn, ToSql};
+use tokio_postgres::{Row, Statement};
+
+use crate::Lsn;
+use crate::error::{Error, Outcome, classify};
+use crate::lease::Marks;
+use crate::node::Node;
+use crate::route::Intent;
+
+/// A statement to run.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) sql: &'a str,
+    pub(crate) params: &'a [&'a (dyn ToSql + Sync)],
+    pub(crate) shape: Shape,
+    pub(crate) intent: Intent,
+    /// What a lost answer means: a read has no effect, a statement of a
+    /// transaction none yet.
+    pub(crate) if_lost: Outcome,
+    pub(crate) limit: Duration,
+    /// Ask what the node has before the statement looks at it.
+    pub(crate) position: bool,
+    /// Fail unless the node has this.
+    pub(crate) after: Option<Lsn>,
+}
+
+/// What is wanted of the rows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    All,
+    AtMostOne,
+    Count,
+}
+
+/// What a statement gave.
+pub(crate) struct Answer {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) affected: u64,
+    pub(crate) lsn: Option<Lsn>,
+}
+
+impl Answer {
+    /// The one row, for a call that was given at most one.
+    pub(crate) fn one(mut self) -> Result<Row, Error> {
+        self.rows.pop().ok_or(Error::RowCount { expected: "exactly one", many: false })
+    }
+}
+
+/// Where a statement runs. Anything that prepares and caches statements:
+/// a connection, or a transaction on it.
+pub(crate) struct Session<'a> {
+    pub(crate) client: &'a tokio_postgres::Client,
+    pub(crate) statements: &'a deadpool_postgres::StatementCache,
+    pub(crate) node: &'a Arc<Node>,
+    pub(crate) marks: &'a Marks,
+    pub(crate) in_transaction: bool,
+}
+
+impl Session<'_> {
+    /// Runs `call` and returns by its limit. If the future is dropped or the
+    /// limit passes, the connection stays marked as busy.
+    pub(crate) async fn run(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        let node = self.node;
+        node.metrics.queries(call.intent).increment(1);
+        self.marks.begin();
+        let start = Instant::now();
+        let result = match timeout_at(start + call.limit, self.healing(call)).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::QueryTimeout {
+                node: Arc::clone(&node.name),
+                limit: call.limit,
+                outcome: call.if_lost,
+            }),
+        };
+        self.note(call, start.elapsed());
+        match result {
+            Ok(answer) => {
+                self.marks.end();
+                node.served(call.intent);
+                if let Some(lsn) = answer.lsn {
+                    node.seen_at(lsn);
+                }
+                Ok(answer)
+            }
+            Err(error) => {
+                if self.is_finished(&error) {
+                    self.marks.end();
+                }
+                if let Error::Query { source, .. } = &error
+                    && classify::is_connection_lost(source)
+                {
+                    node.suspect();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs `call`, once more if its prepared statement has gone stale: that is
+    /// found out before the statement does anything.
+    async fn healing(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        match self.once(call).await {
+            Err(Error::Query { source, .. }) if classify::is_stale_statement(&source) => {
+                self.statements.remove(call.sql, &[]);
+                self.statements.remove(POSITION, &[]);
+                self.statements.remove(ALL_SETTLED, &[]);
+                if self.in_transaction {
+                    return Err(self.failed(Outcome::NoEffect, source));
+                }
+                self.once(call).await
+            }
+            other => other,
+        }
+    }
+
+    async fn once(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        let statement = self.prepare(call.sql).await?;
+        if !call.position && call.after.is_none() {
+            return self.execute(&statement, call).await;
+        }
+        let position = self.prepare(POSITION).await?;
+        if !self.node.primary {
+            // Sent in one flight, in this order: the server looks up the
+            // position before it takes the snapshot of the statement.
+            let (position, answer) =
+                join(self.row(&position), self.execute(&statement, call)).await;
+            return self.placed(call, position, false, answer);
+        }
+        let settled = self.prepare(ALL_SETTLED).await?;
+        let (position, settled, answer) =
+            join3(self.row(&position), self.row(&settled), self.execute(&statement, call)).await;
+        let settled = settled.and_then(|row| row.try_get(0)).unwrap_or(false);
+        self.placed(call, position, settled, answer)
+    }
+
+    /// Joins an answer with the position read before it.
+    ///
+    /// On a node in recovery every commit up to the replayed position is
+    /// visible. On a primary the position is where the next record goes, and a
+    /// commit may have written its record and not be visible yet. Its token,
+    /// read after the commit returned, is then at least this position; so
+    /// everything below it is safe to claim. The position itself is, too,
+    /// if a snapshot taken after reading it saw no transaction under way.
+    fn placed(
+        &self,
+        call: &Call<'_>,
+        position: Result<Row, tokio_postgres::Error>,
+        settled: bool,
+        answer: Result<Answer, Error>,
+    ) -> Result<Answer, Error> {
+        let Position { recovering, lsn } = match position.and_then(|row| Position::read(&row)) {
+            Ok(position) => position,
+            Err(source) => {
+                answer?;
+                return Err(self.failed(call.if_lost, source));
+            }
+        };
+        let lsn = if recovering || settled { lsn } else { lsn.before() };
+        if let Some(wanted) = call.after
+            && recovering
+            && lsn < wanted
+        {
+            self.node.only_at(lsn);
+            return Err(Error::Behind { node: Arc::clone(&self.node.name), wanted, replayed: lsn });
+        }
+        Ok(Answer { lsn: Some(lsn), ..answer? })
+    }
+
+    async fn execute(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
+        let rows = match self.client.query_raw(statement, call.params.iter().copied()).await {
+            Ok(rows) => rows,
+            Err(source) => return Err(self.lost_or_refused(call, source)),
+        };
+        let mut stream = pin!(rows);
+        let mut rows = Vec::new();
+        while let Some(row) =
+            stream.try_next().await.map_err(|source| self.lost_or_refused(call, source))?
+        {
+            match call.shape {
+                Shape::All => rows.push(row),
+                Shape::AtMostOne if rows.is_empty() => rows.push(row),
+                Shape::AtMostOne => {
+                    return Err(Error::RowCount { expected: "at most one", many: true });
+                }
+                Shape::Count => {}
+            }
+        }
+        let affected = stream.rows_affected().unwrap_or(0);
+        Ok(Answer { rows, affected, lsn: None })
+    }
+
+    async fn row(&self, statement: &Statement) -> Result<Row, tokio_postgres::Error> {
+        self.client.query_one(statement, &[]).await
+    }
+
+    /// Fails unless the node has `wanted`: one round trip.
+    pub(crate) async fn require(&self, wanted: Lsn, limit: Duration) -> Result<(), Error> {
+        let Position { recovering, lsn } = self.position(limit).await?;
+        if !recovering || lsn >= wanted {
+            return Ok(());
+        }
+        self.node.only_at(lsn);
+        Err(Error::Behind { node: Arc::clone(&self.node.name), wanted, replayed: lsn })
+    }
+
+    /// Asks the node where it is: one round trip.
+    pub(crate) async fn position(&self, limit: Duration) -> Result<Position, Error> {
+        self.marks.begin();
+        let asked = async {
+            let statement = self.prepare(POSITION).await?;
+            let row = self.row(&statement).await.and_then(|row| Position::read(&row));
+            row.map_err(|source| self.failed(Outcome::NoEffect, source))
+        };
+        match timeout_at(Instant::now() + limit, asked).await {
+            Ok(Ok(position)) => {
+                self.marks.end();
+                Ok(position)
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(Error::QueryTimeout {
+                node: Arc::clone(&self.node.name),
+                limit,
+                outcome: Outcome::NoEffect,
+            }),
+        }
+    }
+
+    /// Prepares `sql`, once per connection. Nothing was executed if it fails.
+    async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
+        let statement = self.statements.prepare(self.client, sql).await;
+        statement.map_err(|source| {
+            let refused = classify::is_refusal(&source);
+            self.failed(if refused { Outcome::NoEffect } else { Outcome::NotSent }, source)
+        })
+    }
+
+    fn lost_or_refused(&self, call: &Call<'_>, source: tokio_postgres::Error) -> Error {
+        let refused = classify::is_refusal(&source);
+        self.failed(if refused { Outcome::NoEffect } else { call.if_lost }, source)
+    }
+
+    fn failed(&self, outcome: Outcome, source: tokio_postgres::Error) -> Error {
+        Error::Query { node: Arc::clone(&self.node.name), outcome, source }
+    }
+
+    /// Whether the connection is at rest after `error`.
+    fn is_finished(&self, error: &Error) -> bool {
+        match error {
+            Error::Query { source, .. } => classify::is_refusal(source),
+            Error::Behind { .. } => true,
+            _ => false,
+        }
+    }
+
+    fn note(&self, call: &Call<'_>, took: Duration) {
+        self.node.metrics.query_seconds.record(took.as_secs_f64());
+        if took > self.node.slow_query {
+            self.node.metrics.slow.increment(1);
+            let statement = call.sql.get(..LOGGED_BYTES).unwrap_or(call.sql);
+            tracing::warn!(
+                node = %self.node.name,
+                op = call.intent.name(),
+                seconds = took.as_secs_f64(),
+                statement,
+                "slow query"
+            );
+        }
+    }
+}
+
+/// A node's place in the log.
+pub(crate) struct Position {
+    /// Whether it is a standby: `lsn` is what it has replayed. Otherwise `lsn`
+    /// is where the last record it wrote ends.
+    pub(crate) recovering: bool,
+    pub(crate) lsn: Lsn,
+}
+
+impl Position {
+    pub(crate) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        let recovering = row.try_get(0)?;
+        let lsn = Lsn(row.try_get::<_, Option<PgLsn>>(1)?.map_or(0, u64::from));
+        let size = |column| {
+            row.try_get::<_, i64>(column).map(|bytes| u64::try_from(bytes).unwrap_or(0))
+        };
+        let (block, segment) = (size(2)?, size(3)?);
+        let lsn = if recovering { lsn } else { lsn.record_end(block, segment) };
+        Ok(Self { recovering, lsn })
+    }
+}
+
+/// Where a node is. The inner query keeps the test for recovery from being
+/// made twice, with a promotion in between.
+pub(crate) const POSITION: &str = "SELECT recovering, \
+     CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END, \
+     current_setting('wal_block_size')::int8, \
+     pg_size_bytes(current_setting('wal_segment_size')) \
+     FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
+
+/// Whether no transaction that writes was under way.
+const ALL_SETTLED: &str =
+    "SELECT pg_snapshot_xmin(s) = pg_snapshot_xmax(s) FROM pg_current_snapshot() AS s";
+
+/// A longer statement is cut in the log.
+const LOGGED_BYTES: usize = 2_000;

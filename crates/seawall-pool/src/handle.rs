@@ -1,0 +1,210 @@
+//! The calls: a route, and what is done with it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::conn::Conn;
+use crate::error::{Error, Outcome};
+use crate::exec::{Answer, Call, Shape};
+use crate::pool::Inner;
+use crate::route::{Intent, Request};
+use crate::{Lsn, dispatch, text};
+
+/// Where a call goes. Made by [`Pool::read`](crate::Pool::read),
+/// [`Pool::write`](crate::Pool::write) and [`Pool::analytics`](crate::Pool::analytics).
+///
+/// Light: it borrows the pool and can be copied. Nothing is chosen until a
+/// method sends something, and each call chooses anew.
+///
+/// Reads and analytics are retried: if a node fails in a way that says nothing
+/// about the statement (the connection broke, the node is stopping, it gave
+/// up the statement for the sake of replay), the next node is tried, each once,
+/// the primary last, all within one
+/// [`acquire_timeout`](crate::PoolConfig::acquire_timeout). A read in flight on a
+/// replica that is declared down is run elsewhere at once. Writes are never
+/// retried.
+///
+/// A statement is prepared once per connection and its text is kept there
+/// without bound: pass values as parameters, never build the text per call.
+///
+/// Cancel safety: if the future is dropped, a statement on the wire is
+/// cancelled on the server and its connection is closed, so the next borrower
+/// does not wait behind it. A write dropped on the wire may or may not have
+/// taken effect.
+#[derive(Clone, Copy)]
+#[must_use = "a route does nothing until something is sent on it"]
+pub struct Route<'p> {
+    pool: &'p Inner,
+    intent: Intent,
+    after: Option<Lsn>,
+    limit: Duration,
+}
+
+impl<'p> Route<'p> {
+    pub(crate) fn new(pool: &'p Inner, intent: Intent) -> Self {
+        Self { pool, intent, after: None, limit: pool.config.query_timeout }
+    }
+
+    /// Serves the call only from a node that has everything committed up to
+    /// `lsn`, as returned by [`Conn::commit_lsn`]. `None` asks for nothing.
+    ///
+    /// A replica that has it serves the call. If none has, the call waits up to
+    /// [`catch_up_wait`](crate::PoolConfig::catch_up_wait) for one to catch up and
+    /// then goes to the primary. The replica's position is checked on the same
+    /// connection in the same flight as the statement, so not even a replica that
+    /// crashed and came back further behind can serve an older state.
+    /// Writes are not affected.
+    pub fn after(mut self, lsn: impl Into<Option<Lsn>>) -> Self {
+        self.after = lsn.into();
+        self
+    }
+
+    /// Sets the limit on each statement of this call, in place of
+    /// [`query_timeout`](crate::PoolConfig::query_timeout).
+    pub fn timeout(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Runs a statement and returns its rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SessionStatement`] for statements such as `BEGIN`; acquiring:
+    /// [`Error::Connect`], [`Error::ConnectTimeout`], [`Error::AcquireTimeout`],
+    /// [`Error::NotWritable`], [`Error::NoNode`], [`Error::Closed`]; running:
+    /// [`Error::Query`], [`Error::QueryTimeout`].
+    pub async fn query(
+        self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        Ok(self.run(sql, params, Shape::All, false).await?.1.rows)
+    }
+
+    /// Runs a statement that gives exactly one row.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), and [`Error::RowCount`].
+    pub async fn query_one(self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
+        self.run(sql, params, Shape::AtMostOne, false).await?.1.one()
+    }
+
+    /// Runs a statement that gives at most one row.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), and [`Error::RowCount`].
+    pub async fn query_opt(
+        self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, Error> {
+        Ok(self.run(sql, params, Shape::AtMostOne, false).await?.1.rows.pop())
+    }
+
+    /// Runs a statement and returns how many rows it touched.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query).
+    pub async fn execute(self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
+        Ok(self.run(sql, params, Shape::Count, false).await?.1.affected)
+    }
+
+    /// Runs a statement and says how recent its rows are at least, and which
+    /// node gave them.
+    ///
+    /// Every commit whose token ([`Conn::commit_lsn`]) is at most
+    /// [`At::lsn`] was visible to the statement. Commits with a larger token may
+    /// have been visible too. Passing [`At::lsn`] to [`after`](Self::after) makes
+    /// later reads at least as recent.
+    ///
+    /// The position is read before the statement takes its snapshot, in the
+    /// same flight: no extra round trip, a few tens of microseconds of
+    /// server time. On the primary, while transactions that write are under
+    /// way, it is one below the true position (see the crate documentation).
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query).
+    pub async fn query_at(
+        self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<At<Vec<Row>>, Error> {
+        let (node, answer) = self.run(sql, params, Shape::All, true).await?;
+        Ok(At { value: answer.rows, lsn: answer.lsn.unwrap_or_default(), node: Arc::clone(node) })
+    }
+
+    /// Takes a connection out of the pool, for transactions and for whatever
+    /// a route cannot do. With [`after`](Self::after) and a replica, its
+    /// position is checked first: one round trip.
+    ///
+    /// Statements on the connection are not retried.
+    ///
+    /// # Errors
+    ///
+    /// Acquiring, as [`query`](Self::query).
+    pub async fn get(self) -> Result<Conn, Error> {
+        let lease = dispatch::connection(self.pool, self.request(), self.limit).await?;
+        Ok(Conn::new(lease, self.intent, self.limit))
+    }
+
+    async fn run(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        shape: Shape,
+        position: bool,
+    ) -> Result<(&'p Arc<str>, Answer), Error> {
+        if let Some(keyword) = text::session_keyword(sql) {
+            return Err(Error::SessionStatement { keyword });
+        }
+        let writing = self.intent == Intent::Write;
+        let call = Call {
+            sql,
+            params,
+            shape,
+            intent: self.intent,
+            if_lost: if writing { Outcome::Unknown } else { Outcome::NoEffect },
+            limit: self.limit,
+            position,
+            // Set per node: only one that may be behind needs the check.
+            after: None,
+        };
+        let (node, answer) = dispatch::run(self.pool, self.request(), call).await?;
+        Ok((&node.name, answer))
+    }
+
+    fn request(&self) -> Request {
+        Request { intent: self.intent, after: self.after, excluded: 0 }
+    }
+}
+
+impl fmt::Debug for Route<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("intent", &self.intent)
+            .field("after", &self.after)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A value with the place in the log from which it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct At<T> {
+    /// What was read.
+    pub value: T,
+    /// Every commit whose token is at most this was visible.
+    pub lsn: Lsn,
+    /// The node that was read.
+    pub node: Arc<str>,
+}

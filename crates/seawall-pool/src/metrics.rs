@@ -1,0 +1,88 @@
+//! The metrics of a pool, registered once and cached per node.
+
+use std::sync::Once;
+
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
+
+use crate::route::Intent;
+
+/// The handles of one node.
+pub(crate) struct NodeMetrics {
+    reads: Counter,
+    writes: Counter,
+    analytics: Counter,
+    pub(crate) query_seconds: Histogram,
+    pub(crate) acquire_seconds: Histogram,
+    pub(crate) idle: Gauge,
+    pub(crate) used: Gauge,
+    pub(crate) waiting: Gauge,
+    pub(crate) up: Gauge,
+    pub(crate) lag_bytes: Gauge,
+    pub(crate) lag_seconds: Gauge,
+    pub(crate) slow: Counter,
+    pub(crate) retried: Counter,
+    pub(crate) discarded: Counter,
+}
+
+impl NodeMetrics {
+    pub(crate) fn new(node: &str) -> Self {
+        static DESCRIBED: Once = Once::new();
+        DESCRIBED.call_once(describe);
+        let node = || node.to_owned();
+        let queries = |op: &'static str| counter!(QUERIES, "node" => node(), "op" => op);
+        let connections = |state: &'static str| gauge!(CONNECTIONS, "node" => node(), "state" => state);
+        Self {
+            reads: queries(Intent::Read.name()),
+            writes: queries(Intent::Write.name()),
+            analytics: queries(Intent::Analytics.name()),
+            query_seconds: histogram!(QUERY_SECONDS, "node" => node()),
+            acquire_seconds: histogram!(ACQUIRE_SECONDS, "node" => node()),
+            idle: connections("idle"),
+            used: connections("used"),
+            waiting: gauge!(WAITING, "node" => node()),
+            up: gauge!(NODE_UP, "node" => node()),
+            lag_bytes: gauge!(LAG_BYTES, "node" => node()),
+            lag_seconds: gauge!(LAG_SECONDS, "node" => node()),
+            slow: counter!(SLOW, "node" => node()),
+            retried: counter!(RETRIED, "node" => node()),
+            discarded: counter!(DISCARDED, "node" => node()),
+        }
+    }
+
+    pub(crate) fn queries(&self, intent: Intent) -> &Counter {
+        match intent {
+            Intent::Read => &self.reads,
+            Intent::Write => &self.writes,
+            Intent::Analytics => &self.analytics,
+        }
+    }
+}
+
+fn describe() {
+    describe_counter!(QUERIES, Unit::Count, "Statements sent, by node and by what they were for");
+    describe_histogram!(QUERY_SECONDS, Unit::Seconds, "Time from sending a statement to its last row");
+    describe_histogram!(ACQUIRE_SECONDS, Unit::Seconds, "Time to get a connection");
+    describe_gauge!(CONNECTIONS, Unit::Count, "Connections open, idle or used");
+    describe_gauge!(WAITING, Unit::Count, "Callers waiting for a connection");
+    describe_gauge!(NODE_UP, Unit::Count, "1 while the node is in rotation, else 0");
+    describe_gauge!(LAG_BYTES, Unit::Bytes, "Log written by the primary and not replayed by the replica");
+    describe_gauge!(LAG_SECONDS, Unit::Seconds, "Time since the primary passed the replica's position");
+    describe_counter!(SLOW, Unit::Count, "Statements that took longer than slow_query");
+    describe_counter!(RETRIED, Unit::Count, "Reads run again elsewhere after this node failed them");
+    describe_counter!(DISCARDED, Unit::Count, "Connections closed because a statement was still running on them");
+}
+
+const QUERIES: &str = "seawall_pool_queries_total";
+const QUERY_SECONDS: &str = "seawall_pool_query_seconds";
+const ACQUIRE_SECONDS: &str = "seawall_pool_acquire_seconds";
+const CONNECTIONS: &str = "seawall_pool_connections";
+const WAITING: &str = "seawall_pool_waiting";
+const NODE_UP: &str = "seawall_pool_node_up";
+const LAG_BYTES: &str = "seawall_pool_replay_lag_bytes";
+const LAG_SECONDS: &str = "seawall_pool_replay_lag_seconds";
+const SLOW: &str = "seawall_pool_slow_queries_total";
+const RETRIED: &str = "seawall_pool_retried_reads_total";
+const DISCARDED: &str = "seawall_pool_discarded_connections_total";

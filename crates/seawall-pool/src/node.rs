@@ -1,0 +1,347 @@
+//! One server: its connections, and what is known about it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{
+    Manager, ManagerConfig, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType, Timeouts,
+};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+use tokio_postgres::NoTls;
+
+use crate::error::{Error, classify};
+use crate::health::Verdict;
+use crate::lease::Lease;
+use crate::metrics::NodeMetrics;
+use crate::route::{Intent, NodeView};
+use crate::status::{NodeState, NodeStatus, ProbeError, Served};
+use crate::{Lag, Lsn, NodeConfig, PoolConfig, Role};
+
+/// A server and the connections to it. Shared by the pool, the connections
+/// that are out, and the tasks that look after the node.
+pub(crate) struct Node {
+    pub(crate) name: Arc<str>,
+    pub(crate) primary: bool,
+    pub(crate) weight: u32,
+    pub(crate) min_idle: usize,
+    pub(crate) max_size: usize,
+    pub(crate) slow_query: Duration,
+    pub(crate) metrics: NodeMetrics,
+    pub(crate) runtime: Handle,
+    /// For the monitor, which keeps a connection of its own.
+    pub(crate) postgres: tokio_postgres::Config,
+    /// Asks the monitor to probe now.
+    pub(crate) poke: Notify,
+    /// Tells reads in flight that the node was declared down.
+    pub(crate) went_down: Notify,
+    /// A connection came back after the pool was closed.
+    pub(crate) returned: Notify,
+    pool: deadpool_postgres::Pool,
+    role: Role,
+    connect_timeout: Duration,
+    state: AtomicU8,
+    writable: AtomicBool,
+    /// A position the node had when last asked; zero if unknown. A hint: a
+    /// node that crashed and came back may have less.
+    replayed: AtomicU64,
+    reads: AtomicU64,
+    writes: AtomicU64,
+    /// Taken for every change of `state`, never to read it.
+    detail: Mutex<Detail>,
+}
+
+#[derive(Default)]
+struct Detail {
+    failure: Option<(Instant, Arc<ProbeError>)>,
+    lag: Option<Lag>,
+    /// Counts failures seen by callers, so that a probe which began before one
+    /// does not undo it.
+    suspicions: u64,
+}
+
+impl Node {
+    /// Reads the connection string; connects to nothing.
+    pub(crate) fn new(index: usize, config: &NodeConfig, pool: &PoolConfig) -> Result<Self, Error> {
+        let primary = index == 0;
+        let name: Arc<str> = if primary { "primary".into() } else { format!("replica-{index}").into() };
+        let mut postgres: tokio_postgres::Config = config
+            .url
+            .parse()
+            .map_err(|source| Error::Url { node: name.clone(), source })?;
+        let hosts = postgres.get_hosts().len().max(postgres.get_hostaddrs().len());
+        if hosts != 1 {
+            return Err(Error::Hosts { node: name, hosts });
+        }
+        if postgres.get_application_name().is_none() {
+            postgres.application_name(env!("CARGO_PKG_NAME"));
+        }
+        notice_dead_peers(&mut postgres);
+        let (min_idle, max_size) = config.sizes(pool);
+        let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_config(postgres.clone(), NoTls, manager);
+        let connections = deadpool_postgres::Pool::builder(manager)
+            .max_size(max_size)
+            .runtime(Runtime::Tokio1)
+            // The last one used goes out first, so that spare ones grow old.
+            .queue_mode(QueueMode::Lifo)
+            .build()
+            .map_err(|_| Error::Closed)?;
+        Ok(Self {
+            metrics: NodeMetrics::new(&name),
+            name,
+            primary,
+            weight: config.weight,
+            min_idle,
+            max_size,
+            slow_query: pool.slow_query,
+            runtime: Handle::current(),
+            postgres,
+            poke: Notify::new(),
+            went_down: Notify::new(),
+            returned: Notify::new(),
+            pool: connections,
+            role: config.role,
+            connect_timeout: pool.connect_timeout,
+            state: AtomicU8::new(SUSPECT),
+            // Until a probe says otherwise.
+            writable: AtomicBool::new(primary),
+            replayed: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+            writes: AtomicU64::new(0),
+            detail: Mutex::default(),
+        })
+    }
+
+    /// Takes a connection, waiting for one or making one until `deadline`.
+    /// `limit` is what the deadline was made from, for the error.
+    pub(crate) async fn acquire(
+        self: &Arc<Self>,
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Lease, Error> {
+        let timeouts = Timeouts { wait: None, create: Some(self.connect_timeout), recycle: None };
+        let error = match timeout_at(deadline, self.pool.timeout_get(&timeouts)).await {
+            Ok(Ok(object)) => return Ok(Lease::new(object, Arc::clone(self))),
+            Ok(Err(error)) => error,
+            Err(_) => PoolError::Timeout(TimeoutType::Wait),
+        };
+        let node = Arc::clone(&self.name);
+        Err(match error {
+            PoolError::Backend(source) => {
+                if !classify::is_full(&source) {
+                    self.suspect();
+                }
+                Error::Connect { node, source }
+            }
+            PoolError::Timeout(TimeoutType::Create) => {
+                self.suspect();
+                Error::ConnectTimeout { node, limit: self.connect_timeout }
+            }
+            PoolError::Timeout(TimeoutType::Wait | TimeoutType::Recycle) => {
+                let status = self.pool.status();
+                Error::AcquireTimeout {
+                    node,
+                    limit,
+                    size: status.size,
+                    max_size: self.max_size,
+                    waiting: status.waiting,
+                }
+            }
+            // The pool has a runtime and no hooks: only closing remains.
+            PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+                Error::Closed
+            }
+        })
+    }
+
+    pub(crate) fn connections(&self) -> &deadpool_postgres::Pool {
+        &self.pool
+    }
+
+    pub(crate) fn view(&self) -> NodeView {
+        NodeView {
+            primary: self.primary,
+            role: self.role,
+            weight: self.weight,
+            up: self.state.load(Ordering::Acquire) == UP,
+            writable: self.is_writable(),
+            replayed: Lsn(self.replayed.load(Ordering::Acquire)),
+        }
+    }
+
+    pub(crate) fn is_writable(&self) -> bool {
+        self.writable.load(Ordering::Acquire)
+    }
+
+    /// Whether what it serves may be older than a commit that has returned.
+    pub(crate) fn may_be_behind(&self) -> bool {
+        !(self.primary && self.is_writable())
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.state.load(Ordering::Acquire) == DOWN
+    }
+
+    pub(crate) fn lag(&self) -> Option<Lag> {
+        self.detail.lock().lag
+    }
+
+    /// A caller met a broken connection: out of rotation until a probe that
+    /// starts after this is answered.
+    pub(crate) fn suspect(&self) {
+        let mut detail = self.detail.lock();
+        detail.suspicions += 1;
+        if self.state.load(Ordering::Acquire) == UP {
+            self.state.store(SUSPECT, Ordering::Release);
+            self.metrics.up.set(0.0);
+            drop(detail);
+            self.poke.notify_one();
+        }
+    }
+
+    /// To be handed to [`apply`](Self::apply) with the result of a probe that
+    /// starts now.
+    pub(crate) fn suspicions(&self) -> u64 {
+        self.detail.lock().suspicions
+    }
+
+    /// Enters the verdict of a probe that began at `suspicions`. False if a
+    /// caller met a failure since then, which outranks an older answer.
+    pub(crate) fn apply(
+        &self,
+        verdict: Verdict,
+        error: Option<ProbeError>,
+        suspicions: u64,
+    ) -> bool {
+        let mut detail = self.detail.lock();
+        let before = self.state.load(Ordering::Acquire);
+        match verdict {
+            Verdict::Up if detail.suspicions != suspicions => return false,
+            Verdict::Up => {
+                detail.failure = None;
+                self.state.store(UP, Ordering::Release);
+                if before != UP {
+                    self.metrics.up.set(1.0);
+                    tracing::info!(node = %self.name, "node is up");
+                }
+            }
+            Verdict::Suspect => self.leave(&mut detail, SUSPECT),
+            Verdict::Down => {
+                self.leave(&mut detail, DOWN);
+                let error = Arc::new(error.unwrap_or(ProbeError::Answer));
+                let since = match &detail.failure {
+                    Some((since, _)) => *since,
+                    None => Instant::now(),
+                };
+                if before != DOWN {
+                    tracing::warn!(node = %self.name, %error, "node is down");
+                }
+                detail.failure = Some((since, error));
+            }
+        }
+        drop(detail);
+        if verdict == Verdict::Down && before != DOWN {
+            self.went_down.notify_waiters();
+            if !self.primary {
+                // Links that lived through a partition look sound and are not.
+                // The primary keeps its own: it has no stand-in, and a stall
+                // must not end in a storm of logins.
+                self.pool.retain(|_, _| false);
+            }
+        }
+        true
+    }
+
+    fn leave(&self, detail: &mut Detail, state: u8) {
+        detail.lag = None;
+        self.replayed.store(0, Ordering::Release);
+        self.state.store(state, Ordering::Release);
+        self.metrics.up.set(0.0);
+    }
+
+    /// What a probe found.
+    pub(crate) fn sampled(&self, lsn: Lsn, writable: bool, lag: Option<Lag>) {
+        self.writable.store(writable, Ordering::Release);
+        self.replayed.store(lsn.0, Ordering::Release);
+        self.detail.lock().lag = lag;
+        if let Some(lag) = lag {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+            self.metrics.lag_bytes.set(lag.bytes as f64);
+            self.metrics.lag_seconds.set(lag.time.as_secs_f64());
+        }
+    }
+
+    /// A query found that the node has `lsn`.
+    pub(crate) fn seen_at(&self, lsn: Lsn) {
+        self.replayed.fetch_max(lsn.0, Ordering::AcqRel);
+    }
+
+    /// A query found that the node has less than the hint said.
+    pub(crate) fn only_at(&self, lsn: Lsn) {
+        self.replayed.store(lsn.0, Ordering::Release);
+    }
+
+    pub(crate) fn served(&self, intent: Intent) {
+        let count = if intent == Intent::Write { &self.writes } else { &self.reads };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn status(&self) -> NodeStatus {
+        let connections = self.pool.status();
+        let detail = self.detail.lock();
+        let state = match (self.state.load(Ordering::Acquire), &detail.failure) {
+            (UP, _) => NodeState::Up,
+            (DOWN, Some((since, error))) => {
+                NodeState::Down { since: *since, error: Arc::clone(error) }
+            }
+            _ => NodeState::Suspect,
+        };
+        let replayed = self.replayed.load(Ordering::Acquire);
+        NodeStatus {
+            name: Arc::clone(&self.name),
+            primary: self.primary,
+            role: self.role,
+            state,
+            writable: self.is_writable(),
+            lag: detail.lag,
+            replay_lsn: (replayed > 0).then_some(Lsn(replayed)),
+            max_size: self.max_size,
+            size: connections.size,
+            available: connections.available,
+            waiting: connections.waiting,
+            served: Served {
+                reads: self.reads.load(Ordering::Relaxed),
+                writes: self.writes.load(Ordering::Relaxed),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Lets the kernel notice a peer that is gone, unless the connection string
+/// says how.
+fn notice_dead_peers(postgres: &mut tokio_postgres::Config) {
+    if postgres.get_keepalives_interval().is_none() && postgres.get_keepalives_retries().is_none() {
+        postgres
+            .keepalives_idle(Duration::from_secs(10))
+            .keepalives_interval(Duration::from_secs(5))
+            .keepalives_retries(3);
+    }
+    if postgres.get_tcp_user_timeout().is_none() {
+        postgres.tcp_user_timeout(Duration::from_secs(15));
+    }
+}
+
+const UP: u8 = 0;
+const SUSPECT: u8 = 1;
+const DOWN: u8 = 2;

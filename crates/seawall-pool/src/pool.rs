@@ -1,0 +1,171 @@
+//! The pool: its nodes, and the tasks that look after them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::future::{join, join_all};
+use parking_lot::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::error::Error;
+use crate::handle::Route;
+use crate::monitor::{Board, Monitor};
+use crate::node::Node;
+use crate::route::{Intent, Request, choose_among};
+use crate::status::{NodeList, PoolStatus};
+use crate::{PoolConfig, upkeep};
+
+/// A pool of connections to one primary and its replicas.
+///
+/// Cheap to clone; all clones are the same pool. When the last one is dropped
+/// its tasks stop and idle connections close; [`shutdown`](Self::shutdown) also
+/// waits for those in use.
+#[derive(Clone)]
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+impl Pool {
+    /// Connects to the primary, has a first look at every replica, and starts
+    /// the tasks that watch the nodes and keep spare connections.
+    ///
+    /// Needs a tokio runtime with time and IO enabled. A replica that does not
+    /// answer is marked down and does not hold up the start for longer than
+    /// [`PoolConfig::health_timeout`]. Install the metrics recorder before:
+    /// handles are registered here, once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`], [`Error::Url`], [`Error::Hosts`] for a bad
+    /// configuration; [`Error::Connect`], [`Error::ConnectTimeout`] if the primary
+    /// cannot be reached within [`PoolConfig::connect_timeout`].
+    ///
+    /// Cancel safety: dropped, it leaves nothing behind.
+    pub async fn connect(config: PoolConfig) -> Result<Self, Error> {
+        config.validate()?;
+        let configs = std::iter::once(&config.primary).chain(&config.replicas);
+        let nodes: Vec<_> = configs
+            .enumerate()
+            .map(|(index, node)| Node::new(index, node, &config).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        let board = Arc::<Board>::default();
+        let monitor = |node: &Arc<Node>| Monitor::new(Arc::clone(node), Arc::clone(&board), &config);
+        let mut monitors: Vec<_> = nodes.iter().map(monitor).collect();
+        let limit = config.connect_timeout;
+        let first = nodes[0].acquire(Instant::now() + limit, limit);
+        let looks = join_all(monitors.iter_mut().map(Monitor::probe));
+        let (first, _) = join(first, looks).await;
+        drop(first?);
+
+        let config = Arc::new(config);
+        let mut tasks = Vec::with_capacity(2 * nodes.len());
+        for (monitor, node) in monitors.into_iter().zip(&nodes) {
+            tasks.push(tokio::spawn(monitor.run()));
+            tasks.push(tokio::spawn(upkeep::run(Arc::clone(node), Arc::clone(&config))));
+        }
+        let inner = Inner {
+            nodes: nodes.into(),
+            config,
+            board,
+            tickets: [const { AtomicU64::new(0) }; 2],
+            tasks: Mutex::new(tasks),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// For reads that users wait for: a replica that is up, by weight; an
+    /// analytics replica only if no other is up; else the primary.
+    ///
+    /// The statement must change nothing: it may be run again on another node.
+    pub fn read(&self) -> Route<'_> {
+        Route::new(&self.inner, Intent::Read)
+    }
+
+    /// For everything that changes data: the primary. Never run twice.
+    pub fn write(&self) -> Route<'_> {
+        Route::new(&self.inner, Intent::Write)
+    }
+
+    /// For heavy reads: a replica with [`Role::Analytics`](crate::Role::Analytics);
+    /// else another replica; else the primary.
+    ///
+    /// The statement must change nothing: it may be run again on another node.
+    pub fn analytics(&self) -> Route<'_> {
+        Route::new(&self.inner, Intent::Analytics)
+    }
+
+    /// What is known about the nodes now. Takes a short lock per node.
+    #[must_use]
+    pub fn status(&self) -> PoolStatus {
+        PoolStatus { nodes: self.inner.statuses().0 }
+    }
+
+    /// Stops handing out connections, waits for those in use, at most
+    /// [`PoolConfig::query_timeout`], and closes everything. Callers that wait
+    /// for a connection, and later calls, get [`Error::Closed`].
+    ///
+    /// Cancel safety: dropped, the pool stays closed; calling again goes on
+    /// waiting.
+    pub async fn shutdown(&self) {
+        let inner = &self.inner;
+        let tasks = std::mem::take(&mut *inner.tasks.lock());
+        tasks.iter().for_each(JoinHandle::abort);
+        join_all(tasks).await;
+        let deadline = Instant::now() + inner.config.query_timeout;
+        inner.nodes.iter().for_each(|node| node.connections().close());
+        for node in &*inner.nodes {
+            loop {
+                let returned = node.returned.notified();
+                if node.connections().status().size == 0 {
+                    break;
+                }
+                if timeout_at(deadline, returned).await.is_err() {
+                    tracing::warn!(node = %node.name, "connections still in use at shutdown");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("nodes", &self.inner.nodes).finish_non_exhaustive()
+    }
+}
+
+/// What all clones of a pool share.
+pub(crate) struct Inner {
+    /// The primary first.
+    pub(crate) nodes: Box<[Arc<Node>]>,
+    pub(crate) config: Arc<PoolConfig>,
+    pub(crate) board: Arc<Board>,
+    /// Calls so far: reads, analytics.
+    tickets: [AtomicU64; 2],
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Inner {
+    /// The number of this call, which spreads calls over nodes.
+    pub(crate) fn ticket(&self, intent: Intent) -> u64 {
+        let counter = usize::from(intent == Intent::Analytics);
+        self.tickets[counter].fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn choose(&self, request: Request, ticket: u64) -> Option<usize> {
+        choose_among(self.nodes.len(), |index| self.nodes[index].view(), request, ticket)
+    }
+
+    pub(crate) fn statuses(&self) -> NodeList {
+        NodeList(self.nodes.iter().map(|node| node.status()).collect())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.tasks.get_mut().iter().for_each(JoinHandle::abort);
+        self.nodes.iter().for_each(|node| node.connections().close());
+    }
+}

@@ -1,0 +1,160 @@
+//! What a pool knows about its nodes, for people and dashboards.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{Lag, Lsn, Role};
+
+/// A snapshot of a pool, made by [`Pool::status`](crate::Pool::status).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PoolStatus {
+    /// The primary, then the replicas in the order of the configuration.
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// One node of a [`PoolStatus`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeStatus {
+    /// `primary`, `replica-1`, `replica-2`, ...
+    pub name: Arc<str>,
+    /// Whether this is the configured primary.
+    pub primary: bool,
+    /// What the node is for.
+    pub role: Role,
+    /// Whether it is in rotation.
+    pub state: NodeState,
+    /// Whether it took writes when last asked. Always false for a replica.
+    pub writable: bool,
+    /// How far behind the primary it was at its last sample. `None` for the
+    /// primary and while either position is unknown.
+    pub lag: Option<Lag>,
+    /// The highest position it is known to have replayed; for the primary, the
+    /// position it had written. `None` until the first sample and after the
+    /// node was lost.
+    pub replay_lsn: Option<Lsn>,
+    /// The most connections the pool opens to it.
+    pub max_size: usize,
+    /// Connections open.
+    pub size: usize,
+    /// Connections open and not in use.
+    pub available: usize,
+    /// Callers waiting for a connection.
+    pub waiting: usize,
+    /// Statements it has served, failed ones not counted.
+    pub served: Served,
+}
+
+/// How many statements a node has served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Served {
+    /// Through `read()` and `analytics()`.
+    pub reads: u64,
+    /// Through `write()`.
+    pub writes: u64,
+}
+
+/// Whether a node is in rotation.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum NodeState {
+    /// The last probe was answered.
+    Up,
+    /// A connection to it failed, or it was not probed yet. Gets no reads
+    /// until its next probe, which is under way.
+    Suspect,
+    /// Out of rotation.
+    Down {
+        /// Since when.
+        since: Instant,
+        /// What the last probe met.
+        error: Arc<ProbeError>,
+    },
+}
+
+impl NodeState {
+    /// Whether the node is in rotation.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        matches!(self, Self::Up)
+    }
+}
+
+/// Why a probe of a node failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// No answer in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The connection failed or the server refused.
+    #[error("{}", Cause(.0))]
+    Postgres(#[source] tokio_postgres::Error),
+    /// The answer was not understood.
+    #[error("the answer to a probe could not be read")]
+    Answer,
+    /// A node configured as a replica takes writes. What it holds may have
+    /// parted from the primary.
+    #[error("configured as a replica, but not in recovery")]
+    NotReplica,
+}
+
+/// The states of all nodes, as an error lists them.
+#[derive(Clone, Debug)]
+pub struct NodeList(pub(crate) Vec<NodeStatus>);
+
+impl fmt::Display for NodeList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, node) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ", " };
+            write!(f, "{separator}{node}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for NodeStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.state)?;
+        if self.primary && self.state.is_up() && !self.writable {
+            f.write_str(" in recovery")?;
+        }
+        if let Some(lag) = self.lag.filter(|lag| lag.bytes > 0) {
+            write!(f, " {} bytes behind", lag.bytes)?;
+        }
+        if self.waiting > 0 {
+            write!(f, " with {} waiting", self.waiting)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for NodeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Up => f.write_str("up"),
+            Self::Suspect => f.write_str("suspect"),
+            Self::Down { since, error } => {
+                write!(f, "down for {:.1} s ({error})", since.elapsed().as_secs_f32())
+            }
+        }
+    }
+}
+
+/// Shows what lies behind "db error" and "error connecting to server".
+struct Cause<'a>(&'a tokio_postgres::Error);
+
+impl fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.as_db_error(), std::error::Error::source(self.0)) {
+            (Some(db), _) => write!(f, "{}: {}", db.code().code(), db.message()),
+            (None, Some(source)) => write!(f, "{}: {source}", self.0),
+            (None, None) => write!(f, "{}", self.0),
+        }
+    }
+}

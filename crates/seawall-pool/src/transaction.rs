@@ -1,0 +1,211 @@
+//! A transaction that says whether it took effect.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use crate::error::{Error, Outcome, classify};
+use crate::exec::{Answer, Call, Session, Shape};
+use crate::lease::Marks;
+use crate::node::Node;
+use crate::route::Intent;
+use crate::text;
+
+/// A transaction on a [`Conn`](crate::Conn), rolled back when dropped.
+///
+/// Its errors before [`commit`](Self::commit) have the outcome
+/// [`Outcome::NoEffect`]: nothing is committed, whatever was lost. Derefs to
+/// [`deadpool_postgres::Transaction`] for everything else.
+///
+/// Cancel safety: if a future of this type is dropped before it is done, the
+/// statement is cancelled, the connection is closed, and with it the
+/// transaction ends. A dropped `commit` may or may not have committed.
+pub struct Transaction<'a> {
+    inner: deadpool_postgres::Transaction<'a>,
+    node: &'a Arc<Node>,
+    marks: &'a Marks,
+    intent: Intent,
+    limit: Duration,
+    /// Whether the server may have given up the transaction.
+    doubtful: AtomicBool,
+}
+
+impl<'a> Transaction<'a> {
+    pub(crate) fn new(
+        inner: deadpool_postgres::Transaction<'a>,
+        node: &'a Arc<Node>,
+        marks: &'a Marks,
+        intent: Intent,
+        limit: Duration,
+    ) -> Self {
+        Self { inner, node, marks, intent, limit, doubtful: AtomicBool::new(false) }
+    }
+
+    /// Runs a statement and returns its rows.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`] and [`Error::QueryTimeout`].
+    pub async fn query(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        Ok(self.run(sql, params, Shape::All).await?.rows)
+    }
+
+    /// Runs a statement that gives exactly one row.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), and [`Error::RowCount`].
+    pub async fn query_one(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Error> {
+        self.run(sql, params, Shape::AtMostOne).await?.one()
+    }
+
+    /// Runs a statement that gives at most one row.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), and [`Error::RowCount`].
+    pub async fn query_opt(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, Error> {
+        Ok(self.run(sql, params, Shape::AtMostOne).await?.rows.pop())
+    }
+
+    /// Runs a statement and returns how many rows it touched.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query).
+    pub async fn execute(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Error> {
+        Ok(self.run(sql, params, Shape::Count).await?.affected)
+    }
+
+    /// Commits.
+    ///
+    /// PostgreSQL answers `COMMIT` of a failed transaction with a silent
+    /// rollback. If a statement failed, this first asks whether the
+    /// transaction is still alive, and fails if it is not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`] with [`Outcome::NoEffect`] if the server refused, and
+    /// [`Error::Query`] or [`Error::QueryTimeout`] with [`Outcome::Unknown`] if
+    /// its answer was lost.
+    pub async fn commit(self) -> Result<(), Error> {
+        if self.doubtful.load(Ordering::Relaxed) {
+            self.run("SELECT", &[], Shape::Count).await?;
+        }
+        let Self { inner, node, marks, limit, .. } = self;
+        finish(inner.commit(), node, marks, limit, Outcome::Unknown).await
+    }
+
+    /// Rolls back and waits until the server has done so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`] and [`Error::QueryTimeout`]; the transaction has no effect
+    /// in any case.
+    pub async fn rollback(self) -> Result<(), Error> {
+        let Self { inner, node, marks, limit, .. } = self;
+        finish(inner.rollback(), node, marks, limit, Outcome::NoEffect).await
+    }
+
+    async fn run(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        shape: Shape,
+    ) -> Result<Answer, Error> {
+        if text::outlives_transaction(sql) {
+            self.marks.soil();
+        }
+        let call = Call {
+            sql,
+            params,
+            shape,
+            intent: self.intent,
+            if_lost: Outcome::NoEffect,
+            limit: self.limit,
+            position: false,
+            after: None,
+        };
+        let session = Session {
+            client: self.inner.client(),
+            statements: &self.inner.statement_cache,
+            node: self.node,
+            marks: self.marks,
+            in_transaction: true,
+        };
+        let result = session.run(&call).await;
+        if result.is_err() {
+            self.doubtful.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+}
+
+/// Everything else a transaction can do. What happens there is not watched, so
+/// the connection is reset afterwards.
+impl<'a> Deref for Transaction<'a> {
+    type Target = deadpool_postgres::Transaction<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        self.marks.soil();
+        self.doubtful.store(true, Ordering::Relaxed);
+        &self.inner
+    }
+}
+
+impl fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction").field("node", &self.node.name).finish_non_exhaustive()
+    }
+}
+
+async fn finish(
+    ending: impl Future<Output = Result<(), tokio_postgres::Error>>,
+    node: &Arc<Node>,
+    marks: &Marks,
+    limit: Duration,
+    if_lost: Outcome,
+) -> Result<(), Error> {
+    marks.begin();
+    match timeout(limit, ending).await {
+        Ok(Ok(())) => {
+            marks.end();
+            Ok(())
+        }
+        Ok(Err(source)) => {
+            let refused = classify::is_refusal(&source);
+            if refused {
+                marks.end();
+            } else {
+                node.suspect();
+            }
+            let outcome = if refused { Outcome::NoEffect } else { if_lost };
+            Err(Error::Query { node: Arc::clone(&node.name), outcome, source })
+        }
+        Err(_) => {
+            Err(Error::QueryTimeout { node: Arc::clone(&node.name), limit, outcome: if_lost })
+        }
+    }
+}

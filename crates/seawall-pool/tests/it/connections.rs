@@ -1,0 +1,144 @@
+//! Connections: how many, for how long, and who waits for them.
+
+use futures_util::future::join_all;
+use seawall_pool::{Error, Pool, PoolConfig};
+use tokio::time::Instant;
+
+use crate::support::{config, count, millis, node, pool_of_one, secs, stack, until};
+
+const OPEN: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'seawall-pool'";
+
+#[tokio::test]
+async fn waiting_for_a_connection_ends_in_time_and_names_the_node() {
+    let stack = stack(0).await;
+    let config = PoolConfig {
+        max_size: 1,
+        min_idle: 0,
+        acquire_timeout: millis(200),
+        ..config(&stack)
+    };
+    let pool = Pool::connect(config).await.unwrap();
+    let held = pool.write().get().await.unwrap();
+    for route in [pool.read(), pool.write(), pool.analytics()] {
+        let start = Instant::now();
+        let error = route.query("SELECT 1", &[]).await.unwrap_err();
+        let took = start.elapsed();
+        assert!((millis(195)..millis(600)).contains(&took), "{took:?}");
+        let expected = "no connection to primary came free within 200ms (1 of 1 open, 0 waiting)";
+        assert_eq!(error.to_string(), expected);
+        assert!(error.is_retryable());
+    }
+    drop(held);
+    pool.read().query("SELECT 1", &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn waiting_and_connecting_share_one_deadline() {
+    let stack = stack(0).await;
+    let config = PoolConfig {
+        min_idle: 0,
+        acquire_timeout: millis(300),
+        connect_timeout: secs(3),
+        ..config(&stack)
+    };
+    let pool = Pool::connect(config).await.unwrap();
+    stack.primary().unwrap().pause().await.unwrap();
+    // The one idle connection is taken; every other call has to connect.
+    let calls = (0..3).map(|_| async {
+        let start = Instant::now();
+        pool.write().timeout(millis(300)).execute("SELECT 1", &[]).await.unwrap_err();
+        start.elapsed()
+    });
+    for took in join_all(calls).await {
+        assert!(took < millis(900), "{took:?}");
+    }
+    stack.primary().unwrap().resume().await.unwrap();
+}
+
+#[tokio::test]
+async fn waiters_are_served_in_turn() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    let held = pool.write().get().await.unwrap();
+    let order = parking_lot::Mutex::new(Vec::new());
+    let waiters = (0..20).map(|waiter| {
+        let (pool, order) = (&pool, &order);
+        async move {
+            pool.write().execute("SELECT 1", &[]).await.unwrap();
+            order.lock().push(waiter);
+        }
+    });
+    let release = async {
+        until("all wait", secs(1), async || node(&pool, "primary").waiting == 20).await;
+        drop(held);
+    };
+    futures_util::future::join(join_all(waiters), release).await;
+    assert_eq!(order.into_inner(), (0..20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn connections_are_opened_ahead_and_closed_when_idle() {
+    let stack = stack(0).await;
+    let config = PoolConfig { min_idle: 3, idle_timeout: secs(1), ..config(&stack) };
+    let pool = Pool::connect(config).await.unwrap();
+    let primary = stack.primary().unwrap();
+    // The monitor has one more of its own.
+    until("three are open", secs(3), async || count(primary, OPEN).await == 4).await;
+    let busy = (0..8).map(|_| pool.write().execute("SELECT pg_sleep(0.2)", &[]));
+    join_all(busy).await.into_iter().for_each(|done| drop(done.unwrap()));
+    assert_eq!(node(&pool, "primary").size, 8);
+    until("five are closed", secs(5), async || count(primary, OPEN).await == 4).await;
+    assert_eq!(node(&pool, "primary").size, 3);
+}
+
+#[tokio::test]
+async fn shutdown_waits_for_those_in_use_and_closes_everything() {
+    let stack = stack(1).await;
+    let pool = Pool::connect(config(&stack)).await.unwrap();
+    let other = pool.clone();
+    let busy = tokio::spawn(async move { other.write().query_one("SELECT pg_sleep(0.5), 7", &[]).await });
+    until("it runs", secs(3), async || {
+        let status = node(&pool, "primary");
+        status.size > status.available
+    })
+    .await;
+    pool.shutdown().await;
+    assert_eq!(busy.await.unwrap().unwrap().get::<_, i32>(1), 7);
+    assert!(matches!(pool.read().query("SELECT 1", &[]).await, Err(Error::Closed)));
+    for server in [stack.primary().unwrap(), stack.replica(0).unwrap()] {
+        until("all are closed", secs(2), async || count(server, OPEN).await == 0).await;
+    }
+    pool.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_dropped_pool_closes_everything() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    let conn = pool.write().get().await.unwrap();
+    drop(pool);
+    conn.query_one("SELECT 1", &[]).await.expect("a connection outlives its pool");
+    drop(conn);
+    let primary = stack.primary().unwrap();
+    until("all are closed", secs(2), async || count(primary, OPEN).await == 0).await;
+}
+
+#[tokio::test]
+async fn a_bad_configuration_connects_to_nothing() {
+    let stack = stack(0).await;
+    let refused = async |change: fn(&mut PoolConfig)| {
+        let mut config = config(&stack);
+        change(&mut config);
+        Pool::connect(config).await.unwrap_err()
+    };
+    let error = refused(|config| config.max_size = 0).await;
+    assert!(matches!(error, Error::Config { field: "max_size", .. }), "{error}");
+    let error = refused(|config| config.primary.url = "postgres://a:hunter2@:x".into()).await;
+    assert!(matches!(error, Error::Url { .. }), "{error:?}");
+    assert!(!format!("{error:?}").contains("hunter2"));
+    let error = refused(|config| config.primary.url = "postgres://a,b/c".into()).await;
+    assert!(matches!(error, Error::Hosts { hosts: 2, .. }), "{error}");
+    let error = refused(|config| config.primary.url.clear()).await;
+    assert!(matches!(error, Error::Hosts { hosts: 0, .. }), "{error}");
+}

@@ -1,0 +1,17 @@
+//! The pool against a real primary with streaming replicas.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod connections;
+mod consistency;
+mod failure;
+mod routing;
+mod session;
+mod slow;
+mod support;

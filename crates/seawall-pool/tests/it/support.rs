@@ -1,0 +1,88 @@
+//! What the tests share.
+
+use std::time::Duration;
+
+use seawall_devstack::{Postgres, Stack};
+use seawall_pool::{NodeConfig, NodeStatus, Pool, PoolConfig, Route};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+pub async fn stack(replicas: usize) -> Stack {
+    Stack::builder().replicas(replicas).start().await.unwrap()
+}
+
+/// A configuration for all nodes of `stack`, with fast health checks.
+pub fn config(stack: &Stack) -> PoolConfig {
+    PoolConfig {
+        primary: NodeConfig::new(stack.primary().unwrap().url()),
+        replicas: stack.replicas().iter().map(|replica| NodeConfig::new(replica.url())).collect(),
+        min_idle: 1,
+        max_size: 8,
+        acquire_timeout: Duration::from_secs(10),
+        ..PoolConfig::default()
+    }
+}
+
+/// A pool over all nodes of `stack`.
+pub async fn pool(stack: &Stack) -> Pool {
+    Pool::connect(config(stack)).await.unwrap()
+}
+
+/// A pool of one connection to the primary alone.
+pub async fn pool_of_one(stack: &Stack) -> Pool {
+    let config = PoolConfig { replicas: Vec::new(), max_size: 1, min_idle: 1, ..config(stack) };
+    Pool::connect(config).await.unwrap()
+}
+
+pub fn node(pool: &Pool, name: &str) -> NodeStatus {
+    let nodes = pool.status().nodes;
+    nodes.into_iter().find(|node| &*node.name == name).unwrap()
+}
+
+pub fn is_up(pool: &Pool, name: &str) -> bool {
+    node(pool, name).state.is_up()
+}
+
+/// The port of the server that answers.
+pub async fn port(route: Route<'_>) -> u16 {
+    let row = route.query_one("SELECT inet_server_port()", &[]).await.unwrap();
+    u16::try_from(row.get::<_, i32>(0)).unwrap()
+}
+
+/// The process that serves.
+pub async fn backend(route: Route<'_>) -> i32 {
+    route.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0)
+}
+
+/// Waits until `condition` holds and says how long that took.
+pub async fn until(
+    what: &str,
+    within: Duration,
+    mut condition: impl AsyncFnMut() -> bool,
+) -> Duration {
+    let start = Instant::now();
+    let mut ticks = interval(Duration::from_millis(5));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while !condition().await {
+        assert!(start.elapsed() < within, "not within {within:?}: {what}");
+        ticks.tick().await;
+    }
+    start.elapsed()
+}
+
+/// Runs `sql` on `server` outside of any pool.
+pub async fn admin(server: &Postgres, sql: &str) {
+    server.client().await.unwrap().batch_execute(sql).await.unwrap();
+}
+
+/// Runs `sql` on `server` outside of any pool, for one number.
+pub async fn count(server: &Postgres, sql: &str) -> i64 {
+    server.client().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
+}
+
+pub const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}

@@ -1,0 +1,151 @@
+//! Ready-made policies, from five real scaling plans.
+//!
+//! They read these signals; publish them in these units:
+//!
+//! | signal | unit |
+//! |---|---|
+//! | `cpu_usage` | [`Ratio`](seawall_signal::Unit::Ratio), mean over the instances |
+//! | `memory_usage` | `Ratio`, mean over the instances |
+//! | `response_time` | `None`: milliseconds, as the plans' rule files have it |
+//! | `rate(http_server_request_duration_seconds)` | `PerSecond`, total over the instances |
+//! | `queue_depth`, `active_users` | `Count` |
+//!
+//! A preset is a start: take it, change its fields, validate.
+
+use std::time::Duration;
+
+use crate::{Policy, Rule, RuleAction, Target};
+
+/// The auction site's public launch: 3 to 20 instances; CPU at 70 %, memory at
+/// 80 %, and the plan's four rules. Shrinks after ten calm minutes.
+#[must_use]
+pub fn auction_launch() -> Policy {
+    Policy {
+        rules: rules(&LAUNCH_RULES),
+        ..base("auction", 3, 20)
+    }
+}
+
+/// The interview-practice site: 2 to 10 instances; CPU at 70 %, memory at 80 %.
+#[must_use]
+pub fn interview_practice() -> Policy {
+    base("practice", 2, 10)
+}
+
+/// The wedding-vendor platform: 3 to 50 instances; CPU at 70 %, memory at 80 %,
+/// and 1 000 requests per second and instance.
+#[must_use]
+pub fn wedding_platform() -> Policy {
+    let mut policy = base("wedding", 3, 50);
+    policy.targets.push(requests());
+    policy
+}
+
+/// The ticket desk: 2 to 10 instances at 1 000 requests per second each; CPU at
+/// 70 %, memory at 80 %.
+#[must_use]
+pub fn ticket_desk() -> Policy {
+    let mut policy = base("tickets", 2, 10);
+    policy.targets.push(requests());
+    policy
+}
+
+/// The rows of the plans' trigger table whose advice is to scale out: CPU above
+/// 80 %, more than 1 000 active users, more than 1 000 queued jobs.
+#[must_use]
+pub fn scale_out_triggers() -> Vec<Rule> {
+    rules(&TRIGGERS)
+}
+
+/// The plans' common figures.
+fn base(group: &str, min: u32, max: u32) -> Policy {
+    Policy {
+        group: group.to_owned(),
+        min,
+        max,
+        targets: vec![
+            Target::utilisation("cpu_usage", 0.7),
+            Target::utilisation("memory_usage", 0.8),
+        ],
+        cooldown_up: Duration::from_secs(300),
+        cooldown_down: Duration::from_secs(600),
+        window_down: Duration::from_secs(600),
+        ..Policy::default()
+    }
+}
+
+fn requests() -> Target {
+    Target::per_instance("rate(http_server_request_duration_seconds)", 1000.0)
+}
+
+fn rules(data: &[RuleData]) -> Vec<Rule> {
+    let parsed = data.iter().map(|&(condition, action, cooldown)| {
+        let rule = Rule::new(condition.parse().ok()?, action);
+        Some(rule.cooldown(Duration::from_secs(cooldown)))
+    });
+    // The texts are constants, and a test parses every one of them.
+    parsed.flatten().collect()
+}
+
+/// Condition, action, cooldown in seconds: as the plans write them.
+type RuleData = (&'static str, RuleAction, u64);
+
+const LAUNCH_RULES: [RuleData; 4] = [
+    ("cpu_usage > 80", RuleAction::ScaleUp, 300),
+    ("memory_usage > 85", RuleAction::ScaleUp, 300),
+    ("cpu_usage < 30", RuleAction::ScaleDown, 600),
+    ("response_time > 500", RuleAction::ScaleUp, 300),
+];
+
+const TRIGGERS: [RuleData; 3] = [
+    ("cpu_usage > 80", RuleAction::ScaleUp, 300),
+    ("active_users > 1000", RuleAction::ScaleUp, 300),
+    ("queue_depth > 1000", RuleAction::ScaleUp, 300),
+];
+
+#[cfg(test)]
+mod tests {
+    use seawall_signal::{Unit, Units};
+
+    use super::*;
+
+    #[test]
+    fn every_preset_validates_and_no_rule_was_lost() {
+        for preset in [
+            auction_launch(),
+            interview_practice(),
+            wedding_platform(),
+            ticket_desk(),
+        ] {
+            preset.validate().expect("valid");
+        }
+        assert_eq!(auction_launch().rules.len(), LAUNCH_RULES.len());
+        assert_eq!(scale_out_triggers().len(), TRIGGERS.len());
+    }
+
+    #[test]
+    fn the_documented_signals_are_all_that_is_read_and_their_units_fit() {
+        let units: Units = [
+            ("cpu_usage", Unit::Ratio),
+            ("memory_usage", Unit::Ratio),
+            ("response_time", Unit::None),
+            (
+                "rate(http_server_request_duration_seconds)",
+                Unit::PerSecond,
+            ),
+            ("queue_depth", Unit::Count),
+            ("active_users", Unit::Count),
+        ]
+        .map(|(name, unit)| (name.to_owned(), unit))
+        .into();
+        let mut all = wedding_platform();
+        all.rules = auction_launch().rules;
+        all.rules.extend(scale_out_triggers());
+        // The rule files' bare per cents are all there is to say.
+        for lint in all.lint(&units) {
+            let per_cent = matches!(lint, seawall_signal::Lint::ReadAsPercent { .. });
+            assert!(per_cent, "{lint}");
+        }
+        assert_eq!(all.signals().len(), units.len());
+    }
+}

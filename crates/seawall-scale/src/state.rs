@@ -1,0 +1,135 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use seawall_signal::Hold;
+use tokio::time::Instant;
+
+use crate::{Action, Decision};
+
+/// What a group remembers between two decisions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// How many instances there are.
+    pub current: u32,
+    /// When the group last grew.
+    pub last_up: Option<Instant>,
+    /// When the group last shrank; forgotten when it grows.
+    pub last_down: Option<Instant>,
+    /// Raw wishes, oldest first.
+    wishes: VecDeque<Wish>,
+    /// One for each rule, in order.
+    holds: Vec<Hold>,
+}
+
+/// What one evaluation wanted, before windows, cooldowns and limits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Wish {
+    pub(crate) at: Instant,
+    /// No smaller than this may the group become.
+    pub(crate) high: u32,
+    /// No larger than this may it become.
+    pub(crate) low: u32,
+}
+
+/// What an evaluation leaves behind.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Memory {
+    pub(crate) high: u32,
+    pub(crate) low: u32,
+    /// The longest stabilisation window: older wishes are forgotten.
+    pub(crate) keep: Duration,
+    pub(crate) holds: Vec<Hold>,
+}
+
+impl State {
+    /// A group of `current` instances with no history. Its first
+    /// stabilisation window starts with the first decision, as if `current` had
+    /// been wished for then: a restarted engine does not rush a scale-down.
+    #[must_use]
+    pub fn new(current: u32) -> Self {
+        Self {
+            current,
+            last_up: None,
+            last_down: None,
+            wishes: VecDeque::new(),
+            holds: Vec::new(),
+        }
+    }
+
+    /// Corrects the size to what the world says, for instance before a
+    /// decision. Not a scaling action: starts no cooldown.
+    pub fn observe(&mut self, current: u32) {
+        self.current = current;
+    }
+
+    /// Records `decision` as carried out at `now`.
+    pub fn apply(&mut self, decision: &Decision, now: Instant) {
+        self.remember(decision, now);
+        match decision.action {
+            Action::Up => {
+                self.last_up = Some(now);
+                self.last_down = None;
+            }
+            Action::Down => self.last_down = Some(now),
+            Action::Hold => {}
+        }
+        self.current = decision.target;
+    }
+
+    /// Records what `decision` saw but not that it was carried out: for a dry
+    /// run, or when acting failed. The next decision asks again.
+    pub fn remember(&mut self, decision: &Decision, now: Instant) {
+        let Memory {
+            high,
+            low,
+            keep,
+            ref holds,
+        } = decision.memory;
+        if self.wishes.is_empty() {
+            self.wishes.push_back(Wish {
+                at: now,
+                high: self.current,
+                low: u32::MAX,
+            });
+        }
+        self.wishes.push_back(Wish { at: now, high, low });
+        self.forget(now, keep);
+        self.holds.clone_from(holds);
+    }
+
+    /// Forgets what belongs to the rules by position, for a new policy.
+    pub(crate) fn forget_rules(&mut self) {
+        self.holds.clear();
+    }
+
+    pub(crate) fn wishes(&self) -> impl DoubleEndedIterator<Item = &Wish> {
+        self.wishes.iter()
+    }
+
+    pub(crate) fn hold(&self, rule: usize) -> Hold {
+        self.holds.get(rule).copied().unwrap_or_default()
+    }
+
+    /// Drops wishes that no window reaches. Past the cap the two oldest become
+    /// one that binds at least as long and as strongly as both.
+    fn forget(&mut self, now: Instant, keep: Duration) {
+        while self.wishes.len() > 1
+            && self
+                .wishes
+                .front()
+                .is_some_and(|wish| now.saturating_duration_since(wish.at) >= keep)
+        {
+            self.wishes.pop_front();
+        }
+        if self.wishes.len() > MAX_WISHES
+            && let Some(oldest) = self.wishes.pop_front()
+            && let Some(next) = self.wishes.front_mut()
+        {
+            next.high = next.high.max(oldest.high);
+            next.low = next.low.min(oldest.low);
+        }
+    }
+}
+
+/// Four hours of decisions at the usual 15 s, 17 minutes at one a second.
+const MAX_WISHES: usize = 1024;

@@ -1,0 +1,130 @@
+use super::literal::Literal;
+
+/// A comparison operator.
+#[expect(clippy::exhaustive_enums, reason = "these are all orders of numbers")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Op {
+    /// `>`
+    Above,
+    /// `>=`
+    AtLeast,
+    /// `<`
+    Below,
+    /// `<=`
+    AtMost,
+    /// `==`, exact.
+    Equal,
+    /// `!=`, exact.
+    NotEqual,
+}
+
+impl Op {
+    /// Whether `left OP right` holds.
+    #[must_use]
+    pub fn holds(self, left: f64, right: f64) -> bool {
+        match self {
+            Self::Above => left > right,
+            Self::AtLeast => left >= right,
+            Self::Below => left < right,
+            Self::AtMost => left <= right,
+            Self::Equal => left == right,
+            Self::NotEqual => left != right,
+        }
+    }
+
+    /// `above`, `at least`, ...: for sentences.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Above => "above",
+            Self::AtLeast => "at least",
+            Self::Below => "below",
+            Self::AtMost => "at most",
+            Self::Equal => "equal to",
+            Self::NotEqual => "other than",
+        }
+    }
+
+    /// As it is written in a condition.
+    #[must_use]
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::Above => ">",
+            Self::AtLeast => ">=",
+            Self::Below => "<",
+            Self::AtMost => "<=",
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+        }
+    }
+}
+
+/// `SIGNAL OP LITERAL`, with the threshold at which it lets go again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    pub(super) signal: Box<str>,
+    pub(super) op: Op,
+    pub(super) literal: Literal,
+    pub(super) clear: Option<(Op, Literal)>,
+}
+
+impl Comparison {
+    /// The canonical name of the signal it reads.
+    #[must_use]
+    pub fn signal(&self) -> &str {
+        &self.signal
+    }
+
+    /// The operator.
+    #[must_use]
+    pub fn op(&self) -> Op {
+        self.op
+    }
+
+    /// The right-hand side.
+    #[must_use]
+    pub fn literal(&self) -> Literal {
+        self.literal
+    }
+
+    /// The hysteresis bound: `clear < 70%`.
+    #[must_use]
+    pub fn clear(&self) -> Option<(Op, Literal)> {
+        self.clear
+    }
+}
+
+/// The shape of a condition, without its hold. Depth is bounded by the parser,
+/// so recursion over it is safe.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Expr {
+    Compare(Comparison),
+    Absent(Box<str>),
+    Not(Box<Expr>),
+    And(Vec<Expr>),
+    Or(Vec<Expr>),
+}
+
+impl Expr {
+    /// Calls `visit` with each comparison, left to right.
+    pub(super) fn each<'a>(&'a self, visit: &mut impl FnMut(&'a Comparison)) {
+        match self {
+            Self::Compare(comparison) => visit(comparison),
+            Self::Absent(_) => {}
+            Self::Not(inner) => inner.each(visit),
+            Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|p| p.each(visit)),
+        }
+    }
+
+    /// Adds each signal's name, left to right.
+    pub(super) fn names<'a>(&'a self, names: &mut Vec<&'a str>) {
+        match self {
+            Self::Compare(comparison) => names.push(&comparison.signal),
+            Self::Absent(signal) => names.push(signal),
+            Self::Not(inner) => inner.names(names),
+            Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|p| p.names(names)),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+use std::fmt;
+use std::time::Duration;
+
+/// Why a text is not a condition, and where.
+///
+/// `Display` is one line with the column; [`render`](Self::render) adds the
+/// text with a caret under the place. Trying again is pointless: the text must
+/// change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    pub(super) input: Box<str>,
+    /// Byte range of what was found; empty at the end of the text.
+    pub(super) at: std::ops::Range<usize>,
+    pub(super) kind: ParseErrorKind,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseErrorKind {
+    /// A condition must start here.
+    #[error("expected a signal name, `not`, `absent(..)` or `(`")]
+    ExpectedCondition,
+    /// A signal name must stand here.
+    #[error("expected a signal name such as `cpu_usage` or `p95(http_request_duration)`")]
+    ExpectedSignal,
+    /// An operator must follow the signal.
+    #[error("expected one of > >= < <= == != after the signal")]
+    ExpectedOperator,
+    /// A number must follow the operator.
+    #[error("expected a number such as `80%`, `500ms`, `1.5k` or `100MB`")]
+    ExpectedNumber,
+    /// A duration must follow `for`.
+    #[error("expected a duration such as `90s` or `2m`")]
+    ExpectedDuration,
+    /// A function's argument must stand here.
+    #[error("expected a signal name or a number as argument")]
+    ExpectedArgument,
+    /// A parenthesis is open.
+    #[error("expected `)`")]
+    ExpectedClose,
+    /// An argument list is open.
+    #[error("expected `,` or `)`")]
+    ExpectedCommaOrClose,
+    /// The condition is complete, yet the text goes on.
+    #[error("expected `and`, `or`, `for`, `clear` or the end")]
+    ExpectedEnd,
+    /// The letters after a number are no unit.
+    #[error(
+        "expected a unit: %, ns us ms s m h d, B kB MB GB TB KiB MiB GiB TiB, /s /min /h rps, k M G"
+    )]
+    UnknownUnit,
+    /// The number does not fit a double in base units.
+    #[error("expected a number within the range of a double")]
+    NumberOutOfRange,
+    /// The hold is negative or too long.
+    #[error("expected a hold between 0 s and {} d", .max.as_secs() / 86_400)]
+    HoldOutOfRange {
+        /// The longest hold.
+        max: Duration,
+    },
+    /// Parentheses, `not` and functions are nested too deeply.
+    #[error("expected at most {max} levels of `(`, `not` and functions")]
+    TooDeep {
+        /// The deepest nesting.
+        max: usize,
+    },
+    /// `clear` follows several comparisons.
+    #[error("expected `clear` beside the comparison it belongs to, for there are several")]
+    ClearOfMany,
+    /// `clear` stands below a `not`, where it would widen nothing.
+    #[error("expected no `clear` below a `not`")]
+    ClearBelowNot,
+    /// `clear` does not lie on the other side of the threshold.
+    #[error("expected `clear` on the other side: `x > 80% clear < 70%` or `x < 30% clear > 40%`")]
+    ClearWrongSide,
+    /// `clear` is in another unit than the threshold.
+    #[error("expected `clear` in the unit of the threshold")]
+    ClearOtherUnit,
+}
+
+impl ParseError {
+    /// Where it went wrong: 1 for the first character. One past the last at
+    /// the end of the text.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        self.before().chars().count() + 1
+    }
+
+    /// What stands there; `None` at the end of the text.
+    #[must_use]
+    pub fn found(&self) -> Option<&str> {
+        self.input.get(self.at.clone()).filter(|t| !t.is_empty())
+    }
+
+    /// What was expected instead.
+    #[must_use]
+    pub fn kind(&self) -> ParseErrorKind {
+        self.kind
+    }
+
+    /// The message, the text, and a caret line under the place:
+    ///
+    /// ```text
+    /// column 11: expected one of > >= < <= == != after the signal, found `over`
+    ///   cpu_usage over 80
+    ///             ^^^^
+    /// ```
+    #[must_use]
+    pub fn render(&self) -> String {
+        let plain = |text: &str| text.replace(|c: char| c.is_control(), " ");
+        let carets = self.found().map_or(1, |t| t.chars().count());
+        format!(
+            "{self}\n  {}\n  {}{}",
+            plain(&self.input),
+            " ".repeat(self.column() - 1),
+            "^".repeat(carets),
+        )
+    }
+
+    fn before(&self) -> &str {
+        self.input.get(..self.at.start).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "column {}: {}, found ", self.column(), self.kind)?;
+        match self.found() {
+            Some(text) => write!(f, "`{text}`"),
+            None => f.write_str("the end"),
+        }
+    }
+}
+
+impl std::error::Error for ParseError {}

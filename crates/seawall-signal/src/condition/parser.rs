@@ -1,0 +1,287 @@
+use std::ops::Range;
+use std::time::Duration;
+
+use super::ast::{Comparison, Expr, Op};
+use super::error::{ParseError, ParseErrorKind};
+use super::lexer::{Token, token};
+use super::literal::{BadLiteral, Literal};
+use super::{Condition, HoldFor, MAX_DEPTH, MAX_HOLD};
+use crate::Unit;
+
+/// Recursive descent, one token ahead, linear in the text.
+///
+/// ```text
+/// condition  = or { "for" duration | "clear" OP literal }
+/// or         = and { "or" and }
+/// and        = not { "and" not }
+/// not        = "not" not | "(" or ")" | "absent" "(" signal ")" | comparison
+/// comparison = signal OP literal [ "clear" OP literal ]
+/// signal     = NAME [ "(" argument { "," argument } ")" ]
+/// argument   = signal | literal
+/// ```
+pub(super) fn parse(input: &str) -> Result<Condition, ParseError> {
+    let (token, at) = token(input, 0);
+    let mut parser = Parser {
+        input,
+        token,
+        at,
+        depth: 0,
+        below_not: 0,
+    };
+    parser.condition()
+}
+
+struct Parser<'a> {
+    input: &'a str,
+    token: Token<'a>,
+    at: Range<usize>,
+    depth: usize,
+    below_not: usize,
+}
+
+type Parsed<T> = Result<T, ParseError>;
+
+impl<'a> Parser<'a> {
+    fn condition(&mut self) -> Parsed<Condition> {
+        let mut expr = self.or()?;
+        let mut hold = None;
+        loop {
+            if hold.is_none() && self.take_word("for") {
+                hold = Some(self.hold()?);
+            } else if self.token == Token::Name("clear") {
+                let Expr::Compare(comparison) = &mut expr else {
+                    return Err(self.fail(ParseErrorKind::ClearOfMany));
+                };
+                if comparison.clear.is_some() {
+                    return Err(self.fail(ParseErrorKind::ExpectedEnd));
+                }
+                comparison.clear = self.clear(comparison.op, comparison.literal)?;
+            } else if self.token == Token::End {
+                return Ok(Condition { expr, hold });
+            } else {
+                return Err(self.fail(ParseErrorKind::ExpectedEnd));
+            }
+        }
+    }
+
+    fn or(&mut self) -> Parsed<Expr> {
+        self.chain("or", Self::and, Expr::Or)
+    }
+
+    fn and(&mut self) -> Parsed<Expr> {
+        self.chain("and", Self::not, Expr::And)
+    }
+
+    /// One operand stays itself; several become one node, so that a long
+    /// chain is wide and not deep.
+    fn chain(
+        &mut self,
+        word: &str,
+        operand: fn(&mut Self) -> Parsed<Expr>,
+        node: fn(Vec<Expr>) -> Expr,
+    ) -> Parsed<Expr> {
+        let first = operand(self)?;
+        if self.token != Token::Name(word) {
+            return Ok(first);
+        }
+        let mut parts = vec![first];
+        while self.take_word(word) {
+            parts.push(operand(self)?);
+        }
+        Ok(node(parts))
+    }
+
+    fn not(&mut self) -> Parsed<Expr> {
+        match self.token {
+            Token::Name("not") => {
+                self.below_not += 1;
+                let inner = self.nested(Self::not)?;
+                self.below_not -= 1;
+                Ok(Expr::Not(Box::new(inner)))
+            }
+            Token::Open => {
+                let inner = self.nested(Self::or)?;
+                self.close(ParseErrorKind::ExpectedClose)?;
+                Ok(inner)
+            }
+            Token::Name("absent") => {
+                self.next();
+                if self.token != Token::Open {
+                    return Err(self.fail(ParseErrorKind::ExpectedCondition));
+                }
+                let signal = self.nested(Self::signal)?;
+                self.close(ParseErrorKind::ExpectedClose)?;
+                Ok(Expr::Absent(signal.into()))
+            }
+            Token::Name(name) if !is_keyword(name) => Ok(Expr::Compare(self.comparison()?)),
+            _ => Err(self.fail(ParseErrorKind::ExpectedCondition)),
+        }
+    }
+
+    fn comparison(&mut self) -> Parsed<Comparison> {
+        let signal = self.signal()?.into();
+        let op = self.op()?;
+        let literal = self.literal(ParseErrorKind::ExpectedNumber)?;
+        let clear = self.clear(op, literal)?;
+        Ok(Comparison {
+            signal,
+            op,
+            literal,
+            clear,
+        })
+    }
+
+    /// The canonical name: one space after each comma, none elsewhere, spans
+    /// in their largest whole unit.
+    fn signal(&mut self) -> Parsed<String> {
+        let Token::Name(name) = self.token else {
+            return Err(self.fail(ParseErrorKind::ExpectedSignal));
+        };
+        if is_keyword(name) {
+            return Err(self.fail(ParseErrorKind::ExpectedSignal));
+        }
+        self.next();
+        let mut canonical = name.to_owned();
+        if self.token == Token::Open {
+            canonical.push('(');
+            canonical.push_str(&self.nested(Self::argument)?);
+            while self.token == Token::Comma {
+                self.next();
+                canonical.push_str(", ");
+                canonical.push_str(&self.argument()?);
+            }
+            self.close(ParseErrorKind::ExpectedCommaOrClose)?;
+            canonical.push(')');
+        }
+        Ok(canonical)
+    }
+
+    fn argument(&mut self) -> Parsed<String> {
+        match self.token {
+            Token::Name(name) if !is_keyword(name) => self.signal(),
+            _ => Ok(self
+                .literal(ParseErrorKind::ExpectedArgument)?
+                .canonical()
+                .to_string()),
+        }
+    }
+
+    fn op(&mut self) -> Parsed<Op> {
+        let Token::Op(op) = self.token else {
+            return Err(self.fail(ParseErrorKind::ExpectedOperator));
+        };
+        self.next();
+        Ok(op)
+    }
+
+    fn literal(&mut self, expected: ParseErrorKind) -> Parsed<Literal> {
+        match self.token {
+            Token::Number(literal) => {
+                self.next();
+                Ok(literal)
+            }
+            Token::BadNumber(BadLiteral::UnknownUnit) => {
+                Err(self.fail(ParseErrorKind::UnknownUnit))
+            }
+            Token::BadNumber(BadLiteral::OutOfRange) => {
+                Err(self.fail(ParseErrorKind::NumberOutOfRange))
+            }
+            _ => Err(self.fail(expected)),
+        }
+    }
+
+    fn hold(&mut self) -> Parsed<HoldFor> {
+        let at = self.at.clone();
+        let literal = self.literal(ParseErrorKind::ExpectedDuration)?;
+        if literal.unit() != Some(Unit::Seconds) {
+            return Err(self.fail_at(at, ParseErrorKind::ExpectedDuration));
+        }
+        match Duration::try_from_secs_f64(literal.value()) {
+            Ok(duration) if duration <= MAX_HOLD => Ok(HoldFor { literal, duration }),
+            _ => Err(self.fail_at(at, ParseErrorKind::HoldOutOfRange { max: MAX_HOLD })),
+        }
+    }
+
+    /// `clear OP literal`, if it comes next. It must leave no value that both
+    /// raises and clears.
+    fn clear(&mut self, op: Op, raise: Literal) -> Parsed<Option<(Op, Literal)>> {
+        if self.token != Token::Name("clear") {
+            return Ok(None);
+        }
+        if self.below_not > 0 {
+            return Err(self.fail(ParseErrorKind::ClearBelowNot));
+        }
+        self.next();
+        let at = self.at.clone();
+        let clear_op = self.op()?;
+        let clear = self.literal(ParseErrorKind::ExpectedNumber)?;
+        if clear.unit() != raise.unit() {
+            return Err(self.fail_at(at, ParseErrorKind::ClearOtherUnit));
+        }
+        let (up, down) = (
+            clear.value() >= raise.value(),
+            clear.value() <= raise.value(),
+        );
+        let touch = clear.value() == raise.value();
+        let apart = match (op, clear_op) {
+            (Op::Above, Op::Below | Op::AtMost) | (Op::AtLeast, Op::Below) => down,
+            (Op::Below, Op::Above | Op::AtLeast) | (Op::AtMost, Op::Above) => up,
+            (Op::AtLeast, Op::AtMost) => down && !touch,
+            (Op::AtMost, Op::AtLeast) => up && !touch,
+            _ => false,
+        };
+        if apart {
+            Ok(Some((clear_op, clear)))
+        } else {
+            Err(self.fail_at(at, ParseErrorKind::ClearWrongSide))
+        }
+    }
+
+    /// Steps over the current token and parses what it opens, one level down.
+    fn nested<T>(&mut self, inner: fn(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.depth == MAX_DEPTH {
+            return Err(self.fail(ParseErrorKind::TooDeep { max: MAX_DEPTH }));
+        }
+        self.depth += 1;
+        self.next();
+        let parsed = inner(self);
+        self.depth -= 1;
+        parsed
+    }
+
+    fn close(&mut self, expected: ParseErrorKind) -> Parsed<()> {
+        if self.token != Token::Close {
+            return Err(self.fail(expected));
+        }
+        self.next();
+        Ok(())
+    }
+
+    fn take_word(&mut self, word: &str) -> bool {
+        let found = self.token == Token::Name(word);
+        if found {
+            self.next();
+        }
+        found
+    }
+
+    fn next(&mut self) {
+        (self.token, self.at) = token(self.input, self.at.end);
+    }
+
+    fn fail(&self, kind: ParseErrorKind) -> ParseError {
+        self.fail_at(self.at.clone(), kind)
+    }
+
+    fn fail_at(&self, at: Range<usize>, kind: ParseErrorKind) -> ParseError {
+        ParseError {
+            input: self.input.into(),
+            at,
+            kind,
+        }
+    }
+}
+
+fn is_keyword(name: &str) -> bool {
+    matches!(name, "and" | "or" | "not" | "for" | "clear" | "absent")
+}

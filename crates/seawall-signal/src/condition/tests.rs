@@ -1,0 +1,5 @@
+mod errors;
+mod evaluation;
+mod holds;
+mod laws;
+mod lints;

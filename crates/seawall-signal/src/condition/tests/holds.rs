@@ -1,0 +1,137 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::super::{Condition, Evaluator};
+use crate::Truth::{self, False, True, Unknown};
+use crate::{Signals, Unit};
+
+/// Feeds `(second, value)` one after the other; `None` removes the signal.
+fn run(text: &str, steps: &[(u64, Option<f64>)]) -> Vec<Truth> {
+    let start = Instant::now();
+    let mut evaluator = Evaluator::new(Condition::parse(text).expect(text));
+    let mut signals = Signals::new();
+    steps
+        .iter()
+        .map(|&(second, value)| {
+            let now = start + Duration::from_secs(second);
+            match value {
+                Some(value) => signals.set("cpu", value, Unit::Ratio, now),
+                None => drop(signals.remove("cpu")),
+            }
+            evaluator.step(&signals, now)
+        })
+        .collect()
+}
+
+#[test]
+fn a_hold_is_met_at_exactly_its_length_and_not_before() {
+    let steps = [
+        (0, Some(0.9)),
+        (60, Some(0.9)),
+        (119, Some(0.9)),
+        (120, Some(0.9)),
+    ];
+    let got = run("cpu > 80% for 2m", &steps);
+    assert_eq!(got, [False, False, False, True]);
+}
+
+#[test]
+fn one_calm_sample_starts_the_hold_again() {
+    let steps = [
+        (0, Some(0.9)),
+        (60, Some(0.7)),
+        (61, Some(0.9)),
+        (120, Some(0.9)),
+        (181, Some(0.9)),
+    ];
+    let got = run("cpu > 80% for 2m", &steps);
+    assert_eq!(got, [False, False, False, False, True]);
+}
+
+#[test]
+fn a_missing_sample_breaks_a_pending_hold_but_does_not_clear_a_raised_one() {
+    let steps = [
+        (0, Some(0.9)),
+        (60, None),
+        (120, Some(0.9)),
+        (240, Some(0.9)),
+        (250, None),
+        (260, Some(0.75)),
+    ];
+    let got = run("cpu > 80% for 2m clear < 70%", &steps);
+    assert_eq!(got, [False, Unknown, False, True, Unknown, True]);
+}
+
+#[test]
+fn without_a_hold_the_first_step_answers() {
+    assert_eq!(
+        run("cpu > 80%", &[(0, Some(0.9)), (1, Some(0.8))]),
+        [True, False]
+    );
+}
+
+#[test]
+fn a_raised_condition_clears_at_its_own_threshold() {
+    let steps = [
+        (0, Some(0.75)),
+        (1, Some(0.81)),
+        (2, Some(0.75)),
+        (3, Some(0.7)),
+        (4, Some(0.69)),
+        (5, Some(0.75)),
+    ];
+    let got = run("cpu > 80 clear < 70", &steps);
+    assert_eq!(got, [False, True, True, True, False, False]);
+    // Without `clear` it lets go at once.
+    let got = run("cpu > 80", &steps);
+    assert_eq!(got, [False, True, False, False, False, False]);
+}
+
+#[test]
+fn the_clear_threshold_does_not_help_to_raise() {
+    let steps = [(0, Some(0.9)), (60, Some(0.75)), (120, Some(0.9))];
+    assert_eq!(
+        run("cpu > 80% clear < 70% for 2m", &steps),
+        [False, False, False]
+    );
+}
+
+#[test]
+fn clear_belongs_to_its_own_comparison() {
+    let start = Instant::now();
+    let text = "cpu > 80% clear < 70% and queue > 10 clear < 5";
+    let mut evaluator = Evaluator::new(Condition::parse(text).expect(text));
+    let mut step = |cpu, queue| {
+        let mut signals = Signals::new();
+        signals.set("cpu", cpu, Unit::Ratio, start);
+        signals.set("queue", queue, Unit::Count, start);
+        evaluator.step(&signals, start)
+    };
+    assert_eq!(step(0.9, 7.0), False);
+    assert_eq!(step(0.9, 11.0), True);
+    assert_eq!(step(0.75, 7.0), True);
+    assert_eq!(step(0.75, 4.0), False);
+}
+
+#[test]
+fn a_hold_tells_how_long_it_still_needs() {
+    let now = Instant::now();
+    let mut signals = Signals::new();
+    signals.set("cpu", 0.9, Unit::Ratio, now);
+    let mut evaluator = Evaluator::new(Condition::parse("cpu > 80% for 30s").expect("parses"));
+    assert_eq!(evaluator.hold().remaining(evaluator.condition(), now), None);
+    assert_eq!(evaluator.step(&signals, now), False);
+    let later = now + Duration::from_secs(10);
+    let remaining = |e: &Evaluator| e.hold().remaining(e.condition(), later);
+    assert_eq!(remaining(&evaluator), Some(Duration::from_secs(20)));
+    // The clock of one step may lie before that of the last.
+    assert_eq!(evaluator.step(&signals, now), False);
+    assert_eq!(
+        evaluator.step(&signals, now + Duration::from_secs(30)),
+        True
+    );
+    assert!(evaluator.hold().is_raised());
+    assert_eq!(remaining(&evaluator), None);
+    assert_eq!(evaluator.hold().since(), Some(now));
+}

@@ -1,0 +1,28 @@
+use super::program::run;
+
+#[test]
+fn a_small_demo_keeps_its_promises_and_writes_a_page_that_needs_nothing_else() {
+    let folder = std::env::temp_dir().join(format!("seawall-demo-test-{}", std::process::id()));
+    let page = folder.join("report.html");
+    let (code, out) = run(&[
+        "--scale", "0.02", "--duration", "8", "--rate", "60", "--report", page.to_str().unwrap(),
+    ]);
+    assert_eq!(code, Some(0), "{out}");
+    for promise in ["p95 from intended start", "error rate", "stale reads"] {
+        assert!(out.contains(&format!("held    {promise}")), "{out}");
+    }
+    let html = std::fs::read_to_string(&page).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(html.contains("All promises held") && html.ends_with("</html>"));
+    for outside in ["src=", "href=", "url(", "@import"] {
+        assert!(!html.contains(outside), "the page refers to something else by {outside}");
+    }
+}
+
+#[test]
+fn a_bad_command_line_says_what_was_expected() {
+    let (code, _) = run(&["--scale", "0"]);
+    assert_eq!(code, Some(2));
+    let (code, _) = run(&["--trace", "/does/not/exist.csv"]);
+    assert_eq!(code, Some(2));
+}

@@ -1,0 +1,7 @@
+//! The flagship as its user runs it: the built program, over real sockets.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
+
+mod demo;
+mod faults;
+mod program;
+mod routes;

@@ -1,0 +1,172 @@
+//! Starts the marketplace and talks to it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// The program, built by the same `cargo test`.
+pub fn path() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().unwrap().parent().unwrap().join("examples/marketplace");
+    assert!(path.exists(), "{} is not built: run cargo build --examples first", path.display());
+    path
+}
+
+/// `marketplace --serve` with small data; ends with this value.
+pub struct Served {
+    child: Child,
+    base: String,
+    /// Name and process of each server underneath.
+    pub servers: Vec<(String, i32)>,
+    pub folder: PathBuf,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// Asserts that this is a problem of that status.
+    pub fn assert_problem(&self, status: u16) -> Value {
+        let body = String::from_utf8_lossy(&self.body).into_owned();
+        assert_eq!(self.status.as_u16(), status, "{body}");
+        assert_eq!(self.headers["content-type"], "application/problem+json", "{body}");
+        let json = self.json();
+        assert_eq!(json["status"], status, "{body}");
+        assert!(json["title"].is_string() && json["detail"].is_string(), "{body}");
+        json
+    }
+}
+
+impl Served {
+    /// Waits until it listens.
+    pub fn start(more: &[&str]) -> Self {
+        let mut child = Command::new(path())
+            .args(["--serve", "--listen", "127.0.0.1:0", "--scale", "0.02"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (mut base, mut servers) = (String::new(), Vec::new());
+        let folder = loop {
+            let Some(Ok(line)) = lines.next() else {
+                let status = child.wait().unwrap();
+                panic!("the marketplace ended before it served: {status}");
+            };
+            if let Some(rest) = line.strip_prefix("serving on ") {
+                base = rest.split(';').next().unwrap().to_owned();
+            } else if let Some(folder) = line.strip_prefix("files under ") {
+                break PathBuf::from(folder);
+            }
+            let words: Vec<_> = line.split_whitespace().collect();
+            if let [name, pid, _port] = words[..]
+                && let Ok(pid) = pid.parse()
+            {
+                servers.push((name.to_owned(), pid));
+            }
+        };
+        // Keeps the pipe open and empty, so that the program never blocks on it.
+        std::thread::spawn(move || {
+            let mut rest = Vec::new();
+            for line in lines.map_while(Result::ok) {
+                rest.push(line);
+            }
+            rest.len()
+        });
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { child, base, servers, folder, client }
+    }
+
+    pub fn pid(&self, server: &str) -> Pid {
+        let (_, pid) = self.servers.iter().find(|(name, _)| name == server).unwrap();
+        Pid::from_raw(*pid).unwrap()
+    }
+
+    pub fn kill(&self, server: &str) {
+        kill_process(self.pid(server), Signal::KILL).unwrap();
+    }
+
+    /// Ends the program as no handler can see.
+    pub fn kill_program(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(format!("{}{path}", self.base)), "").await
+    }
+
+    pub async fn post(&self, path: &str, token: &str, body: &str) -> Answer {
+        let mut request = Request::post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        if !token.is_empty() {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        self.send(request, body).await
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> http::request::Builder {
+        Request::builder().method(method).uri(format!("{}{path}", self.base))
+    }
+
+    pub async fn send(&self, request: http::request::Builder, body: &str) -> Answer {
+        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
+        let sent = tokio::time::timeout(Duration::from_secs(30), self.client.request(request));
+        let (head, body) = sent.await.expect("an answer within 30 s").unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: head.status, headers: head.headers, body }
+    }
+
+    pub async fn sign_in(&self, user: u64) -> String {
+        let body = format!(r#"{{"email":"user{user}@example.com","password":"surge-ready-2026"}}"#);
+        let answer = self.post("/api/login", "", &body).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        answer.json()["token"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs the program to its end; its exit code and what it printed.
+pub fn run(args: &[&str]) -> (Option<i32>, String) {
+    let mut child = Command::new(path()).args(args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    (child.wait().unwrap().code(), out)
+}
+
+pub fn is_alive(pid: Pid) -> bool {
+    test_kill_process(pid).is_ok()
+}
+
+/// Waits for a condition; panics with `what` after `limit`.
+pub async fn wait_for(what: &str, limit: Duration, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + limit;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "{what} within {limit:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
