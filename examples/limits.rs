@@ -3,6 +3,8 @@
 //!
 //! `cargo run --release --example limits`
 
+#![expect(clippy::print_stdout, reason = "printing is what it does")]
+
 use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -21,7 +23,10 @@ use tower::ServiceExt as _;
 async fn main() -> Result<(), Box<dyn Error>> {
     let minute = Duration::from_secs(60);
     let limiter = Limiter::builder()
-        .policy(Policy::new("bids", Quota::per(50, minute)?.with_burst(5)?).message("Too many bids. Slow down."))
+        .policy(
+            Policy::new("bids", Quota::per(50, minute)?.with_burst(5)?)
+                .message("Too many bids. Slow down."),
+        )
         .policy(Policy::new("api", Quota::per(120, minute)?.with_burst(12)?))
         .policy(Policy::new("all", Quota::per(600, minute)?.with_burst(60)?))
         .build()?;
@@ -49,7 +54,10 @@ fn bursts(limiter: &Limiter) -> Result<(), Box<dyn Error>> {
     let bidding = limiter.set(&["bids", "api", "all"])?;
     let start = Instant::now();
     println!("\nhasty bids every 100 ms, calm every 1.2 s");
-    println!("  {:>6}  {:<6} {:<9} {:<7} {:>9}  {:>11}", "time", "client", "decision", "policy", "remaining", "retry after");
+    println!(
+        "  {:>6}  {:<6} {:<9} {:<7} {:>9}  {:>11}",
+        "time", "client", "decision", "policy", "remaining", "retry after"
+    );
     for tick in 0..26_u32 {
         let at = tick * Duration::from_millis(100);
         if tick < 9 || tick == 25 {
@@ -62,28 +70,48 @@ fn bursts(limiter: &Limiter) -> Result<(), Box<dyn Error>> {
 
     let now = start + Duration::from_millis(2_500);
     let api = limiter.set(&["api"])?;
-    println!("\nRejected bids cost nothing elsewhere: hasty has {} api units left", limiter.peek("hasty", &api, now).remaining());
+    println!(
+        "\nRejected bids cost nothing elsewhere: hasty has {} api units left",
+        limiter.peek("hasty", &api, now).remaining()
+    );
     limiter.refund("hasty", &bidding, 1);
-    println!("After a refund of one bid it may bid {} times", limiter.peek("hasty", &bidding, now).remaining());
+    println!(
+        "After a refund of one bid it may bid {} times",
+        limiter.peek("hasty", &bidding, now).remaining()
+    );
     Ok(())
 }
 
 fn bid(limiter: &Limiter, bidding: &PolicySet, client: &str, start: Instant, at: Duration) {
     let decision = limiter.check(client, bidding, start + at);
-    let verdict = if decision.is_allowed() { "allowed" } else { "rejected" };
-    let wait = decision.retry_after().map_or(String::new(), |wait| format!("{wait:?}"));
+    let verdict = if decision.is_allowed() {
+        "allowed"
+    } else {
+        "rejected"
+    };
+    let wait = decision
+        .retry_after()
+        .map_or(String::new(), |wait| format!("{wait:?}"));
     let (policy, remaining) = (decision.policy(), decision.remaining());
-    println!("  {:>6}  {client:<6} {verdict:<9} {policy:<7} {remaining:>9}  {wait:>11}", format!("{at:?}"));
+    println!(
+        "  {:>6}  {client:<6} {verdict:<9} {policy:<7} {remaining:>9}  {wait:>11}",
+        format!("{at:?}")
+    );
 }
 
 /// The same limiter as layers of an axum router.
 async fn over_http(limiter: Limiter) -> Result<(), Box<dyn Error>> {
-    let peer = |ext: &http::Extensions| ext.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let peer =
+        |ext: &http::Extensions| ext.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
     let limits = LimitLayer::new(limiter)
         .identify(ClientIp::trusting(["127.0.0.0/8"]).peer(peer))
         .rule(Rule::any().policy("all"))
         .rule(Rule::path_prefix("/api").policy("api"))
-        .rule(Rule::path("/api/auctions/{id}/bids").method(Method::POST).policy("bids"))
+        .rule(
+            Rule::path("/api/auctions/{id}/bids")
+                .method(Method::POST)
+                .policy("bids"),
+        )
         .rule(Rule::path_prefix("/health").exempt())
         .build()?;
     let app = Router::new()
@@ -94,8 +122,15 @@ async fn over_http(limiter: Limiter) -> Result<(), Box<dyn Error>> {
 
     println!("\nOver HTTP, six bids at once from 203.0.113.7 behind a proxy");
     for attempt in 1..=6 {
-        let response = app.clone().oneshot(request(Method::POST, "/api/auctions/7/bids")?).await?;
-        let state = response.headers().get("ratelimit").and_then(|value| value.to_str().ok()).unwrap_or("-");
+        let response = app
+            .clone()
+            .oneshot(request(Method::POST, "/api/auctions/7/bids")?)
+            .await?;
+        let state = response
+            .headers()
+            .get("ratelimit")
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("-");
         println!("  {attempt}. {}  RateLimit: {state}", response.status());
         if attempt == 6 {
             println!();
@@ -104,7 +139,12 @@ async fn over_http(limiter: Limiter) -> Result<(), Box<dyn Error>> {
     }
 
     println!("\nA URL of 3000 bytes meets a guard");
-    print(app.clone().oneshot(request(Method::GET, &format!("/?{}", "q".repeat(3_000)))?).await?).await?;
+    print(
+        app.clone()
+            .oneshot(request(Method::GET, &format!("/?{}", "q".repeat(3_000)))?)
+            .await?,
+    )
+    .await?;
     let health = app.oneshot(request(Method::GET, "/health")?).await?;
     println!("\nThe health check is exempt: {}", health.status());
     Ok(())
@@ -125,6 +165,9 @@ async fn print(response: Response<Body>) -> Result<(), Box<dyn Error>> {
     for (name, value) in &parts.headers {
         println!("  {name}: {}", value.to_str()?);
     }
-    println!("\n  {}", String::from_utf8_lossy(&body.collect().await?.to_bytes()));
+    println!(
+        "\n  {}",
+        String::from_utf8_lossy(&body.collect().await?.to_bytes())
+    );
     Ok(())
 }

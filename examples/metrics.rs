@@ -3,6 +3,8 @@
 //!
 //! `cargo run --example metrics`
 
+#![expect(clippy::print_stdout, reason = "an example speaks to its terminal")]
+
 use std::thread;
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! An auction service on a real PostgreSQL primary with two streaming replicas and
 //! a real Redis, under a real traffic trace. `make demo` runs it, `make serve` keeps
 //! it up. Start reading at `service/mod.rs` (the service) or `demo.rs` (the run).
+#![expect(unreachable_pub, reason = "a program has no outside; pub says what a module offers the others")]
 
 mod args;
 mod boot;

@@ -24,7 +24,8 @@ pub(crate) struct MinSources<K> {
 struct State<K> {
     keys: HashMap<K, Least>,
     /// In order of expiry. A key that was raised again stands here twice.
-    order: VecDeque<(Instant, K)>,
+    order: VecDeque<(Least, K)>,
+    turns: u64,
     floor: Option<Least>,
 }
 
@@ -32,6 +33,8 @@ struct State<K> {
 struct Least {
     source: u64,
     expires: Instant,
+    /// Tells one raise of a key from the next.
+    turn: u64,
 }
 
 impl<K: Eq + Hash + Clone> MinSources<K> {
@@ -39,6 +42,7 @@ impl<K: Eq + Hash + Clone> MinSources<K> {
         let state = State {
             keys: HashMap::new(),
             order: VecDeque::new(),
+            turns: 0,
             floor: None,
         };
         Self {
@@ -56,20 +60,19 @@ impl<K: Eq + Hash + Clone> MinSources<K> {
         }
         self.used.store(true, Ordering::Release);
         let mut state = self.state.lock();
-        let expires = now + self.keep;
+        state.turns += 1;
         let known = state.keys.get(&key).map_or(0, |least| least.source);
-        state.keys.insert(
-            key.clone(),
-            Least {
-                source: known.max(source),
-                expires,
-            },
-        );
-        state.order.push_back((expires, key));
+        let least = Least {
+            source: known.max(source),
+            expires: now + self.keep,
+            turn: state.turns,
+        };
+        state.keys.insert(key.clone(), least);
+        state.order.push_back((least, key));
         while state
             .order
             .front()
-            .is_some_and(|(expires, _)| *expires <= now)
+            .is_some_and(|(least, _)| least.expires <= now)
             || state.order.len() > self.capacity
         {
             state.forget_oldest(now);
@@ -93,26 +96,27 @@ impl<K: Eq + Hash + Clone> MinSources<K> {
 
 impl<K: Eq + Hash> State<K> {
     fn forget_oldest(&mut self, now: Instant) {
-        let Some((expires, key)) = self.order.pop_front() else {
+        let Some((least, key)) = self.order.pop_front() else {
             return;
         };
         if self
             .keys
             .get(&key)
-            .is_none_or(|least| least.expires > expires)
+            .is_none_or(|known| known.turn != least.turn)
         {
             return;
         }
-        let Some(least) = self.keys.remove(&key).filter(|least| least.expires > now) else {
+        self.keys.remove(&key);
+        if least.expires <= now {
             return;
-        };
+        }
         let floor = self
             .floor
             .filter(|floor| floor.expires > now)
             .unwrap_or(least);
         self.floor = Some(Least {
             source: floor.source.max(least.source),
-            expires: floor.expires.max(least.expires),
+            ..least
         });
     }
 }

@@ -164,7 +164,6 @@ impl Counters {
     }
 
     pub(crate) fn entries(&self, entries: u64) {
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         self.entries.set(entries as f64);
     }
 

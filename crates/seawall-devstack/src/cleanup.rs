@@ -32,7 +32,8 @@ pub(crate) fn remove_stack(dir: &Path, id: &str) {
         poll_blocking(PATIENCE, gone);
     }
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-        shared_memory::release(&entry.path().join("postmaster.pid"));
+        let pid_file = entry.path().join("postmaster.pid");
+        poll_blocking(PATIENCE, || shared_memory::release(&pid_file));
     }
     if !poll_blocking(PATIENCE, || remove_dir(dir)) {
         tracing::warn!(dir = %dir.display(), "cannot remove the directory of a stack");

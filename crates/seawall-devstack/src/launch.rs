@@ -18,7 +18,7 @@ use crate::process::Process;
 use crate::redis::{self, Redis, RedisCluster};
 use crate::run_as::RunAs;
 use crate::stack::Stack;
-use crate::template::Template;
+use crate::template::{Maker, Template};
 
 /// One attempt; all that it started is gone again if it fails or is dropped.
 pub(crate) async fn launch(plan: &StackBuilder) -> Result<Stack, Error> {
@@ -161,7 +161,14 @@ fn copy_template(
     names: &[String],
 ) -> Result<bool, Error> {
     loop {
-        let template = Template::open(home, programs, run_as)?;
+        let template = Template::open(
+            home,
+            &Maker {
+                programs,
+                run_as,
+                stack_dir: stack.dir(),
+            },
+        )?;
         let copies: Vec<Result<bool, Error>> = std::thread::scope(|scope| {
             let copies: Vec<_> = names
                 .iter()

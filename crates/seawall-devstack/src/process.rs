@@ -94,24 +94,18 @@ impl Process {
         let log_too = log.try_clone().map_err(io_error("open", &path))?;
 
         let spec = &self.spec;
-        let mut command = Command::new("/bin/sh");
+        let mut command = command(
+            &spec.stack_dir,
+            spec.stop_signal,
+            &spec.program,
+            spec.run_as,
+        );
         command
-            .args(["-c", include_str!("scripts/launch.sh"), "seawall-launch"])
-            .arg(&spec.stack_dir)
-            .arg(match spec.stop_signal {
-                StopSignal::Quit => "QUIT",
-                StopSignal::Kill => "KILL",
-            })
-            .arg(&spec.program)
             .args(&spec.args)
             .current_dir(&spec.dir)
             .stdin(Stdio::null())
             .stdout(log)
-            .stderr(log_too)
-            // A group of its own: the terminal's Ctrl-C is not for the servers.
-            .process_group(0);
-        clean_environment(&mut command);
-        run_as::apply(spec.run_as, &mut command);
+            .stderr(log_too);
         let child = command.spawn().map_err(io_error("run", &spec.program))?;
         *self.lock() = State {
             child: Some(child),
@@ -292,6 +286,30 @@ impl Process {
     }
 }
 
+/// A program that is registered with the stack from its first moment, so that it
+/// ends with it.
+pub(crate) fn command(
+    stack_dir: &Path,
+    stop_signal: StopSignal,
+    program: &Path,
+    run_as: Option<RunAs>,
+) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", include_str!("scripts/launch.sh"), "seawall-launch"])
+        .arg(stack_dir)
+        .arg(match stop_signal {
+            StopSignal::Quit => "QUIT",
+            StopSignal::Kill => "KILL",
+        })
+        .arg(program)
+        // A group of its own: the terminal's Ctrl-C is not for the servers.
+        .process_group(0);
+    clean_environment(&mut command);
+    run_as::apply(run_as, &mut command);
+    command
+}
+
 /// Polls a condition on a thread that may block.
 pub(crate) fn poll_blocking(deadline: Duration, mut done: impl FnMut() -> bool) -> bool {
     // Counted, not timed: tokio's clock stands still where a test paused it.
@@ -305,17 +323,6 @@ pub(crate) fn poll_blocking(deadline: Duration, mut done: impl FnMut() -> bool) 
     done()
 }
 
-/// Takes out what would change a server's behaviour from one shell to the next.
-pub(crate) fn clean_environment(command: &mut Command) {
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("PG") || text.starts_with("LC_") || text == "LANG" || text == "TZ" {
-            command.env_remove(&name);
-        }
-    }
-    command.env("LC_ALL", "C");
-}
-
 /// Removes a file that may be gone.
 pub(crate) fn remove_if_there(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
@@ -324,6 +331,17 @@ pub(crate) fn remove_if_there(path: &Path) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// Takes out what would change a server's behaviour from one shell to the next.
+fn clean_environment(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("PG") || text.starts_with("LC_") || text == "LANG" || text == "TZ" {
+            command.env_remove(&name);
+        }
+    }
+    command.env("LC_ALL", "C");
 }
 
 const SETTLE_DEADLINE: Duration = Duration::from_secs(5);

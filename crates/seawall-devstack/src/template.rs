@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::home::{self, Home};
 use crate::io_error;
 use crate::logs;
+use crate::process::{self, StopSignal};
 use crate::run_as::{self, RunAs};
 
 /// A template, protected from removal until dropped.
@@ -28,14 +29,19 @@ pub(crate) struct Template {
     _lock: File,
 }
 
+/// What makes a template.
+#[derive(Debug)]
+pub(crate) struct Maker<'a> {
+    pub(crate) programs: &'a binaries::Postgres,
+    pub(crate) run_as: Option<RunAs>,
+    /// The stack that needs it; should its owner die, the programs end with it.
+    pub(crate) stack_dir: &'a Path,
+}
+
 impl Template {
     /// The template for this version of PostgreSQL, made now if there is none.
-    pub(crate) fn open(
-        home: &Home,
-        programs: &binaries::Postgres,
-        run_as: Option<RunAs>,
-    ) -> Result<Self, Error> {
-        let key = key(programs, run_as);
+    pub(crate) fn open(home: &Home, maker: &Maker<'_>) -> Result<Self, Error> {
+        let key = maker.key();
         let lock_name = format!("templates/{key}.lock");
         loop {
             let lock = home.lock_shared(&lock_name)?;
@@ -45,7 +51,7 @@ impl Template {
             // Two processes may come here at once; the second finds it made.
             let _lock = home.lock(&lock_name)?;
             if read_info(&home.templates().join(&key)).is_none() {
-                build(home, &key, programs, run_as)?;
+                maker.build(&home.templates(), &key)?;
             }
         }
     }
@@ -81,125 +87,110 @@ fn read_info(dir: &Path) -> Option<(usize, bool)> {
     Some((entries.parse().ok()?, pg_stat_statements == "true"))
 }
 
-/// Differs whenever the content would: version, owner, and how this file makes it.
-fn key(programs: &binaries::Postgres, run_as: Option<RunAs>) -> String {
-    let version: String = programs
-        .version
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || *c == '.')
-        .collect();
-    let owner = run_as.map_or_else(|| "self".to_owned(), |run_as| run_as.uid().to_string());
-    format!("{version}-{owner}-{RECIPE}")
-}
+impl Maker<'_> {
+    /// Differs whenever the content would: version, owner, and how this file makes it.
+    fn key(&self) -> String {
+        let version = self.programs.version.chars();
+        let version: String = version
+            .filter(|c| c.is_ascii_alphanumeric() || *c == '.')
+            .collect();
+        let owner = self
+            .run_as
+            .map_or_else(|| "self".to_owned(), |user| user.uid().to_string());
+        format!("{version}-{owner}-{RECIPE}")
+    }
 
-/// Under the exclusive lock of `key`.
-fn build(
-    home: &Home,
-    key: &str,
-    programs: &binaries::Postgres,
-    run_as: Option<RunAs>,
-) -> Result<(), Error> {
-    let started = tokio::time::Instant::now();
-    let done = home.templates().join(key);
-    let dir = home.templates().join(format!("{key}.new"));
-    // What a killed builder left, or a template of which files went missing.
-    for leftover in [&dir, &done] {
-        if leftover.exists() {
-            fs::remove_dir_all(leftover).map_err(io_error("remove", leftover))?;
+    /// Under the exclusive lock of `key`.
+    fn build(&self, templates: &Path, key: &str) -> Result<(), Error> {
+        let started = tokio::time::Instant::now();
+        let (done, dir) = (templates.join(key), templates.join(format!("{key}.new")));
+        // What a killed maker left, or a template of which files went missing.
+        for leftover in [&dir, &done] {
+            if leftover.exists() {
+                fs::remove_dir_all(leftover).map_err(io_error("remove", leftover))?;
+            }
         }
-    }
-    home::make_dir(&dir, 0o711)?;
-    let data = dir.join("data");
-    home::make_dir(&data, 0o700)?;
-    run_as::give(run_as, &data)?;
+        home::make_dir(&dir, 0o711)?;
+        let data = dir.join("data");
+        home::make_dir(&data, 0o700)?;
+        run_as::give(self.run_as, &data)?;
 
-    let mut initdb = program(&programs.initdb, run_as);
-    initdb.arg("-D").arg(&data).args([
-        "-U",
-        "seawall",
-        "-A",
-        "trust",
-        "-E",
-        "UTF8",
-        "--locale=C",
-        "-N",
-    ]);
-    let output = initdb.output().map_err(io_error("run", &programs.initdb))?;
-    if !output.status.success() {
-        return Err(Error::Template {
-            step: "initdb",
-            output: logs::tail_of(&output.stderr),
-        });
-    }
-    let made = single_user(
-        programs,
-        run_as,
-        &data,
-        &["postgres"],
-        "CREATE DATABASE seawall",
-    )?;
-    if let Err(output) = made {
-        return Err(Error::Template {
-            step: "CREATE DATABASE",
-            output: logs::tail_of(&output),
-        });
-    }
-    // Debian has it in the server's package; elsewhere it may be one of its own.
-    let preload = [
-        "-c",
-        "shared_preload_libraries=pg_stat_statements",
-        "seawall",
-    ];
-    let extension = "CREATE EXTENSION pg_stat_statements";
-    let has_extension = single_user(programs, run_as, &data, &preload, extension)?.is_ok();
+        self.initdb(&data)?;
+        let create = "CREATE DATABASE seawall";
+        if let Err(output) = self.single_user(&data, &["postgres"], create)? {
+            let output = logs::tail_of(&output);
+            return Err(Error::Template {
+                step: create,
+                output,
+            });
+        }
+        // Debian has it in the server's package; elsewhere it may be one of its own.
+        let preload = [
+            "-c",
+            "shared_preload_libraries=pg_stat_statements",
+            "seawall",
+        ];
+        let create = "CREATE EXTENSION pg_stat_statements";
+        let has_extension = self.single_user(&data, &preload, create)?.is_ok();
 
-    let info = format!("{} {has_extension}\n", count_tree(&data)?);
-    fs::write(dir.join("info"), info).map_err(io_error("write", &dir))?;
-    fs::rename(&dir, &done).map_err(io_error("rename", &dir))?;
-    tracing::info!(took = ?started.elapsed(), version = programs.version, "made the PostgreSQL template");
-    Ok(())
-}
-
-/// Runs one statement without a server; `Err` holds what PostgreSQL printed.
-fn single_user(
-    programs: &binaries::Postgres,
-    run_as: Option<RunAs>,
-    data: &Path,
-    args: &[&str],
-    statement: &str,
-) -> Result<Result<(), Vec<u8>>, Error> {
-    let failed = |error| io_error("run", &programs.postgres)(error);
-    let mut command = program(&programs.postgres, run_as);
-    command
-        .args(["--single", "-F", "-D"])
-        .arg(data)
-        .args(args)
-        .stdin(Stdio::piped());
-    let mut child = command.spawn().map_err(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // If it ended already, its output says why.
-        let _ = writeln!(stdin, "{statement}");
-    }
-    let output = child.wait_with_output().map_err(failed)?;
-    let text = String::from_utf8_lossy(&output.stderr);
-    let refused = text.contains("ERROR:") || text.contains("FATAL:");
-    Ok(if output.status.success() && !refused {
+        let info = format!("{} {has_extension}\n", count_tree(&data)?);
+        fs::write(dir.join("info"), info).map_err(io_error("write", &dir))?;
+        fs::rename(&dir, &done).map_err(io_error("rename", &dir))?;
+        let (took, version) = (started.elapsed(), &self.programs.version);
+        tracing::info!(?took, version, "made the PostgreSQL template");
         Ok(())
-    } else {
-        Err(output.stderr)
-    })
-}
+    }
 
-fn program(path: &Path, run_as: Option<RunAs>) -> Command {
-    let mut command = Command::new(path);
-    command
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    crate::process::clean_environment(&mut command);
-    run_as::apply(run_as, &mut command);
-    command
+    fn initdb(&self, data: &Path) -> Result<(), Error> {
+        let mut initdb = self.command(&self.programs.initdb);
+        initdb.arg("-D").arg(data).args(INITDB).stdin(Stdio::null());
+        let output = initdb
+            .output()
+            .map_err(io_error("run", &self.programs.initdb))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let output = logs::tail_of(&output.stderr);
+        Err(Error::Template {
+            step: "initdb",
+            output,
+        })
+    }
+
+    /// Runs one statement without a server; `Err` holds what PostgreSQL printed.
+    fn single_user(
+        &self,
+        data: &Path,
+        args: &[&str],
+        statement: &str,
+    ) -> Result<Result<(), Vec<u8>>, Error> {
+        let mut command = self.command(&self.programs.postgres);
+        command
+            .args(["--single", "-F", "-D"])
+            .arg(data)
+            .args(args)
+            .stdin(Stdio::piped());
+        let failed = |error| io_error("run", &self.programs.postgres)(error);
+        let mut child = command.spawn().map_err(failed)?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // If it ended already, its output says why.
+            let _ = writeln!(stdin, "{statement}");
+        }
+        let output = child.wait_with_output().map_err(failed)?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        let refused = text.contains("ERROR:") || text.contains("FATAL:");
+        let done = output.status.success() && !refused;
+        Ok(if done { Ok(()) } else { Err(output.stderr) })
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = process::command(self.stack_dir, StopSignal::Kill, program, self.run_as);
+        command
+            .current_dir("/")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
 }
 
 /// Copies a directory with its modes, gives all of it to the servers' user, and
@@ -248,5 +239,16 @@ fn count_tree(dir: &Path) -> Result<usize, Error> {
     Ok(entries)
 }
 
+/// Everyone on the loopback is let in as the superuser `seawall`; nothing is flushed.
+const INITDB: [&str; 8] = [
+    "-U",
+    "seawall",
+    "-A",
+    "trust",
+    "-E",
+    "UTF8",
+    "--locale=C",
+    "--no-sync",
+];
 /// To be raised with any change to `build`.
 const RECIPE: u32 = 1;

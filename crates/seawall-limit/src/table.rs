@@ -1,135 +1,250 @@
-use std::collections::VecDeque;
-use std::time::Duration;
+//! The bounded table of keys.
+//!
+//! Fixed slots, allocated once. A key's hash picks a shard and two buckets of
+//! eight slots in it; the key is in one of those or nowhere. A slot holds a
+//! 64-bit tag and one TAT per policy, so that every policy of one subject is
+//! decided under one lock.
+//!
+//! Nothing is ever swept. A slot whose TATs have all passed says the same as
+//! no slot at all, so a new key may take it over, and forgetting is exact. If
+//! all sixteen slots are live, none is evicted: the key is charged to one of
+//! the shard's overflow cells, which it shares with others and which therefore
+//! counts too much, never too little. A key that later finds a slot inherits
+//! its cell's state, so that spending in the overflow is not forgiven either.
 
-use seawall_signal::Hold;
-use tokio::time::Instant;
+use parking_lot::Mutex;
 
-use crate::{Action, Decision};
+/// The most policies that a limiter, and so a slot, can have.
+pub(crate) const MAX_POLICIES: usize = 16;
 
-/// What a group remembers between two decisions.
-#[derive(Clone, Debug, PartialEq)]
-pub struct State {
-    /// How many instances there are.
-    pub current: u32,
-    /// When the group last grew.
-    pub last_up: Option<Instant>,
-    /// When the group last shrank; forgotten when it grows.
-    pub last_down: Option<Instant>,
-    /// Raw wishes, oldest first.
-    wishes: VecDeque<Wish>,
-    /// One for each rule, in order.
-    holds: Vec<Hold>,
+/// Two independent seeded hashes of a key. Two keys are taken for one if they
+/// agree in the tag and share a bucket: for a new key, 16 chances in 2^64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyHash {
+    pub(crate) place: u64,
+    /// Never 0.
+    pub(crate) tag: u64,
 }
 
-/// What one evaluation wanted, before windows, cooldowns and limits.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Wish {
-    pub(crate) at: Instant,
-    /// No smaller than this may the group become.
-    pub(crate) high: u32,
-    /// No larger than this may it become.
-    pub(crate) low: u32,
+/// See the module.
+pub(crate) struct Table {
+    shards: Box<[Shard]>,
 }
 
-/// What an evaluation leaves behind.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Memory {
-    pub(crate) high: u32,
-    pub(crate) low: u32,
-    /// The longest stabilisation window: older wishes are forgotten.
-    pub(crate) keep: Duration,
-    pub(crate) holds: Vec<Hold>,
-}
-
-impl State {
-    /// A group of `current` instances with no history. Its first
-    /// stabilisation window starts with the first decision, as if `current` had
-    /// been wished for then: a restarted engine does not rush a scale-down.
-    #[must_use]
-    pub fn new(current: u32) -> Self {
+impl Table {
+    /// A table in which about `max_keys` keys can be live at once.
+    pub(crate) fn new(max_keys: usize, policies: usize) -> Self {
+        let shards = (max_keys / KEYS_PER_SHARD)
+            .next_power_of_two()
+            .clamp(1, MAX_SHARDS);
+        // Half as many slots again as keys: at that load two buckets of eight
+        // are both full for less than one key in a thousand.
+        let slots = max_keys.saturating_mul(3).div_ceil(2);
+        let buckets = slots.div_ceil(shards * WAYS).max(2);
+        let shard = |_| Shard(Mutex::new(Slots::new(buckets, policies)));
         Self {
-            current,
-            last_up: None,
-            last_down: None,
-            wishes: VecDeque::new(),
-            holds: Vec::new(),
+            shards: (0..shards).map(shard).collect(),
         }
     }
 
-    /// Corrects the size to what the world says, for instance before a
-    /// decision. Not a scaling action: starts no cooldown.
-    pub fn observe(&mut self, current: u32) {
-        self.current = current;
-    }
-
-    /// Records `decision` as carried out at `now`.
-    pub fn apply(&mut self, decision: &Decision, now: Instant) {
-        self.remember(decision, now);
-        match decision.action {
-            Action::Up => {
-                self.last_up = Some(now);
-                self.last_down = None;
-            }
-            Action::Down => self.last_down = Some(now),
-            Action::Hold => {}
+    /// Lets `decide` read and change the key's TATs at the shard's time, under
+    /// the shard's lock. Also tells whether the key had to share an overflow
+    /// cell. A key whose TATs were not moved past now takes no slot.
+    pub(crate) fn update<R>(
+        &self,
+        key: KeyHash,
+        now: u64,
+        decide: impl FnOnce(&mut [u64], u64) -> R,
+    ) -> (R, bool) {
+        let mut slots = self.shard(key).lock();
+        let now = slots.observe(now);
+        let (first, second) = slots.buckets(key);
+        if let Some(slot) = slots.find(key.tag, first, second) {
+            return (decide(slots.tats(slot), now), false);
         }
-        self.current = decision.target;
-    }
-
-    /// Records what `decision` saw but not that it was carried out: for a dry
-    /// run, or when acting failed. The next decision asks again.
-    pub fn remember(&mut self, decision: &Decision, now: Instant) {
-        let Memory {
-            high,
-            low,
-            keep,
-            ref holds,
-        } = decision.memory;
-        if self.wishes.is_empty() {
-            self.wishes.push_back(Wish {
-                at: now,
-                high: self.current,
-                low: u32::MAX,
-            });
+        let Some(slot) = slots.vacancy(first, second, now) else {
+            return (decide(slots.cell(key), now), true);
+        };
+        let mut fresh = [0; MAX_POLICIES];
+        let cell = slots.cell(key);
+        let fresh = &mut fresh[..cell.len()];
+        fresh.copy_from_slice(cell);
+        let answer = decide(fresh, now);
+        if *fresh != *cell && fresh.iter().any(|tat| *tat > now) {
+            slots.occupy(slot, key.tag, fresh);
         }
-        self.wishes.push_back(Wish { at: now, high, low });
-        self.forget(now, keep);
-        self.holds.clone_from(holds);
+        (answer, false)
     }
 
-    /// Forgets what belongs to the rules by position, for a new policy.
-    pub(crate) fn forget_rules(&mut self) {
-        self.holds.clear();
+    /// Lets `look` see the TATs that [`update`](Self::update) would; changes to
+    /// them are lost.
+    pub(crate) fn peek<R>(
+        &self,
+        key: KeyHash,
+        now: u64,
+        look: impl FnOnce(&mut [u64], u64) -> R,
+    ) -> R {
+        let mut slots = self.shard(key).lock();
+        let now = slots.time(now);
+        let (first, second) = slots.buckets(key);
+        let tats = match slots.find(key.tag, first, second) {
+            Some(slot) => slots.tats(slot),
+            None => slots.cell(key),
+        };
+        let mut copy = [0; MAX_POLICIES];
+        let copy = &mut copy[..tats.len()];
+        copy.copy_from_slice(tats);
+        drop(slots);
+        look(copy, now)
     }
 
-    pub(crate) fn wishes(&self) -> impl DoubleEndedIterator<Item = &Wish> {
-        self.wishes.iter()
-    }
-
-    pub(crate) fn hold(&self, rule: usize) -> Hold {
-        self.holds.get(rule).copied().unwrap_or_default()
-    }
-
-    /// Drops wishes that no window reaches. Past the cap the two oldest become
-    /// one that binds at least as long and as strongly as both.
-    fn forget(&mut self, now: Instant, keep: Duration) {
-        while self.wishes.len() > 1
-            && self
-                .wishes
-                .front()
-                .is_some_and(|wish| now.saturating_duration_since(wish.at) >= keep)
-        {
-            self.wishes.pop_front();
+    /// Lets `change` alter the TATs of a key that has a slot. A key without
+    /// one is left alone: what it spent is forgotten because it has refilled,
+    /// or lies in an overflow cell that belongs to others too.
+    pub(crate) fn amend(&self, key: KeyHash, change: impl FnOnce(&mut [u64])) {
+        let mut slots = self.shard(key).lock();
+        let (first, second) = slots.buckets(key);
+        if let Some(slot) = slots.find(key.tag, first, second) {
+            change(slots.tats(slot));
         }
-        if self.wishes.len() > MAX_WISHES
-            && let Some(oldest) = self.wishes.pop_front()
-            && let Some(next) = self.wishes.front_mut()
-        {
-            next.high = next.high.max(oldest.high);
-            next.low = next.low.min(oldest.low);
-        }
+    }
+
+    /// Counts the slots in use, locking one shard after the other.
+    pub(crate) fn live(&self, now: u64) -> usize {
+        self.shards
+            .iter()
+            .map(|shard| shard.0.lock().live(now))
+            .sum()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn slots(&self) -> usize {
+        self.shards
+            .iter()
+            .map(|shard| shard.0.lock().tags.len() * WAYS)
+            .sum()
+    }
+
+    fn shard(&self, key: KeyHash) -> &Mutex<Slots> {
+        // The low half of the place picks the bucket. The count is a power of two.
+        let index = (key.place >> 32) as usize & (self.shards.len() - 1);
+        &self.shards[index].0
     }
 }
 
-/// Four hours of decisions at the usual 15 s, 17 minutes at one a second.
-const MAX_WISHES: usize = 1024;
+/// Apart by two cache lines: neighbours share none, adjacent-line prefetch included.
+#[repr(align(128))]
+struct Shard(Mutex<Slots>);
+
+/// The tags of one bucket; 0 is an empty slot. One cache line.
+#[repr(align(64))]
+#[derive(Clone, Copy)]
+struct Bucket([u64; WAYS]);
+
+struct Slots {
+    tags: Box<[Bucket]>,
+    tats: Box<[u64]>,
+    cells: Box<[u64]>,
+    policies: usize,
+    latest: u64,
+}
+
+impl Slots {
+    fn new(buckets: usize, policies: usize) -> Self {
+        Self {
+            tags: vec![Bucket([0; WAYS]); buckets].into_boxed_slice(),
+            tats: vec![0; buckets * WAYS * policies].into_boxed_slice(),
+            cells: vec![0; CELLS * policies].into_boxed_slice(),
+            policies,
+            latest: 0,
+        }
+    }
+
+    /// The time for a decision. Threads read the clock before they get the
+    /// lock, so theirs may be a little behind one that was here first; were
+    /// that believed, a slot just taken over could be forgiven its last
+    /// instants. A long step back is the caller's wish, and believed.
+    fn time(&self, now: u64) -> u64 {
+        if now < self.latest && self.latest - now < MAX_SKEW {
+            self.latest
+        } else {
+            now
+        }
+    }
+
+    fn observe(&mut self, now: u64) -> u64 {
+        self.latest = self.time(now);
+        self.latest
+    }
+
+    fn buckets(&self, key: KeyHash) -> (usize, usize) {
+        let buckets = self.tags.len() as u64;
+        let scale = |half: u64| (((half & 0xffff_ffff) * buckets) >> 32) as usize;
+        (scale(key.place), scale(key.tag >> 32))
+    }
+
+    fn find(&self, tag: u64, first: usize, second: usize) -> Option<usize> {
+        [first, second].into_iter().find_map(|bucket| {
+            let way = self.tags[bucket]
+                .0
+                .iter()
+                .position(|stored| *stored == tag)?;
+            Some(bucket * WAYS + way)
+        })
+    }
+
+    /// A slot for a new key: in the first bucket while that has room to spare,
+    /// else in the emptier one.
+    fn vacancy(&self, first: usize, second: usize, now: u64) -> Option<usize> {
+        let (room, slot) = self.room(first, now);
+        if room > WAYS / 3 {
+            return slot;
+        }
+        let (other_room, other_slot) = self.room(second, now);
+        if other_room > room { other_slot } else { slot }
+    }
+
+    fn room(&self, bucket: usize, now: u64) -> (usize, Option<usize>) {
+        let slots = bucket * WAYS..(bucket + 1) * WAYS;
+        let mut vacant = slots.filter(|slot| !self.is_live(*slot, now));
+        let slot = vacant.next();
+        (usize::from(slot.is_some()) + vacant.count(), slot)
+    }
+
+    fn is_live(&self, slot: usize, now: u64) -> bool {
+        let start = slot * self.policies;
+        self.tats[start..start + self.policies]
+            .iter()
+            .any(|tat| *tat > now)
+    }
+
+    fn occupy(&mut self, slot: usize, tag: u64, tats: &[u64]) {
+        self.tags[slot / WAYS].0[slot % WAYS] = tag;
+        self.tats(slot).copy_from_slice(tats);
+    }
+
+    fn tats(&mut self, slot: usize) -> &mut [u64] {
+        let start = slot * self.policies;
+        &mut self.tats[start..start + self.policies]
+    }
+
+    fn cell(&mut self, key: KeyHash) -> &mut [u64] {
+        let start = key.tag as usize % CELLS * self.policies;
+        &mut self.cells[start..start + self.policies]
+    }
+
+    fn live(&self, now: u64) -> usize {
+        (0..self.tags.len() * WAYS)
+            .filter(|slot| self.is_live(*slot, now))
+            .count()
+    }
+}
+
+const WAYS: usize = 8;
+const CELLS: usize = 16;
+const MAX_SHARDS: usize = 64;
+const KEYS_PER_SHARD: usize = 256;
+const MAX_SKEW: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests;

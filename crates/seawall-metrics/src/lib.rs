@@ -77,10 +77,11 @@
 //! Recording through a handle that is kept: no lock, no clock read, and no
 //! allocation but for the first value of a thread in a range (64 cells, two
 //! powers of two). Through a macro: one look-up under a sharded read lock.
-//! Memory: about 0.3 KiB per counter, 1 KiB per stripe in use and 0.5 KiB per
-//! range in use for a histogram; while it is active, 10 bytes per cell in use and
-//! slot (at most 80 slots) for its windows. A tick costs some tens of nanoseconds
-//! per idle series.
+//! Memory: some 0.5 KiB per counter with its labels; for a histogram 1 KiB per
+//! stripe in use and 0.5 KiB per range in use. While a series is active its
+//! windows take at most 80 slots of 16 bytes (counter) or of 10 bytes per cell
+//! in use (histogram); an idle one has no slots. A tick costs some tens of
+//! nanoseconds per idle series.
 //!
 //! # Features
 //! | feature | what | default |

@@ -41,7 +41,11 @@ pub struct Conn {
 
 impl Conn {
     pub(crate) fn new(lease: Lease, intent: Intent, limit: Duration) -> Self {
-        Self { lease, intent, limit }
+        Self {
+            lease,
+            intent,
+            limit,
+        }
     }
 
     /// The node it is connected to.
@@ -69,11 +73,7 @@ impl Conn {
     /// # Errors
     ///
     /// As [`query`](Self::query), and [`Error::RowCount`].
-    pub async fn query_one(
-        &self,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Row, Error> {
+    pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
         self.run(sql, params, Shape::AtMostOne).await?.one()
     }
 
@@ -95,11 +95,7 @@ impl Conn {
     /// # Errors
     ///
     /// As [`query`](Self::query).
-    pub async fn execute(
-        &self,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<u64, Error> {
+    pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         Ok(self.run(sql, params, Shape::Count).await?.affected)
     }
 
@@ -124,11 +120,17 @@ impl Conn {
                 if classify::is_refusal(&source) {
                     marks.end();
                 }
-                Err(Error::Query { node: node_name(), outcome: Outcome::NoEffect, source })
+                Err(Error::Query {
+                    node: node_name(),
+                    outcome: Outcome::NoEffect,
+                    source,
+                })
             }
-            Err(_) => {
-                Err(Error::QueryTimeout { node: node_name(), limit, outcome: Outcome::NoEffect })
-            }
+            Err(_) => Err(Error::QueryTimeout {
+                node: node_name(),
+                limit,
+                outcome: Outcome::NoEffect,
+            }),
         }
     }
 
@@ -146,7 +148,9 @@ impl Conn {
     pub async fn commit_lsn(&self) -> Result<Lsn, Error> {
         let position = self.lease.session().position(self.limit).await?;
         if position.recovering {
-            return Err(Error::NotWritable { node: Arc::clone(&self.lease.node.name) });
+            return Err(Error::NotWritable {
+                node: Arc::clone(&self.lease.node.name),
+            });
         }
         Ok(position.lsn)
     }
@@ -197,6 +201,8 @@ impl DerefMut for Conn {
 
 impl fmt::Debug for Conn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Conn").field("lease", &self.lease).finish_non_exhaustive()
+        f.debug_struct("Conn")
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
     }
 }

@@ -4,8 +4,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join, join3};
 use futures_util::TryStreamExt;
+use futures_util::future::{join, join3};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{PgLsn, ToSql};
 use tokio_postgres::{Row, Statement};
@@ -51,7 +51,10 @@ pub(crate) struct Answer {
 impl Answer {
     /// The one row, for a call that was given at most one.
     pub(crate) fn one(mut self) -> Result<Row, Error> {
-        self.rows.pop().ok_or(Error::RowCount { expected: "exactly one", many: false })
+        self.rows.pop().ok_or(Error::RowCount {
+            expected: "exactly one",
+            many: false,
+        })
     }
 }
 
@@ -95,10 +98,13 @@ impl Session<'_> {
                 if self.is_finished(&error) {
                     self.marks.end();
                 }
-                if let Error::Query { source, .. } = &error
-                    && classify::is_connection_lost(source)
-                {
-                    node.suspect();
+                match &error {
+                    Error::Query { source, .. } if classify::is_connection_lost(source) => {
+                        node.suspect();
+                    }
+                    // Slow, or frozen: the monitor can tell.
+                    Error::QueryTimeout { .. } => node.poke.notify_one(),
+                    _ => {}
                 }
                 Err(error)
             }
@@ -123,7 +129,19 @@ impl Session<'_> {
     }
 
     async fn once(&self, call: &Call<'_>) -> Result<Answer, Error> {
-        let statement = self.prepare(call.sql).await?;
+        let statement = match self.prepare(call.sql).await {
+            Ok(statement) => statement,
+            Err(error) => {
+                // On a node that is behind, a table may be missing that is
+                // there in the state asked for.
+                if let Some(wanted) = call.after
+                    && self.is_finished(&error)
+                {
+                    self.locate().await?.require(wanted, self.node)?;
+                }
+                return Err(error);
+            }
+        };
         if !call.position && call.after.is_none() {
             return self.execute(&statement, call).await;
         }
@@ -136,8 +154,12 @@ impl Session<'_> {
             return self.placed(call, position, false, answer);
         }
         let settled = self.prepare(ALL_SETTLED).await?;
-        let (position, settled, answer) =
-            join3(self.row(&position), self.row(&settled), self.execute(&statement, call)).await;
+        let (position, settled, answer) = join3(
+            self.row(&position),
+            self.row(&settled),
+            self.execute(&statement, call),
+        )
+        .await;
         let settled = settled.and_then(|row| row.try_get(0)).unwrap_or(false);
         self.placed(call, position, settled, answer)
     }
@@ -157,70 +179,74 @@ impl Session<'_> {
         settled: bool,
         answer: Result<Answer, Error>,
     ) -> Result<Answer, Error> {
-        let Position { recovering, lsn } = match position.and_then(|row| Position::read(&row)) {
+        let position = match position.and_then(|row| Position::read(&row)) {
             Ok(position) => position,
             Err(source) => {
                 answer?;
                 return Err(self.failed(call.if_lost, source));
             }
         };
-        let lsn = if recovering || settled { lsn } else { lsn.before() };
-        if let Some(wanted) = call.after
-            && recovering
-            && lsn < wanted
-        {
-            self.node.only_at(lsn);
-            return Err(Error::Behind { node: Arc::clone(&self.node.name), wanted, replayed: lsn });
+        if let Some(wanted) = call.after {
+            position.require(wanted, self.node)?;
         }
-        Ok(Answer { lsn: Some(lsn), ..answer? })
+        let Position { recovering, lsn } = position;
+        let lsn = if recovering || settled {
+            lsn
+        } else {
+            lsn.before()
+        };
+        Ok(Answer {
+            lsn: Some(lsn),
+            ..answer?
+        })
     }
 
     async fn execute(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
-        let rows = match self.client.query_raw(statement, call.params.iter().copied()).await {
+        let rows = match self
+            .client
+            .query_raw(statement, call.params.iter().copied())
+            .await
+        {
             Ok(rows) => rows,
             Err(source) => return Err(self.lost_or_refused(call, source)),
         };
         let mut stream = pin!(rows);
         let mut rows = Vec::new();
-        while let Some(row) =
-            stream.try_next().await.map_err(|source| self.lost_or_refused(call, source))?
+        while let Some(row) = stream
+            .try_next()
+            .await
+            .map_err(|source| self.lost_or_refused(call, source))?
         {
             match call.shape {
                 Shape::All => rows.push(row),
                 Shape::AtMostOne if rows.is_empty() => rows.push(row),
                 Shape::AtMostOne => {
-                    return Err(Error::RowCount { expected: "at most one", many: true });
+                    // The rest is still on its way, whatever becomes of the call.
+                    self.marks.begin();
+                    return Err(Error::RowCount {
+                        expected: "at most one",
+                        many: true,
+                    });
                 }
                 Shape::Count => {}
             }
         }
         let affected = stream.rows_affected().unwrap_or(0);
-        Ok(Answer { rows, affected, lsn: None })
+        Ok(Answer {
+            rows,
+            affected,
+            lsn: None,
+        })
     }
 
     async fn row(&self, statement: &Statement) -> Result<Row, tokio_postgres::Error> {
         self.client.query_one(statement, &[]).await
     }
 
-    /// Fails unless the node has `wanted`: one round trip.
-    pub(crate) async fn require(&self, wanted: Lsn, limit: Duration) -> Result<(), Error> {
-        let Position { recovering, lsn } = self.position(limit).await?;
-        if !recovering || lsn >= wanted {
-            return Ok(());
-        }
-        self.node.only_at(lsn);
-        Err(Error::Behind { node: Arc::clone(&self.node.name), wanted, replayed: lsn })
-    }
-
     /// Asks the node where it is: one round trip.
     pub(crate) async fn position(&self, limit: Duration) -> Result<Position, Error> {
         self.marks.begin();
-        let asked = async {
-            let statement = self.prepare(POSITION).await?;
-            let row = self.row(&statement).await.and_then(|row| Position::read(&row));
-            row.map_err(|source| self.failed(Outcome::NoEffect, source))
-        };
-        match timeout_at(Instant::now() + limit, asked).await {
+        match timeout_at(Instant::now() + limit, self.locate()).await {
             Ok(Ok(position)) => {
                 self.marks.end();
                 Ok(position)
@@ -234,22 +260,49 @@ impl Session<'_> {
         }
     }
 
+    async fn locate(&self) -> Result<Position, Error> {
+        let statement = self.prepare(POSITION).await?;
+        let row = self
+            .row(&statement)
+            .await
+            .and_then(|row| Position::read(&row));
+        row.map_err(|source| self.failed(Outcome::NoEffect, source))
+    }
+
     /// Prepares `sql`, once per connection. Nothing was executed if it fails.
     async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
         let statement = self.statements.prepare(self.client, sql).await;
         statement.map_err(|source| {
             let refused = classify::is_refusal(&source);
-            self.failed(if refused { Outcome::NoEffect } else { Outcome::NotSent }, source)
+            self.failed(
+                if refused {
+                    Outcome::NoEffect
+                } else {
+                    Outcome::NotSent
+                },
+                source,
+            )
         })
     }
 
     fn lost_or_refused(&self, call: &Call<'_>, source: tokio_postgres::Error) -> Error {
         let refused = classify::is_refusal(&source);
-        self.failed(if refused { Outcome::NoEffect } else { call.if_lost }, source)
+        self.failed(
+            if refused {
+                Outcome::NoEffect
+            } else {
+                call.if_lost
+            },
+            source,
+        )
     }
 
     fn failed(&self, outcome: Outcome, source: tokio_postgres::Error) -> Error {
-        Error::Query { node: Arc::clone(&self.node.name), outcome, source }
+        Error::Query {
+            node: Arc::clone(&self.node.name),
+            outcome,
+            source,
+        }
     }
 
     /// Whether the connection is at rest after `error`.
@@ -265,7 +318,7 @@ impl Session<'_> {
         self.node.metrics.query_seconds.record(took.as_secs_f64());
         if took > self.node.slow_query {
             self.node.metrics.slow.increment(1);
-            let statement = call.sql.get(..LOGGED_BYTES).unwrap_or(call.sql);
+            let statement = &call.sql[..call.sql.floor_char_boundary(LOGGED_BYTES)];
             tracing::warn!(
                 node = %self.node.name,
                 op = call.intent.name(),
@@ -286,14 +339,32 @@ pub(crate) struct Position {
 }
 
 impl Position {
+    /// Fails if this is a node that has not replayed `wanted`.
+    pub(crate) fn require(&self, wanted: Lsn, node: &Node) -> Result<(), Error> {
+        if !self.recovering || self.lsn >= wanted {
+            return Ok(());
+        }
+        node.only_at(self.lsn);
+        Err(Error::Behind {
+            node: Arc::clone(&node.name),
+            wanted,
+            replayed: self.lsn,
+        })
+    }
+
     pub(crate) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         let recovering = row.try_get(0)?;
         let lsn = Lsn(row.try_get::<_, Option<PgLsn>>(1)?.map_or(0, u64::from));
         let size = |column| {
-            row.try_get::<_, i64>(column).map(|bytes| u64::try_from(bytes).unwrap_or(0))
+            row.try_get::<_, i64>(column)
+                .map(|bytes| u64::try_from(bytes).unwrap_or(0))
         };
         let (block, segment) = (size(2)?, size(3)?);
-        let lsn = if recovering { lsn } else { lsn.record_end(block, segment) };
+        let lsn = if recovering {
+            lsn
+        } else {
+            lsn.record_end(block, segment)
+        };
         Ok(Self { recovering, lsn })
     }
 }

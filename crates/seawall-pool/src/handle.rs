@@ -46,7 +46,12 @@ pub struct Route<'p> {
 
 impl<'p> Route<'p> {
     pub(crate) fn new(pool: &'p Inner, intent: Intent) -> Self {
-        Self { pool, intent, after: None, limit: pool.config.query_timeout }
+        Self {
+            pool,
+            intent,
+            after: None,
+            limit: pool.config.query_timeout,
+        }
     }
 
     /// Serves the call only from a node that has everything committed up to
@@ -64,9 +69,9 @@ impl<'p> Route<'p> {
     }
 
     /// Sets the limit on each statement of this call, in place of
-    /// [`query_timeout`](crate::PoolConfig::query_timeout).
+    /// [`query_timeout`](crate::PoolConfig::query_timeout). At most a day.
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.limit = limit;
+        self.limit = limit.min(LONGEST);
         self
     }
 
@@ -78,11 +83,7 @@ impl<'p> Route<'p> {
     /// [`Error::Connect`], [`Error::ConnectTimeout`], [`Error::AcquireTimeout`],
     /// [`Error::NotWritable`], [`Error::NoNode`], [`Error::Closed`]; running:
     /// [`Error::Query`], [`Error::QueryTimeout`].
-    pub async fn query(
-        self,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, Error> {
+    pub async fn query(self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         Ok(self.run(sql, params, Shape::All, false).await?.1.rows)
     }
 
@@ -92,7 +93,10 @@ impl<'p> Route<'p> {
     ///
     /// As [`query`](Self::query), and [`Error::RowCount`].
     pub async fn query_one(self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
-        self.run(sql, params, Shape::AtMostOne, false).await?.1.one()
+        self.run(sql, params, Shape::AtMostOne, false)
+            .await?
+            .1
+            .one()
     }
 
     /// Runs a statement that gives at most one row.
@@ -105,7 +109,12 @@ impl<'p> Route<'p> {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<Row>, Error> {
-        Ok(self.run(sql, params, Shape::AtMostOne, false).await?.1.rows.pop())
+        Ok(self
+            .run(sql, params, Shape::AtMostOne, false)
+            .await?
+            .1
+            .rows
+            .pop())
     }
 
     /// Runs a statement and returns how many rows it touched.
@@ -139,7 +148,11 @@ impl<'p> Route<'p> {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<At<Vec<Row>>, Error> {
         let (node, answer) = self.run(sql, params, Shape::All, true).await?;
-        Ok(At { value: answer.rows, lsn: answer.lsn.unwrap_or_default(), node: Arc::clone(node) })
+        Ok(At {
+            value: answer.rows,
+            lsn: answer.lsn.unwrap_or_default(),
+            node: Arc::clone(node),
+        })
     }
 
     /// Takes a connection out of the pool, for transactions and for whatever
@@ -172,7 +185,11 @@ impl<'p> Route<'p> {
             params,
             shape,
             intent: self.intent,
-            if_lost: if writing { Outcome::Unknown } else { Outcome::NoEffect },
+            if_lost: if writing {
+                Outcome::Unknown
+            } else {
+                Outcome::NoEffect
+            },
             limit: self.limit,
             position,
             // Set per node: only one that may be behind needs the check.
@@ -183,7 +200,11 @@ impl<'p> Route<'p> {
     }
 
     fn request(&self) -> Request {
-        Request { intent: self.intent, after: self.after, excluded: 0 }
+        Request {
+            intent: self.intent,
+            after: self.after,
+            excluded: 0,
+        }
     }
 }
 
@@ -208,3 +229,6 @@ pub struct At<T> {
     /// The node that was read.
     pub node: Arc<str>,
 }
+
+/// Keeps a deadline within what a clock can hold.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

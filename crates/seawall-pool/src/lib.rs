@@ -1,4 +1,92 @@
 //! One pool over a PostgreSQL primary and its replicas: explicit reads and writes, health checks off the request path.
+//!
+//! ```no_run
+//! use seawall_pool::{NodeConfig, Pool, PoolConfig, Role};
+//!
+//! # async fn example() -> Result<(), seawall_pool::Error> {
+//! let pool = Pool::connect(PoolConfig {
+//!     primary: NodeConfig::new("postgres://app@db-1/shop"),
+//!     replicas: vec![
+//!         NodeConfig::new("postgres://app@db-2/shop"),
+//!         NodeConfig { role: Role::Analytics, ..NodeConfig::new("postgres://app@db-3/shop") },
+//!     ],
+//!     ..PoolConfig::default()
+//! })
+//! .await?;
+//!
+//! let rows = pool.read().query("SELECT id FROM item WHERE price < $1", &[&100i64]).await?;
+//! let sold = pool.write().execute("UPDATE item SET sold = true WHERE id = $1", &[&7i64]).await?;
+//! let sum = pool.analytics().query_one("SELECT sum(price) FROM item", &[]).await?;
+//! # let _ = (rows, sold, sum);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # When to use it
+//!
+//! For a service with one primary and streaming replicas that knows, at each call, whether it
+//! reads or writes. With no replica it is a pool that cleans up after its borrowers. Do not use it behind
+//! PgBouncer in transaction mode (it prepares statements), over TLS, or where an
+//! application must follow a failover by itself: none of that is supported.
+//!
+//! # How it works
+//!
+//! Each node has a deadpool of its own, a monitor with a connection of its own, and a task that keeps
+//! spare connections. The monitor asks for the node's role and position every
+//! [`health_interval`](PoolConfig::health_interval); two unanswered probes, or a lost connection that cannot be
+//! made again, take the node out of rotation, and one answer brings it back. A caller that meets
+//! a broken connection takes the node out at once and wakes its monitor. The request path only
+//! reads atomics: [`route::choose`] is a pure function of them.
+//!
+//! Reads that fail for the node's sake are run again on the next node. Writes never are: their
+//! errors say whether the statement was sent at all, had no effect, or may have had one
+//! ([`Outcome`]).
+//!
+//! A connection goes back only when nothing runs on it and nothing of its borrower is left. If a
+//! statement still runs, its future having been dropped, the statement is cancelled on the
+//! server and the connection closed, while the next borrower already opens another. If
+//! the borrower used the connection directly, or sent `BEGIN`, `SET` and the like, it is reset
+//! first. Statements on a route leave nothing, so they cost no reset.
+//!
+//! # Consistency
+//!
+//! A replica shows the past. [`Conn::commit_lsn`] gives a token for what was committed, and a read
+//! with [`Route::after`] that token sees it: from a replica whose position, read on the same
+//! connection just before the statement, is not below the token, or from the primary.
+//! [`Route::query_at`] gives the other half, a position that the rows are known to cover: on a
+//! replica what it had replayed; on the primary the end of its log, less one while other transactions
+//! are writing, because a commit is in the log a moment before it can be seen. So
+//! `token <= at.lsn` always means that the commit was visible. A token may lie a
+//! little above its commit, and then a replica is passed over though it would have done.
+//!
+//! This orders one session's reads after its writes, and reads after reads. It does not make
+//! one snapshot of several nodes: two transactions may become visible in one order on the primary and
+//! in the other on a replica. Positions of another cluster, or from before a failover, must
+//! not be used; nothing can tell them apart.
+//!
+//! # Cancel safety
+//!
+//! Every future may be dropped at any time; nothing leaks. A write that was on the wire may or may not
+//! have taken effect. A connection being made is given up with the future that
+//! waits for it.
+//!
+//! # Cost
+//!
+//! A call costs an atomic load per node, deadpool's checkout (about half a microsecond), and three reads of the clock;
+//! nothing is allocated for routing. `after` on a replica and `query_at` send one or two small
+//! statements in the same flight: no round trip, some tens of microseconds of
+//! server time. A reset is one round trip in the background. Per node one connection is
+//! used for monitoring, beyond `max_size`; connections being cancelled are beyond it
+//! too, for a moment.
+//!
+//! # Features
+//!
+//! | feature | adds | default |
+//! |---|---|---|
+//! | `serde` | `Deserialize` for [`PoolConfig`] and [`NodeConfig`], [`Lsn`] as a string | off |
+//!
+//! Metrics are listed in the README.
+
 mod config;
 mod conn;
 mod dispatch;
@@ -28,3 +116,10 @@ pub use lsn::{Lsn, ParseLsnError};
 pub use pool::Pool;
 pub use status::{NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};
 pub use transaction::Transaction;
+
+/// The driver whose rows, parameters and errors appear in this crate.
+pub use tokio_postgres;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

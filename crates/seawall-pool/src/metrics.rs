@@ -33,7 +33,8 @@ impl NodeMetrics {
         DESCRIBED.call_once(describe);
         let node = || node.to_owned();
         let queries = |op: &'static str| counter!(QUERIES, "node" => node(), "op" => op);
-        let connections = |state: &'static str| gauge!(CONNECTIONS, "node" => node(), "state" => state);
+        let connections =
+            |state: &'static str| gauge!(CONNECTIONS, "node" => node(), "state" => state);
         Self {
             reads: queries(Intent::Read.name()),
             writes: queries(Intent::Write.name()),
@@ -62,17 +63,49 @@ impl NodeMetrics {
 }
 
 fn describe() {
-    describe_counter!(QUERIES, Unit::Count, "Statements sent, by node and by what they were for");
-    describe_histogram!(QUERY_SECONDS, Unit::Seconds, "Time from sending a statement to its last row");
+    describe_counter!(
+        QUERIES,
+        Unit::Count,
+        "Statements sent, by node and by what they were for"
+    );
+    describe_histogram!(
+        QUERY_SECONDS,
+        Unit::Seconds,
+        "Time from sending a statement to its last row"
+    );
     describe_histogram!(ACQUIRE_SECONDS, Unit::Seconds, "Time to get a connection");
     describe_gauge!(CONNECTIONS, Unit::Count, "Connections open, idle or used");
     describe_gauge!(WAITING, Unit::Count, "Callers waiting for a connection");
-    describe_gauge!(NODE_UP, Unit::Count, "1 while the node is in rotation, else 0");
-    describe_gauge!(LAG_BYTES, Unit::Bytes, "Log written by the primary and not replayed by the replica");
-    describe_gauge!(LAG_SECONDS, Unit::Seconds, "Time since the primary passed the replica's position");
-    describe_counter!(SLOW, Unit::Count, "Statements that took longer than slow_query");
-    describe_counter!(RETRIED, Unit::Count, "Reads run again elsewhere after this node failed them");
-    describe_counter!(DISCARDED, Unit::Count, "Connections closed because a statement was still running on them");
+    describe_gauge!(
+        NODE_UP,
+        Unit::Count,
+        "1 while the node is in rotation, else 0"
+    );
+    describe_gauge!(
+        LAG_BYTES,
+        Unit::Bytes,
+        "Log written by the primary and not replayed by the replica"
+    );
+    describe_gauge!(
+        LAG_SECONDS,
+        Unit::Seconds,
+        "Time since the primary passed the replica's position"
+    );
+    describe_counter!(
+        SLOW,
+        Unit::Count,
+        "Statements that took longer than slow_query"
+    );
+    describe_counter!(
+        RETRIED,
+        Unit::Count,
+        "Reads run again elsewhere after this node failed them"
+    );
+    describe_counter!(
+        DISCARDED,
+        Unit::Count,
+        "Connections closed because a statement was still running on them"
+    );
 }
 
 const QUERIES: &str = "seawall_pool_queries_total";
@@ -86,3 +119,6 @@ const LAG_SECONDS: &str = "seawall_pool_replay_lag_seconds";
 const SLOW: &str = "seawall_pool_slow_queries_total";
 const RETRIED: &str = "seawall_pool_retried_reads_total";
 const DISCARDED: &str = "seawall_pool_discarded_connections_total";
+
+#[cfg(test)]
+mod tests;

@@ -51,7 +51,8 @@ impl Pool {
             .map(|(index, node)| Node::new(index, node, &config).map(Arc::new))
             .collect::<Result<_, _>>()?;
         let board = Arc::<Board>::default();
-        let monitor = |node: &Arc<Node>| Monitor::new(Arc::clone(node), Arc::clone(&board), &config);
+        let monitor =
+            |node: &Arc<Node>| Monitor::new(Arc::clone(node), Arc::clone(&board), &config);
         let mut monitors: Vec<_> = nodes.iter().map(monitor).collect();
         let limit = config.connect_timeout;
         let first = nodes[0].acquire(Instant::now() + limit, limit);
@@ -63,7 +64,10 @@ impl Pool {
         let mut tasks = Vec::with_capacity(2 * nodes.len());
         for (monitor, node) in monitors.into_iter().zip(&nodes) {
             tasks.push(tokio::spawn(monitor.run()));
-            tasks.push(tokio::spawn(upkeep::run(Arc::clone(node), Arc::clone(&config))));
+            tasks.push(tokio::spawn(upkeep::run(
+                Arc::clone(node),
+                Arc::clone(&config),
+            )));
         }
         let inner = Inner {
             nodes: nodes.into(),
@@ -72,7 +76,9 @@ impl Pool {
             tickets: [const { AtomicU64::new(0) }; 2],
             tasks: Mutex::new(tasks),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// For reads that users wait for: a replica that is up, by weight; an
@@ -99,7 +105,9 @@ impl Pool {
     /// What is known about the nodes now. Takes a short lock per node.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
-        PoolStatus { nodes: self.inner.statuses().0 }
+        PoolStatus {
+            nodes: self.inner.statuses().0,
+        }
     }
 
     /// Stops handing out connections, waits for those in use, at most
@@ -114,7 +122,10 @@ impl Pool {
         tasks.iter().for_each(JoinHandle::abort);
         join_all(tasks).await;
         let deadline = Instant::now() + inner.config.query_timeout;
-        inner.nodes.iter().for_each(|node| node.connections().close());
+        inner
+            .nodes
+            .iter()
+            .for_each(|node| node.connections().close());
         for node in &*inner.nodes {
             loop {
                 let returned = node.returned.notified();
@@ -132,7 +143,9 @@ impl Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("nodes", &self.inner.nodes).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("nodes", &self.inner.nodes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -155,7 +168,12 @@ impl Inner {
     }
 
     pub(crate) fn choose(&self, request: Request, ticket: u64) -> Option<usize> {
-        choose_among(self.nodes.len(), |index| self.nodes[index].view(), request, ticket)
+        choose_among(
+            self.nodes.len(),
+            |index| self.nodes[index].view(),
+            request,
+            ticket,
+        )
     }
 
     pub(crate) fn statuses(&self) -> NodeList {
@@ -166,6 +184,8 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.tasks.get_mut().iter().for_each(JoinHandle::abort);
-        self.nodes.iter().for_each(|node| node.connections().close());
+        self.nodes
+            .iter()
+            .for_each(|node| node.connections().close());
     }
 }

@@ -10,7 +10,10 @@
 pub(crate) fn session_keyword(sql: &str) -> Option<&'static str> {
     let mut rest = sql;
     let first = next_word(&mut rest);
-    SESSION_KEYWORDS.iter().copied().find(|keyword| keyword.eq_ignore_ascii_case(first))
+    SESSION_KEYWORDS
+        .iter()
+        .copied()
+        .find(|keyword| keyword.eq_ignore_ascii_case(first))
 }
 
 /// Whether a statement inside a transaction leaves something behind after the
@@ -36,8 +39,25 @@ pub(crate) fn outlives_transaction(sql: &str) -> bool {
 
 /// Statements that begin with one of these belong on a connection of their own.
 const SESSION_KEYWORDS: [&str; 19] = [
-    "BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "SET", "RESET",
-    "LISTEN", "UNLISTEN", "DECLARE", "PREPARE", "DEALLOCATE", "DISCARD", "LOAD", "FETCH", "CLOSE",
+    "BEGIN",
+    "START",
+    "COMMIT",
+    "END",
+    "ROLLBACK",
+    "ABORT",
+    "SAVEPOINT",
+    "RELEASE",
+    "SET",
+    "RESET",
+    "LISTEN",
+    "UNLISTEN",
+    "DECLARE",
+    "PREPARE",
+    "DEALLOCATE",
+    "DISCARD",
+    "LOAD",
+    "FETCH",
+    "CLOSE",
 ];
 
 /// Takes the next word off `rest`, skipping blanks, comments, semicolons and
@@ -54,7 +74,9 @@ fn next_word<'a>(rest: &mut &'a str) -> &'a str {
             break;
         }
     }
-    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(text.len());
     let (word, after) = text.split_at(end);
     *rest = after;
     word

@@ -44,7 +44,14 @@ impl<'a> Transaction<'a> {
         intent: Intent,
         limit: Duration,
     ) -> Self {
-        Self { inner, node, marks, intent, limit, doubtful: AtomicBool::new(false) }
+        Self {
+            inner,
+            node,
+            marks,
+            intent,
+            limit,
+            doubtful: AtomicBool::new(false),
+        }
     }
 
     /// Runs a statement and returns its rows.
@@ -65,11 +72,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     ///
     /// As [`query`](Self::query), and [`Error::RowCount`].
-    pub async fn query_one(
-        &self,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<Row, Error> {
+    pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
         self.run(sql, params, Shape::AtMostOne).await?.one()
     }
 
@@ -91,11 +94,7 @@ impl<'a> Transaction<'a> {
     /// # Errors
     ///
     /// As [`query`](Self::query).
-    pub async fn execute(
-        &self,
-        sql: &str,
-        params: &[&(dyn ToSql + Sync)],
-    ) -> Result<u64, Error> {
+    pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         Ok(self.run(sql, params, Shape::Count).await?.affected)
     }
 
@@ -114,7 +113,13 @@ impl<'a> Transaction<'a> {
         if self.doubtful.load(Ordering::Relaxed) {
             self.run("SELECT", &[], Shape::Count).await?;
         }
-        let Self { inner, node, marks, limit, .. } = self;
+        let Self {
+            inner,
+            node,
+            marks,
+            limit,
+            ..
+        } = self;
         finish(inner.commit(), node, marks, limit, Outcome::Unknown).await
     }
 
@@ -125,7 +130,13 @@ impl<'a> Transaction<'a> {
     /// [`Error::Query`] and [`Error::QueryTimeout`]; the transaction has no effect
     /// in any case.
     pub async fn rollback(self) -> Result<(), Error> {
-        let Self { inner, node, marks, limit, .. } = self;
+        let Self {
+            inner,
+            node,
+            marks,
+            limit,
+            ..
+        } = self;
         finish(inner.rollback(), node, marks, limit, Outcome::NoEffect).await
     }
 
@@ -177,7 +188,9 @@ impl<'a> Deref for Transaction<'a> {
 
 impl fmt::Debug for Transaction<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction").field("node", &self.node.name).finish_non_exhaustive()
+        f.debug_struct("Transaction")
+            .field("node", &self.node.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -202,10 +215,16 @@ async fn finish(
                 node.suspect();
             }
             let outcome = if refused { Outcome::NoEffect } else { if_lost };
-            Err(Error::Query { node: Arc::clone(&node.name), outcome, source })
+            Err(Error::Query {
+                node: Arc::clone(&node.name),
+                outcome,
+                source,
+            })
         }
-        Err(_) => {
-            Err(Error::QueryTimeout { node: Arc::clone(&node.name), limit, outcome: if_lost })
-        }
+        Err(_) => Err(Error::QueryTimeout {
+            node: Arc::clone(&node.name),
+            limit,
+            outcome: if_lost,
+        }),
     }
 }

@@ -15,7 +15,8 @@ pub struct Decision {
     pub action: Action,
     /// What asked for it, then what held it back.
     pub reasons: Vec<Reason>,
-    /// The measurement behind a change; `None` on [`Action::Hold`].
+    /// The measurement behind a change. `None` on [`Action::Hold`], and when a
+    /// rule holds only because signals are absent.
     pub trigger: Option<Trigger>,
     /// When to decide again at the latest: the policy's interval, or sooner if
     /// a cooldown, window or hold ends before.

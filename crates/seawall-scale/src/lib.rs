@@ -1,4 +1,71 @@
 //! Scaling decisions as a pure function: target tracking and rules in, a target and its reasons out.
+//!
+//! ```
+//! use seawall_scale::{Action, Engine, Policy, Rule, Target};
+//! use seawall_signal::{Signals, Unit};
+//! use tokio::time::Instant;
+//!
+//! let policy = Policy {
+//!     group: "web".into(),
+//!     min: 3,
+//!     max: 20,
+//!     targets: vec![Target::utilisation("cpu_usage", 0.7)],
+//!     rules: vec![Rule::scale_up("p95(http_request_duration) > 500ms for 2m")?],
+//!     ..Policy::default()
+//! };
+//! let mut engine = Engine::new(policy, 3)?;
+//!
+//! let now = Instant::now();
+//! let mut signals = Signals::new();
+//! signals.set("cpu_usage", 0.91, Unit::Ratio, now);
+//! signals.set("p95(http_request_duration)", 0.2, Unit::Seconds, now);
+//!
+//! let decision = engine.tick(&signals, now);
+//! assert_eq!((decision.target, decision.action), (4, Action::Up));
+//! assert_eq!(
+//!     decision.explain(),
+//!     "cpu_usage is 91 %, above its target 70 %: wants 4 instances, from 3",
+//! );
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # When to use it, and when not
+//! When a service sizes something itself (instances, workers, replicas) and you
+//! want to know, test and replay why. If a Kubernetes HPA with one CPU target
+//! does, keep it. The crate decides; it does not start or stop anything.
+//!
+//! # How it works
+//! [`decide`] is a pure function of a [`Policy`], a [`State`], the
+//! [`Signals`](seawall_signal::Signals) and `now`. Each [`Target`] and each
+//! [`Rule`] that holds proposes a size; **the largest wins, so any may grow the
+//! group and all must agree to shrink it**. A proposal passes cooldowns,
+//! stabilisation windows, step limits and bounds; each that cuts it leaves a
+//! [`Reason`]. An [`Engine`] keeps policy and state together, and reports.
+//!
+//! - **A missing, stale or senseless signal never shrinks the group**, and never
+//!   keeps it from growing.
+//! - **A scale-down never blocks a scale-up**, and a scale-up ends its cooldown.
+//! - **No size is chosen from which the same load would scale up again**: use
+//!   per instance is projected to the smaller size first.
+//! - **The target is always within `min` and `max`.** A size outside them is
+//!   corrected at once, without asking any signal.
+//!
+//! The tolerance band, the rounding and the stabilisation window are those of
+//! the Kubernetes HPA v2, computed on real numbers.
+//!
+//! # Consistency and cancel safety
+//! Nothing is shared, asynchronous or read from a clock. The same inputs give
+//! the same decision.
+//!
+//! # Cost
+//! A decision costs a few look-ups per signal and an allocation per reason. A
+//! state keeps one small entry per decision within its longest window, at most
+//! 1024; an engine its last 256 events.
+//!
+//! # Features
+//! | feature | what | default |
+//! |---|---|---|
+//! | `serde` | policies from and to files; decisions and reasons to logs | no |
 
 mod decide;
 mod decision;
@@ -17,3 +84,7 @@ pub use engine::{Engine, Event};
 pub use policy::{Goal, Policy, PolicyError, Rule, RuleAction, Step, StepLimit, Target};
 pub use reason::{Measured, Reason};
 pub use state::State;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

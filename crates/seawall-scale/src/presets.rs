@@ -1,5 +1,9 @@
 //! Ready-made policies, from five real scaling plans.
 //!
+//! All hold the CPU at 70 %, the memory at 80 % and each instance at 1 000
+//! requests per second; added instances get 300 s to take effect, and 600 s
+//! pass between two scale-downs.
+//!
 //! They read these signals; publish them in these units:
 //!
 //! | signal | unit |
@@ -7,7 +11,7 @@
 //! | `cpu_usage` | [`Ratio`](seawall_signal::Unit::Ratio), mean over the instances |
 //! | `memory_usage` | `Ratio`, mean over the instances |
 //! | `response_time` | `None`: milliseconds, as the plans' rule files have it |
-//! | `rate(http_server_request_duration_seconds)` | `PerSecond`, total over the instances |
+//! | `rate(http_server_request_duration_seconds)` | `PerSecond`, total over the instances; `seawall-metrics` publishes one process's share |
 //! | `queue_depth`, `active_users` | `Count` |
 //!
 //! A preset is a start: take it, change its fields, validate.
@@ -16,8 +20,8 @@ use std::time::Duration;
 
 use crate::{Policy, Rule, RuleAction, Target};
 
-/// The auction site's public launch: 3 to 20 instances; CPU at 70 %, memory at
-/// 80 %, and the plan's four rules. Shrinks after ten calm minutes.
+/// The auction site's public launch: 3 to 20 instances, and the plan's four
+/// rules. Shrinks after ten calm minutes.
 #[must_use]
 pub fn auction_launch() -> Policy {
     Policy {
@@ -26,28 +30,22 @@ pub fn auction_launch() -> Policy {
     }
 }
 
-/// The interview-practice site: 2 to 10 instances; CPU at 70 %, memory at 80 %.
+/// The interview-practice site: 2 to 10 instances.
 #[must_use]
 pub fn interview_practice() -> Policy {
     base("practice", 2, 10)
 }
 
-/// The wedding-vendor platform: 3 to 50 instances; CPU at 70 %, memory at 80 %,
-/// and 1 000 requests per second and instance.
+/// The wedding-vendor platform: 3 to 50 instances.
 #[must_use]
 pub fn wedding_platform() -> Policy {
-    let mut policy = base("wedding", 3, 50);
-    policy.targets.push(requests());
-    policy
+    base("wedding", 3, 50)
 }
 
-/// The ticket desk: 2 to 10 instances at 1 000 requests per second each; CPU at
-/// 70 %, memory at 80 %.
+/// The ticket desk: 2 to 10 instances.
 #[must_use]
 pub fn ticket_desk() -> Policy {
-    let mut policy = base("tickets", 2, 10);
-    policy.targets.push(requests());
-    policy
+    base("tickets", 2, 10)
 }
 
 /// The rows of the plans' trigger table whose advice is to scale out: CPU above
@@ -66,16 +64,13 @@ fn base(group: &str, min: u32, max: u32) -> Policy {
         targets: vec![
             Target::utilisation("cpu_usage", 0.7),
             Target::utilisation("memory_usage", 0.8),
+            Target::per_instance("rate(http_server_request_duration_seconds)", 1000.0),
         ],
         cooldown_up: Duration::from_secs(300),
         cooldown_down: Duration::from_secs(600),
         window_down: Duration::from_secs(600),
         ..Policy::default()
     }
-}
-
-fn requests() -> Target {
-    Target::per_instance("rate(http_server_request_duration_seconds)", 1000.0)
 }
 
 fn rules(data: &[RuleData]) -> Vec<Rule> {

@@ -61,6 +61,8 @@ pub enum Reason {
         wish: u32,
         /// The size now.
         current: u32,
+        /// On the way up: instances added lately, that do not count yet.
+        settling: u32,
         /// Until it may be asked for again.
         remaining: Duration,
     },
@@ -208,11 +210,18 @@ impl fmt::Display for Reason {
             Self::Cooldown {
                 wish,
                 current,
+                settling,
                 remaining,
             } => {
-                let direction = if wish > current { "up" } else { "down" };
                 let left = seconds(*remaining);
-                write!(f, "cooldown: {left} left before scaling {direction} again")
+                if wish > current {
+                    write!(
+                        f,
+                        "cooldown: {left} left for the last {settling} to take effect"
+                    )
+                } else {
+                    write!(f, "cooldown: {left} left before scaling down again")
+                }
             }
             Self::Stabilising {
                 wish,

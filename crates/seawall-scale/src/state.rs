@@ -15,10 +15,19 @@ pub struct State {
     pub last_up: Option<Instant>,
     /// When the group last shrank; forgotten when it grows.
     pub last_down: Option<Instant>,
+    /// Growth since the last scale-down, oldest first.
+    added: VecDeque<Added>,
     /// Raw wishes, oldest first.
     wishes: VecDeque<Wish>,
     /// One for each rule, in order.
     holds: Vec<Hold>,
+}
+
+/// Instances that one decision added.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Added {
+    at: Instant,
+    count: u32,
 }
 
 /// What one evaluation wanted, before windows, cooldowns and limits.
@@ -39,6 +48,8 @@ pub(crate) struct Memory {
     /// The longest stabilisation window: older wishes are forgotten.
     pub(crate) keep: Duration,
     pub(crate) holds: Vec<Hold>,
+    /// Whether the change only brings the size back within its bounds.
+    pub(crate) corrects: bool,
 }
 
 impl State {
@@ -51,26 +62,55 @@ impl State {
             current,
             last_up: None,
             last_down: None,
+            added: VecDeque::new(),
             wishes: VecDeque::new(),
             holds: Vec::new(),
         }
     }
 
     /// Corrects the size to what the world says, for instance before a
-    /// decision. Not a scaling action: starts no cooldown.
+    /// decision. Not a scaling action: starts no cooldown. Instances that are
+    /// gone are taken to be the newest.
     pub fn observe(&mut self, current: u32) {
+        let mut gone = self.current.saturating_sub(current);
+        while gone > 0
+            && let Some(newest) = self.added.back_mut()
+        {
+            let of_these = gone.min(newest.count);
+            newest.count -= of_these;
+            gone -= of_these;
+            if newest.count == 0 {
+                self.added.pop_back();
+            }
+        }
         self.current = current;
     }
 
-    /// Records `decision` as carried out at `now`.
+    /// Records `decision` as carried out at `now`. A correction of a size out
+    /// of bounds starts no cooldown: it says nothing about the load.
     pub fn apply(&mut self, decision: &Decision, now: Instant) {
         self.remember(decision, now);
         match decision.action {
+            _ if decision.memory.corrects => {}
             Action::Up => {
                 self.last_up = Some(now);
                 self.last_down = None;
+                self.added.push_back(Added {
+                    at: now,
+                    count: decision.target.saturating_sub(self.current),
+                });
+                // Past the cap the two oldest become one that settles late.
+                if self.added.len() > MAX_ADDED
+                    && let Some(oldest) = self.added.pop_front()
+                    && let Some(next) = self.added.front_mut()
+                {
+                    next.count = next.count.saturating_add(oldest.count);
+                }
             }
-            Action::Down => self.last_down = Some(now),
+            Action::Down => {
+                self.last_down = Some(now);
+                self.added.clear();
+            }
             Action::Hold => {}
         }
         self.current = decision.target;
@@ -84,6 +124,7 @@ impl State {
             low,
             keep,
             ref holds,
+            corrects: _,
         } = decision.memory;
         if self.wishes.is_empty() {
             self.wishes.push_back(Wish {
@@ -95,6 +136,19 @@ impl State {
         self.wishes.push_back(Wish { at: now, high, low });
         self.forget(now, keep);
         self.holds.clone_from(holds);
+    }
+
+    /// Instances younger than `cooldown`, and when the oldest of them is not.
+    pub(crate) fn settling(&self, now: Instant, cooldown: Duration) -> (u32, Duration) {
+        let mut young = self
+            .added
+            .iter()
+            .map(|added| (added.count, now.saturating_duration_since(added.at)))
+            .filter(|(_, age)| *age < cooldown)
+            .peekable();
+        let oldest = young.peek().map_or(cooldown, |(_, age)| *age);
+        let count = young.fold(0_u32, |sum, (count, _)| sum.saturating_add(count));
+        (count, cooldown.saturating_sub(oldest))
     }
 
     /// Forgets what belongs to the rules by position, for a new policy.
@@ -133,3 +187,6 @@ impl State {
 
 /// Four hours of decisions at the usual 15 s, 17 minutes at one a second.
 const MAX_WISHES: usize = 1024;
+
+/// Growths kept apart, so that each settles in its own time.
+const MAX_ADDED: usize = 64;

@@ -26,8 +26,8 @@ pub enum Unit {
 
 impl Unit {
     /// Writes `value` the way an operator reads it: `91 %`, `350 ms`,
-    /// `1.2 MB`, `84 /s`, `1200`. Four significant digits at most; for text,
-    /// not for parsing.
+    /// `1.2 MB`, `84 /s`, `1200`. Three significant digits, and all before the
+    /// point; for text, not for parsing.
     #[must_use]
     pub fn show(self, value: f64) -> Shown {
         Shown { unit: self, value }
@@ -66,13 +66,9 @@ impl fmt::Display for Shown {
             Unit::PerSecond => (self.value, " /s"),
             Unit::Count | Unit::None => (self.value, ""),
         };
-        // Decimals only where they can matter, and never a trailing zero.
-        let decimals = match value.abs() {
-            v if v >= 1000.0 => 0,
-            v if v >= 100.0 => 1,
-            v if v >= 10.0 => 2,
-            _ => 3,
-        };
+        // Three significant digits, but every digit before the point.
+        let magnitude = value.abs().log10().floor();
+        let decimals = (2.0 - magnitude).clamp(0.0, 9.0) as usize;
         let text = format!("{value:.decimals$}");
         let text = if text.contains('.') {
             text.trim_end_matches('0').trim_end_matches('.')
@@ -103,13 +99,16 @@ mod tests {
     fn values_are_shown_without_noise() {
         for (unit, value, text) in [
             (Unit::Ratio, 0.91, "91 %"),
-            (Unit::Ratio, 0.8255, "82.55 %"),
+            (Unit::Ratio, 0.8255, "82.5 %"),
+            (Unit::Ratio, 0.004, "0.4 %"),
+            (Unit::None, -0.001_234, "-0.00123"),
+            (Unit::Count, 123_456.7, "123457"),
             (Unit::Seconds, 0.35, "350 ms"),
             (Unit::Seconds, 0.0, "0 s"),
             (Unit::Seconds, 0.000_002, "2 us"),
             (Unit::Bytes, 1_200_000.0, "1.2 MB"),
             (Unit::Bytes, 12.0, "12 B"),
-            (Unit::PerSecond, 84.25, "84.25 /s"),
+            (Unit::PerSecond, 84.25, "84.2 /s"),
             (Unit::Count, 1200.0, "1200"),
             (Unit::None, f64::NAN, "NaN"),
             (Unit::None, f64::INFINITY, "inf"),

@@ -66,10 +66,6 @@ impl Tally {
         self.ok + self.refused + self.limited + self.errors
     }
 
-    pub fn error_ratio(&self) -> f64 {
-        self.errors as f64 / self.total().max(1) as f64
-    }
-
     fn add(&mut self, sample: &Sample) {
         match sample.ending {
             Ending::Ok => self.ok += 1,

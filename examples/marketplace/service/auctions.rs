@@ -5,8 +5,9 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use seawall::cache::Loaded;
-use seawall::pool::{Lsn, Row};
+use seawall::pool::Lsn;
 use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
 
 use super::{App, Problem};
 
@@ -110,14 +111,14 @@ pub async fn auction(app: &App, id: u64) -> Result<Option<std::sync::Arc<Auction
     let got = app
         .caches
         .auctions
-        .get_or_load(&id, |load| async move {
+        .get_or_load(&id, move |load| async move {
             let sql = format!("SELECT {COLUMNS} FROM auctions WHERE id = $1");
             let found = pool
                 .read()
                 .after(load.min_source().map(Lsn::from))
                 .query_at(&sql, &[&key])
                 .await?;
-            let loaded = match found.rows.first() {
+            let loaded = match found.value.first() {
                 Some(row) => Loaded::new(Auction::from_row(row)?),
                 None => Loaded::absent(),
             };

@@ -117,7 +117,7 @@ async fn name(app: &App, user: i64) -> Result<Option<String>, Problem> {
     let got = app
         .caches
         .names
-        .get_or_load(&user.unsigned_abs(), |_load| async move {
+        .get_or_load(&user.unsigned_abs(), move |_load| async move {
             let row = pool.read().query_opt("SELECT name FROM users WHERE id = $1", &[&user]).await?;
             Ok::<_, LoadFailure>(row.map_or_else(Loaded::absent, |row| Loaded::new(row.get(0))))
         })

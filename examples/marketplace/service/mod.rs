@@ -16,7 +16,8 @@ use seawall::limit::{GuardLayer, LimitLayer};
 use seawall::metrics::RedLayer;
 
 pub use self::problem::Problem;
-pub use self::state::App;
+pub use self::session::Keys;
+pub use self::state::{App, Caches};
 
 /// The header with which a write tells what a later read must have seen, and a
 /// read asks for it: a PostgreSQL log position.

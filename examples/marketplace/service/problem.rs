@@ -4,7 +4,10 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use seawall::cache::LoadError;
 use serde_json::{Map, Value, json};
+
+use super::auctions::LoadFailure;
 
 /// An answer that is not what was asked for, with what to do about it.
 #[derive(Debug)]
@@ -88,8 +91,8 @@ impl From<seawall::pool::Error> for Problem {
     }
 }
 
-impl From<seawall::cache::LoadError> for Problem {
-    fn from(error: seawall::cache::LoadError) -> Self {
+impl From<LoadError<LoadFailure>> for Problem {
+    fn from(error: LoadError<LoadFailure>) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "a load failed");
         Self::unavailable()
     }

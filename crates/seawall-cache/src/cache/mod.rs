@@ -48,6 +48,9 @@ where
     }
 
     pub(crate) fn new(namespace: &str, config: CacheConfig, remote: Option<Guarded>) -> Self {
+        if let Some(remote) = &remote {
+            remote.expect_ttl(config.ttl);
+        }
         let inner = Inner {
             prefix: format!("{namespace}:"),
             local: Arc::new(Local::new(config.capacity)),
@@ -159,8 +162,8 @@ where
     /// Caches `value` (or a [`Loaded`], to choose its TTL and source version) under `key`, in both
     /// layers, over whatever is there; loads in flight are not kept.
     ///
-    /// A value with a source version does not replace one with a newer source version. A value
-    /// that is [`uncached`](Loaded::uncached), or has a TTL of zero, removes the key.
+    /// A value with a source version does not replace one with a newer source version, and loads
+    /// on this node are told to reach it ([`Load::min_source`]) for the tombstone TTL. A value that is [`uncached`](Loaded::uncached), or has a TTL of zero, removes the key.
     ///
     /// If L2 does not acknowledge it, L1 holds the value and the old entry in L2 is removed as
     /// soon as L2 is back: see [`L2Write::Pending`](crate::L2Write::Pending).

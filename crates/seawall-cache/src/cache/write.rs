@@ -76,6 +76,8 @@ where
                 l2: L2Write::Superseded,
             };
         }
+        // A later load must not bring back what this one replaces.
+        self.sources.raise(lease.key().clone(), loaded.source, now);
         lease.begin_write();
         let Some(remote) = &self.remote else {
             let l1 = lease.end_write(entry, self.local.next_version());

@@ -137,10 +137,6 @@ impl<K: Hash + Eq, V, R> Local<K, V, R> {
     fn stripe(&self, key: &K) -> &Mutex<Stripe<K, R>> {
         let hash = self.hasher.hash_one(key);
         // The high half: moka and the stripe's own map use the low bits.
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a remainder of a small number"
-        )]
         let index = ((hash >> 32) % self.stripes.len() as u64) as usize;
         &self.stripes[index]
     }

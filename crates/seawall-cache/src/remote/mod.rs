@@ -1,5 +1,7 @@
 //! The remote store (L2): what it must do, and the two that do it.
 
+#[cfg(test)]
+pub(crate) mod fake;
 pub(crate) mod guarded;
 mod memory;
 #[cfg(feature = "redis")]

@@ -216,7 +216,9 @@ impl Postgres {
             sleep(POLL).await;
         }
         let pid_file = self.data.join("postmaster.pid");
-        shared_memory::release(&pid_file);
+        while !shared_memory::release(&pid_file) && Instant::now() < end {
+            sleep(POLL).await;
+        }
         remove_if_there(&pid_file)
     }
 

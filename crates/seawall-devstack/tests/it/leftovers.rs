@@ -203,6 +203,31 @@ async fn parent_killed_at_any_moment_of_start_and_stop_leaves_no_process() {
 }
 
 #[tokio::test]
+async fn parent_killed_while_it_makes_the_template_leaves_no_process() {
+    let base = Base::new();
+    for moment in [100, 250, 400, 550].map(Duration::from_millis) {
+        let mut child = spawn(&base, "churn");
+        tokio::time::sleep(moment).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        eventually("no process is left", || async {
+            processes_in(base.path()).is_empty()
+        })
+        .await;
+    }
+    // The half-made template does not spoil the next one.
+    Stack::builder()
+        .dir(base.path())
+        .postgres()
+        .start()
+        .await
+        .unwrap()
+        .shutdown()
+        .await;
+    assert_eq!(base.stacks(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
 async fn panicking_parent_leaves_only_its_logs() {
     let base = Base::new();
     let mut parent = start(&base, "panic");

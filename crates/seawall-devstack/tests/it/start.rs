@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
+use rustix::process::{Pid, getpgid, getpgrp};
 use seawall_devstack::{Error, Stack};
 use tokio::time::timeout;
 
@@ -136,6 +137,24 @@ async fn servers_do_not_run_as_root() {
                 .unwrap();
             assert!(!uids.split_whitespace().any(|uid| uid == "0"), "{uids}");
         }
+    }
+}
+
+#[tokio::test]
+async fn ctrl_c_of_the_test_does_not_reach_the_servers() {
+    let stack = Stack::builder().replicas(1).redis().start().await.unwrap();
+    let watchdog = processes_of(stack.dir())
+        .into_iter()
+        .find(|it| it.2.contains("watchdog"));
+    let servers = [
+        stack.primary().unwrap().pid(),
+        stack.replica(0).unwrap().pid(),
+    ];
+    let redis = stack.redis().unwrap().pid();
+    for pid in servers.into_iter().chain([redis, watchdog.map(|it| it.0)]) {
+        let pid = Pid::from_raw(pid.unwrap().try_into().unwrap());
+        // A terminal signals the group that this process is in.
+        assert_ne!(getpgid(pid).unwrap(), getpgrp());
     }
 }
 

@@ -12,7 +12,8 @@
 //! cell, then looks at the flag; the reader first takes the flag, then reads
 //! the cells; all four are sequentially consistent. If the writer finds the
 //! flag still up, its addition stands before the reader's take and is read;
-//! if it finds it down, it raises it and the next tick reads the value.
+//! if it finds it down, it raises it and the next tick reads the value. The
+//! thread that makes a page raises the flag in any case.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -78,12 +79,14 @@ impl HistogramCell {
     pub(crate) fn totals(&self) -> Totals {
         let mut cells = Sparse::default();
         for page in 0..PAGES {
+            let made = || self.stripes().filter_map(|s| s.pages.get(page)?.get());
+            if made().next().is_none() {
+                continue;
+            }
             let mut counts = [0_u64; PAGE_CELLS];
-            for stripe in self.stripes() {
-                if let Some(words) = stripe.pages.get(page).and_then(OnceLock::get) {
-                    for (count, word) in counts.iter_mut().zip(words.iter()) {
-                        *count = count.wrapping_add(word.load(SeqCst));
-                    }
+            for words in made() {
+                for (count, word) in counts.iter_mut().zip(words.iter()) {
+                    *count = count.wrapping_add(word.load(SeqCst));
                 }
             }
             for (at, count) in counts.into_iter().enumerate() {
@@ -173,7 +176,10 @@ impl HistogramCell {
         let Some(page) = stripe.pages.get(cell / PAGE_CELLS) else {
             return;
         };
-        let page = page.get_or_init(new_page);
+        let (page, new) = match page.get() {
+            Some(page) => (page, false),
+            None => (page.get_or_init(new_page), true),
+        };
         add(&stripe.sum, value * count as f64);
         let rank = rank(value);
         if rank > stripe.max.load(Relaxed) {
@@ -182,7 +188,8 @@ impl HistogramCell {
         if let Some(word) = page.get(cell % PAGE_CELLS) {
             word.fetch_add(count, SeqCst);
         }
-        if !stripe.changed.load(SeqCst) {
+        // A tick that lowered the flag may not have seen a new page yet.
+        if new || !stripe.changed.load(SeqCst) {
             stripe.changed.store(true, SeqCst);
         }
     }

@@ -47,6 +47,20 @@ async fn count_quantiles_and_maximum_leave_the_window_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_maximum_falls_when_the_largest_value_has_left() {
+    let (recorder, handle) = recorder();
+    let hist = histogram(&recorder, "took_seconds", "/x");
+    for (value, max) in [(7.0, 7.0), (3.3, 7.0), (3.1, 3.3)] {
+        hist.record(value);
+        assert_eq!(handle.window("took_seconds", &[], secs(10)).max, max);
+        for _ in 0..6 {
+            advance(secs(1)).await;
+            handle.tick(Instant::now());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_window_without_a_ticking_task_advances_when_it_is_read() {
     let (recorder, handle) = recorder();
     let hist = histogram(&recorder, "took_seconds", "/x");

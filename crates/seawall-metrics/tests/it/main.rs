@@ -7,9 +7,10 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "tower")]
+mod axum_router;
 mod differential;
 mod exposition;
 mod install;
 mod parser;
 mod races;
-mod tmp_speed;

@@ -6,15 +6,19 @@ use seawall_devstack::{Postgres, Stack};
 use seawall_pool::{NodeConfig, NodeStatus, Pool, PoolConfig, Route};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-pub async fn stack(replicas: usize) -> Stack {
+pub(crate) async fn stack(replicas: usize) -> Stack {
     Stack::builder().replicas(replicas).start().await.unwrap()
 }
 
 /// A configuration for all nodes of `stack`, with fast health checks.
-pub fn config(stack: &Stack) -> PoolConfig {
+pub(crate) fn config(stack: &Stack) -> PoolConfig {
     PoolConfig {
         primary: NodeConfig::new(stack.primary().unwrap().url()),
-        replicas: stack.replicas().iter().map(|replica| NodeConfig::new(replica.url())).collect(),
+        replicas: stack
+            .replicas()
+            .iter()
+            .map(|replica| NodeConfig::new(replica.url()))
+            .collect(),
         min_idle: 1,
         max_size: 8,
         acquire_timeout: Duration::from_secs(10),
@@ -23,38 +27,50 @@ pub fn config(stack: &Stack) -> PoolConfig {
 }
 
 /// A pool over all nodes of `stack`.
-pub async fn pool(stack: &Stack) -> Pool {
+pub(crate) async fn pool(stack: &Stack) -> Pool {
     Pool::connect(config(stack)).await.unwrap()
 }
 
 /// A pool of one connection to the primary alone.
-pub async fn pool_of_one(stack: &Stack) -> Pool {
-    let config = PoolConfig { replicas: Vec::new(), max_size: 1, min_idle: 1, ..config(stack) };
+pub(crate) async fn pool_of_one(stack: &Stack) -> Pool {
+    let config = PoolConfig {
+        replicas: Vec::new(),
+        max_size: 1,
+        min_idle: 1,
+        ..config(stack)
+    };
     Pool::connect(config).await.unwrap()
 }
 
-pub fn node(pool: &Pool, name: &str) -> NodeStatus {
+pub(crate) fn node(pool: &Pool, name: &str) -> NodeStatus {
     let nodes = pool.status().nodes;
     nodes.into_iter().find(|node| &*node.name == name).unwrap()
 }
 
-pub fn is_up(pool: &Pool, name: &str) -> bool {
+pub(crate) fn is_up(pool: &Pool, name: &str) -> bool {
     node(pool, name).state.is_up()
 }
 
 /// The port of the server that answers.
-pub async fn port(route: Route<'_>) -> u16 {
-    let row = route.query_one("SELECT inet_server_port()", &[]).await.unwrap();
+pub(crate) async fn port(route: Route<'_>) -> u16 {
+    let row = route
+        .query_one("SELECT inet_server_port()", &[])
+        .await
+        .unwrap();
     u16::try_from(row.get::<_, i32>(0)).unwrap()
 }
 
 /// The process that serves.
-pub async fn backend(route: Route<'_>) -> i32 {
-    route.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0)
+pub(crate) async fn backend(route: Route<'_>) -> i32 {
+    route
+        .query_one("SELECT pg_backend_pid()", &[])
+        .await
+        .unwrap()
+        .get(0)
 }
 
 /// Waits until `condition` holds and says how long that took.
-pub async fn until(
+pub(crate) async fn until(
     what: &str,
     within: Duration,
     mut condition: impl AsyncFnMut() -> bool,
@@ -70,19 +86,32 @@ pub async fn until(
 }
 
 /// Runs `sql` on `server` outside of any pool.
-pub async fn admin(server: &Postgres, sql: &str) {
-    server.client().await.unwrap().batch_execute(sql).await.unwrap();
+pub(crate) async fn admin(server: &Postgres, sql: &str) {
+    server
+        .client()
+        .await
+        .unwrap()
+        .batch_execute(sql)
+        .await
+        .unwrap();
 }
 
 /// Runs `sql` on `server` outside of any pool, for one number.
-pub async fn count(server: &Postgres, sql: &str) -> i64 {
-    server.client().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
+pub(crate) async fn count(server: &Postgres, sql: &str) -> i64 {
+    server
+        .client()
+        .await
+        .unwrap()
+        .query_one(sql, &[])
+        .await
+        .unwrap()
+        .get(0)
 }
 
-pub const fn secs(secs: u64) -> Duration {
+pub(crate) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-pub const fn millis(millis: u64) -> Duration {
+pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }

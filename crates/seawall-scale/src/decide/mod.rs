@@ -2,7 +2,8 @@
 //!
 //! 1. A size outside the bounds is corrected at once, without asking signals.
 //! 2. Every target and every rule that holds makes a proposal (`propose`).
-//! 3. A proposal in its cooldown asks for the present size instead.
+//! 3. A proposal in its cooldown counts as less: a growth starts from the size
+//!    before the instances added lately, a shrinkage waits.
 //! 4. The largest proposal wins. If that shrinks the group while anything is
 //!    unknown, nothing changes.
 //! 5. The stabilisation windows, the step limits and the bounds cut the winner
@@ -78,7 +79,7 @@ impl Course {
         now: Instant,
         proposals: &Proposals,
     ) -> u32 {
-        let wish = self.win(state, now, proposals);
+        let wish = self.win(proposals);
         for (_, remaining) in &proposals.pending {
             self.soonest = self.soonest.min(*remaining);
         }
@@ -112,67 +113,38 @@ impl Course {
         target
     }
 
-    /// The largest proposal, those in their cooldown counting as none. Its
-    /// reason comes first.
-    fn win(&mut self, state: &State, now: Instant, proposals: &Proposals) -> u32 {
-        let current = self.current;
-        let mut sorted: Vec<_> = proposals
-            .made
-            .iter()
-            .map(|proposal| (proposal, cooling(state, now, proposal)))
-            .collect();
+    /// The largest proposal, after cooldowns. Its reason comes first, then the
+    /// others' by what they ask for.
+    fn win(&mut self, proposals: &Proposals) -> u32 {
+        let mut sorted: Vec<&Proposal> = proposals.made.iter().collect();
         // Stable: a tie keeps the first.
-        sorted.sort_by_key(|(proposal, _)| std::cmp::Reverse(proposal.wish));
-        let reasons = sorted.iter().map(|(proposal, _)| proposal.reason.clone());
-        self.reasons.extend(reasons);
+        sorted.sort_by_key(|proposal| std::cmp::Reverse(proposal.size.asks));
+        let most = sorted.first().map(|proposal| proposal.size.asks);
+        let cooling = sorted.iter().find_map(|p| p.size.cooling.clone());
 
-        let (mut wish, mut trigger) = (None, None);
-        for (proposal, left) in &sorted {
-            let counts = if left.is_some() {
-                current
-            } else {
-                proposal.wish
-            };
-            if wish.is_none_or(|wish| counts > wish) {
-                wish = Some(counts);
-                trigger = Some(proposal.trigger.clone());
-            }
-        }
-        self.trigger = trigger;
-        let wish = wish.unwrap_or(current);
+        let Some(largest) = sorted.iter().map(|p| p.size.counts).max() else {
+            return self.current;
+        };
+        sorted.sort_by_key(|proposal| proposal.size.counts != largest);
+        let reasons = sorted.iter().map(|proposal| proposal.reason.clone());
+        self.reasons.extend(reasons);
+        self.trigger = sorted.first().and_then(|winner| winner.trigger.clone());
 
         // A cooldown is worth a word if without it the size would be another.
-        if sorted.first().is_some_and(|(first, _)| first.wish != wish)
-            && let Some((held, remaining)) = sorted.iter().find_map(|(p, left)| Some((p, (*left)?)))
-        {
-            self.soonest = self.soonest.min(remaining);
-            self.reasons.push(Reason::Cooldown {
-                wish: held.wish,
-                current,
-                remaining,
-            });
+        if most != Some(largest) {
+            self.note(cooling);
         }
-        wish
+        largest
     }
 
     fn note(&mut self, reason: Option<Reason>) {
-        if let Some(Reason::Stabilising { remaining, .. }) = &reason {
+        if let Some(Reason::Stabilising { remaining, .. } | Reason::Cooldown { remaining, .. }) =
+            &reason
+        {
             self.soonest = self.soonest.min(*remaining);
         }
         self.reasons.extend(reason);
     }
-}
-
-/// How much longer a proposal must wait for the last change in its direction.
-fn cooling(state: &State, now: Instant, proposal: &Proposal) -> Option<Duration> {
-    let last = match Action::between(state.current, proposal.wish) {
-        Action::Up => state.last_up,
-        Action::Down => state.last_down,
-        Action::Hold => None,
-    };
-    let since = now.saturating_duration_since(last?);
-    let left = proposal.cooldown.saturating_sub(since);
-    (!left.is_zero()).then_some(left)
 }
 
 /// A size outside the bounds. Holds and wishes stay as they are.
@@ -206,6 +178,7 @@ fn correct(policy: &Policy, state: &State) -> Option<Decision> {
             low: u32::MAX,
             keep: policy.window_up.max(policy.window_down),
             holds: holds.collect(),
+            corrects: true,
         },
     })
 }
@@ -213,7 +186,7 @@ fn correct(policy: &Policy, state: &State) -> Option<Decision> {
 /// What the windows shall know of this evaluation: an unknown counts as a wish
 /// to stay for the way down, and as no wish for the way up.
 fn remember(policy: &Policy, state: &State, proposals: &mut Proposals) -> Memory {
-    let wish = proposals.made.iter().map(|p| p.wish).max();
+    let wish = proposals.made.iter().map(|p| p.size.wish).max();
     let unknown = !proposals.missing.is_empty();
     let stay = state.current;
     Memory {
@@ -229,6 +202,7 @@ fn remember(policy: &Policy, state: &State, proposals: &mut Proposals) -> Memory
         },
         keep: policy.window_up.max(policy.window_down),
         holds: std::mem::take(&mut proposals.holds),
+        corrects: false,
     }
 }
 

@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use seawall_signal::{Hold, Missing, Op, Sample, Signals, Truth, Unit};
@@ -20,10 +21,22 @@ pub(super) struct Proposals {
 
 #[derive(Debug)]
 pub(super) struct Proposal {
-    pub(super) wish: u32,
-    pub(super) cooldown: Duration,
+    pub(super) size: Size,
     pub(super) reason: Reason,
-    pub(super) trigger: Trigger,
+    pub(super) trigger: Option<Trigger>,
+}
+
+/// What a proposal asks for, and what its cooldown leaves of it.
+#[derive(Debug)]
+pub(super) struct Size {
+    /// The size asked for if there were no cooldown.
+    pub(super) asks: u32,
+    /// What the stabilisation windows remember.
+    pub(super) wish: u32,
+    /// The size after the cooldown.
+    pub(super) counts: u32,
+    /// The cooldown that made `counts` differ.
+    pub(super) cooling: Option<Reason>,
 }
 
 impl Proposals {
@@ -47,9 +60,10 @@ pub(super) fn all(policy: &Policy, state: &State, signals: &Signals, now: Instan
     let mut proposals = Proposals::default();
     for target in &policy.targets {
         match sample(target, signals, now, policy.max_signal_age) {
-            Ok(sample) => proposals
-                .made
-                .push(of_target(policy, state, target, sample)),
+            Ok(sample) => {
+                let proposal = of_target(policy, state, target, sample, now);
+                proposals.made.push(proposal);
+            }
             Err(why) => proposals.miss(&target.signal, why),
         }
     }
@@ -116,7 +130,13 @@ pub(super) fn off(measured: f64, level: f64, tolerance: f64) -> Option<Op> {
     }
 }
 
-fn of_target(policy: &Policy, state: &State, target: &Target, sample: &Sample) -> Proposal {
+fn of_target(
+    policy: &Policy,
+    state: &State,
+    target: &Target,
+    sample: &Sample,
+    now: Instant,
+) -> Proposal {
     let current = state.current;
     let level = target.goal.level();
     let value = target.goal.measured(sample.value, current, current);
@@ -134,20 +154,21 @@ fn of_target(policy: &Policy, state: &State, target: &Target, sample: &Sample) -
     };
     // From zero there is no ratio to be near: any load asks for an instance.
     let from_zero = current == 0 && matches!(target.goal, Goal::PerInstance(_));
-    let wish = if side.is_some() || from_zero {
-        target.goal.wish(sample.value, current)
-    } else {
-        current
+    let wish_from = |instances| {
+        if side.is_some() || from_zero {
+            target.goal.wish(sample.value, instances)
+        } else {
+            current
+        }
     };
+    let size = cool(policy, None, state, now, wish_from);
     Proposal {
-        wish,
-        cooldown: cooldown(policy, None, wish > current),
-        trigger: Trigger {
+        trigger: Some(Trigger {
             metric: target.signal.clone(),
             value,
             threshold: level,
-        },
-        reason: if wish == current && side.is_none() {
+        }),
+        reason: if size.asks == current && side.is_none() {
             Reason::WithinTolerance {
                 measured,
                 tolerance: policy.tolerance,
@@ -155,10 +176,11 @@ fn of_target(policy: &Policy, state: &State, target: &Target, sample: &Sample) -
         } else {
             Reason::Target {
                 measured,
-                wish,
+                wish: size.asks,
                 current,
             }
         },
+        size,
     }
 }
 
@@ -169,46 +191,92 @@ fn of_rule(
     signals: &Signals,
     now: Instant,
 ) -> Proposal {
-    let current = state.current;
-    let up = rule.action == RuleAction::ScaleUp;
-    let wish = if up {
-        rule.by.above(current)
-    } else {
-        rule.by.below(current)
-    };
+    let size = cool(policy, rule.cooldown, state, now, |instances| {
+        if rule.action == RuleAction::ScaleUp {
+            rule.by.above(instances)
+        } else {
+            rule.by.below(instances)
+        }
+    });
     let readings = rule.condition.readings(signals, now, policy.max_signal_age);
     let measured: Vec<_> = readings
         .iter()
         .filter(|reading| reading.truth().is_true())
         .filter_map(Measured::reading)
         .collect();
-    // The comparison that holds; else the first, so that a rule that stays
-    // raised, or holds by `not`, has a number in the history too.
-    let seen = readings
+    // The comparison that holds; else one with a value, so that a rule that
+    // stays raised, or holds by `not`, has a number in the history too.
+    let trigger = readings
         .iter()
         .find(|reading| reading.truth().is_true())
-        .or(readings.first());
+        .or_else(|| readings.iter().find(|reading| reading.value.is_ok()))
+        .and_then(|reading| {
+            Some(Trigger {
+                metric: reading.signal.to_owned(),
+                value: reading.value.ok()?,
+                threshold: reading.threshold,
+            })
+        });
     Proposal {
-        wish,
-        cooldown: cooldown(policy, rule.cooldown, up),
-        trigger: Trigger {
-            metric: seen.map_or_else(|| rule.condition.to_string(), |r| r.signal.to_owned()),
-            value: seen.and_then(|r| r.value.ok()).unwrap_or_default(),
-            threshold: seen.map_or(0.0, |r| r.threshold),
-        },
+        trigger,
         reason: Reason::Rule {
             condition: rule.condition.to_string(),
             measured,
-            wish,
-            current,
+            wish: size.asks,
+            current: state.current,
         },
+        size,
     }
 }
 
-fn cooldown(policy: &Policy, own: Option<Duration>, up: bool) -> Duration {
-    own.unwrap_or(if up {
-        policy.cooldown_up
-    } else {
-        policy.cooldown_down
-    })
+/// Growth is reckoned from the size before the instances that are still in
+/// their cooldown; a shrinkage waits until its cooldown is over.
+fn cool(
+    policy: &Policy,
+    own: Option<Duration>,
+    state: &State,
+    now: Instant,
+    wish_from: impl Fn(u32) -> u32,
+) -> Size {
+    let current = state.current;
+    let asks = wish_from(current);
+    let cooling = |remaining: Duration, settling| Reason::Cooldown {
+        wish: asks,
+        current,
+        settling,
+        remaining,
+    };
+    match asks.cmp(&current) {
+        Ordering::Greater => {
+            let cooldown = own.unwrap_or(policy.cooldown_up);
+            let (settling, remaining) = state.settling(now, cooldown);
+            let settled = wish_from(current.saturating_sub(settling)).max(current);
+            let held = settled == current;
+            Size {
+                asks: if held { asks } else { settled },
+                wish: settled,
+                counts: settled,
+                cooling: held.then(|| cooling(remaining, settling)),
+            }
+        }
+        Ordering::Less => {
+            let cooldown = own.unwrap_or(policy.cooldown_down);
+            let remaining = state.last_down.map_or(Duration::ZERO, |last| {
+                cooldown.saturating_sub(now.saturating_duration_since(last))
+            });
+            let held = !remaining.is_zero();
+            Size {
+                asks,
+                wish: asks,
+                counts: if held { current } else { asks },
+                cooling: held.then(|| cooling(remaining, 0)),
+            }
+        }
+        Ordering::Equal => Size {
+            asks,
+            wish: asks,
+            counts: asks,
+            cooling: None,
+        },
+    }
 }

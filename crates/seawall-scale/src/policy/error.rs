@@ -50,7 +50,6 @@ pub enum PolicyError {
         /// Its place in the list, from 0.
         index: usize,
         /// What is wrong with it.
-        #[source]
         error: Box<PolicyError>,
     },
     /// A rule is wrong.
@@ -59,7 +58,6 @@ pub enum PolicyError {
         /// Its place in the list, from 0.
         index: usize,
         /// What is wrong with it.
-        #[source]
         error: Box<PolicyError>,
     },
     /// A target names no signal.

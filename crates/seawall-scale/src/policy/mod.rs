@@ -35,7 +35,11 @@ pub struct Policy {
     pub targets: Vec<Target>,
     /// Thresholds that add or remove a step. Default: none.
     pub rules: Vec<Rule>,
-    /// Least time between two scale-ups. Rules may override it. Default: 300 s.
+    /// How long added instances count as not yet working: until then what is
+    /// measured is still the work of those before them, so wishes start from
+    /// that size, and only a wish beyond the present size adds more. The same
+    /// load is not answered twice, yet a growing one is answered. Rules may
+    /// override it. Default: 300 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::text::duration"))]
     pub cooldown_up: Duration,
     /// Least time between two scale-downs; it never blocks a scale-up, and a

@@ -26,8 +26,8 @@ pub struct Rule {
     /// By how much. Default: one instance.
     #[cfg_attr(feature = "serde", serde(default))]
     pub by: Step,
-    /// Least time since the last change in this direction; in place of the
-    /// policy's. Default: the policy's.
+    /// In place of the policy's `cooldown_up` or `cooldown_down`. Default: the
+    /// policy's.
     #[cfg_attr(
         feature = "serde",
         serde(default, with = "crate::text::optional_duration")

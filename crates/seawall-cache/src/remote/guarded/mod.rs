@@ -5,7 +5,6 @@ mod pending;
 mod worker;
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use self::breaker::{Admission, Breaker, Change};
 use self::pending::Pending;
-use super::{Fetched, Fill, Put, Remote, RemoteError, Seen};
+use super::{Fetched, Fill, Put, Remote, RemoteError, RemoteFuture, Seen};
 use crate::error::ConfigError;
 
 /// How a [`Guarded`] deals with a remote that does not answer.
@@ -141,12 +140,17 @@ impl Guarded {
         self.inner.pending.lock().table.len()
     }
 
+    /// A cache that keeps records for `ttl` uses this remote.
+    pub(crate) fn expect_ttl(&self, ttl: Duration) {
+        self.inner.note_ttl(ttl);
+    }
+
     /// [`Remote::read`], unless a removal that waits hides the key.
     pub(crate) async fn read(&self, key: &str) -> Result<Fetched, RemoteError> {
         if self.inner.pending.lock().table.hides(key, Instant::now()) {
             return Err(RemoteError::RemovalPending);
         }
-        let fetched = self.inner.call(self.inner.remote.read(key)).await?;
+        let fetched = self.inner.call(|| self.inner.remote.read(key)).await?;
         self.inner.note_ttl(fetched.remaining);
         // A removal may have failed while the answer was on its way.
         if self.inner.pending.lock().table.hides(key, Instant::now()) {
@@ -169,7 +173,7 @@ impl Guarded {
         }
         self.inner.note_ttl(ttl);
         self.inner
-            .call(self.inner.remote.fill(key, seen, keep, record, ttl))
+            .call(|| self.inner.remote.fill(key, seen, keep, record, ttl))
             .await
     }
 
@@ -185,9 +189,15 @@ impl Guarded {
         let sequence = self.inner.pending.lock().table.sequence();
         let answer = self
             .inner
-            .call(self.inner.remote.put(key, record, ttl))
+            .call(|| self.inner.remote.put(key, record, ttl))
             .await;
-        self.inner.conclude(key, 0, keep, sequence, answer)
+        match answer {
+            Ok(Put::Stored(_)) => self.inner.settle(key, sequence),
+            // Nothing was stored, so a removal that waits is still to be made.
+            Ok(Put::Superseded) => {}
+            Err(_) => self.inner.remember(key, 0, keep),
+        }
+        answer
     }
 
     /// [`Remote::remove`]. If it fails, it is remembered.
@@ -200,9 +210,13 @@ impl Guarded {
         let sequence = self.inner.pending.lock().table.sequence();
         let answer = self
             .inner
-            .call(self.inner.remote.remove(key, source, keep))
+            .call(|| self.inner.remote.remove(key, source, keep))
             .await;
-        self.inner.conclude(key, source, keep, sequence, answer)
+        match answer {
+            Ok(()) => self.inner.settle(key, sequence),
+            Err(_) => self.inner.remember(key, source, keep),
+        }
+        answer
     }
 }
 
@@ -247,9 +261,9 @@ struct Waitlist {
 
 impl Inner {
     /// One call to the remote, under the deadline and the breaker.
-    async fn call<T>(
-        &self,
-        operation: impl Future<Output = Result<T, RemoteError>>,
+    async fn call<'a, T>(
+        &'a self,
+        operation: impl FnOnce() -> RemoteFuture<'a, T>,
     ) -> Result<T, RemoteError> {
         let admission = self.breaker.lock().admit(Instant::now());
         if admission == Admission::Refused {
@@ -261,7 +275,7 @@ impl Inner {
             told: false,
         };
         let answer =
-            timeout(self.deadline, operation)
+            timeout(self.deadline, operation())
                 .await
                 .unwrap_or(Err(RemoteError::TimedOut {
                     after: self.deadline,
@@ -270,38 +284,31 @@ impl Inner {
         answer
     }
 
-    /// Settles or remembers a write, before its caller hears of it.
-    fn conclude<T>(
-        self: &Arc<Self>,
-        key: &str,
-        source: u64,
-        keep: Duration,
-        sequence: u64,
-        answer: Result<T, RemoteError>,
-    ) -> Result<T, RemoteError> {
+    /// What waited for `key` before `sequence` is settled.
+    fn settle(&self, key: &str, sequence: u64) {
         let mut pending = self.pending.lock();
-        if answer.is_ok() {
-            pending.table.settle(key, sequence);
-        } else {
-            let longest = Duration::from_millis(self.longest_ttl_ms.load(Ordering::Relaxed));
-            if pending
-                .table
-                .remember(key, source, keep, longest, Instant::now())
-            {
-                tracing::warn!(
-                    remote = self.name,
-                    "too many removals wait for the remote store; nothing is read from it"
-                );
-            }
-            worker::ensure(self, &mut pending);
-        }
+        pending.table.settle(key, sequence);
         self.report_pending(&pending.table);
-        answer
+    }
+
+    /// The removal of `key` waits from now on: before its caller hears of the failure.
+    fn remember(self: &Arc<Self>, key: &str, source: u64, keep: Duration) {
+        let longest = Duration::from_millis(self.longest_ttl_ms.load(Ordering::Relaxed));
+        let mut pending = self.pending.lock();
+        if pending
+            .table
+            .remember(key, source, keep, longest, Instant::now())
+        {
+            tracing::warn!(
+                remote = self.name,
+                "too many removals wait for the remote store; nothing is read from it"
+            );
+        }
+        worker::ensure(self, &mut pending);
+        self.report_pending(&pending.table);
     }
 
     fn report_pending(&self, table: &Pending) {
-        // A gauge is a float; counts this small are exact.
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         self.pending_removals.set(table.len() as f64);
     }
 

@@ -1,1 +1,254 @@
+//! A remote that is slow, silent or gone.
 
+use super::*;
+use crate::record;
+use crate::remote::fake::FakeRemote;
+
+const DEADLINE: Duration = Duration::from_millis(100);
+const KEEP: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_secs(300);
+
+fn guarded(config: &OutageConfig) -> (FakeRemote, Guarded) {
+    let fake = FakeRemote::default();
+    (fake.clone(), Guarded::new(fake, "fake", DEADLINE, config))
+}
+
+fn entry(key: &str) -> Bytes {
+    record::encode(key, 0, 0, Some(&7_u64))
+        .expect("encodable")
+        .into()
+}
+
+async fn settled(guarded: &Guarded) {
+    while guarded.status().pending > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn is_tombstone(fetched: &Fetched) -> bool {
+    fetched
+        .bytes
+        .as_deref()
+        .is_some_and(|bytes| record::peek(bytes).tombstone)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_remote_costs_its_deadline_then_nothing() {
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    fake.freeze();
+    for _ in 0..3 {
+        let asked = Instant::now();
+        assert!(matches!(
+            guarded.read("k").await,
+            Err(RemoteError::TimedOut { .. })
+        ));
+        assert_eq!(asked.elapsed(), DEADLINE);
+    }
+    let asked = Instant::now();
+    assert!(matches!(
+        guarded.read("k").await,
+        Err(RemoteError::BreakerOpen)
+    ));
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+    assert_eq!(fake.calls.all()[0], 3, "it was left alone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_breaker_closes_again_by_one_probe() {
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    fake.disconnect();
+    for _ in 0..3 {
+        guarded.read("k").await.expect_err("gone");
+    }
+    assert!(guarded.status().breaker_open);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    fake.slow_answer(Duration::from_millis(50));
+    let (probe, other) = tokio::join!(guarded.read("k"), guarded.read("k"));
+    probe.expect("the probe");
+    assert!(
+        matches!(other, Err(RemoteError::BreakerOpen)),
+        "one probe at a time"
+    );
+    guarded.read("k").await.expect("closed");
+    assert!(!guarded.status().breaker_open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_probe_does_not_keep_the_breaker_open_for_ever() {
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    fake.disconnect();
+    for _ in 0..3 {
+        guarded.read("k").await.expect_err("gone");
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    fake.freeze();
+    let dropped = timeout(Duration::from_millis(10), guarded.read("k")).await;
+    dropped.expect_err("dropped half-way");
+    fake.heal();
+    guarded.read("k").await.expect("the next probe");
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_from_a_remote_in_reach_do_not_open_the_breaker() {
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    fake.refuse();
+    for _ in 0..10 {
+        assert!(matches!(
+            guarded.read("k").await,
+            Err(RemoteError::Refused(_))
+        ));
+    }
+    assert!(!guarded.status().breaker_open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_during_an_outage_wins_when_it_ends() {
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    guarded
+        .put("k", entry("k"), TTL, KEEP)
+        .await
+        .expect("stored");
+    fake.freeze();
+    guarded.remove("k", 9, KEEP).await.expect_err("frozen");
+    assert_eq!(guarded.status().pending, 1);
+    fake.heal();
+    assert!(matches!(
+        guarded.read("k").await,
+        Err(RemoteError::RemovalPending)
+    ));
+    settled(&guarded).await;
+    let fetched = guarded.read("k").await.expect("in reach");
+    assert!(is_tombstone(&fetched));
+    assert_eq!(record::peek(&fetched.bytes.expect("a tombstone")).source, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_that_was_not_acknowledged_becomes_a_removal() {
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    fake.slow_answer(DEADLINE * 2);
+    guarded
+        .put("k", entry("k"), TTL, KEEP)
+        .await
+        .expect_err("no answer in time");
+    fake.heal();
+    let stored = fake.read("k").await.expect("in reach");
+    assert!(!is_tombstone(&stored), "it had taken effect");
+    assert!(matches!(
+        guarded.read("k").await,
+        Err(RemoteError::RemovalPending)
+    ));
+    settled(&guarded).await;
+    assert!(is_tombstone(&fake.read("k").await.expect("in reach")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledged_put_settles_the_removal_before_it() {
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    fake.disconnect();
+    guarded.remove("k", 0, KEEP).await.expect_err("gone");
+    fake.heal();
+    guarded
+        .put("k", entry("k"), TTL, KEEP)
+        .await
+        .expect("stored");
+    assert_eq!(guarded.status().pending, 0);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(
+        !is_tombstone(&guarded.read("k").await.expect("in reach")),
+        "the put stays"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_put_that_stored_nothing_settles_nothing() {
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    let newer = record::encode("k", 0, 40, Some(&7_u64)).expect("encodable");
+    guarded
+        .put("k", newer.into(), TTL, KEEP)
+        .await
+        .expect("stored");
+    fake.disconnect();
+    guarded.remove("k", 0, KEEP).await.expect_err("gone");
+    fake.heal();
+    let older = record::encode("k", 0, 30, Some(&6_u64)).expect("encodable");
+    let put = guarded.put("k", older.into(), TTL, KEEP).await;
+    assert_eq!(put.expect("in reach"), Put::Superseded);
+    assert_eq!(guarded.status().pending, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_removals_than_can_be_remembered_hide_everything() {
+    let config = OutageConfig {
+        max_pending: 2,
+        ..OutageConfig::default()
+    };
+    let (fake, guarded) = guarded(&config);
+    for key in ["a", "b", "c"] {
+        guarded
+            .put(key, entry(key), TTL, KEEP)
+            .await
+            .expect("stored");
+    }
+    fake.disconnect();
+    for key in ["a", "b", "c"] {
+        guarded.remove(key, 0, KEEP).await.expect_err("gone");
+    }
+    fake.heal();
+    settled(&guarded).await;
+    assert!(guarded.status().blind);
+    assert!(matches!(
+        guarded.read("c").await,
+        Err(RemoteError::RemovalPending)
+    ));
+    tokio::time::sleep(TTL).await;
+    assert!(!guarded.status().blind);
+    assert!(
+        guarded.read("c").await.expect("in reach").bytes.is_none(),
+        "it has expired"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_removal_that_is_refused_does_not_hold_up_the_others() {
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    fake.refuse();
+    for key in 0..200 {
+        guarded
+            .remove(&format!("k{key}"), 0, KEEP)
+            .await
+            .expect_err("refused");
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(guarded.status().pending, 200);
+    fake.heal();
+    settled(&guarded).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_background_task_ends_with_the_last_handle() {
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    fake.disconnect();
+    guarded.remove("k", 0, KEEP).await.expect_err("gone");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(guarded);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let calls = fake.calls.all();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(fake.calls.all(), calls);
+    assert_eq!(
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks(),
+        0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_says_how_many_removals_were_lost() {
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    fake.disconnect();
+    guarded.remove("a", 0, KEEP).await.expect_err("gone");
+    assert_eq!(guarded.shutdown(Duration::from_secs(1)).await, 1);
+    fake.heal();
+    assert_eq!(guarded.shutdown(Duration::from_secs(5)).await, 0);
+}

@@ -51,13 +51,11 @@ impl Inner {
             let mut acknowledged = 0;
             for (key, waiting) in &due {
                 match self
-                    .call(self.remote.remove(key, waiting.source, waiting.keep))
+                    .call(|| self.remote.remove(key, waiting.source, waiting.keep))
                     .await
                 {
                     Ok(()) => {
-                        let mut pending = self.pending.lock();
-                        pending.table.settle(key, waiting.sequence);
-                        self.report_pending(&pending.table);
+                        self.settle(key, waiting.sequence);
                         acknowledged += 1;
                     }
                     // It answers, but not to this: let the others go first.

@@ -109,6 +109,17 @@ fn hysteresis_keeps_a_rule_going_until_it_clears() {
 }
 
 #[test]
+fn a_rule_on_an_absent_signal_has_a_reason_but_no_number() {
+    let policy = ruled(&["absent(heartbeat) or heartbeat < 1"], &[]);
+    let decision = once(&policy, 3, &[]);
+    assert_eq!((decision.target, decision.trigger.as_ref()), (4, None));
+    assert_eq!(
+        decision.explain(),
+        "`absent(heartbeat) or heartbeat < 1` holds: wants 4 instances, from 3"
+    );
+}
+
+#[test]
 fn a_dry_run_remembers_but_does_not_move() {
     let policy = Policy {
         cooldown_up: seconds(300),

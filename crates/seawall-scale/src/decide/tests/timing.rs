@@ -122,9 +122,14 @@ fn a_cooldown_holds_its_direction_and_says_how_long() {
     let wait = Reason::Cooldown {
         wish: 16,
         current: 8,
+        settling: 4,
         remaining: seconds(1),
     };
     assert!(decisions[1].reasons.contains(&wait));
+    assert_eq!(
+        wait.to_string(),
+        "cooldown: 1 s left for the last 4 to take effect"
+    );
     assert_eq!(decisions[1].next_evaluation, seconds(1));
     assert_eq!(
         decisions[4].reasons[1].to_string(),
@@ -142,6 +147,80 @@ fn a_down_cooldown_never_blocks_an_up_and_an_up_ends_it() {
     let steps = [(0, 0.25), (10, 1.5), (20, 0.25)];
     let decisions = run(&policy, &mut state, &steps);
     assert_eq!(sizes(&decisions), [5, 15, 8]);
+}
+
+#[test]
+fn a_growing_load_is_answered_within_the_cooldown_but_never_twice() {
+    let policy = Policy {
+        cooldown_up: seconds(300),
+        ..cpu(0.5)
+    };
+    let mut state = State::new(4);
+    // The new instances do not carry the load yet: the first four do.
+    let steps = [
+        (0, 0.75),
+        (15, 0.75),
+        (30, 1.0),
+        (45, 1.0),
+        (300, 0.6),
+        (330, 0.6),
+    ];
+    let decisions = run(&policy, &mut state, &steps);
+    assert_eq!(sizes(&decisions), [6, 6, 8, 8, 8, 10]);
+    // At 300 s the first two count, at 330 s the next two.
+    let waits: Vec<_> = decisions.iter().map(|d| d.next_evaluation).collect();
+    assert_eq!(waits[4], seconds(15));
+    assert!(decisions[4].reasons.contains(&Reason::Cooldown {
+        wish: 10,
+        current: 8,
+        settling: 2,
+        remaining: seconds(30),
+    }));
+}
+
+#[test]
+fn a_step_asks_only_for_what_is_not_on_the_way() {
+    // +2 on the way when a +3 step fires: one more, as in case 12.
+    let mut policy = ruled(&["cpu > 80", "cpu > 90"], &[]);
+    policy.cooldown_up = seconds(300);
+    policy.rules[0].by = crate::Step::Instances(2);
+    policy.rules[1].by = crate::Step::Instances(3);
+    let decisions = run(
+        &policy,
+        &mut State::new(10),
+        &[(0, 0.85), (15, 0.95), (30, 0.95)],
+    );
+    assert_eq!(sizes(&decisions), [12, 13, 13]);
+}
+
+#[test]
+fn a_total_needs_no_cooldown_to_be_answered_once() {
+    let policy = Policy {
+        cooldown_up: seconds(300),
+        targets: vec![crate::Target::per_instance("cpu", 1.0)],
+        ..cpu(0.5)
+    };
+    let decisions = run(
+        &policy,
+        &mut State::new(4),
+        &[(0, 6.0), (15, 6.0), (30, 9.0)],
+    );
+    assert_eq!(sizes(&decisions), [6, 6, 9]);
+}
+
+#[test]
+fn instances_that_failed_to_start_are_asked_for_again() {
+    let policy = Policy {
+        cooldown_up: seconds(300),
+        ..cpu(0.5)
+    };
+    let mut state = State::new(4);
+    assert_eq!(sizes(&run(&policy, &mut state, &[(0, 1.0)])), [8]);
+    state.observe(5);
+    assert_eq!(sizes(&run(&policy, &mut state, &[(15, 1.0)])), [8]);
+    // All that was added is gone, and one more.
+    state.observe(3);
+    assert_eq!(sizes(&run(&policy, &mut state, &[(30, 1.0)])), [6]);
 }
 
 #[test]
@@ -176,6 +255,18 @@ fn a_cooldown_that_changes_nothing_is_not_mentioned() {
     let decisions = run(&policy, &mut state, &[(1, 0.1)]);
     assert_eq!(codes(&decisions[0]), ["rule", "rule"]);
     assert_eq!(decisions[0].action, Action::Up);
+}
+
+#[test]
+fn a_correction_to_the_minimum_does_not_delay_the_surge_after_it() {
+    let policy = Policy {
+        min: 3,
+        cooldown_up: seconds(300),
+        ..cpu(0.5)
+    };
+    let mut state = State::new(0);
+    let decisions = run(&policy, &mut state, &[(0, 0.1), (15, 1.0)]);
+    assert_eq!(sizes(&decisions), [3, 6]);
 }
 
 #[test]

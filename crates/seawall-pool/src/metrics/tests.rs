@@ -1,0 +1,38 @@
+use std::collections::BTreeSet;
+
+use metrics_util::debugging::DebuggingRecorder;
+
+use super::NodeMetrics;
+use crate::route::Intent;
+
+/// README.md lists the metrics; this keeps the list true.
+#[test]
+fn the_readme_lists_every_metric_and_no_other() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let node = NodeMetrics::new("primary");
+        node.queries(Intent::Analytics).increment(1);
+    });
+    let emitted: BTreeSet<String> = snapshotter
+        .snapshot()
+        .into_vec()
+        .into_iter()
+        .map(|(key, ..)| {
+            let key = key.key();
+            assert!(
+                key.labels()
+                    .any(|label| label.key() == "node" && label.value() == "primary")
+            );
+            key.name().to_owned()
+        })
+        .collect();
+    let readme = include_str!("../../README.md");
+    let listed: BTreeSet<String> = readme
+        .split('`')
+        .filter_map(|code| code.split('{').next())
+        .filter(|name| name.starts_with("seawall_pool_"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(emitted, listed);
+}
