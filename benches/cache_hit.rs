@@ -22,9 +22,11 @@ fn main() -> std::io::Result<()> {
     let keys: Vec<u64> = (0..DRAWS).map(|_| zipf.sample(&mut random) as u64).collect();
 
     let ours: Cache<u64, u64> = Cache::builder("bench").capacity(2 * KEYS).build().unwrap();
-    let moka: moka::sync::Cache<u64, Arc<u64>, RandomState> =
-        moka::sync::Cache::builder().max_capacity(2 * KEYS).build_with_hasher(RandomState::default());
-    let quick: quick_cache::sync::Cache<u64, Arc<u64>> = quick_cache::sync::Cache::new(2 * KEYS as usize);
+    let moka: moka::sync::Cache<u64, Arc<u64>, RandomState> = moka::sync::Cache::builder()
+        .max_capacity(2 * KEYS)
+        .build_with_hasher(RandomState::default());
+    let quick: quick_cache::sync::Cache<u64, Arc<u64>> =
+        quick_cache::sync::Cache::new(2 * KEYS as usize);
     for key in 1..=KEYS {
         runtime.block_on(ours.set(&key, key));
         moka.insert(key, Arc::new(key));

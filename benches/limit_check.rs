@@ -63,7 +63,12 @@ fn case(bench: &mut Bench, keys: u64) {
                 for _ in 0..times {
                     let now = start.elapsed().as_nanos() as u64;
                     let seen = word.load(Ordering::Relaxed);
-                    let _ = black_box(word.compare_exchange(seen, now, Ordering::Relaxed, Ordering::Relaxed));
+                    let _ = black_box(word.compare_exchange(
+                        seen,
+                        now,
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    ));
                 }
             }),
             Subject::new("governor direct", Role::Peer, |times| {

@@ -56,7 +56,8 @@ fn main() -> std::io::Result<()> {
     );
 
     for series in 0..10_000 {
-        let key = Key::from_parts("bench_render_total", vec![Label::new("key", series.to_string())]);
+        let key =
+            Key::from_parts("bench_render_total", vec![Label::new("key", series.to_string())]);
         ours.register_counter(&key, &METADATA).increment(series);
         theirs.register_counter(&key, &METADATA).increment(series);
     }

@@ -13,7 +13,8 @@ const CONNECTIONS: usize = 8;
 const SQL: &str = "SELECT name FROM t WHERE id = $1";
 
 fn main() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let _guard = runtime.enter();
     let stack = runtime.block_on(Stack::builder().postgres().start()).unwrap();
     let url = stack.primary().unwrap().url();
@@ -105,10 +106,18 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-fn deadpool(url: &str, recycling_method: RecyclingMethod, queue: QueueMode) -> deadpool_postgres::Pool {
+fn deadpool(
+    url: &str,
+    recycling_method: RecyclingMethod,
+    queue: QueueMode,
+) -> deadpool_postgres::Pool {
     let config = url.parse().unwrap();
     let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method });
-    deadpool_postgres::Pool::builder(manager).max_size(CONNECTIONS).queue_mode(queue).build().unwrap()
+    deadpool_postgres::Pool::builder(manager)
+        .max_size(CONNECTIONS)
+        .queue_mode(queue)
+        .build()
+        .unwrap()
 }
 
 async fn select(pool: deadpool_postgres::Pool, id: i64) {

@@ -24,7 +24,8 @@ fn main() -> std::io::Result<()> {
         ..Policy::default()
     };
     let state = State::new(10);
-    let condition: Condition = "signal_1 > 80% and signal_2 > 50% or not signal_3 < 10%".parse().unwrap();
+    let condition: Condition =
+        "signal_1 > 80% and signal_2 > 50% or not signal_3 < 10%".parse().unwrap();
     let age = Duration::from_secs(60);
 
     let mut bench = Bench::new("scale_decide");

@@ -33,7 +33,7 @@ fn main() -> Result<(), seawall_scale::PolicyError> {
     for target in &policy.targets {
         match target.goal {
             Goal::Utilisation(level) => {
-                println!("  target  {} at {:.0} %", target.signal, level * 100.0)
+                println!("  target  {} at {:.0} %", target.signal, level * 100.0);
             }
             goal => println!("  target  {} at {}", target.signal, goal.level()),
         }
@@ -56,12 +56,7 @@ fn main() -> Result<(), seawall_scale::PolicyError> {
         if !OUTAGE.contains(&elapsed.as_secs()) {
             signals.set("cpu_usage", cpu, Unit::Ratio, now);
         }
-        signals.set(
-            "rate(http_server_request_duration_seconds)",
-            load,
-            Unit::PerSecond,
-            now,
-        );
+        signals.set("rate(http_server_request_duration_seconds)", load, Unit::PerSecond, now);
         signals.set("memory_usage", 0.4 + 0.3 * cpu, Unit::Ratio, now);
         signals.set("response_time", 60.0 / (1.02 - cpu), Unit::None, now);
 
@@ -72,11 +67,7 @@ fn main() -> Result<(), seawall_scale::PolicyError> {
         let news = codes != told && elapsed >= quiet_until;
         if decision.action != Action::Hold || news {
             let lines = lines(&decision);
-            let clock = format!(
-                "{:02}:{:02}",
-                elapsed.as_secs() / 60,
-                elapsed.as_secs() % 60
-            );
+            let clock = format!("{:02}:{:02}", elapsed.as_secs() / 60, elapsed.as_secs() % 60);
             println!(
                 "{clock:>6} {load:>8.0} {:>4.0}% {ready:>6} {:>5}  {:<10}  {}",
                 cpu * 100.0,
@@ -122,10 +113,7 @@ fn lines(decision: &Decision) -> Vec<String> {
         )
     });
     let first = asked.first().map(ToString::to_string);
-    first
-        .into_iter()
-        .chain(rest.iter().map(ToString::to_string))
-        .collect()
+    first.into_iter().chain(rest.iter().map(ToString::to_string)).collect()
 }
 
 /// Requests per second: calm, a steep rise, a plateau, a slow end.
@@ -150,18 +138,11 @@ struct Fleet {
 
 impl Fleet {
     fn new(running: u32) -> Self {
-        Self {
-            running,
-            starting: VecDeque::new(),
-        }
+        Self { running, starting: VecDeque::new() }
     }
 
     fn ready(&mut self, now: Instant) -> u32 {
-        while self
-            .starting
-            .front()
-            .is_some_and(|started| now - *started >= START_DELAY)
-        {
+        while self.starting.front().is_some_and(|started| now - *started >= START_DELAY) {
             self.starting.pop_front();
             self.running += 1;
         }

@@ -16,11 +16,7 @@ use seawall_devstack::Stack;
 async fn main() -> Result<(), Box<dyn Error>> {
     let hold = std::env::args().any(|arg| arg == "--hold");
     let stack = Stack::builder().replicas(2).redis().start().await?;
-    println!(
-        "ready in {:.2} s, in {}\n",
-        stack.ready_in().as_secs_f64(),
-        stack.dir().display()
-    );
+    println!("ready in {:.2} s, in {}\n", stack.ready_in().as_secs_f64(), stack.dir().display());
 
     let (primary, redis) = (stack.primary()?, stack.redis()?);
     println!("{:<10} {:>8}  url", "server", "pid");
@@ -31,31 +27,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // Something to replicate.
     let client = primary.client().await?;
-    client
-        .batch_execute("CREATE TABLE bids AS SELECT generate_series(1, 100000) AS bid")
-        .await?;
-    println!(
-        "\n{:<10} {:<10} {:>12} {:>12}",
-        "replica", "state", "received", "replayed"
-    );
+    client.batch_execute("CREATE TABLE bids AS SELECT generate_series(1, 100000) AS bid").await?;
+    println!("\n{:<10} {:<10} {:>12} {:>12}", "replica", "state", "received", "replayed");
     for replica in stack.replicas() {
-        replica
-            .wait_caught_up(primary, Duration::from_secs(10))
-            .await?;
+        replica.wait_caught_up(primary, Duration::from_secs(10)).await?;
         let sql = "SELECT status FROM pg_stat_wal_receiver";
         let state: String = replica.client().await?.query_one(sql, &[]).await?.get(0);
         let (received, replayed) = (replica.lsn().await?, replica.replay_lsn().await?);
-        println!(
-            "{:<10} {state:<10} {received:>12X} {replayed:>12X}",
-            replica.name()
-        );
+        println!("{:<10} {state:<10} {received:>12X} {replayed:>12X}", replica.name());
     }
-    println!(
-        "{:<10} {:<10} {:>12X}",
-        primary.name(),
-        "written",
-        primary.lsn().await?
-    );
+    println!("{:<10} {:<10} {:>12X}", primary.name(), "written", primary.lsn().await?);
 
     if hold {
         println!("\nCtrl-C stops them.");

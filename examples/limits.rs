@@ -84,14 +84,8 @@ fn bursts(limiter: &Limiter) -> Result<(), Box<dyn Error>> {
 
 fn bid(limiter: &Limiter, bidding: &PolicySet, client: &str, start: Instant, at: Duration) {
     let decision = limiter.check(client, bidding, start + at);
-    let verdict = if decision.is_allowed() {
-        "allowed"
-    } else {
-        "rejected"
-    };
-    let wait = decision
-        .retry_after()
-        .map_or(String::new(), |wait| format!("{wait:?}"));
+    let verdict = if decision.is_allowed() { "allowed" } else { "rejected" };
+    let wait = decision.retry_after().map_or(String::new(), |wait| format!("{wait:?}"));
     let (policy, remaining) = (decision.policy(), decision.remaining());
     println!(
         "  {:>6}  {client:<6} {verdict:<9} {policy:<7} {remaining:>9}  {wait:>11}",
@@ -107,11 +101,7 @@ async fn over_http(limiter: Limiter) -> Result<(), Box<dyn Error>> {
         .identify(ClientIp::trusting(["127.0.0.0/8"]).peer(peer))
         .rule(Rule::any().policy("all"))
         .rule(Rule::path_prefix("/api").policy("api"))
-        .rule(
-            Rule::path("/api/auctions/{id}/bids")
-                .method(Method::POST)
-                .policy("bids"),
-        )
+        .rule(Rule::path("/api/auctions/{id}/bids").method(Method::POST).policy("bids"))
         .rule(Rule::path_prefix("/health").exempt())
         .build()?;
     let app = Router::new()
@@ -122,10 +112,7 @@ async fn over_http(limiter: Limiter) -> Result<(), Box<dyn Error>> {
 
     println!("\nOver HTTP, six bids at once from 203.0.113.7 behind a proxy");
     for attempt in 1..=6 {
-        let response = app
-            .clone()
-            .oneshot(request(Method::POST, "/api/auctions/7/bids")?)
-            .await?;
+        let response = app.clone().oneshot(request(Method::POST, "/api/auctions/7/bids")?).await?;
         let state = response
             .headers()
             .get("ratelimit")
@@ -139,12 +126,8 @@ async fn over_http(limiter: Limiter) -> Result<(), Box<dyn Error>> {
     }
 
     println!("\nA URL of 3000 bytes meets a guard");
-    print(
-        app.clone()
-            .oneshot(request(Method::GET, &format!("/?{}", "q".repeat(3_000)))?)
-            .await?,
-    )
-    .await?;
+    print(app.clone().oneshot(request(Method::GET, &format!("/?{}", "q".repeat(3_000)))?).await?)
+        .await?;
     let health = app.oneshot(request(Method::GET, "/health")?).await?;
     println!("\nThe health check is exempt: {}", health.status());
     Ok(())
@@ -165,9 +148,6 @@ async fn print(response: Response<Body>) -> Result<(), Box<dyn Error>> {
     for (name, value) in &parts.headers {
         println!("  {name}: {}", value.to_str()?);
     }
-    println!(
-        "\n  {}",
-        String::from_utf8_lossy(&body.collect().await?.to_bytes())
-    );
+    println!("\n  {}", String::from_utf8_lossy(&body.collect().await?.to_bytes()));
     Ok(())
 }

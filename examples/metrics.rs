@@ -18,10 +18,8 @@ use tokio::time::{interval, sleep};
 const RUN: Duration = Duration::from_secs(2);
 
 /// Route, requests per ms, median latency in seconds, spread.
-const STREAMS: [(&str, u32, f64, f64); 2] = [
-    ("/auctions", 4, 0.004, 0.6),
-    ("/auctions/{id}/bids", 1, 0.020, 0.9),
-];
+const STREAMS: [(&str, u32, f64, f64); 2] =
+    [("/auctions", 4, 0.004, 0.6), ("/auctions/{id}/bids", 1, 0.020, 0.9)];
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -51,10 +49,7 @@ fn record((route, per_ms, median, spread): (&'static str, u32, f64, f64)) {
         return;
     };
     let mut random = StdRng::seed_from_u64(7);
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-    else {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_time().build() else {
         return;
     };
     runtime.block_on(async {
@@ -94,20 +89,8 @@ fn table(metrics: &Handle) {
 }
 
 fn row(route: &str, seconds: u64, window: &Window) {
-    print!(
-        "{route:<22} {:>6} {:>6} {:>8.1}",
-        format!("{seconds} s"),
-        window.count,
-        window.rate
-    );
-    for value in [
-        window.mean,
-        window.p50,
-        window.p95,
-        window.p99,
-        window.p999,
-        window.max,
-    ] {
+    print!("{route:<22} {:>6} {:>6} {:>8.1}", format!("{seconds} s"), window.count, window.rate);
+    for value in [window.mean, window.p50, window.p95, window.p99, window.p999, window.max] {
         print!(" {:>7.2}", value * 1_000.0);
     }
     println!();

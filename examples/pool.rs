@@ -1,6 +1,8 @@
 //! Where statements go: the routing decisions of seawall-pool over clusters in
 //! good and bad health. Needs no server: the decision is a pure function.
 
+#![expect(clippy::print_stdout, reason = "printing is what it does")]
+
 use std::collections::BTreeMap;
 
 use seawall_pool::route::{Intent, NodeView, Request, choose};
@@ -16,10 +18,7 @@ fn main() {
     );
     println!("A writer has just committed at {token}; \"after\" is a read that must see it.");
     println!("Shares of {TICKETS} calls each.\n");
-    println!(
-        "{:<34}{:<29}{:<29}{:<13}analytics",
-        "cluster", "read", "read after", "write"
-    );
+    println!("{:<34}{:<29}{:<29}{:<13}analytics", "cluster", "read", "read after", "write");
     for (name, nodes) in clusters() {
         let read = Request::new(Intent::Read);
         println!(
@@ -46,20 +45,10 @@ fn clusters() -> Vec<(&'static str, [NodeView; 4])> {
         replayed: level,
     };
     let healthy = [
-        NodeView {
-            primary: true,
-            writable: true,
-            ..replica
-        },
+        NodeView { primary: true, writable: true, ..replica },
         replica,
-        NodeView {
-            weight: 3,
-            ..replica
-        },
-        NodeView {
-            role: Role::Analytics,
-            ..replica
-        },
+        NodeView { weight: 3, ..replica },
+        NodeView { role: Role::Analytics, ..replica },
     ];
     let change = |edit: fn(&mut [NodeView; 4])| {
         let mut nodes = healthy;
@@ -68,32 +57,17 @@ fn clusters() -> Vec<(&'static str, [NodeView; 4])> {
     };
     vec![
         ("all well", healthy),
-        (
-            "replica-2 behind",
-            change(|nodes| nodes[2].replayed = Lsn(0x0300_0000)),
-        ),
-        (
-            "both behind",
-            change(|nodes| nodes[1..3].iter_mut().for_each(|n| n.replayed = Lsn(0))),
-        ),
+        ("replica-2 behind", change(|nodes| nodes[2].replayed = Lsn(0x0300_0000))),
+        ("both behind", change(|nodes| nodes[1..3].iter_mut().for_each(|n| n.replayed = Lsn(0)))),
         ("replica-2 down", change(|nodes| nodes[2].up = false)),
         ("analytics down", change(|nodes| nodes[3].up = false)),
         (
             "replicas 1 and 2 down",
             change(|nodes| nodes[1..3].iter_mut().for_each(|n| n.up = false)),
         ),
-        (
-            "all replicas down",
-            change(|nodes| nodes[1..].iter_mut().for_each(|n| n.up = false)),
-        ),
-        (
-            "everything thought down",
-            change(|nodes| nodes.iter_mut().for_each(|n| n.up = false)),
-        ),
-        (
-            "primary in recovery",
-            change(|nodes| nodes[0].writable = false),
-        ),
+        ("all replicas down", change(|nodes| nodes[1..].iter_mut().for_each(|n| n.up = false))),
+        ("everything thought down", change(|nodes| nodes.iter_mut().for_each(|n| n.up = false))),
+        ("primary in recovery", change(|nodes| nodes[0].writable = false)),
     ]
 }
 

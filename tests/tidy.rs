@@ -112,7 +112,10 @@ fn every_crate_has_a_readme_and_documentation() {
     for path in crates() {
         let readme = fs::read_to_string(path.join("README.md")).unwrap_or_default();
         if readme.lines().count() < 10 {
-            offenders.push(format!("{}: a README.md that says what it is and how to use it", path.display()));
+            offenders.push(format!(
+                "{}: a README.md that says what it is and how to use it",
+                path.display()
+            ));
         }
         if !read(path.join("src/lib.rs")).starts_with("//! ") {
             offenders.push(format!("{}: src/lib.rs opens with its documentation", path.display()));
@@ -136,7 +139,8 @@ fn every_program_is_listed_in_its_readme_and_every_listed_program_exists() {
         let folder = root().join(folder);
         let readme = read(folder.join("README.md"));
         let manifest = manifest(folder.join("Cargo.toml"));
-        let programs = manifest.get(kind).and_then(toml::Value::as_array).cloned().unwrap_or_default();
+        let programs =
+            manifest.get(kind).and_then(toml::Value::as_array).cloned().unwrap_or_default();
         let mut named = BTreeSet::new();
         for program in &programs {
             let name = program["name"].as_str().unwrap().to_owned();
@@ -163,7 +167,9 @@ fn dependencies_between_our_crates_point_downwards_only() {
             "seawall-http" | "seawall-session" => &["seawall-cache"],
             "seawall-pool" => &["seawall-balance"],
             "seawall-history" => &["seawall-metrics", "seawall-alert", "seawall-scale"],
-            "seawall-dashboard" => &["seawall-metrics", "seawall-alert", "seawall-scale", "seawall-history"],
+            "seawall-dashboard" => {
+                &["seawall-metrics", "seawall-alert", "seawall-scale", "seawall-history"]
+            }
             "seawall-load" => &["seawall-metrics"],
             _ => &[],
         }
@@ -175,7 +181,9 @@ fn dependencies_between_our_crates_point_downwards_only() {
         if name == "seawall" {
             continue;
         }
-        let Some(table) = manifest.get("dependencies").and_then(toml::Value::as_table) else { continue };
+        let Some(table) = manifest.get("dependencies").and_then(toml::Value::as_table) else {
+            continue;
+        };
         for other in table.keys().filter(|other| other.starts_with("seawall")) {
             if !allowed(name).contains(&other.as_str()) {
                 offenders.push(format!("{name} depends on {other}"));
@@ -213,14 +221,29 @@ fn the_toolchain_of_ci_is_the_one_the_workspace_promises() {
     let manifest = manifest(root().join("Cargo.toml"));
     let version = manifest["workspace"]["package"]["rust-version"].as_str().unwrap().to_owned();
     let workflow = read(root().join(".github/workflows/ci.yml"));
-    assert!(workflow.contains(&format!("toolchain: [stable, \"{version}\"]")), "rust-version is {version}");
+    assert!(
+        workflow.contains(&format!("toolchain: [stable, \"{version}\"]")),
+        "rust-version is {version}"
+    );
 }
 
 #[test]
 fn the_top_level_holds_what_the_design_names() {
     let known = [
-        "Cargo.toml", "Cargo.lock", "Makefile", "README.md", "CHANGELOG.md", "LICENSE", "crates", "examples",
-        "benches", "docs", "tests", "scripts", "deploy", "target",
+        "Cargo.toml",
+        "Cargo.lock",
+        "Makefile",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "crates",
+        "examples",
+        "benches",
+        "docs",
+        "tests",
+        "scripts",
+        "deploy",
+        "target",
     ];
     let offenders: Vec<_> = fs::read_dir(root())
         .unwrap()

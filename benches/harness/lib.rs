@@ -52,7 +52,14 @@ impl Bench {
     }
 
     /// Records what was measured elsewhere: one value a round, in `unit`.
-    pub fn record(&mut self, case: &str, subject: &str, role: Role, unit: &'static str, values: Vec<f64>) {
+    pub fn record(
+        &mut self,
+        case: &str,
+        subject: &str,
+        role: Role,
+        unit: &'static str,
+        values: Vec<f64>,
+    ) {
         self.rows.push(Row::of(case, subject, role, unit, values));
     }
 

@@ -29,7 +29,13 @@ pub struct Row {
 impl Row {
     /// Sums up the rounds; NaN for none.
     #[must_use]
-    pub fn of(case: &str, subject: &str, role: Role, unit: &'static str, mut rounds: Vec<f64>) -> Self {
+    pub fn of(
+        case: &str,
+        subject: &str,
+        role: Role,
+        unit: &'static str,
+        mut rounds: Vec<f64>,
+    ) -> Self {
         rounds.sort_by(f64::total_cmp);
         let at = |index: usize| rounds.get(index).copied().unwrap_or(f64::NAN);
         let (median, last) = (rounds.len() / 2, rounds.len().saturating_sub(1));
@@ -72,10 +78,8 @@ pub fn write_table(name: &str, rows: &[Row], out: &mut impl Write) -> io::Result
 /// # Errors
 /// When the folder or the file cannot be written.
 pub fn write_json(name: &str, rows: &[Row]) -> io::Result<()> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"),
-        PathBuf::from,
-    );
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
     let folder = target.join("bench");
     fs::create_dir_all(&folder)?;
     let text = serde_json::to_string_pretty(rows).map_err(io::Error::other)?;

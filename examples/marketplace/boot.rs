@@ -57,7 +57,8 @@ pub async fn open(args: &Args, settings: &Settings) -> Result<Market, Failure> {
     let redis = Redis::connect(redis_config).await?;
     let caches = Arc::new(caches(settings, &redis)?);
     let secret: [u8; 32] = rand::rng().random();
-    let keys = Keys::new(&secret).map_err(|_| Failure::Load { what: "the session key has no length" })?;
+    let keys =
+        Keys::new(&secret).map_err(|_| Failure::Load { what: "the session key has no length" })?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let app = App {
         pool,
@@ -121,7 +122,10 @@ impl Market {
     /// The machine, in words.
     pub fn machine(&self) -> String {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        format!("{cores} cores for service, load, three PostgreSQL servers and Redis, {}", std::env::consts::OS)
+        format!(
+            "{cores} cores for service, load, three PostgreSQL servers and Redis, {}",
+            std::env::consts::OS
+        )
     }
 
     /// A table of the servers underneath, for whoever wants to break one.
@@ -162,7 +166,10 @@ async fn load_data(stack: &Stack, size: Size, seed: u64) -> Result<(), Failure> 
     for replica in stack.replicas() {
         replica.wait_caught_up(stack.primary()?, CATCH_UP).await?;
     }
-    step.done(&format!("{} users, {} auctions, {} bids on all nodes", size.users, size.auctions, size.bids));
+    step.done(&format!(
+        "{} users, {} auctions, {} bids on all nodes",
+        size.users, size.auctions, size.bids
+    ));
     Ok(())
 }
 
@@ -211,7 +218,8 @@ impl Settings {
     fn pool_over(&self, stack: &Stack) -> Result<seawall::pool::PoolConfig, Failure> {
         let mut config = self.pool.clone();
         config.primary = NodeConfig::new(stack.primary()?.url());
-        config.replicas = stack.replicas().iter().map(|replica| NodeConfig::new(replica.url())).collect();
+        config.replicas =
+            stack.replicas().iter().map(|replica| NodeConfig::new(replica.url())).collect();
         // The last one is kept for analytics.
         if let Some(last) = config.replicas.last_mut() {
             last.role = Role::Analytics;

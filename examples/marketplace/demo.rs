@@ -57,7 +57,8 @@ async fn measure(args: &Args, market: &Market, shape: Shape) -> Result<Run, Fail
     let (peak, peak_reason) = match args.rate {
         Some(rate) => (rate, "as asked for by --rate".to_owned()),
         None => {
-            let step = Step::count("calibrate", calibrate::LENGTH.as_secs(), "{msg} [{bar:40}] {elapsed}");
+            let step =
+                Step::count("calibrate", calibrate::LENGTH.as_secs(), "{msg} [{bar:40}] {elapsed}");
             let capacity = {
                 let crowd = Arc::clone(&crowd);
                 let wishes = wishes(1)?;
@@ -70,7 +71,12 @@ async fn measure(args: &Args, market: &Market, shape: Shape) -> Result<Run, Fail
             let peak = round(capacity * SHARE).max(1.0);
             step.done(&format!("this machine answers {capacity:.0} requests/s when callers wait"));
             let share = SHARE * 100.0;
-            (peak, format!("{share:.0} % of the {capacity:.0}/s that this machine answered in a closed loop"))
+            (
+                peak,
+                format!(
+                    "{share:.0} % of the {capacity:.0}/s that this machine answered in a closed loop"
+                ),
+            )
         }
     };
     say(&format!(

@@ -1,7 +1,10 @@
 //! An auction service on a real PostgreSQL primary with two streaming replicas and
 //! a real Redis, under a real traffic trace. `make demo` runs it, `make serve` keeps
 //! it up. Start reading at `service/mod.rs` (the service) or `demo.rs` (the run).
-#![expect(unreachable_pub, reason = "a program has no outside; pub says what a module offers the others")]
+#![expect(
+    unreachable_pub,
+    reason = "a program has no outside; pub says what a module offers the others"
+)]
 
 mod args;
 mod boot;
@@ -48,11 +51,7 @@ fn run(args: &Args) -> Result<ExitCode, Failure> {
         .build()
         .map_err(|source| Failure::System { what: "starting a runtime", source })?;
     let outcome = runtime.block_on(async {
-        if args.serve {
-            serve::run(args).await
-        } else {
-            demo::run(args).await
-        }
+        if args.serve { serve::run(args).await } else { demo::run(args).await }
     });
     // Blocking tasks (a password being hashed) need not hold up the exit.
     runtime.shutdown_background();

@@ -34,7 +34,12 @@ pub struct Observer {
 }
 
 impl Observer {
-    pub fn start(market: &Market, crowd: &Arc<Crowd>, shape: Shape, peak: f64) -> Result<Self, Failure> {
+    pub fn start(
+        market: &Market,
+        crowd: &Arc<Crowd>,
+        shape: Shape,
+        peak: f64,
+    ) -> Result<Self, Failure> {
         let step = Step::count(
             "run",
             shape.duration().as_secs(),
@@ -101,7 +106,11 @@ impl Watcher {
             }
             watched.ticks.push(Tick {
                 offered: self.peak * self.shape.at(at - 0.5),
-                reads: reads_now.iter().zip(&reads).map(|(now, then)| now.saturating_sub(*then)).collect(),
+                reads: reads_now
+                    .iter()
+                    .zip(&reads)
+                    .map(|(now, then)| now.saturating_sub(*then))
+                    .collect(),
                 l1_hits: cache_now.0.saturating_sub(cache.0),
                 l2_hits: cache_now.1.saturating_sub(cache.1),
                 misses: cache_now.2.saturating_sub(cache.2),
@@ -121,8 +130,12 @@ impl Watcher {
     /// L1 hits, L2 hits and misses of all caches.
     fn cache(&self) -> (u64, u64, u64) {
         let caches = &self.app.caches;
-        let all: [CacheStats; 4] =
-            [caches.auctions.stats(), caches.names.stats(), caches.pages.stats(), caches.top.stats()];
+        let all: [CacheStats; 4] = [
+            caches.auctions.stats(),
+            caches.names.stats(),
+            caches.pages.stats(),
+            caches.top.stats(),
+        ];
         all.iter().fold((0, 0, 0), |(l1, l2, miss), stats| {
             (l1 + stats.l1_hits, l2 + stats.l2_hits, miss + stats.misses)
         })

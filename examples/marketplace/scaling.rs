@@ -80,8 +80,8 @@ impl Fleet {
 /// The busiest node's share of connections in use.
 fn pool_usage(app: &App) -> f64 {
     let nodes = app.pool.status().nodes;
-    let used = nodes.iter().map(|node| {
-        node.size.saturating_sub(node.available) as f64 / node.max_size.max(1) as f64
-    });
+    let used = nodes
+        .iter()
+        .map(|node| node.size.saturating_sub(node.available) as f64 / node.max_size.max(1) as f64);
     used.fold(0.0, f64::max)
 }

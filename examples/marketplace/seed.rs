@@ -70,13 +70,11 @@ pub async fn seed(
         .map_err(Failure::Password)?
         .to_string();
 
-    let now: i64 = client
-        .query_one("SELECT extract(epoch FROM now())::bigint", &[])
-        .await?
-        .get(0);
+    let now: i64 = client.query_one("SELECT extract(epoch FROM now())::bigint", &[]).await?.get(0);
     let rows = Rows { size, seed, now, hash };
     let users = (1..=size.users).map(|id| rows.user(id));
-    copy(client, "users (id, email, name, password_hash, created_at)", users, &mut progress).await?;
+    copy(client, "users (id, email, name, password_hash, created_at)", users, &mut progress)
+        .await?;
     let auctions = (1..=size.auctions).map(|id| rows.auction(id));
     copy(
         client,
@@ -86,7 +84,8 @@ pub async fn seed(
     )
     .await?;
     let bids = (1..=size.auctions).flat_map(|id| rows.bids(id));
-    copy(client, "bids (auction_id, user_id, amount_cents, created_at)", bids, &mut progress).await?;
+    copy(client, "bids (auction_id, user_id, amount_cents, created_at)", bids, &mut progress)
+        .await?;
     let payments = (1..=size.auctions).filter_map(|id| rows.payment(id));
     copy(
         client,
@@ -113,8 +112,11 @@ async fn copy(
         chunk.push('\n');
         count += 1;
         if chunk.len() >= CHUNK {
-            sink.send(Bytes::from(std::mem::replace(&mut chunk, String::with_capacity(CHUNK + 512))))
-                .await?;
+            sink.send(Bytes::from(std::mem::replace(
+                &mut chunk,
+                String::with_capacity(CHUNK + 512),
+            )))
+            .await?;
             progress(std::mem::take(&mut count));
         }
     }
@@ -165,14 +167,22 @@ impl Rows {
 
     fn bids(&self, auction: u64) -> Vec<String> {
         let rows = self.bids_of(auction).into_iter();
-        rows.map(|bid| format!("{auction}\t{}\t{}\t{}", bid.user, bid.cents, self.ago_signed(bid.at)))
-            .collect()
+        rows.map(|bid| {
+            format!("{auction}\t{}\t{}\t{}", bid.user, bid.cents, self.ago_signed(bid.at))
+        })
+        .collect()
     }
 
     fn payment(&self, auction: u64) -> Option<String> {
         let top = self.bids_of(auction).pop().filter(|_| !is_open(auction))?;
-        let status = ["paid", "paid", "paid", "pending", "failed"][(self.draw(auction, 6) % 5) as usize];
-        Some(format!("{auction}\t{auction}\t{}\t{}\t{status}\t{}", top.user, top.cents, self.ago(1_800)))
+        let status =
+            ["paid", "paid", "paid", "pending", "failed"][(self.draw(auction, 6) % 5) as usize];
+        Some(format!(
+            "{auction}\t{auction}\t{}\t{}\t{status}\t{}",
+            top.user,
+            top.cents,
+            self.ago(1_800)
+        ))
     }
 
     /// Rising prices, oldest first. Two neighbours share twice the mean.

@@ -62,7 +62,8 @@ mod tests {
         let settings = Settings::load(None).unwrap();
         assert_eq!(settings.cache.database.ttl, Duration::from_secs(600));
         assert_eq!(settings.pool.max_size, 20);
-        let quotas: Vec<_> = settings.limits.policies.iter().map(|p| (p.limit, p.per.as_secs())).collect();
+        let quotas: Vec<_> =
+            settings.limits.policies.iter().map(|p| (p.limit, p.per.as_secs())).collect();
         assert_eq!(quotas, [(10_000, 900), (5_000, 900), (100, 900), (50, 60)]);
         assert_eq!(settings.guards.max_url, 2_048);
     }

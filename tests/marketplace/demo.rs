@@ -5,7 +5,14 @@ fn a_small_demo_keeps_its_promises_and_writes_a_page_that_needs_nothing_else() {
     let folder = std::env::temp_dir().join(format!("seawall-demo-test-{}", std::process::id()));
     let page = folder.join("report.html");
     let (code, out) = run(&[
-        "--scale", "0.02", "--duration", "8", "--rate", "60", "--report", page.to_str().unwrap(),
+        "--scale",
+        "0.02",
+        "--duration",
+        "8",
+        "--rate",
+        "60",
+        "--report",
+        page.to_str().unwrap(),
     ]);
     assert_eq!(code, Some(0), "{out}");
     for promise in ["p95 from intended start", "error rate", "stale reads"] {

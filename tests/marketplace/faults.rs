@@ -14,7 +14,8 @@ async fn losing_a_replica_then_redis_then_both_replicas_costs_no_read() {
     let (stop, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
-            let (market, stop, reads) = (Arc::clone(&market), Arc::clone(&stop), Arc::clone(&reads));
+            let (market, stop, reads) =
+                (Arc::clone(&market), Arc::clone(&stop), Arc::clone(&reads));
             tokio::spawn(async move {
                 let mut failures = Vec::new();
                 let mut turn = caller;
@@ -57,7 +58,10 @@ async fn losing_a_replica_then_redis_then_both_replicas_costs_no_read() {
     let token = market.sign_in(3).await;
     let price = market.get("/api/auctions/47").await.json()["current_cents"].as_i64().unwrap();
     let offer = format!(r#"{{"amount_cents":{}}}"#, price + 1);
-    assert_eq!(market.post("/api/auctions/47/bids", &token, &offer).await.status, StatusCode::CREATED);
+    assert_eq!(
+        market.post("/api/auctions/47/bids", &token, &offer).await.status,
+        StatusCode::CREATED
+    );
     assert_eq!(market.get("/api/auctions/47").await.json()["current_cents"], price + 1);
 
     stop.store(true, Ordering::Relaxed);

@@ -116,7 +116,8 @@ impl Served {
     }
 
     pub async fn post(&self, path: &str, token: &str, body: &str) -> Answer {
-        let mut request = Request::post(format!("{}{path}", self.base)).header("content-type", "application/json");
+        let mut request = Request::post(format!("{}{path}", self.base))
+            .header("content-type", "application/json");
         if !token.is_empty() {
             request = request.header("authorization", format!("Bearer {token}"));
         }

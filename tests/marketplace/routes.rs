@@ -59,7 +59,10 @@ async fn bids(market: &Served) {
 
     let low = market.post("/api/auctions/43/bids", &token, &offer).await.assert_problem(409);
     assert_eq!(low["current_cents"], price + 100);
-    market.post("/api/auctions/40/bids", &token, r#"{"amount_cents":99999999}"#).await.assert_problem(409);
+    market
+        .post("/api/auctions/40/bids", &token, r#"{"amount_cents":99999999}"#)
+        .await
+        .assert_problem(409);
 
     let mine = market
         .send(
@@ -71,7 +74,9 @@ async fn bids(market: &Served) {
         )
         .await;
     let bids = mine.json()["bids"].as_array().unwrap().clone();
-    assert!(bids.iter().any(|bid| bid["bid_id"] == placed.json()["bid_id"] && bid["leading"] == true));
+    assert!(
+        bids.iter().any(|bid| bid["bid_id"] == placed.json()["bid_id"] && bid["leading"] == true)
+    );
 }
 
 async fn bad_input(market: &Served) {
@@ -83,9 +88,18 @@ async fn bad_input(market: &Served) {
     market.post(bids, &token, r#"{"amount_cents":1,"more":2}"#).await.assert_problem(422);
     market.post(bids, "", r#"{"amount_cents":1}"#).await.assert_problem(401);
     market.post(bids, "7.9999999999.forged", r#"{"amount_cents":1}"#).await.assert_problem(401);
-    market.post("/api/auctions/999999999/bids", &token, r#"{"amount_cents":1}"#).await.assert_problem(404);
-    market.post("/api/login", "", r#"{"email":"user1@example.com","password":"no"}"#).await.assert_problem(401);
-    market.post("/api/login", "", r#"{"email":"nobody","password":"no"}"#).await.assert_problem(401);
+    market
+        .post("/api/auctions/999999999/bids", &token, r#"{"amount_cents":1}"#)
+        .await
+        .assert_problem(404);
+    market
+        .post("/api/login", "", r#"{"email":"user1@example.com","password":"no"}"#)
+        .await
+        .assert_problem(401);
+    market
+        .post("/api/login", "", r#"{"email":"nobody","password":"no"}"#)
+        .await
+        .assert_problem(401);
 
     market.get("/api/auctions/999999999").await.assert_problem(404);
     market.get("/api/auctions/18446744073709551615").await.assert_problem(404);
@@ -131,5 +145,9 @@ async fn limits(market: &Served) {
     assert!(limited.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
     assert!(limited.headers["ratelimit"].to_str().unwrap().contains("\"bids\""));
     let other = market.request("GET", "/api/auctions/42").header("x-forwarded-for", "203.0.113.10");
-    assert_eq!(market.send(other, "").await.status, StatusCode::OK, "another address is another quota");
+    assert_eq!(
+        market.send(other, "").await.status,
+        StatusCode::OK,
+        "another address is another quota"
+    );
 }

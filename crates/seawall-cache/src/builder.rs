@@ -29,12 +29,7 @@ where
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     pub(crate) fn new(namespace: String) -> Self {
-        Self {
-            namespace,
-            config: CacheConfig::default(),
-            remote: None,
-            types: PhantomData,
-        }
+        Self { namespace, config: CacheConfig::default(), remote: None, types: PhantomData }
     }
 
     /// Takes all settings from `config`, replacing what was set before.

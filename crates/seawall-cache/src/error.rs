@@ -64,21 +64,13 @@ impl ConfigError {
         if holds {
             return Ok(());
         }
-        Err(Self {
-            field,
-            value: format!("{value:?}").into(),
-            bound,
-        })
+        Err(Self { field, value: format!("{value:?}").into(), bound })
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} is {}, must be {}",
-            self.field, self.value, self.bound
-        )
+        write!(f, "{} is {}, must be {}", self.field, self.value, self.bound)
     }
 }
 

@@ -85,11 +85,6 @@ impl<V> From<V> for Loaded<V> {
 
 impl<V> From<Option<V>> for Loaded<V> {
     fn from(value: Option<V>) -> Self {
-        Self {
-            value,
-            ttl: None,
-            source: 0,
-            cached: true,
-        }
+        Self { value, ttl: None, source: 0, cached: true }
     }
 }

@@ -13,9 +13,10 @@ pub struct Got<V> {
     pub layer: Layer,
     /// How long ago the value was loaded or set. An entry read from L2 counts by Redis's clock.
     pub age: Duration,
-    /// Whether a layer could not do its part: L2 could not be asked or written, or the loader
-    /// answered from an older source than the last removal asks for. The value is right as far as
-    /// this node can tell, and it may not have been cached.
+    /// Whether a layer could not do its part: L2 could not be asked or filled, so this node cannot
+    /// know of a removal elsewhere; or the loader answered from an older source than the last
+    /// removal asks for, and nothing was cached. An entry loaded without L2 says so on each later
+    /// hit in L1.
     pub degraded: bool,
 }
 

@@ -83,18 +83,12 @@ pub(crate) enum Record<V> {
 
 /// Reads the fixed part.
 pub(crate) fn peek(bytes: &[u8]) -> Peek {
-    let (Some(version), Some(source), true) = (
-        u64_at(bytes, VERSION_AT),
-        u64_at(bytes, SOURCE_AT),
-        bytes.starts_with(MAGIC),
-    ) else {
+    let (Some(version), Some(source), true) =
+        (u64_at(bytes, VERSION_AT), u64_at(bytes, SOURCE_AT), bytes.starts_with(MAGIC))
+    else {
         return Peek::default();
     };
-    Peek {
-        version,
-        source,
-        tombstone: bytes[4] == Kind::Tombstone as u8,
-    }
+    Peek { version, source, tombstone: bytes[4] == Kind::Tombstone as u8 }
 }
 
 /// A record of `value` (`None`: absent), its version left to L2.
@@ -104,11 +98,7 @@ pub(crate) fn encode<V: Serialize>(
     source: u64,
     value: Option<&V>,
 ) -> Result<Vec<u8>, postcard::Error> {
-    let kind = if value.is_some() {
-        Kind::Value
-    } else {
-        Kind::Absent
-    };
+    let kind = if value.is_some() { Kind::Value } else { Kind::Absent };
     let mut bytes = header(key, kind, schema, source);
     if let Some(value) = value {
         bytes = postcard::to_io(value, bytes)?;
@@ -141,11 +131,9 @@ pub(crate) fn decode<V: DeserializeOwned>(
     if bytes.len() > max {
         return Err(Damage::TooLarge);
     }
-    let (Some(crc), Some(key_length), Some(value_length)) = (
-        u32_at(bytes, CRC_AT),
-        u32_at(bytes, 28..32),
-        u32_at(bytes, 32..36),
-    ) else {
+    let (Some(crc), Some(key_length), Some(value_length)) =
+        (u32_at(bytes, CRC_AT), u32_at(bytes, 28..32), u32_at(bytes, 32..36))
+    else {
         return Err(Damage::Truncated);
     };
     let body = &bytes[HEADER..];

@@ -39,18 +39,8 @@ struct Least {
 
 impl<K: Eq + Hash + Clone> MinSources<K> {
     pub(crate) fn new(keep: Duration, capacity: usize) -> Self {
-        let state = State {
-            keys: HashMap::new(),
-            order: VecDeque::new(),
-            turns: 0,
-            floor: None,
-        };
-        Self {
-            keep,
-            capacity,
-            used: AtomicBool::new(false),
-            state: Mutex::new(state),
-        }
+        let state = State { keys: HashMap::new(), order: VecDeque::new(), turns: 0, floor: None };
+        Self { keep, capacity, used: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
     /// From `now` on, loads of `key` must reach `source`. Zero asks for nothing.
@@ -62,17 +52,11 @@ impl<K: Eq + Hash + Clone> MinSources<K> {
         let mut state = self.state.lock();
         state.turns += 1;
         let known = state.keys.get(&key).map_or(0, |least| least.source);
-        let least = Least {
-            source: known.max(source),
-            expires: now + self.keep,
-            turn: state.turns,
-        };
+        let least =
+            Least { source: known.max(source), expires: now + self.keep, turn: state.turns };
         state.keys.insert(key.clone(), least);
         state.order.push_back((least, key));
-        while state
-            .order
-            .front()
-            .is_some_and(|(least, _)| least.expires <= now)
+        while state.order.front().is_some_and(|(least, _)| least.expires <= now)
             || state.order.len() > self.capacity
         {
             state.forget_oldest(now);
@@ -86,10 +70,7 @@ impl<K: Eq + Hash + Clone> MinSources<K> {
         }
         let state = self.state.lock();
         let least = [state.keys.get(key).copied(), state.floor];
-        let live = least
-            .into_iter()
-            .flatten()
-            .filter(|least| least.expires > now);
+        let live = least.into_iter().flatten().filter(|least| least.expires > now);
         live.map(|least| least.source).max().unwrap_or(0)
     }
 }
@@ -99,25 +80,15 @@ impl<K: Eq + Hash> State<K> {
         let Some((least, key)) = self.order.pop_front() else {
             return;
         };
-        if self
-            .keys
-            .get(&key)
-            .is_none_or(|known| known.turn != least.turn)
-        {
+        if self.keys.get(&key).is_none_or(|known| known.turn != least.turn) {
             return;
         }
         self.keys.remove(&key);
         if least.expires <= now {
             return;
         }
-        let floor = self
-            .floor
-            .filter(|floor| floor.expires > now)
-            .unwrap_or(least);
-        self.floor = Some(Least {
-            source: floor.source.max(least.source),
-            ..least
-        });
+        let floor = self.floor.filter(|floor| floor.expires > now).unwrap_or(least);
+        self.floor = Some(Least { source: floor.source.max(least.source), ..least });
     }
 }
 
@@ -133,11 +104,7 @@ mod tests {
         let sources = MinSources::new(KEEP, 8);
         sources.raise("a", 9, now);
         sources.raise("a", 5, now + KEEP / 2);
-        assert_eq!(
-            sources.get(&"a", now + KEEP),
-            9,
-            "the second raise renewed it"
-        );
+        assert_eq!(sources.get(&"a", now + KEEP), 9, "the second raise renewed it");
         assert_eq!(sources.get(&"a", now + KEEP * 2), 0);
         assert_eq!(sources.get(&"b", now), 0);
     }

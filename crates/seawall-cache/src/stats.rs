@@ -149,11 +149,7 @@ impl Counters {
 
     pub(crate) fn remote_error(&self, error: &RemoteError) {
         self.l2_error(error.as_str());
-        tracing::debug!(
-            cache = self.cache,
-            error = error as &dyn std::error::Error,
-            "L2 failed"
-        );
+        tracing::debug!(cache = self.cache, error = error as &dyn std::error::Error, "L2 failed");
     }
 
     pub(crate) fn corrupt(&self, damage: Damage) {
@@ -191,10 +187,7 @@ struct Count {
 
 impl Count {
     fn new(recorded: Counter) -> Self {
-        Self {
-            own: AtomicU64::new(0),
-            recorded,
-        }
+        Self { own: AtomicU64::new(0), recorded }
     }
 
     fn add(&self) {
@@ -209,38 +202,13 @@ impl Count {
 
 fn describe() {
     use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
-    describe_counter!(
-        "seawall_cache_requests_total",
-        "Reads, by the layer that ended them."
-    );
-    describe_counter!(
-        "seawall_cache_loads_total",
-        "Loader runs, by how they ended."
-    );
-    describe_histogram!(
-        "seawall_cache_load_seconds",
-        Unit::Seconds,
-        "How long loaders ran."
-    );
-    describe_counter!(
-        "seawall_cache_refused_fills_total",
-        "Loads and back-fills not kept."
-    );
-    describe_counter!(
-        "seawall_cache_l2_errors_total",
-        "Calls to L2 that failed or were skipped."
-    );
-    describe_counter!(
-        "seawall_cache_corrupt_total",
-        "Records in L2 that are not valid entries."
-    );
+    describe_counter!("seawall_cache_requests_total", "Reads, by the layer that ended them.");
+    describe_counter!("seawall_cache_loads_total", "Loader runs, by how they ended.");
+    describe_histogram!("seawall_cache_load_seconds", Unit::Seconds, "How long loaders ran.");
+    describe_counter!("seawall_cache_refused_fills_total", "Loads and back-fills not kept.");
+    describe_counter!("seawall_cache_l2_errors_total", "Calls to L2 that failed or were skipped.");
+    describe_counter!("seawall_cache_corrupt_total", "Records in L2 that are not valid entries.");
     describe_gauge!("seawall_cache_entries", "Entries in L1.");
-    describe_gauge!(
-        "seawall_cache_breaker_open",
-        "1 while the remote store is not asked."
-    );
-    describe_gauge!(
-        "seawall_cache_pending_removals",
-        "Removals L2 has not acknowledged."
-    );
+    describe_gauge!("seawall_cache_breaker_open", "1 while the remote store is not asked.");
+    describe_gauge!("seawall_cache_pending_removals", "Removals L2 has not acknowledged.");
 }

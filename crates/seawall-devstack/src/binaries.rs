@@ -35,11 +35,7 @@ pub(crate) fn postgres(dir: Option<&Path>) -> Result<Postgres, Error> {
             brew: "postgresql@17",
         })?;
     let version = version("postgres", &postgres, OLDEST_POSTGRES)?;
-    Ok(Postgres {
-        postgres,
-        initdb,
-        version,
-    })
+    Ok(Postgres { postgres, initdb, version })
 }
 
 /// Finds Redis likewise; Valkey, which is compatible, serves as well.
@@ -66,32 +62,18 @@ fn postgres_dirs() -> Vec<PathBuf> {
         ("/usr/local/opt", "postgresql", "bin"),
         ("/usr/local", "pgsql", "bin"),
     ] {
-        dirs.extend(
-            newest_first(Path::new(parent), prefix)
-                .into_iter()
-                .map(|dir| dir.join(bin)),
-        );
+        dirs.extend(newest_first(Path::new(parent), prefix).into_iter().map(|dir| dir.join(bin)));
     }
     dirs
 }
 
 fn redis_dirs() -> Vec<PathBuf> {
-    let usual = [
-        "/usr/bin",
-        "/usr/sbin",
-        "/opt/homebrew/bin",
-        "/usr/local/bin",
-    ];
-    path_dirs()
-        .into_iter()
-        .chain(usual.map(PathBuf::from))
-        .collect()
+    let usual = ["/usr/bin", "/usr/sbin", "/opt/homebrew/bin", "/usr/local/bin"];
+    path_dirs().into_iter().chain(usual.map(PathBuf::from)).collect()
 }
 
 fn path_dirs() -> Vec<PathBuf> {
-    env::var_os("PATH")
-        .map(|path| env::split_paths(&path).collect())
-        .unwrap_or_default()
+    env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default()
 }
 
 /// The folders in `parent` that begin with `prefix`, by the number they end in.
@@ -117,31 +99,20 @@ fn executable(path: &Path) -> Option<PathBuf> {
 }
 
 fn version(program: &'static str, path: &Path, oldest: u32) -> Result<String, Error> {
-    let output = Command::new(path)
-        .arg("--version")
-        .output()
-        .map_err(crate::io_error("run", path))?;
+    let output =
+        Command::new(path).arg("--version").output().map_err(crate::io_error("run", path))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().next().unwrap_or_default().trim().to_owned();
     match major(&line) {
         Some(major) if major >= oldest => Ok(line),
-        _ => Err(Error::Version {
-            program,
-            path: path.to_path_buf(),
-            found: line,
-            needed: oldest,
-        }),
+        _ => Err(Error::Version { program, path: path.to_path_buf(), found: line, needed: oldest }),
     }
 }
 
 /// The first number of the line: `postgres (PostgreSQL) 15.13 ..`, `Redis server v=7.0.15 ..`.
 fn major(line: &str) -> Option<u32> {
     let digits = line.trim_start_matches(|c: char| !c.is_ascii_digit());
-    digits
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// The first with `wal_keep_size` and a reloadable `primary_conninfo`.
@@ -155,15 +126,9 @@ mod tests {
 
     #[test]
     fn major_reads_what_the_programs_print() {
-        assert_eq!(
-            major("postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)"),
-            Some(15)
-        );
+        assert_eq!(major("postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)"), Some(15));
         assert_eq!(major("postgres (PostgreSQL) 18beta1"), Some(18));
-        assert_eq!(
-            major("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc"),
-            Some(7)
-        );
+        assert_eq!(major("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc"), Some(7));
         assert_eq!(major("no version here"), None);
     }
 

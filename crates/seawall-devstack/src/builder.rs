@@ -132,10 +132,7 @@ impl StackBuilder {
         loop {
             match launch::launch(&self).await {
                 // Another process took a port after it was found free.
-                Err(Error::Exited {
-                    address_in_use: true,
-                    ..
-                }) if attempt < PORT_ATTEMPTS => {
+                Err(Error::Exited { address_in_use: true, .. }) if attempt < PORT_ATTEMPTS => {
                     attempt += 1;
                 }
                 result => return result,
@@ -146,10 +143,7 @@ impl StackBuilder {
     fn validate(&self) -> Result<(), Error> {
         if self.replicas > MAX_REPLICAS {
             let problem = "at most 8, as max_wal_senders is 10";
-            return Err(Error::Setting {
-                name: "replicas".to_owned(),
-                problem,
-            });
+            return Err(Error::Setting { name: "replicas".to_owned(), problem });
         }
         for (name, value) in &self.settings {
             check_setting(name, value)?;
@@ -157,10 +151,7 @@ impl StackBuilder {
         for (name, value) in &self.redis_settings {
             if name.contains(char::is_whitespace) || value.contains(['\n', '\r']) {
                 let problem = "a name is one word and a value one line";
-                return Err(Error::Setting {
-                    name: name.clone(),
-                    problem,
-                });
+                return Err(Error::Setting { name: name.clone(), problem });
             }
         }
         Ok(())

@@ -57,10 +57,7 @@ impl Guard {
     }
 
     pub(crate) fn add(&self, process: Arc<Process>) {
-        self.processes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(process);
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner).push(process);
     }
 
     pub(crate) fn hold_port(&mut self, port: Port) -> u16 {
@@ -70,10 +67,7 @@ impl Guard {
     }
 
     fn stop_processes(&self) {
-        let processes = self
-            .processes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let processes = self.processes.lock().unwrap_or_else(PoisonError::into_inner);
         for process in processes.iter() {
             let signal = match process.spec().stop_signal {
                 StopSignal::Quit => Signal::QUIT,
@@ -109,16 +103,10 @@ impl Drop for Guard {
 
 impl Watchdog {
     fn start(dir: &Path, id: &str) -> Result<Self, Error> {
-        let (end, pipe) = io::pipe().map_err(|source| Error::Net {
-            action: "make a pipe",
-            source,
-        })?;
+        let (end, pipe) =
+            io::pipe().map_err(|source| Error::Net { action: "make a pipe", source })?;
         let child = Command::new("/bin/sh")
-            .args([
-                "-c",
-                include_str!("scripts/watchdog.sh"),
-                "seawall-watchdog",
-            ])
+            .args(["-c", include_str!("scripts/watchdog.sh"), "seawall-watchdog"])
             .arg(dir)
             .arg(cleanup::cluster_prefix(id))
             .current_dir("/")
@@ -128,10 +116,7 @@ impl Watchdog {
             .process_group(0)
             .spawn()
             .map_err(io_error("run", Path::new("/bin/sh")))?;
-        Ok(Self {
-            child,
-            pipe: Some(pipe),
-        })
+        Ok(Self { child, pipe: Some(pipe) })
     }
 
     /// Lets it go and waits for it: it finds no directory and ends.

@@ -111,11 +111,7 @@ impl Home {
         // Each server writes its own process id there.
         run_as::give(run_as, &path.join("run"))?;
         let lock = self.lock(&format!("stacks/{id}/lock"))?;
-        Ok(StackDir {
-            path,
-            id,
-            _lock: lock,
-        })
+        Ok(StackDir { path, id, _lock: lock })
     }
 
     fn claim_stale(&self) -> Vec<StackDir> {
@@ -126,11 +122,7 @@ impl Home {
                 let entry = entry.ok()?;
                 let id = entry.file_name().into_string().ok()?;
                 let lock = self.try_lock(&format!("stacks/{id}/lock"))?;
-                Some(StackDir {
-                    path: entry.path(),
-                    id,
-                    _lock: lock,
-                })
+                Some(StackDir { path: entry.path(), id, _lock: lock })
             })
             .collect()
     }
@@ -138,11 +130,7 @@ impl Home {
 
 /// Makes a directory with exactly this mode; one that exists is fine.
 pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), Error> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(path)
-        .map_err(io_error("create", path))?;
+    DirBuilder::new().recursive(true).mode(mode).create(path).map_err(io_error("create", path))?;
     // The umask may have taken bits away.
     let permissions = fs::Permissions::from_mode(mode);
     match fs::set_permissions(path, permissions) {
@@ -154,11 +142,7 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), Error> {
 }
 
 fn open_lock(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(path)
+    OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 
 /// The system's temporary directory, unless the servers' user cannot get there
@@ -166,9 +150,5 @@ fn open_lock(path: &Path) -> std::io::Result<File> {
 fn temporary_dir(run_as: Option<RunAs>) -> PathBuf {
     let dir = std::env::temp_dir();
     let passable = |part: &Path| fs::metadata(part).is_ok_and(|data| data.mode() & 0o001 != 0);
-    if run_as.is_none() || dir.ancestors().all(passable) {
-        dir
-    } else {
-        PathBuf::from("/tmp")
-    }
+    if run_as.is_none() || dir.ancestors().all(passable) { dir } else { PathBuf::from("/tmp") }
 }

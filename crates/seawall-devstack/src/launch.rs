@@ -39,11 +39,8 @@ pub(crate) async fn launch(plan: &StackBuilder) -> Result<Stack, Error> {
 /// Everything up to the running, not yet ready, processes.
 fn prepare(plan: &StackBuilder) -> Result<Stack, Error> {
     let run_as = RunAs::detect();
-    let postgres = if plan.postgres {
-        Some(binaries::postgres(plan.postgres_bin.as_deref())?)
-    } else {
-        None
-    };
+    let postgres =
+        if plan.postgres { Some(binaries::postgres(plan.postgres_bin.as_deref())?) } else { None };
     let redis = if plan.redis || plan.redis_cluster {
         Some(binaries::redis(plan.redis_bin.as_deref())?)
     } else {
@@ -94,11 +91,7 @@ fn add_redis(
         start(&stack.guard, server.process())?;
         Ok::<_, Error>(server)
     };
-    let single = if plan.redis {
-        Some(add("redis", false)?)
-    } else {
-        None
-    };
+    let single = if plan.redis { Some(add("redis", false)?) } else { None };
     let mut nodes = Vec::new();
     if plan.redis_cluster {
         for name in ["redis-1", "redis-2", "redis-3"] {
@@ -121,11 +114,7 @@ fn add_postgres(
         .chain((1..=plan.replicas).map(|number| format!("replica-{number}")))
         .collect();
     let pg_stat_statements = copy_template(stack, home, programs, run_as, &names)?;
-    let config = postgres::Config {
-        settings: plan.settings.clone(),
-        pg_stat_statements,
-        run_as,
-    };
+    let config = postgres::Config { settings: plan.settings.clone(), pg_stat_statements, run_as };
     let kept_logs = home.kept_logs();
     let mut primary_port = None;
     for name in &names {
@@ -161,14 +150,7 @@ fn copy_template(
     names: &[String],
 ) -> Result<bool, Error> {
     loop {
-        let template = Template::open(
-            home,
-            &Maker {
-                programs,
-                run_as,
-                stack_dir: stack.dir(),
-            },
-        )?;
+        let template = Template::open(home, &Maker { programs, run_as, stack_dir: stack.dir() })?;
         let copies: Vec<Result<bool, Error>> = std::thread::scope(|scope| {
             let copies: Vec<_> = names
                 .iter()
@@ -177,10 +159,7 @@ fn copy_template(
                     scope.spawn(move || template.copy_to(&to, run_as))
                 })
                 .collect();
-            copies
-                .into_iter()
-                .filter_map(|copy| copy.join().ok())
-                .collect()
+            copies.into_iter().filter_map(|copy| copy.join().ok()).collect()
         });
         let copies = copies.into_iter().collect::<Result<Vec<_>, _>>()?;
         if copies.iter().all(|whole| *whole) {
@@ -196,26 +175,20 @@ fn start(guard: &Guard, process: &Arc<Process>) -> Result<(), Error> {
 }
 
 async fn wait_ready(stack: &Stack, timeout: Duration) -> Result<(), Error> {
-    let primary = try_join_all(
-        stack
-            .primary
-            .iter()
-            .map(|server| server.wait_ready(timeout, false)),
-    );
-    let replicas = try_join_all(
-        stack
-            .replicas
-            .iter()
-            .map(|server| server.wait_ready(timeout, true)),
-    );
+    let postgres = async {
+        let Some(primary) = &stack.primary else { return Ok(Vec::new()) };
+        let replicas = stack.replicas.iter().map(|server| server.wait_ready(timeout, true));
+        tokio::try_join!(primary.wait_ready(timeout, false), try_join_all(replicas))?;
+        // All begin at the same point, as after a base backup.
+        let replicas = stack.replicas.iter();
+        try_join_all(replicas.map(|server| server.wait_caught_up(primary, timeout))).await
+    };
     let redis = try_join_all(stack.redis.iter().map(|server| server.wait_answer(timeout)));
     let cluster = async {
-        let Some(cluster) = &stack.cluster else {
-            return Ok(());
-        };
+        let Some(cluster) = &stack.cluster else { return Ok(()) };
         try_join_all(cluster.nodes().iter().map(|node| node.wait_answer(timeout))).await?;
         cluster.form().await?;
         cluster.wait_ready(timeout).await
     };
-    tokio::try_join!(primary, replicas, redis, cluster).map(drop)
+    tokio::try_join!(async { postgres.await.map(drop) }, redis, cluster).map(drop)
 }

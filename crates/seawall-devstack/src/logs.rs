@@ -99,10 +99,7 @@ mod tests {
         let lines: Vec<String> = (0..100).map(|number| format!("line {number}")).collect();
         fs::write(&path, lines.join("\n")).unwrap();
         let whole = tail(&path, 0);
-        let run = tail(
-            &path,
-            "line 0\n".len() as u64 * 10 + "line 10\n".len() as u64 * 88,
-        );
+        let run = tail(&path, "line 0\n".len() as u64 * 10 + "line 10\n".len() as u64 * 88);
         let missing = tail(&path.with_extension("none"), 0);
         fs::remove_file(&path).unwrap();
         assert!(whole.as_str().starts_with("line 60\n") && whole.as_str().ends_with("line 99"));

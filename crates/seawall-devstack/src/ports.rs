@@ -28,17 +28,11 @@ pub(crate) fn reserve(home: &Home, also: u16) -> Result<Port, Error> {
             continue;
         };
         if is_free(number) && (also == 0 || is_free(number + also)) {
-            return Ok(Port {
-                number,
-                _lock: lock,
-            });
+            return Ok(Port { number, _lock: lock });
         }
     }
     let source = std::io::Error::from(std::io::ErrorKind::AddrInUse);
-    Err(Error::Net {
-        action: "find a free port on 127.0.0.1",
-        source,
-    })
+    Err(Error::Net { action: "find a free port on 127.0.0.1", source })
 }
 
 fn is_free(number: u16) -> bool {

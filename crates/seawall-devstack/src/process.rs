@@ -61,10 +61,7 @@ struct State {
 
 impl Process {
     pub(crate) fn new(spec: Spec) -> Self {
-        Self {
-            spec,
-            state: Mutex::default(),
-        }
+        Self { spec, state: Mutex::default() }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -72,10 +69,7 @@ impl Process {
     }
 
     pub(crate) fn log_path(&self) -> PathBuf {
-        self.spec
-            .stack_dir
-            .join("logs")
-            .join(format!("{}.log", self.spec.name))
+        self.spec.stack_dir.join("logs").join(format!("{}.log", self.spec.name))
     }
 
     pub(crate) const fn spec(&self) -> &Spec {
@@ -94,12 +88,7 @@ impl Process {
         let log_too = log.try_clone().map_err(io_error("open", &path))?;
 
         let spec = &self.spec;
-        let mut command = command(
-            &spec.stack_dir,
-            spec.stop_signal,
-            &spec.program,
-            spec.run_as,
-        );
+        let mut command = command(&spec.stack_dir, spec.stop_signal, &spec.program, spec.run_as);
         command
             .args(&spec.args)
             .current_dir(&spec.dir)
@@ -107,11 +96,7 @@ impl Process {
             .stdout(log)
             .stderr(log_too);
         let child = command.spawn().map_err(io_error("run", &spec.program))?;
-        *self.lock() = State {
-            child: Some(child),
-            ended: None,
-            log_from,
-        };
+        *self.lock() = State { child: Some(child), ended: None, log_from };
         Ok(())
     }
 
@@ -123,9 +108,7 @@ impl Process {
     }
 
     pub(crate) fn running(&self) -> Result<u32, Error> {
-        self.pid().ok_or_else(|| Error::NotRunning {
-            server: self.spec.name.clone(),
-        })
+        self.pid().ok_or_else(|| Error::NotRunning { server: self.spec.name.clone() })
     }
 
     /// An error if it ended, with its log kept.
@@ -139,10 +122,7 @@ impl Process {
             }
         };
         let log = logs::tail(&self.log_path(), log_from);
-        let address_in_use = log
-            .as_str()
-            .to_ascii_lowercase()
-            .contains("address already in use");
+        let address_in_use = log.as_str().to_ascii_lowercase().contains("address already in use");
         Err(Error::Exited {
             server: self.spec.name.clone(),
             status,
@@ -155,12 +135,7 @@ impl Process {
     /// The error for a server that runs but does not answer, with its log kept.
     pub(crate) fn not_ready(&self, waited: Duration) -> Error {
         let log = logs::tail(&self.log_path(), self.lock().log_from);
-        Error::NotReady {
-            server: self.spec.name.clone(),
-            waited,
-            path: self.keep_logs(),
-            log,
-        }
+        Error::NotReady { server: self.spec.name.clone(), waited, path: self.keep_logs(), log }
     }
 
     /// Signals the process itself.
@@ -203,15 +178,13 @@ impl Process {
     /// Stops it and its children from running; returns when all stand still.
     pub(crate) async fn pause(&self) -> Result<(), Error> {
         self.signal_all(Signal::STOP)?;
-        self.settle(|pid| table::is_stopped(pid).unwrap_or(true))
-            .await
+        self.settle(|pid| table::is_stopped(pid).unwrap_or(true)).await
     }
 
     /// Lets it and its children run again.
     pub(crate) async fn resume(&self) -> Result<(), Error> {
         self.signal_all(Signal::CONT)?;
-        self.settle(|pid| !table::is_stopped(pid).unwrap_or(false))
-            .await
+        self.settle(|pid| !table::is_stopped(pid).unwrap_or(false)).await
     }
 
     async fn settle(&self, reached: impl Fn(u32) -> bool) -> Result<(), Error> {
@@ -223,11 +196,7 @@ impl Process {
             }
             if Instant::now() >= end {
                 let (server, what) = (self.spec.name.clone(), "a stop or start of its processes");
-                return Err(Error::Deadline {
-                    server,
-                    what,
-                    waited: SETTLE_DEADLINE,
-                });
+                return Err(Error::Deadline { server, what, waited: SETTLE_DEADLINE });
             }
             tokio::time::sleep(POLL).await;
         }
@@ -254,15 +223,9 @@ impl Process {
     /// path here if that failed.
     fn keep_logs(&self) -> PathBuf {
         let spec = &self.spec;
-        let id = spec
-            .stack_dir
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy();
-        logs::keep(&spec.stack_dir.join("logs"), &spec.kept_logs, &id).map_or_else(
-            |_| self.log_path(),
-            |dir| dir.join(format!("{}.log", spec.name)),
-        )
+        let id = spec.stack_dir.file_name().unwrap_or_default().to_string_lossy();
+        logs::keep(&spec.stack_dir.join("logs"), &spec.kept_logs, &id)
+            .map_or_else(|_| self.log_path(), |dir| dir.join(format!("{}.log", spec.name)))
     }
 
     fn reap(&self, state: &mut State) {

@@ -80,10 +80,7 @@ pub(crate) fn titled(prefix: &str) -> Vec<u32> {
         .lines()
         .filter_map(|line| {
             let (pid, title) = line.trim_start().split_once(' ')?;
-            title
-                .trim_start()
-                .starts_with(prefix)
-                .then(|| pid.parse().ok())?
+            title.trim_start().starts_with(prefix).then(|| pid.parse().ok())?
         })
         .collect()
 }

@@ -24,10 +24,7 @@ impl RunAs {
         }
         ["postgres", "nobody"].iter().find_map(|user| {
             let uid = id("-u", user)?;
-            (uid != 0).then_some(Self {
-                uid,
-                gid: id("-g", user)?,
-            })
+            (uid != 0).then_some(Self { uid, gid: id("-g", user)? })
         })
     }
 

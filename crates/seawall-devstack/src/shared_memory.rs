@@ -59,11 +59,7 @@ fn find<'a>(pid_file: &'a str, segments: &str) -> Segment<'a> {
             && number(its_key).is_some()
             && (number(its_key), its_id, creator) == (number(key), id, pid)
         {
-            return if attached == "0" {
-                Segment::Orphan(id)
-            } else {
-                Segment::Attached
-            };
+            return if attached == "0" { Segment::Orphan(id) } else { Segment::Attached };
         }
     }
     Segment::None
@@ -93,11 +89,7 @@ mod tests {
             "   3145732         12   600    56  4242  4250      0   101\n",
             "   3145731         13   600    56  4242  4250      0   101\n",
         ] {
-            assert_eq!(
-                find(PID_FILE, &format!("{HEADER}{line}")),
-                Segment::None,
-                "{line}"
-            );
+            assert_eq!(find(PID_FILE, &format!("{HEADER}{line}")), Segment::None, "{line}");
         }
         assert_eq!(find("4242\n", HEADER), Segment::None);
     }

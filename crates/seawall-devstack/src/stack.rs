@@ -36,9 +36,7 @@ impl Stack {
     /// [`Error::NotStarted`] if the stack was built without.
     pub fn primary(&self) -> Result<&Postgres, Error> {
         let (server, call) = ("PostgreSQL primary", ".postgres()");
-        self.primary
-            .as_ref()
-            .ok_or(Error::NotStarted { server, call })
+        self.primary.as_ref().ok_or(Error::NotStarted { server, call })
     }
 
     /// A PostgreSQL replica, counted from 0.
@@ -47,9 +45,7 @@ impl Stack {
     /// [`Error::NotStarted`] if the stack was built with fewer.
     pub fn replica(&self, index: usize) -> Result<&Postgres, Error> {
         let (server, call) = ("replica of that number", ".replicas(count)");
-        self.replicas
-            .get(index)
-            .ok_or(Error::NotStarted { server, call })
+        self.replicas.get(index).ok_or(Error::NotStarted { server, call })
     }
 
     /// All PostgreSQL replicas.
@@ -64,9 +60,7 @@ impl Stack {
     /// [`Error::NotStarted`] if the stack was built without.
     pub fn redis(&self) -> Result<&Redis, Error> {
         let (server, call) = ("single Redis", ".redis()");
-        self.redis
-            .as_ref()
-            .ok_or(Error::NotStarted { server, call })
+        self.redis.as_ref().ok_or(Error::NotStarted { server, call })
     }
 
     /// The Redis cluster.
@@ -75,9 +69,7 @@ impl Stack {
     /// [`Error::NotStarted`] if the stack was built without.
     pub fn redis_cluster(&self) -> Result<&RedisCluster, Error> {
         let (server, call) = ("Redis cluster", ".redis_cluster()");
-        self.cluster
-            .as_ref()
-            .ok_or(Error::NotStarted { server, call })
+        self.cluster.as_ref().ok_or(Error::NotStarted { server, call })
     }
 
     /// The stack's directory; it goes with the stack.

@@ -71,12 +71,7 @@ impl Template {
 
     fn read(dir: &Path, lock: File) -> Option<Self> {
         let (entries, pg_stat_statements) = read_info(dir)?;
-        Some(Self {
-            data: dir.join("data"),
-            entries,
-            pg_stat_statements,
-            _lock: lock,
-        })
+        Some(Self { data: dir.join("data"), entries, pg_stat_statements, _lock: lock })
     }
 }
 
@@ -91,12 +86,8 @@ impl Maker<'_> {
     /// Differs whenever the content would: version, owner, and how this file makes it.
     fn key(&self) -> String {
         let version = self.programs.version.chars();
-        let version: String = version
-            .filter(|c| c.is_ascii_alphanumeric() || *c == '.')
-            .collect();
-        let owner = self
-            .run_as
-            .map_or_else(|| "self".to_owned(), |user| user.uid().to_string());
+        let version: String = version.filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
+        let owner = self.run_as.map_or_else(|| "self".to_owned(), |user| user.uid().to_string());
         format!("{version}-{owner}-{RECIPE}")
     }
 
@@ -119,17 +110,10 @@ impl Maker<'_> {
         let create = "CREATE DATABASE seawall";
         if let Err(output) = self.single_user(&data, &["postgres"], create)? {
             let output = logs::tail_of(&output);
-            return Err(Error::Template {
-                step: create,
-                output,
-            });
+            return Err(Error::Template { step: create, output });
         }
         // Debian has it in the server's package; elsewhere it may be one of its own.
-        let preload = [
-            "-c",
-            "shared_preload_libraries=pg_stat_statements",
-            "seawall",
-        ];
+        let preload = ["-c", "shared_preload_libraries=pg_stat_statements", "seawall"];
         let create = "CREATE EXTENSION pg_stat_statements";
         let has_extension = self.single_user(&data, &preload, create)?.is_ok();
 
@@ -144,17 +128,12 @@ impl Maker<'_> {
     fn initdb(&self, data: &Path) -> Result<(), Error> {
         let mut initdb = self.command(&self.programs.initdb);
         initdb.arg("-D").arg(data).args(INITDB).stdin(Stdio::null());
-        let output = initdb
-            .output()
-            .map_err(io_error("run", &self.programs.initdb))?;
+        let output = initdb.output().map_err(io_error("run", &self.programs.initdb))?;
         if output.status.success() {
             return Ok(());
         }
         let output = logs::tail_of(&output.stderr);
-        Err(Error::Template {
-            step: "initdb",
-            output,
-        })
+        Err(Error::Template { step: "initdb", output })
     }
 
     /// Runs one statement without a server; `Err` holds what PostgreSQL printed.
@@ -165,11 +144,7 @@ impl Maker<'_> {
         statement: &str,
     ) -> Result<Result<(), Vec<u8>>, Error> {
         let mut command = self.command(&self.programs.postgres);
-        command
-            .args(["--single", "-F", "-D"])
-            .arg(data)
-            .args(args)
-            .stdin(Stdio::piped());
+        command.args(["--single", "-F", "-D"]).arg(data).args(args).stdin(Stdio::piped());
         let failed = |error| io_error("run", &self.programs.postgres)(error);
         let mut child = command.spawn().map_err(failed)?;
         if let Some(mut stdin) = child.stdin.take() {
@@ -185,10 +160,7 @@ impl Maker<'_> {
 
     fn command(&self, program: &Path) -> Command {
         let mut command = process::command(self.stack_dir, StopSignal::Kill, program, self.run_as);
-        command
-            .current_dir("/")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+        command.current_dir("/").stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 }
@@ -196,21 +168,14 @@ impl Maker<'_> {
 /// Copies a directory with its modes, gives all of it to the servers' user, and
 /// returns how many files and directories that were.
 fn copy_tree(from: &Path, to: &Path, run_as: Option<RunAs>) -> Result<usize, Error> {
-    let mode = fs::metadata(from)
-        .map_err(io_error("examine", from))?
-        .permissions()
-        .mode();
+    let mode = fs::metadata(from).map_err(io_error("examine", from))?.permissions().mode();
     home::make_dir(to, mode & 0o777)?;
     run_as::give(run_as, to)?;
     let mut entries = 1;
     for entry in fs::read_dir(from).map_err(io_error("list", from))? {
         let entry = entry.map_err(io_error("list", from))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if entry
-            .file_type()
-            .map_err(io_error("examine", &source))?
-            .is_dir()
-        {
+        if entry.file_type().map_err(io_error("examine", &source))?.is_dir() {
             entries += copy_tree(&source, &target, run_as)?;
         } else {
             // Clones the blocks on file systems that can.
@@ -226,29 +191,13 @@ fn count_tree(dir: &Path) -> Result<usize, Error> {
     let mut entries = 1;
     for entry in fs::read_dir(dir).map_err(io_error("list", dir))? {
         let entry = entry.map_err(io_error("list", dir))?;
-        let is_dir = entry
-            .file_type()
-            .map_err(io_error("examine", &entry.path()))?
-            .is_dir();
-        entries += if is_dir {
-            count_tree(&entry.path())?
-        } else {
-            1
-        };
+        let is_dir = entry.file_type().map_err(io_error("examine", &entry.path()))?.is_dir();
+        entries += if is_dir { count_tree(&entry.path())? } else { 1 };
     }
     Ok(entries)
 }
 
 /// Everyone on the loopback is let in as the superuser `seawall`; nothing is flushed.
-const INITDB: [&str; 8] = [
-    "-U",
-    "seawall",
-    "-A",
-    "trust",
-    "-E",
-    "UTF8",
-    "--locale=C",
-    "--no-sync",
-];
+const INITDB: [&str; 8] = ["-U", "seawall", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"];
 /// To be raised with any change to `build`.
 const RECIPE: u32 = 1;

@@ -13,11 +13,7 @@ use crate::route::MAX_NODES;
 /// first field that is out of bounds; [`Pool::connect`](crate::Pool::connect)
 /// calls it.
 #[derive(Clone, Debug)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Deserialize),
-    serde(default, deny_unknown_fields)
-)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct PoolConfig {
     /// The node that takes writes. Has no useful default.
     pub primary: NodeConfig,
@@ -94,51 +90,25 @@ impl PoolConfig {
         let zero = Duration::ZERO;
         let short = Duration::from_millis(10);
         let minute = Duration::from_secs(60);
-        within(
-            "acquire_timeout",
-            self.acquire_timeout,
-            Duration::from_nanos(1)..=DAY,
-        )?;
-        within(
-            "idle_timeout",
-            self.idle_timeout,
-            Duration::from_secs(1)..=DAY,
-        )?;
-        within(
-            "connect_timeout",
-            self.connect_timeout,
-            Duration::from_nanos(1)..=DAY,
-        )?;
-        within(
-            "query_timeout",
-            self.query_timeout,
-            Duration::from_nanos(1)..=DAY,
-        )?;
+        within("acquire_timeout", self.acquire_timeout, Duration::from_nanos(1)..=DAY)?;
+        within("idle_timeout", self.idle_timeout, Duration::from_secs(1)..=DAY)?;
+        within("connect_timeout", self.connect_timeout, Duration::from_nanos(1)..=DAY)?;
+        within("query_timeout", self.query_timeout, Duration::from_nanos(1)..=DAY)?;
         within("slow_query", self.slow_query, zero..=DAY)?;
         within("health_interval", self.health_interval, short..=minute)?;
         within("health_timeout", self.health_timeout, short..=minute)?;
-        within(
-            "catch_up_wait",
-            self.catch_up_wait,
-            zero..=Duration::from_secs(10),
-        )?;
+        within("catch_up_wait", self.catch_up_wait, zero..=Duration::from_secs(10))?;
         within("replicas.len()", self.replicas.len(), 0..=MAX_NODES - 1)?;
         within("max_size", self.max_size, 1..=MAX_CONNECTIONS)?;
         within("min_idle", self.min_idle, 0..=self.max_size)?;
         self.primary.validate(self)?;
-        self.replicas
-            .iter()
-            .try_for_each(|replica| replica.validate(self))
+        self.replicas.iter().try_for_each(|replica| replica.validate(self))
     }
 }
 
 /// One PostgreSQL server.
 #[derive(Clone, PartialEq, Eq)]
-#[cfg_attr(
-    feature = "serde",
-    derive(serde::Deserialize),
-    serde(default, deny_unknown_fields)
-)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct NodeConfig {
     /// A connection string for one host, as a URL or as `key=value` pairs.
     /// `sslmode=require` is refused: connections are made without TLS.
@@ -157,10 +127,7 @@ pub struct NodeConfig {
 impl NodeConfig {
     /// A node at `url` with the default role and weight.
     pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            ..Self::default()
-        }
+        Self { url: url.into(), ..Self::default() }
     }
 
     fn validate(&self, pool: &PoolConfig) -> Result<(), Error> {
@@ -172,22 +139,13 @@ impl NodeConfig {
 
     pub(crate) fn sizes(&self, pool: &PoolConfig) -> (usize, usize) {
         let max_size = self.max_size.unwrap_or(pool.max_size);
-        (
-            self.min_idle.unwrap_or(pool.min_idle).min(max_size),
-            max_size,
-        )
+        (self.min_idle.unwrap_or(pool.min_idle).min(max_size), max_size)
     }
 }
 
 impl Default for NodeConfig {
     fn default() -> Self {
-        Self {
-            url: String::new(),
-            role: Role::General,
-            weight: 1,
-            max_size: None,
-            min_idle: None,
-        }
+        Self { url: String::new(), role: Role::General, weight: 1, max_size: None, min_idle: None }
     }
 }
 
@@ -229,11 +187,7 @@ fn within<T: PartialOrd + fmt::Debug + Copy>(
         return Ok(());
     }
     let (value, bounds) = (format!("{value:?}").into(), format!("{bounds:?}").into());
-    Err(Error::Config {
-        field,
-        value,
-        bounds,
-    })
+    Err(Error::Config { field, value, bounds })
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);

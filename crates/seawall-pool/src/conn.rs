@@ -41,11 +41,7 @@ pub struct Conn {
 
 impl Conn {
     pub(crate) fn new(lease: Lease, intent: Intent, limit: Duration) -> Self {
-        Self {
-            lease,
-            intent,
-            limit,
-        }
+        Self { lease, intent, limit }
     }
 
     /// The node it is connected to.
@@ -120,17 +116,11 @@ impl Conn {
                 if classify::is_refusal(&source) {
                     marks.end();
                 }
-                Err(Error::Query {
-                    node: node_name(),
-                    outcome: Outcome::NoEffect,
-                    source,
-                })
+                Err(Error::Query { node: node_name(), outcome: Outcome::NoEffect, source })
             }
-            Err(_) => Err(Error::QueryTimeout {
-                node: node_name(),
-                limit,
-                outcome: Outcome::NoEffect,
-            }),
+            Err(_) => {
+                Err(Error::QueryTimeout { node: node_name(), limit, outcome: Outcome::NoEffect })
+            }
         }
     }
 
@@ -148,9 +138,7 @@ impl Conn {
     pub async fn commit_lsn(&self) -> Result<Lsn, Error> {
         let position = self.lease.session().position(self.limit).await?;
         if position.recovering {
-            return Err(Error::NotWritable {
-                node: Arc::clone(&self.lease.node.name),
-            });
+            return Err(Error::NotWritable { node: Arc::clone(&self.lease.node.name) });
         }
         Ok(position.lsn)
     }
@@ -201,8 +189,6 @@ impl DerefMut for Conn {
 
 impl fmt::Debug for Conn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Conn")
-            .field("lease", &self.lease)
-            .finish_non_exhaustive()
+        f.debug_struct("Conn").field("lease", &self.lease).finish_non_exhaustive()
     }
 }

@@ -21,10 +21,7 @@ pub(crate) async fn run<'p>(
     let mut search = Search::new(pool, request);
     loop {
         let node = search.next().await?;
-        let call = Call {
-            after: request.after.filter(|_| node.may_be_behind()),
-            ..call
-        };
+        let call = Call { after: request.after.filter(|_| node.may_be_behind()), ..call };
         let served = async { search.acquire(node).await?.session().run(&call).await };
         match unless_down(node, served).await {
             Ok(answer) => return Ok((node, answer)),
@@ -45,11 +42,7 @@ pub(crate) async fn connection(
         let checked = async {
             let lease = search.acquire(node).await?;
             if let Some(wanted) = request.after.filter(|_| node.may_be_behind()) {
-                lease
-                    .session()
-                    .position(limit)
-                    .await?
-                    .require(wanted, node)?;
+                lease.session().position(limit).await?.require(wanted, node)?;
             }
             Ok(lease)
         };
@@ -71,11 +64,7 @@ async fn unless_down<T>(
     }
     // Made before the state is looked at, so that no change is missed.
     let went_down = node.went_down.notified();
-    let down = || {
-        Err(Error::NodeDown {
-            node: Arc::clone(&node.name),
-        })
-    };
+    let down = || Err(Error::NodeDown { node: Arc::clone(&node.name) });
     if node.is_down() {
         return down();
     }
@@ -124,12 +113,8 @@ impl<'p> Search<'p> {
 
     async fn acquire(&self, node: &Arc<Node>) -> Result<Lease, Error> {
         let asked = Instant::now();
-        let lease = node
-            .acquire(self.acquire_by, self.pool.config.acquire_timeout)
-            .await?;
-        node.metrics
-            .acquire_seconds
-            .record(asked.elapsed().as_secs_f64());
+        let lease = node.acquire(self.acquire_by, self.pool.config.acquire_timeout).await?;
+        node.metrics.acquire_seconds.record(asked.elapsed().as_secs_f64());
         Ok(lease)
     }
 
@@ -152,16 +137,10 @@ impl<'p> Search<'p> {
     fn exhausted(&mut self) -> Error {
         let intent = self.request.intent;
         if intent == Intent::Write {
-            return Error::NotWritable {
-                node: Arc::clone(&self.pool.nodes[0].name),
-            };
+            return Error::NotWritable { node: Arc::clone(&self.pool.nodes[0].name) };
         }
         let source = self.failure.take().map(|(_, error)| Box::new(error));
-        Error::NoNode {
-            intent,
-            nodes: self.pool.statuses(),
-            source,
-        }
+        Error::NoNode { intent, nodes: self.pool.statuses(), source }
     }
 
     /// Chooses a node. A read after a position that no replica is known to
@@ -194,10 +173,7 @@ impl<'p> Search<'p> {
     /// Asks for new samples of the replicas that would serve the call. False if
     /// none is near enough to be worth the wait.
     fn ask_replicas(&self) -> bool {
-        let any_position = Request {
-            after: None,
-            ..self.request
-        };
+        let any_position = Request { after: None, ..self.request };
         if !self.is_replica(self.pool.choose(any_position, self.ticket)) {
             return false;
         }
@@ -205,12 +181,7 @@ impl<'p> Search<'p> {
         // The lag is known to within two samples.
         let hopeless = config.catch_up_wait + 2 * config.health_interval;
         let mut asked = false;
-        for node in self
-            .pool
-            .nodes
-            .iter()
-            .filter(|node| !node.primary && node.view().up)
-        {
+        for node in self.pool.nodes.iter().filter(|node| !node.primary && node.view().up) {
             if node.lag().is_none_or(|lag| lag.time <= hopeless) {
                 node.poke.notify_one();
                 asked = true;

@@ -195,9 +195,9 @@ impl Error {
             | Self::Behind { .. }
             | Self::NodeDown { .. } => true,
             Self::QueryTimeout { outcome, .. } => *outcome != Outcome::Unknown,
-            Self::Query {
-                outcome, source, ..
-            } => *outcome != Outcome::Unknown && classify::is_transient(source),
+            Self::Query { outcome, source, .. } => {
+                *outcome != Outcome::Unknown && classify::is_transient(source)
+            }
             Self::Config { .. }
             | Self::Url { .. }
             | Self::Hosts { .. }
@@ -212,10 +212,7 @@ impl Error {
     pub fn sqlstate(&self) -> Option<&SqlState> {
         match self {
             Self::Connect { source, .. } | Self::Query { source, .. } => source.code(),
-            Self::NoNode {
-                source: Some(source),
-                ..
-            } => source.sqlstate(),
+            Self::NoNode { source: Some(source), .. } => source.sqlstate(),
             _ => None,
         }
     }
@@ -227,10 +224,7 @@ impl Error {
         match self {
             Self::Query { outcome, .. } | Self::QueryTimeout { outcome, .. } => Some(*outcome),
             Self::NodeDown { .. } | Self::Behind { .. } => Some(Outcome::NoEffect),
-            Self::NoNode {
-                source: Some(source),
-                ..
-            } => source.outcome(),
+            Self::NoNode { source: Some(source), .. } => source.outcome(),
             Self::Connect { .. }
             | Self::ConnectTimeout { .. }
             | Self::AcquireTimeout { .. }

@@ -51,10 +51,7 @@ pub(crate) struct Answer {
 impl Answer {
     /// The one row, for a call that was given at most one.
     pub(crate) fn one(mut self) -> Result<Row, Error> {
-        self.rows.pop().ok_or(Error::RowCount {
-            expected: "exactly one",
-            many: false,
-        })
+        self.rows.pop().ok_or(Error::RowCount { expected: "exactly one", many: false })
     }
 }
 
@@ -154,12 +151,8 @@ impl Session<'_> {
             return self.placed(call, position, false, answer);
         }
         let settled = self.prepare(ALL_SETTLED).await?;
-        let (position, settled, answer) = join3(
-            self.row(&position),
-            self.row(&settled),
-            self.execute(&statement, call),
-        )
-        .await;
+        let (position, settled, answer) =
+            join3(self.row(&position), self.row(&settled), self.execute(&statement, call)).await;
         let settled = settled.and_then(|row| row.try_get(0)).unwrap_or(false);
         self.placed(call, position, settled, answer)
     }
@@ -190,32 +183,19 @@ impl Session<'_> {
             position.require(wanted, self.node)?;
         }
         let Position { recovering, lsn } = position;
-        let lsn = if recovering || settled {
-            lsn
-        } else {
-            lsn.before()
-        };
-        Ok(Answer {
-            lsn: Some(lsn),
-            ..answer?
-        })
+        let lsn = if recovering || settled { lsn } else { lsn.before() };
+        Ok(Answer { lsn: Some(lsn), ..answer? })
     }
 
     async fn execute(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
-        let rows = match self
-            .client
-            .query_raw(statement, call.params.iter().copied())
-            .await
-        {
+        let rows = match self.client.query_raw(statement, call.params.iter().copied()).await {
             Ok(rows) => rows,
             Err(source) => return Err(self.lost_or_refused(call, source)),
         };
         let mut stream = pin!(rows);
         let mut rows = Vec::new();
-        while let Some(row) = stream
-            .try_next()
-            .await
-            .map_err(|source| self.lost_or_refused(call, source))?
+        while let Some(row) =
+            stream.try_next().await.map_err(|source| self.lost_or_refused(call, source))?
         {
             match call.shape {
                 Shape::All => rows.push(row),
@@ -223,20 +203,13 @@ impl Session<'_> {
                 Shape::AtMostOne => {
                     // The rest is still on its way, whatever becomes of the call.
                     self.marks.begin();
-                    return Err(Error::RowCount {
-                        expected: "at most one",
-                        many: true,
-                    });
+                    return Err(Error::RowCount { expected: "at most one", many: true });
                 }
                 Shape::Count => {}
             }
         }
         let affected = stream.rows_affected().unwrap_or(0);
-        Ok(Answer {
-            rows,
-            affected,
-            lsn: None,
-        })
+        Ok(Answer { rows, affected, lsn: None })
     }
 
     async fn row(&self, statement: &Statement) -> Result<Row, tokio_postgres::Error> {
@@ -262,10 +235,7 @@ impl Session<'_> {
 
     async fn locate(&self) -> Result<Position, Error> {
         let statement = self.prepare(POSITION).await?;
-        let row = self
-            .row(&statement)
-            .await
-            .and_then(|row| Position::read(&row));
+        let row = self.row(&statement).await.and_then(|row| Position::read(&row));
         row.map_err(|source| self.failed(Outcome::NoEffect, source))
     }
 
@@ -274,35 +244,17 @@ impl Session<'_> {
         let statement = self.statements.prepare(self.client, sql).await;
         statement.map_err(|source| {
             let refused = classify::is_refusal(&source);
-            self.failed(
-                if refused {
-                    Outcome::NoEffect
-                } else {
-                    Outcome::NotSent
-                },
-                source,
-            )
+            self.failed(if refused { Outcome::NoEffect } else { Outcome::NotSent }, source)
         })
     }
 
     fn lost_or_refused(&self, call: &Call<'_>, source: tokio_postgres::Error) -> Error {
         let refused = classify::is_refusal(&source);
-        self.failed(
-            if refused {
-                Outcome::NoEffect
-            } else {
-                call.if_lost
-            },
-            source,
-        )
+        self.failed(if refused { Outcome::NoEffect } else { call.if_lost }, source)
     }
 
     fn failed(&self, outcome: Outcome, source: tokio_postgres::Error) -> Error {
-        Error::Query {
-            node: Arc::clone(&self.node.name),
-            outcome,
-            source,
-        }
+        Error::Query { node: Arc::clone(&self.node.name), outcome, source }
     }
 
     /// Whether the connection is at rest after `error`.
@@ -345,26 +297,16 @@ impl Position {
             return Ok(());
         }
         node.only_at(self.lsn);
-        Err(Error::Behind {
-            node: Arc::clone(&node.name),
-            wanted,
-            replayed: self.lsn,
-        })
+        Err(Error::Behind { node: Arc::clone(&node.name), wanted, replayed: self.lsn })
     }
 
     pub(crate) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         let recovering = row.try_get(0)?;
         let lsn = Lsn(row.try_get::<_, Option<PgLsn>>(1)?.map_or(0, u64::from));
-        let size = |column| {
-            row.try_get::<_, i64>(column)
-                .map(|bytes| u64::try_from(bytes).unwrap_or(0))
-        };
+        let size =
+            |column| row.try_get::<_, i64>(column).map(|bytes| u64::try_from(bytes).unwrap_or(0));
         let (block, segment) = (size(2)?, size(3)?);
-        let lsn = if recovering {
-            lsn
-        } else {
-            lsn.record_end(block, segment)
-        };
+        let lsn = if recovering { lsn } else { lsn.record_end(block, segment) };
         Ok(Self { recovering, lsn })
     }
 }

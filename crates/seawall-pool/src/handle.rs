@@ -46,12 +46,7 @@ pub struct Route<'p> {
 
 impl<'p> Route<'p> {
     pub(crate) fn new(pool: &'p Inner, intent: Intent) -> Self {
-        Self {
-            pool,
-            intent,
-            after: None,
-            limit: pool.config.query_timeout,
-        }
+        Self { pool, intent, after: None, limit: pool.config.query_timeout }
     }
 
     /// Serves the call only from a node that has everything committed up to
@@ -93,10 +88,7 @@ impl<'p> Route<'p> {
     ///
     /// As [`query`](Self::query), and [`Error::RowCount`].
     pub async fn query_one(self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row, Error> {
-        self.run(sql, params, Shape::AtMostOne, false)
-            .await?
-            .1
-            .one()
+        self.run(sql, params, Shape::AtMostOne, false).await?.1.one()
     }
 
     /// Runs a statement that gives at most one row.
@@ -109,12 +101,7 @@ impl<'p> Route<'p> {
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<Row>, Error> {
-        Ok(self
-            .run(sql, params, Shape::AtMostOne, false)
-            .await?
-            .1
-            .rows
-            .pop())
+        Ok(self.run(sql, params, Shape::AtMostOne, false).await?.1.rows.pop())
     }
 
     /// Runs a statement and returns how many rows it touched.
@@ -148,11 +135,7 @@ impl<'p> Route<'p> {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<At<Vec<Row>>, Error> {
         let (node, answer) = self.run(sql, params, Shape::All, true).await?;
-        Ok(At {
-            value: answer.rows,
-            lsn: answer.lsn.unwrap_or_default(),
-            node: Arc::clone(node),
-        })
+        Ok(At { value: answer.rows, lsn: answer.lsn.unwrap_or_default(), node: Arc::clone(node) })
     }
 
     /// Takes a connection out of the pool, for transactions and for whatever
@@ -185,11 +168,7 @@ impl<'p> Route<'p> {
             params,
             shape,
             intent: self.intent,
-            if_lost: if writing {
-                Outcome::Unknown
-            } else {
-                Outcome::NoEffect
-            },
+            if_lost: if writing { Outcome::Unknown } else { Outcome::NoEffect },
             limit: self.limit,
             position,
             // Set per node: only one that may be behind needs the check.
@@ -200,11 +179,7 @@ impl<'p> Route<'p> {
     }
 
     fn request(&self) -> Request {
-        Request {
-            intent: self.intent,
-            after: self.after,
-            excluded: 0,
-        }
+        Request { intent: self.intent, after: self.after, excluded: 0 }
     }
 }
 

@@ -48,10 +48,7 @@ pub(crate) struct Health {
 
 impl Health {
     pub(crate) fn new(interval: Duration) -> Self {
-        Self {
-            interval,
-            misses: 0,
-        }
+        Self { interval, misses: 0 }
     }
 
     /// Takes in the result of a probe.

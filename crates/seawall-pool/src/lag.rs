@@ -69,23 +69,15 @@ impl LagRing {
     pub(crate) fn lag(&self, replayed: Lsn, now: Instant) -> Option<Lag> {
         let latest = self.samples.back()?;
         if replayed >= latest.lsn {
-            return Some(Lag {
-                bytes: 0,
-                time: Duration::ZERO,
-            });
+            return Some(Lag { bytes: 0, time: Duration::ZERO });
         }
         // The last time the primary is known not to have been past `replayed`.
-        let newer = self
-            .samples
-            .partition_point(|sample| sample.lsn <= replayed);
+        let newer = self.samples.partition_point(|sample| sample.lsn <= replayed);
         let passed = match newer.checked_sub(1) {
             Some(at) => self.samples[at].until,
             None => self.samples[0].until,
         };
-        Some(Lag {
-            bytes: latest.lsn.0 - replayed.0,
-            time: now.saturating_duration_since(passed),
-        })
+        Some(Lag { bytes: latest.lsn.0 - replayed.0, time: now.saturating_duration_since(passed) })
     }
 }
 

@@ -51,11 +51,7 @@ impl Marks {
 
 impl Lease {
     pub(crate) fn new(object: Object, node: Arc<Node>) -> Self {
-        Self {
-            object: Some(object),
-            node,
-            marks: Marks::default(),
-        }
+        Self { object: Some(object), node, marks: Marks::default() }
     }
 
     pub(crate) fn client(&self) -> &ClientWrapper {
@@ -133,10 +129,7 @@ fn discard(object: Object, node: &Arc<Node>) {
         // Held until the cancel request is through, so that the request cannot
         // hit another session that got the same process number.
         let token = client.cancel_token();
-        if !matches!(
-            timeout(CANCEL_LIMIT, token.cancel_query(NoTls)).await,
-            Ok(Ok(()))
-        ) {
+        if !matches!(timeout(CANCEL_LIMIT, token.cancel_query(NoTls)).await, Ok(Ok(()))) {
             tracing::debug!("a cancel request did not get through");
         }
         drop(client);

@@ -63,11 +63,7 @@ impl NodeMetrics {
 }
 
 fn describe() {
-    describe_counter!(
-        QUERIES,
-        Unit::Count,
-        "Statements sent, by node and by what they were for"
-    );
+    describe_counter!(QUERIES, Unit::Count, "Statements sent, by node and by what they were for");
     describe_histogram!(
         QUERY_SECONDS,
         Unit::Seconds,
@@ -76,11 +72,7 @@ fn describe() {
     describe_histogram!(ACQUIRE_SECONDS, Unit::Seconds, "Time to get a connection");
     describe_gauge!(CONNECTIONS, Unit::Count, "Connections open, idle or used");
     describe_gauge!(WAITING, Unit::Count, "Callers waiting for a connection");
-    describe_gauge!(
-        NODE_UP,
-        Unit::Count,
-        "1 while the node is in rotation, else 0"
-    );
+    describe_gauge!(NODE_UP, Unit::Count, "1 while the node is in rotation, else 0");
     describe_gauge!(
         LAG_BYTES,
         Unit::Bytes,
@@ -91,11 +83,7 @@ fn describe() {
         Unit::Seconds,
         "Time since the primary passed the replica's position"
     );
-    describe_counter!(
-        SLOW,
-        Unit::Count,
-        "Statements that took longer than slow_query"
-    );
+    describe_counter!(SLOW, Unit::Count, "Statements that took longer than slow_query");
     describe_counter!(
         RETRIED,
         Unit::Count,

@@ -77,9 +77,8 @@ impl Monitor {
             }
         };
         let step = self.health.step(evidence);
-        let accepted = step
-            .verdict
-            .is_none_or(|verdict| self.node.apply(verdict, error, suspicions));
+        let accepted =
+            step.verdict.is_none_or(|verdict| self.node.apply(verdict, error, suspicions));
         // An answer older than a caller's failure counts for nothing: ask again.
         let wait = if accepted { step.wait } else { Duration::ZERO };
         self.due = Instant::now() + wait;
@@ -105,19 +104,14 @@ impl Monitor {
     async fn ask(&mut self) -> Result<Sample, ProbeError> {
         let link = match self.link.take() {
             Some(link) => link,
-            None => Link::new(&self.node.postgres)
-                .await
-                .map_err(ProbeError::Postgres)?,
+            None => Link::new(&self.node.postgres).await.map_err(ProbeError::Postgres)?,
         };
         let row = link.client.query_one(&link.statement, &[]).await;
         let row = row.map_err(ProbeError::Postgres)?;
         self.link = Some(link);
         let recovering = row.try_get(0).map_err(|_| ProbeError::Answer)?;
         let lsn: Option<PgLsn> = row.try_get(1).map_err(|_| ProbeError::Answer)?;
-        Ok(Sample {
-            recovering,
-            lsn: Lsn(lsn.map_or(0, u64::from)),
-        })
+        Ok(Sample { recovering, lsn: Lsn(lsn.map_or(0, u64::from)) })
     }
 
     fn take_in(&self, sample: Sample) -> (Evidence, Option<ProbeError>) {
@@ -173,11 +167,7 @@ impl Link {
         // How the connection ended is told to whoever waits for an answer.
         let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
         let statement = client.prepare(PROBE).await?;
-        Ok(Self {
-            client,
-            statement,
-            driver,
-        })
+        Ok(Self { client, statement, driver })
     }
 }
 

@@ -68,20 +68,11 @@ impl Node {
     /// Reads the connection string; connects to nothing.
     pub(crate) fn new(index: usize, config: &NodeConfig, pool: &PoolConfig) -> Result<Self, Error> {
         let primary = index == 0;
-        let name: Arc<str> = if primary {
-            "primary".into()
-        } else {
-            format!("replica-{index}").into()
-        };
+        let name: Arc<str> =
+            if primary { "primary".into() } else { format!("replica-{index}").into() };
         let mut postgres: tokio_postgres::Config =
-            config.url.parse().map_err(|source| Error::Url {
-                node: name.clone(),
-                source,
-            })?;
-        let hosts = postgres
-            .get_hosts()
-            .len()
-            .max(postgres.get_hostaddrs().len());
+            config.url.parse().map_err(|source| Error::Url { node: name.clone(), source })?;
+        let hosts = postgres.get_hosts().len().max(postgres.get_hostaddrs().len());
         if hosts != 1 {
             return Err(Error::Hosts { node: name, hosts });
         }
@@ -90,9 +81,7 @@ impl Node {
         }
         notice_dead_peers(&mut postgres);
         let (min_idle, max_size) = config.sizes(pool);
-        let manager = ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        };
+        let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(postgres.clone(), NoTls, manager);
         let connections = deadpool_postgres::Pool::builder(manager)
             .max_size(max_size)
@@ -134,11 +123,7 @@ impl Node {
         deadline: Instant,
         limit: Duration,
     ) -> Result<Lease, Error> {
-        let timeouts = Timeouts {
-            wait: None,
-            create: Some(self.connect_timeout),
-            recycle: None,
-        };
+        let timeouts = Timeouts { wait: None, create: Some(self.connect_timeout), recycle: None };
         let error = match timeout_at(deadline, self.pool.timeout_get(&timeouts)).await {
             Ok(Ok(object)) => return Ok(Lease::new(object, Arc::clone(self))),
             Ok(Err(error)) => error,
@@ -154,10 +139,7 @@ impl Node {
             }
             PoolError::Timeout(TimeoutType::Create) => {
                 self.suspect();
-                Error::ConnectTimeout {
-                    node,
-                    limit: self.connect_timeout,
-                }
+                Error::ConnectTimeout { node, limit: self.connect_timeout }
             }
             PoolError::Timeout(TimeoutType::Wait | TimeoutType::Recycle) => {
                 let status = self.pool.status();
@@ -304,11 +286,7 @@ impl Node {
     }
 
     pub(crate) fn served(&self, intent: Intent) {
-        let count = if intent == Intent::Write {
-            &self.writes
-        } else {
-            &self.reads
-        };
+        let count = if intent == Intent::Write { &self.writes } else { &self.reads };
         count.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -317,10 +295,9 @@ impl Node {
         let detail = self.detail.lock();
         let state = match (self.state.load(Ordering::Acquire), &detail.failure) {
             (UP, _) => NodeState::Up,
-            (DOWN, Some((since, error))) => NodeState::Down {
-                since: *since,
-                error: Arc::clone(error),
-            },
+            (DOWN, Some((since, error))) => {
+                NodeState::Down { since: *since, error: Arc::clone(error) }
+            }
             _ => NodeState::Suspect,
         };
         let replayed = self.replayed.load(Ordering::Acquire);
@@ -346,9 +323,7 @@ impl Node {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Node").field("name", &self.name).finish_non_exhaustive()
     }
 }
 

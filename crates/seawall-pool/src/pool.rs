@@ -64,10 +64,7 @@ impl Pool {
         let mut tasks = Vec::with_capacity(2 * nodes.len());
         for (monitor, node) in monitors.into_iter().zip(&nodes) {
             tasks.push(tokio::spawn(monitor.run()));
-            tasks.push(tokio::spawn(upkeep::run(
-                Arc::clone(node),
-                Arc::clone(&config),
-            )));
+            tasks.push(tokio::spawn(upkeep::run(Arc::clone(node), Arc::clone(&config))));
         }
         let inner = Inner {
             nodes: nodes.into(),
@@ -76,9 +73,7 @@ impl Pool {
             tickets: [const { AtomicU64::new(0) }; 2],
             tasks: Mutex::new(tasks),
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// For reads that users wait for: a replica that is up, by weight; an
@@ -105,9 +100,7 @@ impl Pool {
     /// What is known about the nodes now. Takes a short lock per node.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
-        PoolStatus {
-            nodes: self.inner.statuses().0,
-        }
+        PoolStatus { nodes: self.inner.statuses().0 }
     }
 
     /// Stops handing out connections, waits for those in use, at most
@@ -122,10 +115,7 @@ impl Pool {
         tasks.iter().for_each(JoinHandle::abort);
         join_all(tasks).await;
         let deadline = Instant::now() + inner.config.query_timeout;
-        inner
-            .nodes
-            .iter()
-            .for_each(|node| node.connections().close());
+        inner.nodes.iter().for_each(|node| node.connections().close());
         for node in &*inner.nodes {
             loop {
                 let returned = node.returned.notified();
@@ -143,9 +133,7 @@ impl Pool {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool")
-            .field("nodes", &self.inner.nodes)
-            .finish_non_exhaustive()
+        f.debug_struct("Pool").field("nodes", &self.inner.nodes).finish_non_exhaustive()
     }
 }
 
@@ -168,12 +156,7 @@ impl Inner {
     }
 
     pub(crate) fn choose(&self, request: Request, ticket: u64) -> Option<usize> {
-        choose_among(
-            self.nodes.len(),
-            |index| self.nodes[index].view(),
-            request,
-            ticket,
-        )
+        choose_among(self.nodes.len(), |index| self.nodes[index].view(), request, ticket)
     }
 
     pub(crate) fn statuses(&self) -> NodeList {
@@ -184,8 +167,6 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.tasks.get_mut().iter().for_each(JoinHandle::abort);
-        self.nodes
-            .iter()
-            .for_each(|node| node.connections().close());
+        self.nodes.iter().for_each(|node| node.connections().close());
     }
 }

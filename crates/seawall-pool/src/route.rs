@@ -73,11 +73,7 @@ impl Request {
     /// A request without a position, with nothing excluded.
     #[must_use]
     pub const fn new(intent: Intent) -> Self {
-        Self {
-            intent,
-            after: None,
-            excluded: 0,
-        }
+        Self { intent, after: None, excluded: 0 }
     }
 
     /// The same request, for nodes that have `lsn` only.
@@ -161,11 +157,7 @@ struct Tier {
 
 impl Default for Tier {
     fn default() -> Self {
-        Self {
-            members: [(0, 0); MAX_NODES],
-            len: 0,
-            total: 0,
-        }
+        Self { members: [(0, 0); MAX_NODES], len: 0, total: 0 }
     }
 }
 

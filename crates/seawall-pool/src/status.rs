@@ -140,11 +140,7 @@ impl fmt::Display for NodeState {
             Self::Up => f.write_str("up"),
             Self::Suspect => f.write_str("suspect"),
             Self::Down { since, error } => {
-                write!(
-                    f,
-                    "down for {:.1} s ({error})",
-                    since.elapsed().as_secs_f32()
-                )
+                write!(f, "down for {:.1} s ({error})", since.elapsed().as_secs_f32())
             }
         }
     }

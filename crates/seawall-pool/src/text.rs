@@ -10,10 +10,7 @@
 pub(crate) fn session_keyword(sql: &str) -> Option<&'static str> {
     let mut rest = sql;
     let first = next_word(&mut rest);
-    SESSION_KEYWORDS
-        .iter()
-        .copied()
-        .find(|keyword| keyword.eq_ignore_ascii_case(first))
+    SESSION_KEYWORDS.iter().copied().find(|keyword| keyword.eq_ignore_ascii_case(first))
 }
 
 /// Whether a statement inside a transaction leaves something behind after the
@@ -74,9 +71,7 @@ fn next_word<'a>(rest: &mut &'a str) -> &'a str {
             break;
         }
     }
-    let end = text
-        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     let (word, after) = text.split_at(end);
     *rest = after;
     word

@@ -44,14 +44,7 @@ impl<'a> Transaction<'a> {
         intent: Intent,
         limit: Duration,
     ) -> Self {
-        Self {
-            inner,
-            node,
-            marks,
-            intent,
-            limit,
-            doubtful: AtomicBool::new(false),
-        }
+        Self { inner, node, marks, intent, limit, doubtful: AtomicBool::new(false) }
     }
 
     /// Runs a statement and returns its rows.
@@ -113,13 +106,7 @@ impl<'a> Transaction<'a> {
         if self.doubtful.load(Ordering::Relaxed) {
             self.run("SELECT", &[], Shape::Count).await?;
         }
-        let Self {
-            inner,
-            node,
-            marks,
-            limit,
-            ..
-        } = self;
+        let Self { inner, node, marks, limit, .. } = self;
         finish(inner.commit(), node, marks, limit, Outcome::Unknown).await
     }
 
@@ -130,13 +117,7 @@ impl<'a> Transaction<'a> {
     /// [`Error::Query`] and [`Error::QueryTimeout`]; the transaction has no effect
     /// in any case.
     pub async fn rollback(self) -> Result<(), Error> {
-        let Self {
-            inner,
-            node,
-            marks,
-            limit,
-            ..
-        } = self;
+        let Self { inner, node, marks, limit, .. } = self;
         finish(inner.rollback(), node, marks, limit, Outcome::NoEffect).await
     }
 
@@ -188,9 +169,7 @@ impl<'a> Deref for Transaction<'a> {
 
 impl fmt::Debug for Transaction<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction")
-            .field("node", &self.node.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Transaction").field("node", &self.node.name).finish_non_exhaustive()
     }
 }
 
@@ -215,16 +194,10 @@ async fn finish(
                 node.suspect();
             }
             let outcome = if refused { Outcome::NoEffect } else { if_lost };
-            Err(Error::Query {
-                node: Arc::clone(&node.name),
-                outcome,
-                source,
-            })
+            Err(Error::Query { node: Arc::clone(&node.name), outcome, source })
         }
-        Err(_) => Err(Error::QueryTimeout {
-            node: Arc::clone(&node.name),
-            limit,
-            outcome: if_lost,
-        }),
+        Err(_) => {
+            Err(Error::QueryTimeout { node: Arc::clone(&node.name), limit, outcome: if_lost })
+        }
     }
 }

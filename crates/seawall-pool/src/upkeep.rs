@@ -19,9 +19,7 @@ pub(crate) async fn run(node: Arc<Node>, config: Arc<PoolConfig>) {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
         {
             node.metrics.idle.set(connections.available as f64);
-            node.metrics
-                .used
-                .set(connections.size.saturating_sub(connections.available) as f64);
+            node.metrics.used.set(connections.size.saturating_sub(connections.available) as f64);
             node.metrics.waiting.set(connections.waiting as f64);
         }
         sleep_until(Instant::now() + EVERY).await;
@@ -54,18 +52,11 @@ async fn fill(node: &Node, connect_timeout: Duration) {
     if missing == 0 || node.is_down() {
         return;
     }
-    let timeouts = Timeouts {
-        wait: Some(Duration::ZERO),
-        create: Some(connect_timeout),
-        recycle: None,
-    };
+    let timeouts =
+        Timeouts { wait: Some(Duration::ZERO), create: Some(connect_timeout), recycle: None };
     let opened =
         join_all((0..status.available + missing).map(|_| connections.timeout_get(&timeouts)));
-    let failed = opened
-        .await
-        .iter()
-        .filter(|connection| connection.is_err())
-        .count();
+    let failed = opened.await.iter().filter(|connection| connection.is_err()).count();
     if failed > 0 {
         tracing::debug!(node = %node.name, failed, "could not open spare connections");
     }

@@ -62,10 +62,8 @@ impl Client {
         json: Option<&serde_json::Value>,
     ) -> Option<Answer> {
         let uri: Uri = format!("{}{path}", self.base).parse().ok()?;
-        let mut request = Request::builder()
-            .method(method)
-            .uri(uri)
-            .header("x-forwarded-for", &sender.address);
+        let mut request =
+            Request::builder().method(method).uri(uri).header("x-forwarded-for", &sender.address);
         if let Some(token) = &sender.token {
             request = request.header("authorization", format!("Bearer {token}"));
         }

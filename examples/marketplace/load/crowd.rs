@@ -36,7 +36,8 @@ impl Crowd {
     pub async fn sign_in(client: Client, sessions: u64) -> Result<Self, Failure> {
         let mut tokens = Vec::new();
         for user in 1..=sessions {
-            let sender = Sender { address: format!("10.2.0.{}", 1 + user % 250), ..Sender::default() };
+            let sender =
+                Sender { address: format!("10.2.0.{}", 1 + user % 250), ..Sender::default() };
             let login = json!({ "email": seed::email(user), "password": PASSWORD });
             let answer = client.send(Method::POST, "/api/login", &sender, Some(&login)).await;
             let token = answer.and_then(|answer| Some(answer.json()["token"].as_str()?.to_owned()));
@@ -63,7 +64,7 @@ impl Crowd {
         self.book().stats.clone()
     }
 
-    /// Requests finished and errors since [`Self::begin`], without a copy of the rest.
+    /// Requests finished, errors and stale reads since [`Self::begin`], without a copy of the rest.
     pub fn glance(&self) -> (u64, u64, u64) {
         let book = self.book();
         let (mut done, mut errors) = (0, 0);
@@ -71,7 +72,7 @@ impl Crowd {
             done += book.stats.route(route).total();
             errors += book.stats.route(route).errors;
         }
-        (done, errors, book.stats.stale)
+        (done, errors, book.stats.stale())
     }
 
     /// Does what one user wants, `due` being when the schedule wanted it.
@@ -193,7 +194,8 @@ impl Crowd {
         due: Instant,
     ) {
         let body = json!({ "email": seed::email(user), "password": password });
-        let (answer, timing) = self.send(Method::POST, "/api/login", sender, Some(&body), due).await;
+        let (answer, timing) =
+            self.send(Method::POST, "/api/login", sender, Some(&body), due).await;
         let ending = ending_of(answer.as_ref(), Some(expected));
         self.record(Route::Login, ending, timing, None);
     }
@@ -221,9 +223,7 @@ impl Crowd {
         let mut book = self.book();
         let due = timing.due.saturating_duration_since(book.start);
         let Timing { response, service, .. } = timing;
-        book.stats.record(&Sample { route, ending, due, response, service });
-        book.stats.checked += u64::from(verdict.is_some());
-        book.stats.stale += u64::from(verdict == Some(Freshness::Stale));
+        book.stats.record(&Sample { route, ending, due, response, service, verdict });
     }
 
     fn signed_in(&self, sender: Sender, session: usize) -> Sender {

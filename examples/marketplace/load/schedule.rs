@@ -54,7 +54,8 @@ mod tests {
     #[test]
     fn arrivals_follow_the_area_under_the_shape_and_repeat_by_seed() {
         let shape = Shape::load(None, Duration::from_secs(60), 120.0).unwrap();
-        let area: f64 = (0..6000).map(|i| shape.at((f64::from(i) + 0.5) / 100.0)).sum::<f64>() / 100.0;
+        let area: f64 =
+            (0..6000).map(|i| shape.at((f64::from(i) + 0.5) / 100.0)).sum::<f64>() / 100.0;
         let draw = || -> Vec<Duration> {
             Schedule::new(shape.clone(), 500.0, StdRng::seed_from_u64(7)).collect()
         };

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::oracle::Freshness;
+
 /// The routes that the load calls, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
@@ -59,7 +61,14 @@ pub struct Tally {
 
 impl Tally {
     fn new() -> Self {
-        Self { ok: 0, refused: 0, limited: 0, errors: 0, response: histogram(), service: histogram() }
+        Self {
+            ok: 0,
+            refused: 0,
+            limited: 0,
+            errors: 0,
+            response: histogram(),
+            service: histogram(),
+        }
     }
 
     pub fn total(&self) -> u64 {
@@ -97,6 +106,8 @@ pub struct Sample {
     pub due: Duration,
     pub response: Duration,
     pub service: Duration,
+    /// How the answer compared with what was acknowledged, if it could be compared.
+    pub verdict: Option<Freshness>,
 }
 
 /// One second of the run, by intended start.
@@ -105,6 +116,9 @@ pub struct Second {
     pub sent: u64,
     pub limited: u64,
     pub errors: u64,
+    /// Reads that were compared with an acknowledged bid, and those that showed less.
+    pub checked: u64,
+    pub stale: u64,
     pub response: Histogram<u64>,
 }
 
@@ -113,10 +127,6 @@ pub struct Second {
 pub struct Stats {
     routes: Vec<Tally>,
     pub seconds: Vec<Second>,
-    /// Reads that showed less than an acknowledged bid.
-    pub stale: u64,
-    /// Reads that were compared with an acknowledged bid.
-    pub checked: u64,
     /// Requests that were due but never sent, for want of a free slot.
     pub unsent: u64,
 }
@@ -124,7 +134,7 @@ pub struct Stats {
 impl Default for Stats {
     fn default() -> Self {
         let routes = Route::ALL.iter().map(|_| Tally::new()).collect();
-        Self { routes, seconds: Vec::new(), stale: 0, checked: 0, unsent: 0 }
+        Self { routes, seconds: Vec::new(), unsent: 0 }
     }
 }
 
@@ -133,13 +143,32 @@ impl Stats {
         self.routes[sample.route as usize].add(sample);
         let index = sample.due.as_secs() as usize;
         while self.seconds.len() <= index {
-            self.seconds.push(Second { sent: 0, limited: 0, errors: 0, response: coarse() });
+            self.seconds.push(Second {
+                sent: 0,
+                limited: 0,
+                errors: 0,
+                checked: 0,
+                stale: 0,
+                response: coarse(),
+            });
         }
         let second = &mut self.seconds[index];
         second.sent += 1;
         second.limited += u64::from(sample.ending == Ending::Limited);
         second.errors += u64::from(sample.ending == Ending::Error);
+        second.checked += u64::from(sample.verdict.is_some());
+        second.stale += u64::from(sample.verdict == Some(Freshness::Stale));
         second.response.saturating_record(micros(sample.response));
+    }
+
+    /// Reads that were compared with an acknowledged bid.
+    pub fn checked(&self) -> u64 {
+        self.seconds.iter().map(|second| second.checked).sum()
+    }
+
+    /// Reads that showed less than an acknowledged bid.
+    pub fn stale(&self) -> u64 {
+        self.seconds.iter().map(|second| second.stale).sum()
     }
 
     pub fn route(&self, route: Route) -> &Tally {
@@ -195,6 +224,7 @@ mod tests {
             due: Duration::from_millis(1_900),
             response: Duration::from_secs(5),
             service: Duration::from_secs(1),
+            verdict: None,
         });
         assert_eq!((stats.seconds[0].sent, stats.seconds[1].sent), (0, 1));
         assert_eq!(stats.total().errors, 1);

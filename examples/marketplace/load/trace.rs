@@ -32,10 +32,8 @@ impl Shape {
         let (name, text) = match file {
             None => (DEFAULT_NAME.to_owned(), DEFAULT_CSV.to_owned()),
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|source| TraceError::Read {
-                    path: path.to_owned(),
-                    source,
-                })?;
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| TraceError::Read { path: path.to_owned(), source })?;
                 let stem = path.file_stem().unwrap_or_default().to_string_lossy();
                 (stem.into_owned(), text)
             }
@@ -55,9 +53,12 @@ impl Shape {
         let step = second - first;
         let whole = step * (rows.len() - 1) as f64;
         let window = (duration.as_secs_f64() * compression).min(whole);
-        let peak = rows.iter().copied().fold((0.0, 0.0), |best, row| {
-            if row.1 > best.1 { row } else { best }
-        });
+        let peak = rows.iter().copied().fold(
+            (0.0, 0.0),
+            |best, row| {
+                if row.1 > best.1 { row } else { best }
+            },
+        );
         if peak.1 <= 0.0 {
             return Err(TraceError::AllZero);
         }
@@ -140,9 +141,7 @@ fn parse(text: &str) -> Result<Vec<(f64, f64)>, TraceError> {
         let row = line
             .split_once(',')
             .and_then(|(at, value)| Some((at.trim().parse().ok()?, value.trim().parse().ok()?)))
-            .filter(|&(at, value): &(f64, f64)| {
-                at.is_finite() && value.is_finite() && value >= 0.0
-            })
+            .filter(|&(at, value): &(f64, f64)| at.is_finite() && value.is_finite() && value >= 0.0)
             .filter(|&(at, _)| rows.last().is_none_or(|&(before, _)| at > before))
             .ok_or(TraceError::Line { number: index + 1 })?;
         rows.push(row);

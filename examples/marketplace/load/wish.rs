@@ -10,17 +10,37 @@ use crate::seed::{Size, is_open};
 /// One user's intention, drawn before it is sent so that a run repeats by its seed.
 #[derive(Clone, Copy, Debug)]
 pub enum Wish {
-    Read { auction: u64 },
-    List { page: u64, status: &'static str },
+    Read {
+        auction: u64,
+    },
+    List {
+        page: u64,
+        status: &'static str,
+    },
     Top,
-    MyBids { session: usize },
+    MyBids {
+        session: usize,
+    },
     /// Outbids the price last seen by `raise` cents; `audit` also reads the user's own bids back.
-    Bid { auction: u64, session: usize, raise: u64, audit: bool },
-    Login { user: u64 },
+    Bid {
+        auction: u64,
+        session: usize,
+        raise: u64,
+        audit: bool,
+    },
+    Login {
+        user: u64,
+    },
     /// A script that bids as fast as it can, from one of few addresses.
-    ScriptedBid { auction: u64, session: usize, script: u8 },
+    ScriptedBid {
+        auction: u64,
+        session: usize,
+        script: u8,
+    },
     /// A script that guesses passwords, from one address.
-    GuessedLogin { user: u64 },
+    GuessedLogin {
+        user: u64,
+    },
 }
 
 /// Draws wishes and the addresses they come from.

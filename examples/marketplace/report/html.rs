@@ -93,7 +93,7 @@ fn charts(run: &Run) -> Vec<Chart<'_>> {
             lines: vec![
                 Line { name: "offered by the trace", class: "c2", values: ticks(|t| t.offered) },
                 Line {
-                    name: "sent",
+                    name: "sent, with the reads that check bids",
                     class: "c1",
                     values: seconds.iter().map(|second| second.sent as f64).collect(),
                 },
@@ -116,8 +116,16 @@ fn charts(run: &Run) -> Vec<Chart<'_>> {
             log: false,
             bound: None,
             lines: vec![
-                Line { name: "L1 hits", class: "c1", values: ticks(|t| t.ratio(t.l1_hits) * 100.0) },
-                Line { name: "L2 hits", class: "c2", values: ticks(|t| t.ratio(t.l2_hits) * 100.0) },
+                Line {
+                    name: "L1 hits",
+                    class: "c1",
+                    values: ticks(|t| t.ratio(t.l1_hits) * 100.0),
+                },
+                Line {
+                    name: "L2 hits",
+                    class: "c2",
+                    values: ticks(|t| t.ratio(t.l2_hits) * 100.0),
+                },
                 Line { name: "misses", class: "c3", values: ticks(|t| t.ratio(t.misses) * 100.0) },
             ],
         },
@@ -143,7 +151,36 @@ fn charts(run: &Run) -> Vec<Chart<'_>> {
             unit: "by the scaling engine, dry run",
             log: false,
             bound: None,
-            lines: vec![Line { name: "instances", class: "c1", values: ticks(|t| f64::from(t.instances)) }],
+            lines: vec![Line {
+                name: "instances",
+                class: "c1",
+                values: ticks(|t| f64::from(t.instances)),
+            }],
+        },
+        Chart {
+            title: "CPU",
+            unit: "% of all cores: service, load, databases, Redis",
+            log: false,
+            bound: None,
+            lines: vec![Line { name: "in use", class: "c1", values: ticks(|t| t.cpu * 100.0) }],
+        },
+        Chart {
+            title: "Reads checked against acknowledged bids",
+            unit: "per second",
+            log: false,
+            bound: None,
+            lines: vec![
+                Line {
+                    name: "checked",
+                    class: "c1",
+                    values: seconds.iter().map(|second| second.checked as f64).collect(),
+                },
+                Line {
+                    name: "stale",
+                    class: "c3",
+                    values: seconds.iter().map(|second| second.stale as f64).collect(),
+                },
+            ],
         },
         Chart {
             title: "Refusals and errors",
@@ -204,7 +241,10 @@ fn decisions(out: &mut String, run: &Run) -> std::fmt::Result {
     if run.decisions.is_empty() {
         return write!(out, "<p>None: every signal stayed within its thresholds.</p>");
     }
-    write!(out, "<div class=scroll><table><thead><tr><th>at<th>from<th>to<th>reason<tbody>")?;
+    write!(
+        out,
+        "<div class=scroll><table><thead><tr><th>at<th>from<th>to<th class=text>reason<tbody>"
+    )?;
     for decided in &run.decisions {
         write!(
             out,

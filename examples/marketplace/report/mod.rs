@@ -59,9 +59,8 @@ impl Run {
 
     /// Reads per node over the run.
     pub fn reads(&self) -> Vec<(&str, u64)> {
-        let sum = |index: usize| {
-            self.ticks.iter().filter_map(|tick| tick.reads.get(index)).sum::<u64>()
-        };
+        let sum =
+            |index: usize| self.ticks.iter().filter_map(|tick| tick.reads.get(index)).sum::<u64>();
         self.nodes.iter().enumerate().map(|(index, name)| (name.as_str(), sum(index))).collect()
     }
 }

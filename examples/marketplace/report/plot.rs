@@ -84,7 +84,7 @@ impl Chart<'_> {
                 "<line class=bound x1={LEFT} x2={} y1={y:.1} y2={y:.1} /><text class=boundname x={} y={:.1} text-anchor=end>{name}</text>",
                 WIDTH - RIGHT,
                 WIDTH - RIGHT - 4.0,
-                y - 5.0
+                if y < TOP + 12.0 { y + 13.0 } else { y - 5.0 }
             )?;
         }
         for line in &self.lines {

@@ -31,11 +31,7 @@ fn write_all(out: &mut String, run: &Run, slos: &[Slo]) -> std::fmt::Result {
         run.machine
     )?;
     writeln!(out)?;
-    writeln!(
-        out,
-        "{:<29}{:>9}{:>9}{:>8}{:>7}  {:>8}{:>8}{:>8}{:>8}  {:>8}{:>8}",
-        "", "", "", "", "", "from", "intended", "start", "(ms)", "service", "(ms)"
-    )?;
+    writeln!(out, "{:<62}  {:^32}  {:^16}", "", "ms from intended start", "ms of service")?;
     writeln!(
         out,
         "{:<29}{:>9}{:>9}{:>8}{:>7}  {:>8}{:>8}{:>8}{:>8}  {:>8}{:>8}",
@@ -69,7 +65,10 @@ fn write_all(out: &mut String, run: &Run, slos: &[Slo]) -> std::fmt::Result {
         total.limited, total.refused, run.stats.unsent
     )?;
     writeln!(out)?;
-    writeln!(out, "scaling decisions (dry run: one process serves all; cooldowns shortened like the trace)")?;
+    writeln!(
+        out,
+        "scaling decisions (dry run: one process serves all; cooldowns shortened like the trace)"
+    )?;
     if run.decisions.is_empty() {
         writeln!(out, "  none: every signal stayed within its thresholds")?;
     }

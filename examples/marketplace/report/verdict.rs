@@ -22,8 +22,8 @@ pub fn judge(run: &Run) -> Vec<Slo> {
     let total = run.stats.total();
     let p95 = quantile_ms(&total.response, 0.95);
     // A request that was never sent is a request that failed.
-    let errors = (total.errors + run.stats.unsent) as f64
-        / (total.total() + run.stats.unsent).max(1) as f64;
+    let errors =
+        (total.errors + run.stats.unsent) as f64 / (total.total() + run.stats.unsent).max(1) as f64;
     vec![
         Slo {
             name: "p95 from intended start",
@@ -40,8 +40,8 @@ pub fn judge(run: &Run) -> Vec<Slo> {
         Slo {
             name: "stale reads",
             bound: "0".to_owned(),
-            measured: format!("{} of {} checked", run.stats.stale, run.stats.checked),
-            held: run.stats.stale == 0 && run.stats.checked > 0,
+            measured: format!("{} of {} checked", run.stats.stale(), run.stats.checked()),
+            held: run.stats.stale() == 0 && run.stats.checked() > 0,
         },
     ]
 }

@@ -88,10 +88,17 @@ pub async fn list(
             let (limit, offset) = (i64::from(filter.per_page), filter.offset());
             let rows = pool
                 .read()
-                .query(&sql, &[&filter.status, &filter.min_cents, &filter.max_cents, &limit, &offset])
+                .query(
+                    &sql,
+                    &[&filter.status, &filter.min_cents, &filter.max_cents, &limit, &offset],
+                )
                 .await?;
             let auctions = rows.iter().map(Auction::from_row).collect::<Result<_, _>>()?;
-            Ok::<_, LoadFailure>(Loaded::new(Page { page: filter.page, per_page: filter.per_page, auctions }))
+            Ok::<_, LoadFailure>(Loaded::new(Page {
+                page: filter.page,
+                per_page: filter.per_page,
+                auctions,
+            }))
         })
         .await?;
     match got.value {
@@ -113,11 +120,8 @@ pub async fn auction(app: &App, id: u64) -> Result<Option<std::sync::Arc<Auction
         .auctions
         .get_or_load(&id, move |load| async move {
             let sql = format!("SELECT {COLUMNS} FROM auctions WHERE id = $1");
-            let found = pool
-                .read()
-                .after(load.min_source().map(Lsn::from))
-                .query_at(&sql, &[&key])
-                .await?;
+            let found =
+                pool.read().after(load.min_source().map(Lsn::from)).query_at(&sql, &[&key]).await?;
             let loaded = match found.value.first() {
                 Some(row) => Loaded::new(Auction::from_row(row)?),
                 None => Loaded::absent(),
@@ -179,7 +183,10 @@ impl Filter {
 
     fn key(&self) -> String {
         let Self { page, per_page, status, min_cents, max_cents } = self;
-        format!("{page}:{per_page}:{}:{min_cents:?}:{max_cents:?}", status.as_deref().unwrap_or("any"))
+        format!(
+            "{page}:{per_page}:{}:{min_cents:?}:{max_cents:?}",
+            status.as_deref().unwrap_or("any")
+        )
     }
 }
 

@@ -41,7 +41,8 @@ const PLACE: &str = "WITH raised AS (
     RETURNING id)
   INSERT INTO bids (auction_id, user_id, amount_cents)
   SELECT id, $3, $2 FROM raised RETURNING id";
-const WHY_NOT: &str = "SELECT status = 'open' AND ends_at > now(), current_cents FROM auctions WHERE id = $1";
+const WHY_NOT: &str =
+    "SELECT status = 'open' AND ends_at > now(), current_cents FROM auctions WHERE id = $1";
 const MINE: &str = "SELECT b.id, b.auction_id, a.title, b.amount_cents,
     extract(epoch FROM b.created_at)::bigint, a.leader_id = b.user_id AND a.current_cents = b.amount_cents,
     p.status
@@ -78,7 +79,8 @@ pub async fn place(
 
     // The write is done, so from here nothing may turn it into an error. The cache
     // remembers a removal that Redis did not hear, and reads past Redis until it has.
-    app.caches.auctions.remove_after(&id, lsn.into()).await;
+    let written = app.caches.auctions.remove_after(&id, lsn.into()).await;
+    tracing::debug!(auction = id, partial = written.is_partial(), "removed from the cache");
     let body = json!({ "bid_id": bid_id, "auction_id": id, "amount_cents": amount_cents });
     Ok((StatusCode::CREATED, [(READ_AFTER, lsn.to_string())], Json(body)).into_response())
 }
@@ -91,9 +93,11 @@ pub async fn mine(
 ) -> Result<Response, Problem> {
     let after: Option<Lsn> = match headers.get(READ_AFTER) {
         None => None,
-        Some(value) => Some(value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(
-            || Problem::field(READ_AFTER, "unreadable", "a log position such as `0/16B3748`"),
-        )?),
+        Some(value) => {
+            Some(value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
+                Problem::field(READ_AFTER, "unreadable", "a log position such as `0/16B3748`")
+            })?)
+        }
     };
     let rows = app.pool.read().after(after).query(MINE, &[&user]).await?;
     let bids: Vec<Mine> = rows
@@ -118,7 +122,8 @@ async fn name(app: &App, user: i64) -> Result<Option<String>, Problem> {
         .caches
         .names
         .get_or_load(&user.unsigned_abs(), move |_load| async move {
-            let row = pool.read().query_opt("SELECT name FROM users WHERE id = $1", &[&user]).await?;
+            let row =
+                pool.read().query_opt("SELECT name FROM users WHERE id = $1", &[&user]).await?;
             Ok::<_, LoadFailure>(row.map_or_else(Loaded::absent, |row| Loaded::new(row.get(0))))
         })
         .await?;

@@ -47,7 +47,8 @@ pub async fn ready(State(app): State<App>) -> Response {
 
 async fn timed(check: impl Future<Output = Result<(), String>>) -> Value {
     let start = Instant::now();
-    let result = timeout(DEADLINE, check).await.unwrap_or_else(|_| Err("no answer in 2 s".to_owned()));
+    let result =
+        timeout(DEADLINE, check).await.unwrap_or_else(|_| Err("no answer in 2 s".to_owned()));
     let took_ms = start.elapsed().as_secs_f64() * 1_000.0;
     match result {
         Ok(()) => json!({ "status": "ok", "took_ms": took_ms }),

@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use argon2::Argon2;
+use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -39,7 +39,11 @@ pub async fn login(
         .await?;
     let (user, hash) = row.map_or((None, None), |row| (Some(row.get(0)), Some(row.get(1))));
     let Ok(_turn) = app.hashing.acquire().await else {
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "Shutting down", "try another instance"));
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Shutting down",
+            "try another instance",
+        ));
     };
     let fits = tokio::task::spawn_blocking(move || verify(hash, &password)).await.unwrap_or(false);
     // One answer for both, so that nobody learns which addresses exist.

@@ -61,11 +61,13 @@ impl FromRequestParts<App> for SignedIn {
         let header = parts.headers.get(header::AUTHORIZATION);
         let token = header.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let token = token.ok_or_else(|| {
-            Problem::unauthorized("send `Authorization: Bearer TOKEN` with a token of POST /api/login")
+            Problem::unauthorized(
+                "send `Authorization: Bearer TOKEN` with a token of POST /api/login",
+            )
         })?;
-        app.keys
-            .check(token, now_s())
-            .ok_or_else(|| Problem::unauthorized("the token is not ours or has expired; sign in again"))
+        app.keys.check(token, now_s()).ok_or_else(|| {
+            Problem::unauthorized("the token is not ours or has expired; sign in again")
+        })
     }
 }
 

@@ -60,10 +60,7 @@ where
     fn judge(&self, fetched: &Fetched, text: &str, min_source: u64, asked: Instant) -> Looked<V> {
         let bytes: &[u8] = fetched.bytes.as_deref().unwrap_or_default();
         let there = record::peek(bytes);
-        let seen = Seen {
-            version: there.version,
-            at: fetched.now,
-        };
+        let seen = Seen { version: there.version, at: fetched.now };
         let miss = |min_source| Looked::Miss { seen, min_source };
         if fetched.bytes.is_none() {
             return miss(0);
@@ -91,6 +88,7 @@ where
             loaded: asked.checked_sub(age).unwrap_or(asked),
             expires: asked + self.config.l1_share(fetched.remaining),
             source: there.source,
+            degraded: false,
         })
     }
 
@@ -106,10 +104,7 @@ where
         let Some(record) = self.encode(text, entry) else {
             return Filled::Done;
         };
-        match remote
-            .fill(text, seen, self.config.tombstone_ttl, record, ttl)
-            .await
-        {
+        match remote.fill(text, seen, self.config.tombstone_ttl, record, ttl).await {
             Ok(Fill::Stored(_)) => Filled::Done,
             Ok(Fill::Moved | Fill::Late | Fill::OldSource) => Filled::Refused,
             Err(error) => {
@@ -121,12 +116,7 @@ where
 
     /// The record of an entry, unless L2 cannot hold it.
     pub(super) fn encode(&self, text: &str, entry: &Entry<V>) -> Option<Bytes> {
-        match record::encode(
-            text,
-            self.config.schema,
-            entry.source,
-            entry.value.as_deref(),
-        ) {
+        match record::encode(text, self.config.schema, entry.source, entry.value.as_deref()) {
             Ok(record) if record.len() <= self.config.max_record_bytes => Some(record.into()),
             Ok(_) => {
                 self.counters.l2_error("too_large");

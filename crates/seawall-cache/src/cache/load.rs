@@ -29,24 +29,16 @@ pub(crate) type Ended<V> = Result<Got<V>, Failure>;
 /// Why it brought no value. Callers with different error types may share it.
 #[derive(Clone)]
 pub(crate) enum Failure {
-    Loader {
-        typed: Arc<dyn Any + Send + Sync>,
-        error: Arc<dyn StdError + Send + Sync>,
-    },
+    Loader { typed: Arc<dyn Any + Send + Sync>, error: Arc<dyn StdError + Send + Sync> },
     Panicked,
-    TimedOut {
-        after: Duration,
-    },
+    TimedOut { after: Duration },
     Aborted,
 }
 
 impl Failure {
     fn loader<E: StdError + Send + Sync + 'static>(error: E) -> Self {
         let error = Arc::new(error);
-        Self::Loader {
-            typed: Arc::clone(&error) as _,
-            error,
-        }
+        Self::Loader { typed: Arc::clone(&error) as _, error }
     }
 
     pub(super) fn into_error<E: StdError + Send + Sync + 'static>(self) -> LoadError<E> {
@@ -109,10 +101,7 @@ where
         if let Some(remote) = &self.remote {
             match self.look(remote, &text, min_source).await {
                 Looked::Hit(entry) => return Ok(self.keep(lease, entry)),
-                Looked::Miss {
-                    seen: there,
-                    min_source: asked,
-                } => {
+                Looked::Miss { seen: there, min_source: asked } => {
                     seen = Some(there);
                     min_source = min_source.max(asked);
                 }
@@ -156,36 +145,33 @@ where
     ) -> Got<V> {
         let now = Instant::now();
         let ttl = self.config.entry_ttl(loaded.ttl, loaded.value.is_none());
-        let entry = Entry {
+        let mut entry = Entry {
             value: loaded.value.map(Arc::new),
             loaded: now,
             expires: now + self.config.l1_share(ttl),
             source: loaded.source,
+            degraded: loaded.source < min_source || (self.remote.is_some() && seen.is_none()),
         };
-        let mut got = entry.clone().got(Layer::Loader, now);
-        got.degraded = self.remote.is_some() && seen.is_none();
         if loaded.source < min_source {
             self.counters.refused(Refusal::Source);
-            got.degraded = true;
-            return got;
         }
-        if !loaded.cached || ttl.is_zero() {
-            return got;
+        if loaded.source < min_source || !loaded.cached || ttl.is_zero() {
+            return entry.got(Layer::Loader, now);
         }
         if let (Some(remote), Some(seen)) = (&self.remote, seen) {
             match self.fill_l2(remote, text, seen, &entry, ttl).await {
                 Filled::Done => {}
                 Filled::Refused => {
                     self.counters.refused(Refusal::L2);
-                    return got;
+                    return entry.got(Layer::Loader, now);
                 }
-                Filled::Failed => got.degraded = true,
+                Filled::Failed => entry.degraded = true,
             }
         }
-        if !lease.fill(entry) {
+        if !lease.fill(entry.clone()) {
             self.counters.refused(Refusal::L1);
         }
         self.counters.entries(self.local.len());
-        got
+        entry.got(Layer::Loader, now)
     }
 }

@@ -60,9 +60,7 @@ where
             config,
             remote,
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// What is cached under `key`. Runs no loader and waits for none.
@@ -229,9 +227,7 @@ where
 // By hand: a derive would ask for `K: Clone, V: Clone`.
 impl<K: Hash + Eq, V> Clone for Cache<K, V> {
     fn clone(&self) -> Self {
-        Self {
-            inner: Arc::clone(&self.inner),
-        }
+        Self { inner: Arc::clone(&self.inner) }
     }
 }
 

@@ -45,10 +45,7 @@ where
         // The value's own code panicked: its panic, not ours.
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime is shutting down.
-        Err(_) => Written {
-            l1: false,
-            l2: L2Write::Pending,
-        },
+        Err(_) => Written { l1: false, l2: L2Write::Pending },
     }
 }
 
@@ -68,23 +65,18 @@ where
             loaded: now,
             expires: now + self.config.l1_share(ttl),
             source: loaded.source,
+            degraded: false,
         };
         if loaded.source > 0 && loaded.source < self.sources.get(lease.key(), now) {
             lease.remove();
-            return Written {
-                l1: false,
-                l2: L2Write::Superseded,
-            };
+            return Written { l1: false, l2: L2Write::Superseded };
         }
         // A later load must not bring back what this one replaces.
         self.sources.raise(lease.key().clone(), loaded.source, now);
         lease.begin_write();
         let Some(remote) = &self.remote else {
             let l1 = lease.end_write(entry, self.local.next_version());
-            return Written {
-                l1,
-                l2: L2Write::NotConfigured,
-            };
+            return Written { l1, l2: L2Write::NotConfigured };
         };
         let text = self.text(lease.key());
         let keep = self.config.tombstone_ttl;
@@ -93,43 +85,29 @@ where
                 L2Write::Done => L2Write::Unstorable,
                 other => other,
             };
-            return Written {
-                l1: lease.end_write(entry, lease.written()),
-                l2,
-            };
+            return Written { l1: lease.end_write(entry, lease.written()), l2 };
         };
         match remote.put(&text, record, ttl, keep).await {
-            Ok(Put::Stored(version)) => Written {
-                l1: lease.end_write(entry, version),
-                l2: L2Write::Done,
-            },
+            Ok(Put::Stored(version)) => {
+                Written { l1: lease.end_write(entry, version), l2: L2Write::Done }
+            }
             Ok(Put::Superseded) => {
                 lease.remove();
-                Written {
-                    l1: false,
-                    l2: L2Write::Superseded,
-                }
+                Written { l1: false, l2: L2Write::Superseded }
             }
             Err(error) => {
                 self.counters.remote_error(&error);
-                Written {
-                    l1: lease.end_write(entry, lease.written()),
-                    l2: L2Write::Pending,
-                }
+                Written { l1: lease.end_write(entry, lease.written()), l2: L2Write::Pending }
             }
         }
     }
 
     async fn remove(&self, lease: &Lease<K, V, Ended<V>>, source: u64) -> Written {
         // First, so that who loads from now on knows.
-        self.sources
-            .raise(lease.key().clone(), source, Instant::now());
+        self.sources.raise(lease.key().clone(), source, Instant::now());
         lease.remove();
         let l2 = match &self.remote {
-            Some(remote) => {
-                self.remove_l2(remote, &self.text(lease.key()), source)
-                    .await
-            }
+            Some(remote) => self.remove_l2(remote, &self.text(lease.key()), source).await,
             None => L2Write::NotConfigured,
         };
         // Again: a read may have brought the old entry back before L2 knew.

@@ -14,34 +14,20 @@ pub(crate) struct Entry<V> {
     pub(crate) loaded: Instant,
     pub(crate) expires: Instant,
     pub(crate) source: u64,
+    /// Whether it was loaded without L2's word on it.
+    pub(crate) degraded: bool,
 }
 
 impl<V> Entry<V> {
     pub(crate) fn got(self, layer: Layer, now: Instant) -> Got<V> {
         let age = now.saturating_duration_since(self.loaded);
-        Got {
-            value: self.value,
-            layer,
-            age,
-            degraded: false,
-        }
+        Got { value: self.value, layer, age, degraded: self.degraded }
     }
 }
 
 // By hand: a derive would ask for `V: Clone`.
 impl<V> Clone for Entry<V> {
     fn clone(&self) -> Self {
-        let Self {
-            value,
-            loaded,
-            expires,
-            source,
-        } = self;
-        Self {
-            value: value.clone(),
-            loaded: *loaded,
-            expires: *expires,
-            source: *source,
-        }
+        Self { value: self.value.clone(), ..*self }
     }
 }

@@ -18,13 +18,7 @@ pub(crate) struct Lease<K: Hash + Eq, V, R> {
 impl<K: Hash + Eq, V, R> Lease<K, V, R> {
     pub(super) fn new(local: &Arc<Local<K, V, R>>, key: K, fences: &Fences<R>) -> Self {
         let local = Arc::clone(local);
-        Self {
-            local,
-            key,
-            epoch: fences.epoch,
-            removals: fences.removals,
-            leads: None,
-        }
+        Self { local, key, epoch: fences.epoch, removals: fences.removals, leads: None }
     }
 
     pub(super) fn lead(&mut self, flight: Flight<R>) {

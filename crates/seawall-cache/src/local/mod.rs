@@ -66,17 +66,11 @@ where
 {
     pub(crate) fn new(capacity: u64) -> Self {
         let hasher = RandomState::default();
-        let entries = moka::sync::Cache::builder()
-            .max_capacity(capacity)
-            .build_with_hasher(hasher.clone());
+        let entries =
+            moka::sync::Cache::builder().max_capacity(capacity).build_with_hasher(hasher.clone());
         let stripe = || Mutex::new(HashMap::with_hasher(hasher.clone()));
         let stripes = std::iter::repeat_with(stripe).take(STRIPES).collect();
-        Self {
-            entries,
-            stripes,
-            hasher,
-            versions: AtomicU64::new(0),
-        }
+        Self { entries, stripes, hasher, versions: AtomicU64::new(0) }
     }
 
     /// The live entry of `key`. Takes no lock of ours, allocates nothing.
@@ -144,13 +138,7 @@ impl<K: Hash + Eq, V, R> Local<K, V, R> {
 
 impl<R> Fences<R> {
     fn new() -> Self {
-        Self {
-            leases: 0,
-            epoch: 0,
-            removals: 0,
-            written: 0,
-            flight: None,
-        }
+        Self { leases: 0, epoch: 0, removals: 0, written: 0, flight: None }
     }
 
     /// Voids what is in flight; who comes next starts anew.

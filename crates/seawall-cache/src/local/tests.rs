@@ -13,17 +13,11 @@ fn l1() -> L1 {
 fn entry(value: u64) -> Entry<u64> {
     let now = Instant::now();
     let expires = now + Duration::from_secs(60);
-    Entry {
-        value: Some(Arc::new(value)),
-        loaded: now,
-        expires,
-        source: 0,
-    }
+    Entry { value: Some(Arc::new(value)), loaded: now, expires, source: 0, degraded: false }
 }
 
 fn value(l1: &L1) -> Option<u64> {
-    l1.get(&1, Instant::now())
-        .and_then(|entry| entry.value.as_deref().copied())
+    l1.get(&1, Instant::now()).and_then(|entry| entry.value.as_deref().copied())
 }
 
 #[tokio::test]
@@ -93,25 +87,15 @@ async fn a_set_that_ends_after_a_removal_is_void() {
 async fn who_comes_after_a_removal_does_not_join_the_load_from_before() {
     let l1 = l1();
     let now = Instant::now();
-    let Join::Lead(old, _sender) = l1.join(1, now) else {
-        panic!("the first leads")
-    };
+    let Join::Lead(old, _sender) = l1.join(1, now) else { panic!("the first leads") };
     assert!(matches!(l1.join(1, now), Join::Wait(_)));
     l1.lease(1).remove();
-    let Join::Lead(new, _sender) = l1.join(1, now) else {
-        panic!("a new load")
-    };
+    let Join::Lead(new, _sender) = l1.join(1, now) else { panic!("a new load") };
     drop(old);
-    assert!(
-        matches!(l1.join(1, now), Join::Wait(_)),
-        "the old load took only itself away"
-    );
+    assert!(matches!(l1.join(1, now), Join::Wait(_)), "the old load took only itself away");
     assert!(new.fill(entry(11)));
     drop(new);
-    assert!(
-        matches!(l1.join(1, now), Join::Hit(_)),
-        "filled in the meantime"
-    );
+    assert!(matches!(l1.join(1, now), Join::Hit(_)), "filled in the meantime");
 }
 
 #[tokio::test]
@@ -123,9 +107,7 @@ async fn nothing_is_remembered_of_idle_keys() {
         lease.end_write(entry(key), key);
         lease.remove();
     }
-    let Join::Lead(lease, sender) = l1.join(7, Instant::now()) else {
-        panic!("leads")
-    };
+    let Join::Lead(lease, sender) = l1.join(7, Instant::now()) else { panic!("leads") };
     assert_eq!(l1.leased(), 1);
     drop((lease, sender));
     assert_eq!(l1.leased(), 0);

@@ -33,14 +33,7 @@ fn value_absence_and_removal_are_told_apart() {
     let absent = encode::<String>(KEY, 3, 0, None).expect("encodable");
     assert!(matches!(read(&absent), Ok(Record::Absent)));
     assert!(matches!(read(&tombstone(KEY, 9)), Ok(Record::Tombstone)));
-    assert_eq!(
-        peek(&tombstone(KEY, 9)),
-        Peek {
-            version: 0,
-            source: 9,
-            tombstone: true
-        }
-    );
+    assert_eq!(peek(&tombstone(KEY, 9)), Peek { version: 0, source: 9, tombstone: true });
 }
 
 #[test]
@@ -57,40 +50,18 @@ fn bytes_that_are_not_ours_say_why() {
     let mut newer = good.clone();
     newer[3] = 2;
     assert_eq!(damage(&newer), Damage::Format);
-    assert_eq!(
-        decode::<String>(&good, "auction:43", 3, MAX).expect_err("key"),
-        Damage::WrongKey
-    );
-    assert_eq!(
-        decode::<String>(&good, KEY, 4, MAX).expect_err("schema"),
-        Damage::Schema
-    );
-    assert_eq!(
-        decode::<String>(&good, KEY, 3, 40).expect_err("size"),
-        Damage::TooLarge
-    );
-    assert_eq!(
-        decode::<(String, u64)>(&good, KEY, 3, MAX).expect_err("type"),
-        Damage::Value
-    );
-    assert_eq!(
-        decode::<()>(&good, KEY, 3, MAX).expect_err("bytes left over"),
-        Damage::Value
-    );
+    assert_eq!(decode::<String>(&good, "auction:43", 3, MAX).expect_err("key"), Damage::WrongKey);
+    assert_eq!(decode::<String>(&good, KEY, 4, MAX).expect_err("schema"), Damage::Schema);
+    assert_eq!(decode::<String>(&good, KEY, 3, 40).expect_err("size"), Damage::TooLarge);
+    assert_eq!(decode::<(String, u64)>(&good, KEY, 3, MAX).expect_err("type"), Damage::Value);
+    assert_eq!(decode::<()>(&good, KEY, 3, MAX).expect_err("bytes left over"), Damage::Value);
 }
 
 #[test]
 fn a_newer_format_still_orders_writes() {
     let mut newer = stamp(&bytes_of("lamp"), 99, 12).to_vec();
     newer[3] = 200;
-    assert_eq!(
-        peek(&newer),
-        Peek {
-            version: 99,
-            source: 12,
-            tombstone: false
-        }
-    );
+    assert_eq!(peek(&newer), Peek { version: 99, source: 12, tombstone: false });
     newer[4] = Kind::Tombstone as u8;
     assert!(matches!(read(&newer), Ok(Record::Tombstone)));
 }

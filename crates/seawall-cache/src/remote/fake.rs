@@ -121,9 +121,7 @@ impl Remote for FakeRemote {
         record: Bytes,
         ttl: Duration,
     ) -> RemoteFuture<'a, Fill> {
-        self.act(&self.calls.fills, move || {
-            self.store.fill(key, seen, keep, record, ttl)
-        })
+        self.act(&self.calls.fills, move || self.store.fill(key, seen, keep, record, ttl))
     }
 
     fn put<'a>(&'a self, key: &'a str, record: Bytes, ttl: Duration) -> RemoteFuture<'a, Put> {
@@ -131,8 +129,6 @@ impl Remote for FakeRemote {
     }
 
     fn remove<'a>(&'a self, key: &'a str, source: u64, keep: Duration) -> RemoteFuture<'a, ()> {
-        self.act(&self.calls.removes, move || {
-            self.store.remove(key, source, keep)
-        })
+        self.act(&self.calls.removes, move || self.store.remove(key, source, keep))
     }
 }

@@ -28,16 +28,8 @@ impl MemoryRemote {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let now = Instant::now();
-        let store = Store {
-            records: HashMap::new(),
-            entries: 0,
-            capacity,
-            epoch: now,
-            swept: now,
-        };
-        Self {
-            store: Arc::new(Mutex::new(store)),
-        }
+        let store = Store { records: HashMap::new(), entries: 0, capacity, epoch: now, swept: now };
+        Self { store: Arc::new(Mutex::new(store)) }
     }
 }
 
@@ -107,11 +99,8 @@ impl Remote for MemoryRemote {
     fn remove<'a>(&'a self, key: &'a str, source: u64, keep: Duration) -> RemoteFuture<'a, ()> {
         self.answer(move |store, now| {
             let there = store.peek(key, now);
-            let source = if there.tombstone {
-                source.max(there.source)
-            } else {
-                source
-            };
+            let inherits = there.tombstone || source > 0;
+            let source = if inherits { source.max(there.source) } else { 0 };
             store.write(key, &record::tombstone(key, source), source, keep, now);
         })
     }
@@ -147,15 +136,12 @@ impl Store {
     }
 
     fn peek(&self, key: &str, now: Instant) -> Peek {
-        self.live(key, now)
-            .map_or_else(Peek::default, |stored| record::peek(&stored.bytes))
+        self.live(key, now).map_or_else(Peek::default, |stored| record::peek(&stored.bytes))
     }
 
     /// Never 0, which stands for absence.
     fn micros(&self, now: Instant) -> u64 {
-        u64::try_from((now - self.epoch).as_micros())
-            .unwrap_or(u64::MAX)
-            .saturating_add(1)
+        u64::try_from((now - self.epoch).as_micros()).unwrap_or(u64::MAX).saturating_add(1)
     }
 
     fn write(&mut self, key: &str, record: &[u8], source: u64, ttl: Duration, now: Instant) -> u64 {
@@ -168,14 +154,7 @@ impl Store {
             self.make_room();
             self.entries += 1;
         }
-        self.records.insert(
-            key.into(),
-            Stored {
-                bytes,
-                expires: now + ttl,
-                tombstone,
-            },
-        );
+        self.records.insert(key.into(), Stored { bytes, expires: now + ttl, tombstone });
         version
     }
 
@@ -186,20 +165,12 @@ impl Store {
         }
         self.swept = now;
         self.records.retain(|_, stored| stored.expires > now);
-        self.entries = self
-            .records
-            .values()
-            .filter(|stored| !stored.tombstone)
-            .count();
+        self.entries = self.records.values().filter(|stored| !stored.tombstone).count();
     }
 
     fn make_room(&mut self) {
         while self.entries >= self.capacity.max(1) {
-            let sample = self
-                .records
-                .iter()
-                .filter(|(_, stored)| !stored.tombstone)
-                .take(SAMPLE);
+            let sample = self.records.iter().filter(|(_, stored)| !stored.tombstone).take(SAMPLE);
             let Some((key, _)) = sample.min_by_key(|(_, stored)| stored.expires) else {
                 return;
             };
@@ -209,11 +180,7 @@ impl Store {
     }
 
     fn drop_record(&mut self, key: &str) {
-        if self
-            .records
-            .remove(key)
-            .is_some_and(|stored| !stored.tombstone)
-        {
+        if self.records.remove(key).is_some_and(|stored| !stored.tombstone) {
             self.entries -= 1;
         }
     }

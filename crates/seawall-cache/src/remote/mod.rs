@@ -53,7 +53,8 @@ pub trait Remote: Send + Sync + 'static {
     fn put<'a>(&'a self, key: &'a str, record: Bytes, ttl: Duration) -> RemoteFuture<'a, Put>;
 
     /// Replaces what is there by a tombstone that stays for `keep` and asks fills for `source` or
-    /// newer (or what a tombstone already there asks for, if that is more).
+    /// newer; for more, if a tombstone there asks for more, or if `source` is not 0 and what is
+    /// there has a newer one.
     fn remove<'a>(&'a self, key: &'a str, source: u64, keep: Duration) -> RemoteFuture<'a, ()>;
 
     /// Ends connections. The default does nothing.

@@ -69,9 +69,7 @@ pub(crate) fn check_setting(name: &str, value: &str) -> Result<(), Error> {
     let problem = if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
         "the stack sets it itself"
     } else if name.is_empty()
-        || !name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
+        || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
     {
         "a name has letters, digits, `_` and `.` only"
     } else if value.contains(['\n', '\r', '\0', '\\']) {
@@ -79,10 +77,7 @@ pub(crate) fn check_setting(name: &str, value: &str) -> Result<(), Error> {
     } else {
         return Ok(());
     };
-    Err(Error::Setting {
-        name: name.to_owned(),
-        problem,
-    })
+    Err(Error::Setting { name: name.to_owned(), problem })
 }
 
 /// Quick to start, safe against `kill -9` (not against a power cut, which ends

@@ -35,8 +35,7 @@ impl Postgres {
     /// # Errors
     /// [`Error::Postgres`] on a primary.
     pub async fn resume_replay(&self) -> Result<(), Error> {
-        self.run("SELECT pg_wal_replay_resume()", "resume the replay")
-            .await
+        self.run("SELECT pg_wal_replay_resume()", "resume the replay").await
     }
 
     /// Makes a replica apply each commit only when it is this old (in whole
@@ -57,22 +56,19 @@ impl Postgres {
     /// # Errors
     /// [`Error::Postgres`] if the server cannot be told.
     pub async fn follow(&self, addr: std::net::SocketAddr) -> Result<(), Error> {
-        self.alter_system(
-            "primary_conninfo",
-            &config::conninfo(addr.port(), self.name()),
-        )
-        .await
+        self.alter_system("primary_conninfo", &config::conninfo(addr.port(), self.name())).await
     }
 
     /// Makes a replica a primary; returns when it takes writes. The old primary is
-    /// left as it is, and other replicas go on following that.
+    /// left as it is, and other replicas go on following that. Of them, one that
+    /// received more of the old primary's log than this one, as may be after
+    /// [`kill`](Self::kill), cannot [`follow`](Self::follow) this one.
     ///
     /// # Errors
     /// [`Error::Postgres`] on a primary.
     pub async fn promote(&self) -> Result<(), Error> {
         let action = "promote the replica";
-        self.value::<bool>("SELECT pg_promote(true, 10)", action)
-            .await?;
+        self.value::<bool>("SELECT pg_promote(true, 10)", action).await?;
         self.until("SELECT NOT pg_is_in_recovery()", action).await
     }
 
@@ -143,10 +139,7 @@ impl Postgres {
     pub async fn lsn(&self) -> Result<u64, Error> {
         let sql = "SELECT coalesce(CASE WHEN pg_is_in_recovery() \
                    THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END, '0/0')";
-        Ok(self
-            .value::<PgLsn>(sql, "read the log position")
-            .await?
-            .into())
+        Ok(self.value::<PgLsn>(sql, "read the log position").await?.into())
     }
 
     /// The position up to which a replica has applied the log, hence what its
@@ -157,10 +150,7 @@ impl Postgres {
     pub async fn replay_lsn(&self) -> Result<u64, Error> {
         let sql = "SELECT coalesce(CASE WHEN pg_is_in_recovery() \
                    THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, '0/0')";
-        Ok(self
-            .value::<PgLsn>(sql, "read the replay position")
-            .await?
-            .into())
+        Ok(self.value::<PgLsn>(sql, "read the replay position").await?.into())
     }
 
     /// Waits until this replica has applied all that `primary` had written when
@@ -177,9 +167,7 @@ impl Postgres {
             }
             Ok(())
         };
-        timeout(deadline, reached)
-            .await
-            .unwrap_or_else(|_| Err(self.deadline(what, deadline)))
+        timeout(deadline, reached).await.unwrap_or_else(|_| Err(self.deadline(what, deadline)))
     }
 
     async fn end(&self, signal: Signal) -> Result<(), Error> {
@@ -226,8 +214,7 @@ impl Postgres {
     /// startup process, signalled at the same moment, has it too.
     async fn alter_system(&self, name: &str, value: &str) -> Result<(), Error> {
         let action = "change a setting";
-        self.run(&format!("ALTER SYSTEM SET {name} = '{value}'"), action)
-            .await?;
+        self.run(&format!("ALTER SYSTEM SET {name} = '{value}'"), action).await?;
         self.run("SELECT pg_reload_conf()", action).await?;
         self.until(
             &format!(
@@ -260,10 +247,7 @@ impl Postgres {
     async fn run(&self, sql: &str, action: &'static str) -> Result<(), Error> {
         let run = async {
             let client = self.client().await?;
-            client
-                .batch_execute(sql)
-                .await
-                .map_err(|source| self.error(action, source))
+            client.batch_execute(sql).await.map_err(|source| self.error(action, source))
         };
         timeout(CONTROL_DEADLINE, run)
             .await
@@ -275,8 +259,7 @@ impl Postgres {
         let run = async {
             let client = self.client().await?;
             let row = client.query_one(sql, &[]).await;
-            row.and_then(|row| row.try_get(0))
-                .map_err(|source| self.error(action, source))
+            row.and_then(|row| row.try_get(0)).map_err(|source| self.error(action, source))
         };
         timeout(CONTROL_DEADLINE, run)
             .await

@@ -43,8 +43,7 @@ impl Postgres {
         let data = spec.stack_dir.join(spec.name);
         let cluster = format!("{}{}", cleanup::cluster_prefix(spec.id), spec.name);
         let title = format!("{}{}", cleanup::cluster_title(spec.id), spec.name);
-        spec.config
-            .write(&data, &cluster, spec.port, spec.primary_port, spec.name)?;
+        spec.config.write(&data, &cluster, spec.port, spec.primary_port, spec.name)?;
         let process = Process::new(Spec {
             name: spec.name.to_owned(),
             program: spec.program.to_path_buf(),
@@ -55,12 +54,7 @@ impl Postgres {
             run_as: spec.config.run_as,
             stop_signal: StopSignal::Quit,
         });
-        Ok(Self {
-            process: Arc::new(process),
-            data,
-            title,
-            port: spec.port,
-        })
+        Ok(Self { process: Arc::new(process), data, title, port: spec.port })
     }
 
     /// `postgres://seawall@127.0.0.1:PORT/seawall`
@@ -178,19 +172,11 @@ impl Postgres {
     }
 
     fn error(&self, action: &'static str, source: tokio_postgres::Error) -> Error {
-        Error::Postgres {
-            server: self.name().to_owned(),
-            action,
-            source,
-        }
+        Error::Postgres { server: self.name().to_owned(), action, source }
     }
 
     fn deadline(&self, what: &'static str, waited: Duration) -> Error {
-        Error::Deadline {
-            server: self.name().to_owned(),
-            what,
-            waited,
-        }
+        Error::Deadline { server: self.name().to_owned(), what, waited }
     }
 }
 

@@ -31,13 +31,7 @@ impl Link {
         faults: watch::Receiver<Faults>,
         resets: watch::Receiver<()>,
     ) -> Self {
-        Self {
-            target,
-            counters,
-            faults,
-            resets,
-            lanes: Default::default(),
-        }
+        Self { target, counters, faults, resets, lanes: Default::default() }
     }
 
     pub(super) const fn target(&self) -> SocketAddr {
@@ -97,13 +91,7 @@ impl Link {
 
     fn pump(&self, way: Way, number: u64) -> Pump {
         let lane = self.lanes[way as usize].clone();
-        Pump::new(
-            way,
-            number,
-            self.faults.clone(),
-            lane,
-            self.counters.clone(),
-        )
+        Pump::new(way, number, self.faults.clone(), lane, self.counters.clone())
     }
 }
 

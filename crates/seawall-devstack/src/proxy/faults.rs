@@ -23,10 +23,7 @@ pub struct Faults {
 
 /// One way through a proxy, or both, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "two ways make four cases and never more"
-)]
+#[expect(clippy::exhaustive_enums, reason = "two ways make four cases and never more")]
 pub enum Direction {
     /// Neither way.
     #[default]

@@ -67,28 +67,14 @@ impl Proxy {
     /// # Errors
     /// [`Error::Net`] if no port is to be had.
     pub async fn start(target: SocketAddr) -> Result<Self, Error> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .map_err(listening)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(listening)?;
         let addr = listener.local_addr().map_err(listening)?;
         let counters = Arc::<Counters>::default();
         let faults = watch::Sender::new(Faults::default());
         let resets = watch::Sender::new(());
-        let link = Link::new(
-            target,
-            counters.clone(),
-            faults.subscribe(),
-            resets.subscribe(),
-        );
+        let link = Link::new(target, counters.clone(), faults.subscribe(), resets.subscribe());
         let door = Mutex::new(Door::Open(Acceptor::spawn(listener, link.clone())));
-        Ok(Self {
-            addr,
-            counters,
-            faults,
-            resets,
-            link,
-            door,
-        })
+        Ok(Self { addr, counters, faults, resets, link, door })
     }
 
     /// Where to connect instead of to the server.
@@ -224,10 +210,7 @@ impl Drop for Acceptor {
 }
 
 fn listening(source: std::io::Error) -> Error {
-    Error::Net {
-        action: "listen on 127.0.0.1",
-        source,
-    }
+    Error::Net { action: "listen on 127.0.0.1", source }
 }
 
 const BACKLOG: u32 = 1024;

@@ -53,13 +53,7 @@ impl Pump {
         lane: Arc<Lane>,
         counters: Arc<Counters>,
     ) -> Self {
-        Self {
-            way,
-            number,
-            faults,
-            lane,
-            counters,
-        }
+        Self { way, number, faults, lane, counters }
     }
 
     /// Runs until the end of the stream has been passed on.
@@ -106,9 +100,7 @@ impl Pump {
             self.wait_open(self.way).await;
             let (now, later) = rest.split_at(slice);
             to.write_all(now).await?;
-            self.counters
-                .delivered(self.way)
-                .fetch_add(slice as u64, Ordering::Relaxed);
+            self.counters.delivered(self.way).fetch_add(slice as u64, Ordering::Relaxed);
             rest = later;
         }
         Ok(())
@@ -186,11 +178,7 @@ async fn read(
         };
         let last = !matches!(what, What::Bytes(_));
         let jitter = seeded.next(faults.borrow().seed);
-        let arrival = Arrival {
-            at: Instant::now(),
-            jitter,
-            what,
-        };
+        let arrival = Arrival { at: Instant::now(), jitter, what };
         if arrivals.send(arrival).await.is_err() || last {
             return;
         }
@@ -207,11 +195,7 @@ struct Seeded {
 impl Seeded {
     fn new(number: u64, way: Way) -> Self {
         let stream = number * 2 + way as u64;
-        Self {
-            stream,
-            seed: 0,
-            generator: Self::generator(0, stream),
-        }
+        Self { stream, seed: 0, generator: Self::generator(0, stream) }
     }
 
     fn next(&mut self, seed: u64) -> f64 {

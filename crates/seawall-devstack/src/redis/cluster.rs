@@ -78,14 +78,12 @@ impl RedisCluster {
             words.extend(slots.iter().map(String::as_str));
             node.command(&words).await?;
             // Different ones, or the nodes would first have to settle a tie.
-            node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()])
-                .await?;
+            node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]).await?;
         }
         if let Some((first, others)) = self.nodes.split_first() {
             for node in others {
                 let port = first.port().to_string();
-                node.command(&["CLUSTER", "MEET", &first.host(), &port])
-                    .await?;
+                node.command(&["CLUSTER", "MEET", &first.host(), &port]).await?;
             }
         }
         Ok(())

@@ -64,10 +64,7 @@ impl Redis {
             run_as: spec.run_as,
             stop_signal: StopSignal::Kill,
         });
-        Ok(Self {
-            process: Arc::new(process),
-            port: spec.port,
-        })
+        Ok(Self { process: Arc::new(process), port: spec.port })
     }
 
     /// `redis://127.0.0.1:PORT`
@@ -202,19 +199,11 @@ impl Redis {
     }
 
     fn error(&self, action: &'static str, source: std::io::Error) -> Error {
-        Error::Redis {
-            server: self.name().to_owned(),
-            action,
-            source,
-        }
+        Error::Redis { server: self.name().to_owned(), action, source }
     }
 
     fn deadline(&self, what: &'static str, waited: Duration) -> Error {
-        Error::Deadline {
-            server: self.name().to_owned(),
-            what,
-            waited,
-        }
+        Error::Deadline { server: self.name().to_owned(), what, waited }
     }
 }
 

@@ -74,9 +74,7 @@ async fn read(stream: &mut (impl AsyncBufRead + Unpin + Send)) -> io::Result<Rep
 async fn read_line(stream: &mut (impl AsyncBufRead + Unpin)) -> io::Result<String> {
     let mut line = String::new();
     stream.read_line(&mut line).await?;
-    line.strip_suffix("\r\n")
-        .map(str::to_owned)
-        .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    line.strip_suffix("\r\n").map(str::to_owned).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
 fn number(text: &str) -> io::Result<i64> {
@@ -115,16 +113,10 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::Other);
         assert_eq!(refused.to_string(), "ERR unknown command");
         for cut in [&b""[..], b"+O", b"$4\r\nab"] {
-            assert_eq!(
-                parse(cut).await.unwrap_err().kind(),
-                io::ErrorKind::UnexpectedEof
-            );
+            assert_eq!(parse(cut).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         }
         for garbage in [&b"?\r\n"[..], b"\r\n", b":x\r\n"] {
-            assert_eq!(
-                parse(garbage).await.unwrap_err().kind(),
-                io::ErrorKind::InvalidData
-            );
+            assert_eq!(parse(garbage).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
         }
     }
 }

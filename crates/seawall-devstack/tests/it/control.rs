@@ -15,18 +15,13 @@ async fn start() -> Stack {
 
 async fn write(server: &Postgres, table: &str) {
     let client = server.client().await.unwrap();
-    client
-        .batch_execute(&format!("CREATE TABLE {table} (n int)"))
-        .await
-        .unwrap();
+    client.batch_execute(&format!("CREATE TABLE {table} (n int)")).await.unwrap();
 }
 
 async fn sees(server: &Postgres, table: &str) -> bool {
     let client = server.client().await.unwrap();
-    let row = client
-        .query_one("SELECT to_regclass($1::text) IS NOT NULL", &[&table])
-        .await
-        .unwrap();
+    let row =
+        client.query_one("SELECT to_regclass($1::text) IS NOT NULL", &[&table]).await.unwrap();
     row.get(0)
 }
 
@@ -41,17 +36,11 @@ async fn paused_replay_freezes_what_the_replica_shows_until_resumed() {
     write(primary, "after").await;
     // The log arrives all the same; it is only not applied.
     let written = primary.lsn().await.unwrap();
-    eventually("the log is received", || async {
-        replica.lsn().await.unwrap() >= written
-    })
-    .await;
+    eventually("the log is received", || async { replica.lsn().await.unwrap() >= written }).await;
     assert!(replica.replay_lsn().await.unwrap() < written);
     assert!(sees(replica, "before").await);
     assert!(!sees(replica, "after").await);
-    let behind = replica
-        .wait_caught_up(primary, Duration::from_millis(100))
-        .await
-        .unwrap_err();
+    let behind = replica.wait_caught_up(primary, Duration::from_millis(100)).await.unwrap_err();
     assert!(matches!(behind, Error::Deadline { .. }), "{behind}");
 
     replica.resume_replay().await.unwrap();
@@ -76,20 +65,11 @@ async fn apply_delay_holds_commits_back_and_zero_releases_them() {
     let begun = Instant::now();
     write(primary, "late").await;
     replica.wait_caught_up(primary, SOON).await.unwrap();
-    assert!(
-        begun.elapsed() >= delay - Duration::from_millis(50),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() >= delay - Duration::from_millis(50), "{:?}", begun.elapsed());
 
-    replica
-        .set_apply_delay(Duration::from_secs(3600))
-        .await
-        .unwrap();
+    replica.set_apply_delay(Duration::from_secs(3600)).await.unwrap();
     write(primary, "held").await;
-    let held = replica
-        .wait_caught_up(primary, Duration::from_millis(300))
-        .await;
+    let held = replica.wait_caught_up(primary, Duration::from_millis(300)).await;
     assert!(held.is_err());
     replica.set_apply_delay(Duration::ZERO).await.unwrap();
     replica.wait_caught_up(primary, SOON).await.unwrap();
@@ -99,13 +79,10 @@ async fn apply_delay_holds_commits_back_and_zero_releases_them() {
 #[tokio::test]
 async fn promoted_replica_takes_writes_and_another_can_follow_it() {
     let stack = Stack::builder().replicas(2).start().await.unwrap();
-    let (old, new, other) = (
-        stack.primary().unwrap(),
-        stack.replica(0).unwrap(),
-        stack.replica(1).unwrap(),
-    );
-    old.stop_immediate().await.unwrap();
-    assert_eq!(old.pid(), None);
+    let (old, new, other) =
+        (stack.primary().unwrap(), stack.replica(0).unwrap(), stack.replica(1).unwrap());
+    // In order, so that both replicas have received the same log.
+    old.stop().await.unwrap();
     new.promote().await.unwrap();
     write(new, "afterwards").await;
 
@@ -129,10 +106,7 @@ async fn stopped_server_refuses_and_comes_back_on_its_port_with_its_data() {
         assert_eq!(primary.pid(), None);
         let refused = primary.client().await.unwrap_err();
         assert!(refused.is_retryable(), "{refused}");
-        assert!(matches!(
-            primary.pause().await,
-            Err(Error::NotRunning { .. })
-        ));
+        assert!(matches!(primary.pause().await, Err(Error::NotRunning { .. })));
         primary.stop().await.unwrap();
         primary.restart().await.unwrap();
         assert_eq!(primary.port(), port);
@@ -140,12 +114,7 @@ async fn stopped_server_refuses_and_comes_back_on_its_port_with_its_data() {
     }
     // The replica finds its way back by itself.
     write(primary, "streamed").await;
-    stack
-        .replica(0)
-        .unwrap()
-        .wait_caught_up(primary, SOON)
-        .await
-        .unwrap();
+    stack.replica(0).unwrap().wait_caught_up(primary, SOON).await.unwrap();
 }
 
 #[tokio::test]
@@ -178,12 +147,7 @@ async fn killed_primary_restarts_though_its_sessions_were_busy() {
             "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'DO %' AND state = 'active'";
         let watching = primary.client().await.unwrap();
         eventually("the loop runs", || async {
-            watching
-                .query_one(sessions, &[])
-                .await
-                .unwrap()
-                .get::<_, i64>(0)
-                == 1
+            watching.query_one(sessions, &[]).await.unwrap().get::<_, i64>(0) == 1
         })
         .await;
         let before = primary.pid().unwrap();
@@ -195,12 +159,7 @@ async fn killed_primary_restarts_though_its_sessions_were_busy() {
         assert_ne!(primary.pid(), Some(before));
         assert!(sees(primary, "kept").await);
     }
-    stack
-        .replica(0)
-        .unwrap()
-        .wait_caught_up(primary, SOON)
-        .await
-        .unwrap();
+    stack.replica(0).unwrap().wait_caught_up(primary, SOON).await.unwrap();
 }
 
 #[tokio::test]
@@ -231,23 +190,12 @@ async fn replication_through_a_proxy_can_be_cut_and_healed() {
     let (primary, replica) = (stack.primary().unwrap(), stack.replica(0).unwrap());
     let proxy = Proxy::start(primary.addr()).await.unwrap();
     replica.follow(proxy.addr()).await.unwrap();
-    eventually("the replica comes by the proxy", || async {
-        proxy.connections() == 1
-    })
-    .await;
+    eventually("the replica comes by the proxy", || async { proxy.connections() == 1 }).await;
     replica.wait_caught_up(primary, SOON).await.unwrap();
 
-    proxy.set(Faults {
-        blackhole: Direction::Both,
-        ..Faults::default()
-    });
+    proxy.set(Faults { blackhole: Direction::Both, ..Faults::default() });
     write(primary, "unseen").await;
-    assert!(
-        replica
-            .wait_caught_up(primary, Duration::from_millis(300))
-            .await
-            .is_err()
-    );
+    assert!(replica.wait_caught_up(primary, Duration::from_millis(300)).await.is_err());
     proxy.clear();
     replica.wait_caught_up(primary, SOON).await.unwrap();
     assert!(sees(replica, "unseen").await);
@@ -274,11 +222,6 @@ async fn stack_is_removed_whatever_state_its_servers_are_in() {
     assert!(!is_alive(redis));
     // What a killed server held in the kernel is free, too.
     let segments = fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
-    let creators = segments
-        .lines()
-        .filter_map(|line| line.split_whitespace().nth(4));
-    assert!(
-        !creators.into_iter().any(|pid| pid == segment_of),
-        "{segments}"
-    );
+    let creators = segments.lines().filter_map(|line| line.split_whitespace().nth(4));
+    assert!(!creators.into_iter().any(|pid| pid == segment_of), "{segments}");
 }

@@ -27,22 +27,10 @@ async fn child() {
     };
     #[expect(clippy::while_immutable_condition, reason = "until killed")]
     while end == "churn" {
-        let stack = Stack::builder()
-            .dir(&base)
-            .replicas(1)
-            .redis()
-            .start()
-            .await
-            .unwrap();
+        let stack = Stack::builder().dir(&base).replicas(1).redis().start().await.unwrap();
         drop(stack);
     }
-    let stack = Stack::builder()
-        .dir(base)
-        .replicas(1)
-        .redis()
-        .start()
-        .await
-        .unwrap();
+    let stack = Stack::builder().dir(base).replicas(1).redis().start().await.unwrap();
     // A session that would not notice the end of its server by itself.
     let busy = stack.primary().unwrap().client().await.unwrap();
     let spin = busy.batch_execute("DO $$ BEGIN LOOP PERFORM 1; END LOOP; END $$");
@@ -73,17 +61,10 @@ struct Parent {
 fn start(base: &Base, end: &str) -> Parent {
     let mut child = spawn(base, end);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = lines
-        .map_while(Result::ok)
-        .find(|line| line.starts_with("STACK "))
-        .unwrap();
+    let line = lines.map_while(Result::ok).find(|line| line.starts_with("STACK ")).unwrap();
     let mut words = line.split(' ').skip(1);
     let redis = words.next().unwrap().parse().unwrap();
-    Parent {
-        child,
-        redis,
-        stack: words.next().unwrap().into(),
-    }
+    Parent { child, redis, stack: words.next().unwrap().into() }
 }
 
 fn spawn(base: &Base, end: &str) -> Child {
@@ -123,15 +104,8 @@ impl Parent {
     fn assert_all_there(&self) {
         assert!(self.stack.exists() && is_alive(self.redis));
         let titles = processes_of(&self.stack);
-        for part in [
-            "seawall-watchdog",
-            "walreceiver",
-            "primary: seawall seawall",
-        ] {
-            assert!(
-                titles.iter().any(|(_, _, title)| title.contains(part)),
-                "{part}: {titles:?}"
-            );
+        for part in ["seawall-watchdog", "walreceiver", "primary: seawall seawall"] {
+            assert!(titles.iter().any(|(_, _, title)| title.contains(part)), "{part}: {titles:?}");
         }
     }
 }
@@ -171,14 +145,7 @@ async fn interrupted_parent_leaves_nothing() {
 async fn parent_killed_at_any_moment_of_start_and_stop_leaves_no_process() {
     let base = Base::new();
     // With the template made, each round is a start and a stop.
-    Stack::builder()
-        .dir(base.path())
-        .postgres()
-        .start()
-        .await
-        .unwrap()
-        .shutdown()
-        .await;
+    Stack::builder().dir(base.path()).postgres().start().await.unwrap().shutdown().await;
     for moment in (0..20).map(|number| Duration::from_millis(20 + number * 37)) {
         let mut child = spawn(&base, "churn");
         // The moment is the input here, not something to wait for.
@@ -186,19 +153,9 @@ async fn parent_killed_at_any_moment_of_start_and_stop_leaves_no_process() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    eventually("no process is left", || async {
-        processes_in(base.path()).is_empty()
-    })
-    .await;
+    eventually("no process is left", || async { processes_in(base.path()).is_empty() }).await;
     // A directory made before its watchdog was is left to the next start.
-    Stack::builder()
-        .dir(base.path())
-        .redis()
-        .start()
-        .await
-        .unwrap()
-        .shutdown()
-        .await;
+    Stack::builder().dir(base.path()).redis().start().await.unwrap().shutdown().await;
     assert_eq!(base.stacks(), Vec::<PathBuf>::new());
 }
 
@@ -210,20 +167,10 @@ async fn parent_killed_while_it_makes_the_template_leaves_no_process() {
         tokio::time::sleep(moment).await;
         child.kill().unwrap();
         child.wait().unwrap();
-        eventually("no process is left", || async {
-            processes_in(base.path()).is_empty()
-        })
-        .await;
+        eventually("no process is left", || async { processes_in(base.path()).is_empty() }).await;
     }
     // The half-made template does not spoil the next one.
-    Stack::builder()
-        .dir(base.path())
-        .postgres()
-        .start()
-        .await
-        .unwrap()
-        .shutdown()
-        .await;
+    Stack::builder().dir(base.path()).postgres().start().await.unwrap().shutdown().await;
     assert_eq!(base.stacks(), Vec::<PathBuf>::new());
 }
 
@@ -235,10 +182,7 @@ async fn panicking_parent_leaves_only_its_logs() {
     // The drop is synchronous: there is nothing to wait for.
     assert!(!parent.stack.exists() && !is_alive(parent.redis));
     assert_eq!(processes_of(&parent.stack), []);
-    let kept = base
-        .shared()
-        .join("kept-logs")
-        .join(parent.stack.file_name().unwrap());
+    let kept = base.shared().join("kept-logs").join(parent.stack.file_name().unwrap());
     let log = std::fs::read_to_string(kept.join("primary.log")).unwrap();
     assert!(log.contains("ready to accept connections"), "{log}");
 }
@@ -259,22 +203,12 @@ async fn next_start_sweeps_what_a_killed_parent_and_watchdog_left() {
     send(Signal::KILL, watchdog);
     eventually("the watchdog is gone", || async { !is_alive(watchdog) }).await;
     // Nothing is swept while the parent lives.
-    let other = Stack::builder()
-        .dir(base.path())
-        .redis()
-        .start()
-        .await
-        .unwrap();
+    let other = Stack::builder().dir(base.path()).redis().start().await.unwrap();
     assert!(is_alive(parent.redis) && parent.stack.exists());
     parent.kill();
     assert!(is_alive(parent.redis) && parent.stack.exists());
 
-    let next = Stack::builder()
-        .dir(base.path())
-        .redis()
-        .start()
-        .await
-        .unwrap();
+    let next = Stack::builder().dir(base.path()).redis().start().await.unwrap();
     assert!(!parent.stack.exists() && !is_alive(parent.redis));
     assert_eq!(processes_of(&parent.stack), []);
     assert!(other.redis().unwrap().command(&["PING"]).await.is_ok());

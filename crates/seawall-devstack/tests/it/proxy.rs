@@ -40,10 +40,7 @@ async fn connected() -> (Proxy, TcpStream) {
 async fn round_trip(stream: &mut TcpStream, bytes: &[u8]) -> Vec<u8> {
     stream.write_all(bytes).await.unwrap();
     let mut back = vec![0; bytes.len()];
-    timeout(SOON, stream.read_exact(&mut back))
-        .await
-        .expect("no echo")
-        .unwrap();
+    timeout(SOON, stream.read_exact(&mut back)).await.expect("no echo").unwrap();
     back
 }
 
@@ -65,16 +62,10 @@ async fn bytes_pass_unchanged_and_are_counted() {
     assert!(back == bytes);
     assert_eq!(proxy.bytes_to_server(), 1_000_005);
     // The last of them are counted just after they are written.
-    eventually("all are counted", || async {
-        proxy.bytes_to_client() == 1_000_005
-    })
-    .await;
+    eventually("all are counted", || async { proxy.bytes_to_client() == 1_000_005 }).await;
     assert_eq!((proxy.connections(), proxy.accepted()), (1, 1));
     drop(stream);
-    eventually("the connection is counted off", || async {
-        proxy.connections() == 0
-    })
-    .await;
+    eventually("the connection is counted off", || async { proxy.connections() == 0 }).await;
     assert_eq!(proxy.accepted(), 1);
 }
 
@@ -84,20 +75,14 @@ async fn end_of_one_way_leaves_the_other_open() {
     stream.write_all(b"last words").await.unwrap();
     stream.shutdown().await.unwrap();
     let mut rest = Vec::new();
-    timeout(SOON, stream.read_to_end(&mut rest))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(SOON, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
     assert_eq!(rest, b"last words");
 }
 
 #[tokio::test]
 async fn latency_adds_to_each_way_and_ends_with_it() {
     let (proxy, mut stream) = connected().await;
-    proxy.set(Faults {
-        latency: 100 * MS,
-        ..Faults::default()
-    });
+    proxy.set(Faults { latency: 100 * MS, ..Faults::default() });
     let took = timed(&mut stream).await;
     assert!((200 * MS..600 * MS).contains(&took), "{took:?}");
     proxy.clear();
@@ -109,10 +94,7 @@ async fn latency_adds_to_each_way_and_ends_with_it() {
 #[tokio::test]
 async fn latency_delays_a_stream_once_not_each_chunk() {
     let (proxy, mut stream) = connected().await;
-    proxy.set(Faults {
-        latency: 100 * MS,
-        ..Faults::default()
-    });
+    proxy.set(Faults { latency: 100 * MS, ..Faults::default() });
     let begun = Instant::now();
     let bytes = vec![7; 500_000];
     let (mut read, mut write) = stream.split();
@@ -121,30 +103,19 @@ async fn latency_delays_a_stream_once_not_each_chunk() {
     sent.unwrap();
     received.unwrap();
     // Thirty chunks, each way.
-    assert!(
-        (200 * MS..1500 * MS).contains(&begun.elapsed()),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!((200 * MS..1500 * MS).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
 async fn lowered_latency_frees_what_is_on_its_way() {
     let (proxy, mut stream) = connected().await;
     for latency in [Duration::from_secs(3600), Duration::MAX] {
-        proxy.set(Faults {
-            latency,
-            jitter: latency,
-            ..Faults::default()
-        });
+        proxy.set(Faults { latency, jitter: latency, ..Faults::default() });
         stream.write_all(b"x").await.unwrap();
         let mut back = [0];
         assert!(hangs(stream.read_exact(&mut back)).await);
         proxy.clear();
-        timeout(SOON, stream.read_exact(&mut back))
-            .await
-            .unwrap()
-            .unwrap();
+        timeout(SOON, stream.read_exact(&mut back)).await.unwrap().unwrap();
     }
 }
 
@@ -154,35 +125,20 @@ async fn jitter_varies_within_its_bound_and_repeats_with_its_seed() {
     for seed in [7, 7, 8] {
         // A seed belongs to the connection's number, so each run has its own proxy.
         let (proxy, mut stream) = connected().await;
-        proxy.set(Faults {
-            jitter: 80 * MS,
-            seed,
-            ..Faults::default()
-        });
+        proxy.set(Faults { jitter: 80 * MS, seed, ..Faults::default() });
         let mut run = Vec::new();
         for _ in 0..8 {
             run.push(timed(&mut stream).await);
         }
+        assert!(run.iter().all(|took| *took < 160 * MS + 100 * MS), "{run:?}");
         assert!(
-            run.iter().all(|took| *took < 160 * MS + 100 * MS),
-            "{run:?}"
-        );
-        assert!(
-            run.iter()
-                .max()
-                .unwrap()
-                .abs_diff(*run.iter().min().unwrap())
-                > 20 * MS,
+            run.iter().max().unwrap().abs_diff(*run.iter().min().unwrap()) > 20 * MS,
             "{run:?}"
         );
         runs.push(run);
     }
     let distance = |a: usize, b: usize| {
-        runs[a]
-            .iter()
-            .zip(&runs[b])
-            .map(|(a, b)| a.abs_diff(*b))
-            .sum::<Duration>()
+        runs[a].iter().zip(&runs[b]).map(|(a, b)| a.abs_diff(*b)).sum::<Duration>()
     };
     // The same seed differs only by what the scheduler adds.
     assert!(distance(0, 1) < distance(0, 2), "{runs:?}");
@@ -192,10 +148,7 @@ async fn jitter_varies_within_its_bound_and_repeats_with_its_seed() {
 async fn bandwidth_is_shared_by_the_connections() {
     let (proxy, stream) = connected().await;
     let other = TcpStream::connect(proxy.addr()).await.unwrap();
-    proxy.set(Faults {
-        bandwidth_bytes_per_s: Some(100_000),
-        ..Faults::default()
-    });
+    proxy.set(Faults { bandwidth_bytes_per_s: Some(100_000), ..Faults::default() });
     let begun = Instant::now();
     let transfer = |mut stream: TcpStream| async move {
         round_trip(&mut stream, &[1; 25_000]).await;
@@ -203,15 +156,8 @@ async fn bandwidth_is_shared_by_the_connections() {
     };
     let (_, mut stream) = tokio::join!(transfer(other), transfer(stream));
     // 50 kB at 100 kB/s, the way back overlapping the way there.
-    assert!(
-        (450 * MS..1500 * MS).contains(&begun.elapsed()),
-        "{:?}",
-        begun.elapsed()
-    );
-    proxy.set(Faults {
-        bandwidth_bytes_per_s: Some(0),
-        ..Faults::default()
-    });
+    assert!((450 * MS..1500 * MS).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    proxy.set(Faults { bandwidth_bytes_per_s: Some(0), ..Faults::default() });
     assert!(hangs(timed(&mut stream)).await);
 }
 
@@ -225,33 +171,15 @@ async fn blackhole_holds_bytes_one_way_and_delivers_them_when_cleared() {
     ] {
         let (proxy, mut stream) = connected().await;
         let before = (proxy.bytes_to_server(), proxy.bytes_to_client());
-        proxy.set(Faults {
-            blackhole,
-            ..Faults::default()
-        });
+        proxy.set(Faults { blackhole, ..Faults::default() });
         stream.write_all(b"abc").await.unwrap();
         let mut back = [0; 3];
-        assert_eq!(
-            !hangs(stream.read_exact(&mut back)).await,
-            to_client,
-            "{blackhole:?}"
-        );
-        assert_eq!(
-            proxy.bytes_to_server() > before.0,
-            to_server,
-            "{blackhole:?}"
-        );
-        assert_eq!(
-            proxy.bytes_to_client() > before.1,
-            to_client,
-            "{blackhole:?}"
-        );
+        assert_eq!(!hangs(stream.read_exact(&mut back)).await, to_client, "{blackhole:?}");
+        assert_eq!(proxy.bytes_to_server() > before.0, to_server, "{blackhole:?}");
+        assert_eq!(proxy.bytes_to_client() > before.1, to_client, "{blackhole:?}");
         if !to_client {
             proxy.clear();
-            timeout(SOON, stream.read_exact(&mut back))
-                .await
-                .unwrap()
-                .unwrap();
+            timeout(SOON, stream.read_exact(&mut back)).await.unwrap().unwrap();
             assert_eq!(&back, b"abc");
         }
     }
@@ -263,19 +191,13 @@ async fn end_of_a_connection_does_not_pass_a_blackhole() {
     let proxy = Proxy::start(listener.local_addr().unwrap()).await.unwrap();
     let client = TcpStream::connect(proxy.addr()).await.unwrap();
     let (mut server, _) = listener.accept().await.unwrap();
-    proxy.set(Faults {
-        blackhole: Direction::Both,
-        ..Faults::default()
-    });
+    proxy.set(Faults { blackhole: Direction::Both, ..Faults::default() });
     client.set_zero_linger().unwrap();
     drop(client);
     let mut byte = [0];
     assert!(hangs(server.read(&mut byte)).await);
     proxy.clear();
-    let error = timeout(SOON, server.read(&mut byte))
-        .await
-        .unwrap()
-        .unwrap_err();
+    let error = timeout(SOON, server.read(&mut byte)).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
@@ -292,10 +214,7 @@ async fn reset_reaches_both_sides_and_spares_later_connections() {
         server.read_exact(&mut byte).await.unwrap();
         proxy.reset_all();
         for side in [&mut client, &mut server] {
-            let error = timeout(SOON, side.read(&mut byte))
-                .await
-                .unwrap()
-                .unwrap_err();
+            let error = timeout(SOON, side.read(&mut byte)).await.unwrap().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ConnectionReset);
         }
     }
@@ -326,10 +245,7 @@ async fn client_of_a_server_that_is_down_is_reset() {
     drop(closed);
     let proxy = Proxy::start(addr).await.unwrap();
     let mut client = TcpStream::connect(proxy.addr()).await.unwrap();
-    let error = timeout(SOON, client.read(&mut [0]))
-        .await
-        .unwrap()
-        .unwrap_err();
+    let error = timeout(SOON, client.read(&mut [0])).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
@@ -340,10 +256,7 @@ async fn dropped_proxy_closes_its_port_and_its_connections() {
     drop(proxy);
     let end = timeout(SOON, stream.read(&mut [0])).await.unwrap();
     assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
-    eventually("the port is closed", || async {
-        TcpStream::connect(addr).await.is_err()
-    })
-    .await;
+    eventually("the port is closed", || async { TcpStream::connect(addr).await.is_err() }).await;
 }
 
 #[tokio::test]
@@ -352,9 +265,7 @@ async fn real_servers_are_reached_through_it() {
     let primary = stack.primary().unwrap();
     let proxy = Proxy::start(primary.addr()).await.unwrap();
     let url = primary.url_via(proxy.addr());
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls)
-        .await
-        .unwrap();
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
     client.query_one("SELECT 1", &[]).await.unwrap();
     proxy.reset_all();

@@ -10,33 +10,17 @@ async fn get(redis: &seawall_devstack::Redis, key: &str) -> Option<String> {
 
 #[tokio::test]
 async fn commands_answer_and_flush_empties() {
-    let stack = Stack::builder()
-        .redis()
-        .redis_setting("maxmemory", "32mb")
-        .start()
-        .await
-        .unwrap();
+    let stack = Stack::builder().redis().redis_setting("maxmemory", "32mb").start().await.unwrap();
     let redis = stack.redis().unwrap();
-    assert_eq!(
-        redis.command(&["SET", "k", "v"]).await.unwrap(),
-        Reply::Status("OK".into())
-    );
+    assert_eq!(redis.command(&["SET", "k", "v"]).await.unwrap(), Reply::Status("OK".into()));
     assert_eq!(get(redis, "k").await.as_deref(), Some("v"));
-    let limit = redis
-        .command(&["CONFIG", "GET", "maxmemory"])
-        .await
-        .unwrap();
-    let Reply::Array(limit) = limit else {
-        panic!("{limit:?}")
-    };
+    let limit = redis.command(&["CONFIG", "GET", "maxmemory"]).await.unwrap();
+    let Reply::Array(limit) = limit else { panic!("{limit:?}") };
     assert_eq!(limit[1].text().as_deref(), Some("33554432"));
     redis.flush().await.unwrap();
     assert_eq!(get(redis, "k").await, None);
     let error = redis.command(&["NONSENSE"]).await.unwrap_err();
-    assert!(
-        matches!(error, Error::Redis { .. }) && !error.is_retryable(),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Redis { .. }) && !error.is_retryable(), "{error}");
     assert_eq!(redis.url(), format!("redis://127.0.0.1:{}", redis.port()));
 }
 
@@ -76,36 +60,20 @@ async fn cluster_serves_all_slots_from_three_masters() {
     assert!(stack.redis().is_err());
     assert_eq!(cluster.nodes().len(), 3);
     for node in cluster.nodes() {
-        let info = node
-            .command(&["CLUSTER", "INFO"])
-            .await
-            .unwrap()
-            .text()
-            .unwrap();
-        for line in [
-            "cluster_state:ok",
-            "cluster_slots_ok:16384",
-            "cluster_size:3",
-        ] {
+        let info = node.command(&["CLUSTER", "INFO"]).await.unwrap().text().unwrap();
+        for line in ["cluster_state:ok", "cluster_slots_ok:16384", "cluster_size:3"] {
             assert!(info.contains(line), "{info}");
         }
     }
     // Slots 12182 and 5061: the third node's and the first one's.
-    let [first, _, third] = cluster.nodes() else {
-        panic!()
-    };
+    let [first, _, third] = cluster.nodes() else { panic!() };
     third.command(&["SET", "foo", "1"]).await.unwrap();
     first.command(&["SET", "bar", "1"]).await.unwrap();
     let moved = first.command(&["SET", "foo", "1"]).await.unwrap_err();
     let moved = std::error::Error::source(&moved).unwrap().to_string();
     assert_eq!(moved, format!("MOVED 12182 {}", third.addr()));
     let addr = |index: usize| cluster.nodes()[index].addr();
-    let url = format!(
-        "redis-cluster://{}?node={}&node={}",
-        addr(0),
-        addr(1),
-        addr(2)
-    );
+    let url = format!("redis-cluster://{}?node={}&node={}", addr(0), addr(1), addr(2));
     assert_eq!(cluster.url(), url);
     cluster.flush().await.unwrap();
     assert_eq!(get(third, "foo").await, None);

@@ -61,19 +61,13 @@ impl Drop for Base {
 }
 
 pub(crate) fn entries(dir: &Path) -> Vec<PathBuf> {
-    fs::read_dir(dir)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect()
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
 
 /// The living processes: id, parent's id, command line or title.
 pub(crate) fn processes() -> Vec<(u32, u32, String)> {
     if !Path::new("/proc/self/stat").exists() {
-        let output = Command::new("ps")
-            .args(["-axo", "pid=,ppid=,command="])
-            .output()
-            .unwrap();
+        let output = Command::new("ps").args(["-axo", "pid=,ppid=,command="]).output().unwrap();
         return String::from_utf8_lossy(&output.stdout)
             .lines()
             .filter_map(|line| {
@@ -105,10 +99,7 @@ pub(crate) fn is_alive(pid: u32) -> bool {
 /// The processes that name a stack: its PostgreSQL servers and its watchdog.
 pub(crate) fn processes_of(stack_dir: &Path) -> Vec<(u32, u32, String)> {
     let id = stack_dir.file_name().unwrap().to_str().unwrap();
-    processes()
-        .into_iter()
-        .filter(|(_, _, title)| title.contains(id))
-        .collect()
+    processes().into_iter().filter(|(_, _, title)| title.contains(id)).collect()
 }
 
 /// The processes that work in a directory or below it, or name it.

@@ -21,106 +21,19 @@ fn each_value_out_of_bounds_is_named() {
     let zero = Duration::ZERO;
     let node = NodeConfig::default;
     let cases = [
-        (
-            "acquire_timeout",
-            PoolConfig {
-                acquire_timeout: zero,
-                ..fine()
-            },
-        ),
-        (
-            "connect_timeout",
-            PoolConfig {
-                connect_timeout: zero,
-                ..fine()
-            },
-        ),
-        (
-            "query_timeout",
-            PoolConfig {
-                query_timeout: zero,
-                ..fine()
-            },
-        ),
-        (
-            "idle_timeout",
-            PoolConfig {
-                idle_timeout: zero,
-                ..fine()
-            },
-        ),
-        (
-            "health_interval",
-            PoolConfig {
-                health_interval: zero,
-                ..fine()
-            },
-        ),
-        (
-            "health_timeout",
-            PoolConfig {
-                health_timeout: Duration::MAX,
-                ..fine()
-            },
-        ),
-        (
-            "catch_up_wait",
-            PoolConfig {
-                catch_up_wait: Duration::MAX,
-                ..fine()
-            },
-        ),
-        (
-            "max_size",
-            PoolConfig {
-                max_size: 0,
-                ..fine()
-            },
-        ),
-        (
-            "min_idle",
-            PoolConfig {
-                min_idle: 21,
-                ..fine()
-            },
-        ),
-        (
-            "replicas.len()",
-            PoolConfig {
-                replicas: vec![node(); 64],
-                ..fine()
-            },
-        ),
-        (
-            "weight",
-            PoolConfig {
-                replicas: vec![NodeConfig {
-                    weight: 0,
-                    ..node()
-                }],
-                ..fine()
-            },
-        ),
-        (
-            "max_size",
-            PoolConfig {
-                primary: NodeConfig {
-                    max_size: Some(0),
-                    ..node()
-                },
-                ..fine()
-            },
-        ),
-        (
-            "min_idle",
-            PoolConfig {
-                primary: NodeConfig {
-                    min_idle: Some(30),
-                    ..node()
-                },
-                ..fine()
-            },
-        ),
+        ("acquire_timeout", PoolConfig { acquire_timeout: zero, ..fine() }),
+        ("connect_timeout", PoolConfig { connect_timeout: zero, ..fine() }),
+        ("query_timeout", PoolConfig { query_timeout: zero, ..fine() }),
+        ("idle_timeout", PoolConfig { idle_timeout: zero, ..fine() }),
+        ("health_interval", PoolConfig { health_interval: zero, ..fine() }),
+        ("health_timeout", PoolConfig { health_timeout: Duration::MAX, ..fine() }),
+        ("catch_up_wait", PoolConfig { catch_up_wait: Duration::MAX, ..fine() }),
+        ("max_size", PoolConfig { max_size: 0, ..fine() }),
+        ("min_idle", PoolConfig { min_idle: 21, ..fine() }),
+        ("replicas.len()", PoolConfig { replicas: vec![node(); 64], ..fine() }),
+        ("weight", PoolConfig { replicas: vec![NodeConfig { weight: 0, ..node() }], ..fine() }),
+        ("max_size", PoolConfig { primary: NodeConfig { max_size: Some(0), ..node() }, ..fine() }),
+        ("min_idle", PoolConfig { primary: NodeConfig { min_idle: Some(30), ..node() }, ..fine() }),
     ];
     for (field, config) in cases {
         assert_eq!(refused(&config), field);
@@ -129,24 +42,13 @@ fn each_value_out_of_bounds_is_named() {
 
 #[test]
 fn the_error_tells_field_value_and_bound() {
-    let error = PoolConfig {
-        max_size: 0,
-        ..PoolConfig::default()
-    }
-    .validate()
-    .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "max_size is 0, which is not within 1..=10000"
-    );
+    let error = PoolConfig { max_size: 0, ..PoolConfig::default() }.validate().unwrap_err();
+    assert_eq!(error.to_string(), "max_size is 0, which is not within 1..=10000");
 }
 
 #[test]
 fn a_small_node_lowers_the_default_of_connections_kept() {
-    let small = NodeConfig {
-        max_size: Some(1),
-        ..NodeConfig::default()
-    };
+    let small = NodeConfig { max_size: Some(1), ..NodeConfig::default() };
     assert_eq!(small.sizes(&PoolConfig::default()), (1, 1));
 }
 

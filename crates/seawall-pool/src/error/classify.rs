@@ -11,9 +11,7 @@ use tokio_postgres::error::{Severity, SqlState};
 /// can be run elsewhere.
 pub(crate) fn is_connection_lost(error: &Error) -> bool {
     error.is_closed()
-        || error
-            .source()
-            .is_some_and(<dyn std::error::Error>::is::<io::Error>)
+        || error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>)
         || error.code().is_some_and(|code| {
             code.code().starts_with("08")
                 || [
@@ -29,10 +27,7 @@ pub(crate) fn is_connection_lost(error: &Error) -> bool {
 /// A standby gave up a query for the sake of replay, or the server chose the
 /// transaction as the victim of a conflict.
 pub(crate) fn is_conflict(error: &Error) -> bool {
-    let conflicts = [
-        &SqlState::T_R_SERIALIZATION_FAILURE,
-        &SqlState::T_R_DEADLOCK_DETECTED,
-    ];
+    let conflicts = [&SqlState::T_R_SERIALIZATION_FAILURE, &SqlState::T_R_DEADLOCK_DETECTED];
     error.code().is_some_and(|code| conflicts.contains(&code))
 }
 
@@ -49,10 +44,10 @@ pub(crate) fn is_transient(error: &Error) -> bool {
 /// The server refused the statement and the connection goes on: nothing of it
 /// is still under way.
 pub(crate) fn is_refusal(error: &Error) -> bool {
-    error.as_db_error().is_some_and(|db| {
-        db.parsed_severity()
-            .is_none_or(|severity| severity == Severity::Error)
-    }) && !is_connection_lost(error)
+    error
+        .as_db_error()
+        .is_some_and(|db| db.parsed_severity().is_none_or(|severity| severity == Severity::Error))
+        && !is_connection_lost(error)
 }
 
 /// The prepared statement is gone or its plan no longer fits the tables.

@@ -16,13 +16,7 @@ fn ms(millis: u64) -> Duration {
 #[test]
 fn one_silent_probe_changes_nothing_but_is_repeated_at_once() {
     let step = steps(&[Evidence::Answered, Evidence::Silent])[1];
-    assert_eq!(
-        step,
-        Step {
-            verdict: None,
-            wait: Duration::ZERO
-        }
-    );
+    assert_eq!(step, Step { verdict: None, wait: Duration::ZERO });
 }
 
 #[test]
@@ -30,45 +24,26 @@ fn two_silent_probes_in_a_row_are_down() {
     let seen = steps(&[Evidence::Silent, Evidence::Silent]);
     assert_eq!(seen[1].verdict, Some(Verdict::Down));
     let seen = steps(&[Evidence::Silent, Evidence::Answered, Evidence::Silent]);
-    assert_eq!(
-        seen[2].verdict, None,
-        "an answer in between starts the count afresh"
-    );
+    assert_eq!(seen[2].verdict, None, "an answer in between starts the count afresh");
 }
 
 #[test]
 fn a_lost_connection_is_suspect_and_checked_at_once() {
     let step = steps(&[Evidence::Lost])[0];
-    assert_eq!(
-        step,
-        Step {
-            verdict: Some(Verdict::Suspect),
-            wait: Duration::ZERO
-        }
-    );
+    assert_eq!(step, Step { verdict: Some(Verdict::Suspect), wait: Duration::ZERO });
 }
 
 #[test]
 fn a_lost_connection_that_cannot_be_made_again_is_down() {
     for second in [Evidence::Refused, Evidence::Silent, Evidence::Lost] {
-        assert_eq!(
-            steps(&[Evidence::Lost, second])[1].verdict,
-            Some(Verdict::Down),
-            "{second:?}"
-        );
+        assert_eq!(steps(&[Evidence::Lost, second])[1].verdict, Some(Verdict::Down), "{second:?}");
     }
 }
 
 #[test]
 fn a_full_server_is_neither_up_nor_down() {
     let step = steps(&[Evidence::Full])[0];
-    assert_eq!(
-        step,
-        Step {
-            verdict: None,
-            wait: INTERVAL
-        }
-    );
+    assert_eq!(step, Step { verdict: None, wait: INTERVAL });
 }
 
 #[test]

@@ -33,19 +33,7 @@ proptest! {
 
 #[test]
 fn text_that_is_no_position_is_refused() {
-    for text in [
-        "",
-        "/",
-        "0",
-        "0/",
-        "/1",
-        "0/1/2",
-        "+1/2",
-        "0/-1",
-        "g/0",
-        "0/123456789",
-        " 0/1",
-    ] {
+    for text in ["", "/", "0", "0/", "/1", "0/1/2", "+1/2", "0/-1", "g/0", "0/123456789", " 0/1"] {
         assert_eq!(text.parse::<Lsn>(), Err(ParseLsnError), "{text:?}");
     }
 }
@@ -57,15 +45,9 @@ fn lower_case_digits_parse() {
 
 #[test]
 fn insert_position_after_a_page_header_is_the_page_boundary() {
-    assert_eq!(
-        Lsn(3 * BLOCK + 24).record_end(BLOCK, SEGMENT),
-        Lsn(3 * BLOCK)
-    );
+    assert_eq!(Lsn(3 * BLOCK + 24).record_end(BLOCK, SEGMENT), Lsn(3 * BLOCK));
     assert_eq!(Lsn(SEGMENT + 40).record_end(BLOCK, SEGMENT), Lsn(SEGMENT));
     // Forty bytes into an ordinary page is a place where a record can end.
-    assert_eq!(
-        Lsn(3 * BLOCK + 40).record_end(BLOCK, SEGMENT),
-        Lsn(3 * BLOCK + 40)
-    );
+    assert_eq!(Lsn(3 * BLOCK + 40).record_end(BLOCK, SEGMENT), Lsn(3 * BLOCK + 40));
     assert_eq!(Lsn(0x16B_3748).record_end(BLOCK, SEGMENT), Lsn(0x16B_3748));
 }

@@ -20,10 +20,7 @@ fn the_readme_lists_every_metric_and_no_other() {
         .into_iter()
         .map(|(key, ..)| {
             let key = key.key();
-            assert!(
-                key.labels()
-                    .any(|label| label.key() == "node" && label.value() == "primary")
-            );
+            assert!(key.labels().any(|label| label.key() == "node" && label.value() == "primary"));
             key.name().to_owned()
         })
         .collect();

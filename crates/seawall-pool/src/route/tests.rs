@@ -12,16 +12,9 @@ const PRIMARY: NodeView = NodeView {
     replayed: Lsn(0),
 };
 
-const REPLICA: NodeView = NodeView {
-    primary: false,
-    writable: false,
-    replayed: Lsn(100),
-    ..PRIMARY
-};
-const ANALYTICS: NodeView = NodeView {
-    role: Role::Analytics,
-    ..REPLICA
-};
+const REPLICA: NodeView =
+    NodeView { primary: false, writable: false, replayed: Lsn(100), ..PRIMARY };
+const ANALYTICS: NodeView = NodeView { role: Role::Analytics, ..REPLICA };
 
 fn down(node: NodeView) -> NodeView {
     NodeView { up: false, ..node }
@@ -40,22 +33,12 @@ fn shares(nodes: &[NodeView], request: Request) -> Vec<(usize, f64)> {
 }
 
 fn reached(nodes: &[NodeView], request: Request) -> Vec<usize> {
-    shares(nodes, request)
-        .into_iter()
-        .map(|(node, _)| node)
-        .collect()
+    shares(nodes, request).into_iter().map(|(node, _)| node).collect()
 }
 
 #[test]
 fn weights_one_to_three_give_a_quarter_and_three_quarters() {
-    let nodes = [
-        PRIMARY,
-        REPLICA,
-        NodeView {
-            weight: 3,
-            ..REPLICA
-        },
-    ];
+    let nodes = [PRIMARY, REPLICA, NodeView { weight: 3, ..REPLICA }];
     let shares = shares(&nodes, Request::new(Intent::Read));
     assert_eq!(shares.len(), 2);
     assert!((shares[0].1 - 0.25).abs() < 0.002, "{shares:?}");
@@ -65,9 +48,7 @@ fn weights_one_to_three_give_a_quarter_and_three_quarters() {
 #[test]
 fn equal_weights_do_not_send_runs_to_one_node() {
     let nodes = [PRIMARY, REPLICA, REPLICA];
-    let picks: Vec<_> = (0..1000)
-        .map(|t| choose(&nodes, Request::new(Intent::Read), t))
-        .collect();
+    let picks: Vec<_> = (0..1000).map(|t| choose(&nodes, Request::new(Intent::Read), t)).collect();
     let longest = picks.chunk_by(|a, b| a == b).map(<[_]>::len).max();
     assert!(longest <= Some(2), "longest run {longest:?}");
 }
@@ -89,23 +70,13 @@ fn a_primary_thought_down_still_gets_writes_and_last_reads() {
 
 #[test]
 fn a_primary_in_recovery_gets_no_writes() {
-    let nodes = [
-        NodeView {
-            writable: false,
-            ..PRIMARY
-        },
-        REPLICA,
-    ];
+    let nodes = [NodeView { writable: false, ..PRIMARY }, REPLICA];
     assert_eq!(choose(&nodes, Request::new(Intent::Write), 0), None);
 }
 
 #[test]
 fn a_primary_in_recovery_serves_reads_only_up_to_what_it_replayed() {
-    let nodes = [NodeView {
-        writable: false,
-        replayed: Lsn(50),
-        ..PRIMARY
-    }];
+    let nodes = [NodeView { writable: false, replayed: Lsn(50), ..PRIMARY }];
     let read = Request::new(Intent::Read);
     assert_eq!(choose(&nodes, read, 0), Some(0));
     assert_eq!(choose(&nodes, read.after(Lsn(50)), 0), Some(0));
@@ -128,40 +99,21 @@ fn untagged_reads_reach_the_analytics_replica_only_if_no_other_is_up() {
 
 #[test]
 fn a_lagging_general_replica_does_not_push_reads_onto_analytics() {
-    let nodes = [
-        PRIMARY,
-        NodeView {
-            replayed: Lsn(1),
-            ..REPLICA
-        },
-        ANALYTICS,
-    ];
-    assert_eq!(
-        reached(&nodes, Request::new(Intent::Read).after(Lsn(100))),
-        [0]
-    );
+    let nodes = [PRIMARY, NodeView { replayed: Lsn(1), ..REPLICA }, ANALYTICS];
+    assert_eq!(reached(&nodes, Request::new(Intent::Read).after(Lsn(100))), [0]);
 }
 
 #[test]
 fn analytics_falls_back_to_a_replica_then_to_the_primary() {
     let analytics = Request::new(Intent::Analytics);
     assert_eq!(reached(&[PRIMARY, REPLICA, ANALYTICS], analytics), [2]);
-    assert_eq!(
-        reached(&[PRIMARY, REPLICA, down(ANALYTICS)], analytics),
-        [1]
-    );
-    assert_eq!(
-        reached(&[PRIMARY, down(REPLICA), down(ANALYTICS)], analytics),
-        [0]
-    );
+    assert_eq!(reached(&[PRIMARY, REPLICA, down(ANALYTICS)], analytics), [1]);
+    assert_eq!(reached(&[PRIMARY, down(REPLICA), down(ANALYTICS)], analytics), [0]);
 }
 
 #[test]
 fn a_read_after_a_position_skips_replicas_behind_it() {
-    let behind = NodeView {
-        replayed: Lsn(99),
-        ..REPLICA
-    };
+    let behind = NodeView { replayed: Lsn(99), ..REPLICA };
     let read = Request::new(Intent::Read).after(Lsn(100));
     assert_eq!(reached(&[PRIMARY, behind, REPLICA], read), [2]);
     assert_eq!(reached(&[PRIMARY, behind, behind], read), [0]);
@@ -170,15 +122,9 @@ fn a_read_after_a_position_skips_replicas_behind_it() {
 #[test]
 fn failed_nodes_are_not_chosen_again() {
     let nodes = [PRIMARY, REPLICA, REPLICA];
-    let read = Request {
-        excluded: 0b010,
-        ..Request::new(Intent::Read)
-    };
+    let read = Request { excluded: 0b010, ..Request::new(Intent::Read) };
     assert_eq!(reached(&nodes, read), [2]);
-    let read = Request {
-        excluded: 0b111,
-        ..read
-    };
+    let read = Request { excluded: 0b111, ..read };
     assert_eq!(choose(&nodes, read, 0), None);
 }
 

@@ -40,23 +40,14 @@ fn ordinary_statements_are_left_alone() {
 
 #[test]
 fn only_what_outlives_its_transaction_needs_a_reset() {
-    for sql in [
-        "SET LOCAL x = 1",
-        "set transaction read only",
-        "SAVEPOINT a",
-        "ROLLBACK TO a",
-        "SELECT 1",
-    ] {
+    for sql in
+        ["SET LOCAL x = 1", "set transaction read only", "SAVEPOINT a", "ROLLBACK TO a", "SELECT 1"]
+    {
         assert!(!outlives_transaction(sql), "{sql:?}");
     }
-    for sql in [
-        "SET x = 1",
-        "SET SESSION x = 1",
-        "LISTEN a",
-        "COMMIT",
-        "ROLLBACK",
-        "ROLLBACK AND CHAIN",
-    ] {
+    for sql in
+        ["SET x = 1", "SET SESSION x = 1", "LISTEN a", "COMMIT", "ROLLBACK", "ROLLBACK AND CHAIN"]
+    {
         assert!(outlives_transaction(sql), "{sql:?}");
     }
 }

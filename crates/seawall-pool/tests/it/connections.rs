@@ -11,12 +11,8 @@ const OPEN: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name
 #[tokio::test]
 async fn waiting_for_a_connection_ends_in_time_and_names_the_node() {
     let stack = stack(0).await;
-    let config = PoolConfig {
-        max_size: 1,
-        min_idle: 0,
-        acquire_timeout: millis(200),
-        ..config(&stack)
-    };
+    let config =
+        PoolConfig { max_size: 1, min_idle: 0, acquire_timeout: millis(200), ..config(&stack) };
     let pool = Pool::connect(config).await.unwrap();
     let held = pool.write().get().await.unwrap();
     for route in [pool.read(), pool.write(), pool.analytics()] {
@@ -46,11 +42,7 @@ async fn waiting_and_connecting_share_one_deadline() {
     // The one idle connection is taken; every other call has to connect.
     let calls = (0..3).map(|_| async {
         let start = Instant::now();
-        pool.write()
-            .timeout(millis(300))
-            .execute("SELECT 1", &[])
-            .await
-            .unwrap_err();
+        pool.write().timeout(millis(300)).execute("SELECT 1", &[]).await.unwrap_err();
         start.elapsed()
     });
     for took in join_all(calls).await {
@@ -73,10 +65,7 @@ async fn waiters_are_served_in_turn() {
         }
     });
     let release = async {
-        until("all wait", secs(1), async || {
-            node(&pool, "primary").waiting == 20
-        })
-        .await;
+        until("all wait", secs(1), async || node(&pool, "primary").waiting == 20).await;
         drop(held);
     };
     futures_util::future::join(join_all(waiters), release).await;
@@ -86,28 +75,15 @@ async fn waiters_are_served_in_turn() {
 #[tokio::test]
 async fn connections_are_opened_ahead_and_closed_when_idle() {
     let stack = stack(0).await;
-    let config = PoolConfig {
-        min_idle: 3,
-        idle_timeout: secs(1),
-        ..config(&stack)
-    };
+    let config = PoolConfig { min_idle: 3, idle_timeout: secs(1), ..config(&stack) };
     let pool = Pool::connect(config).await.unwrap();
     let primary = stack.primary().unwrap();
     // The monitor has one more of its own.
-    until("three are open", secs(3), async || {
-        count(primary, OPEN).await == 4
-    })
-    .await;
+    until("three are open", secs(3), async || count(primary, OPEN).await == 4).await;
     let busy = (0..8).map(|_| pool.write().execute("SELECT pg_sleep(0.2)", &[]));
-    join_all(busy)
-        .await
-        .into_iter()
-        .for_each(|done| assert!(done.is_ok()));
+    join_all(busy).await.into_iter().for_each(|done| assert!(done.is_ok()));
     assert_eq!(node(&pool, "primary").size, 8);
-    until("five are closed", secs(5), async || {
-        count(primary, OPEN).await == 4
-    })
-    .await;
+    until("five are closed", secs(5), async || count(primary, OPEN).await == 4).await;
     assert_eq!(node(&pool, "primary").size, 3);
 }
 
@@ -116,12 +92,8 @@ async fn shutdown_waits_for_those_in_use_and_closes_everything() {
     let stack = stack(1).await;
     let pool = Pool::connect(config(&stack)).await.unwrap();
     let other = pool.clone();
-    let busy = tokio::spawn(async move {
-        other
-            .write()
-            .query_one("SELECT pg_sleep(0.5), 7", &[])
-            .await
-    });
+    let busy =
+        tokio::spawn(async move { other.write().query_one("SELECT pg_sleep(0.5), 7", &[]).await });
     until("it runs", secs(3), async || {
         let status = node(&pool, "primary");
         status.size > status.available
@@ -129,15 +101,9 @@ async fn shutdown_waits_for_those_in_use_and_closes_everything() {
     .await;
     pool.shutdown().await;
     assert_eq!(busy.await.unwrap().unwrap().get::<_, i32>(1), 7);
-    assert!(matches!(
-        pool.read().query("SELECT 1", &[]).await,
-        Err(Error::Closed)
-    ));
+    assert!(matches!(pool.read().query("SELECT 1", &[]).await, Err(Error::Closed)));
     for server in [stack.primary().unwrap(), stack.replica(0).unwrap()] {
-        until("all are closed", secs(2), async || {
-            count(server, OPEN).await == 0
-        })
-        .await;
+        until("all are closed", secs(2), async || count(server, OPEN).await == 0).await;
     }
     pool.shutdown().await;
 }
@@ -148,15 +114,10 @@ async fn a_dropped_pool_closes_everything() {
     let pool = pool_of_one(&stack).await;
     let conn = pool.write().get().await.unwrap();
     drop(pool);
-    conn.query_one("SELECT 1", &[])
-        .await
-        .expect("a connection outlives its pool");
+    conn.query_one("SELECT 1", &[]).await.expect("a connection outlives its pool");
     drop(conn);
     let primary = stack.primary().unwrap();
-    until("all are closed", secs(2), async || {
-        count(primary, OPEN).await == 0
-    })
-    .await;
+    until("all are closed", secs(2), async || count(primary, OPEN).await == 0).await;
 }
 
 #[tokio::test]
@@ -168,16 +129,7 @@ async fn a_bad_configuration_connects_to_nothing() {
         Pool::connect(config).await.unwrap_err()
     };
     let error = refused(|config| config.max_size = 0).await;
-    assert!(
-        matches!(
-            error,
-            Error::Config {
-                field: "max_size",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Config { field: "max_size", .. }), "{error}");
     let error = refused(|config| config.primary.url = "postgres://a:hunter2@:x".into()).await;
     assert!(matches!(error, Error::Url { .. }), "{error:?}");
     assert!(!format!("{error:?}").contains("hunter2"));

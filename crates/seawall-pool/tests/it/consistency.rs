@@ -12,34 +12,21 @@ use tokio::task::JoinSet;
 use crate::support::{admin, config, count, millis, node, pool, port, secs, stack, until};
 
 async fn with_counter(pool: &Pool) {
-    pool.write()
-        .execute("CREATE TABLE counter (value bigint)", &[])
-        .await
-        .unwrap();
-    pool.write()
-        .execute("INSERT INTO counter VALUES (0)", &[])
-        .await
-        .unwrap();
+    pool.write().execute("CREATE TABLE counter (value bigint)", &[]).await.unwrap();
+    pool.write().execute("INSERT INTO counter VALUES (0)", &[]).await.unwrap();
 }
 
 /// Sets the counter and returns the token of the commit.
 async fn set(pool: &Pool, value: i64) -> Lsn {
     let mut conn = pool.write().get().await.unwrap();
     let tx = conn.transaction().await.unwrap();
-    tx.execute("UPDATE counter SET value = $1", &[&value])
-        .await
-        .unwrap();
+    tx.execute("UPDATE counter SET value = $1", &[&value]).await.unwrap();
     tx.commit().await.unwrap();
     conn.commit_lsn().await.unwrap()
 }
 
 async fn get(pool: &Pool, after: Lsn) -> i64 {
-    let row = pool
-        .read()
-        .after(after)
-        .query_one("SELECT value FROM counter", &[])
-        .await
-        .unwrap();
+    let row = pool.read().after(after).query_one("SELECT value FROM counter", &[]).await.unwrap();
     row.get(0)
 }
 
@@ -61,10 +48,7 @@ async fn a_reader_with_a_token_never_sees_an_older_state_whatever_replay_does() 
         let token = set(&pool, round).await;
         assert_eq!(get(&pool, token).await, round);
         let conn = pool.read().after(token).get().await.unwrap();
-        let row = conn
-            .query_one("SELECT value FROM counter", &[])
-            .await
-            .unwrap();
+        let row = conn.query_one("SELECT value FROM counter", &[]).await.unwrap();
         assert_eq!(row.get::<_, i64>(0), round, "on {}", conn.node());
     }
 }
@@ -72,10 +56,7 @@ async fn a_reader_with_a_token_never_sees_an_older_state_whatever_replay_does() 
 #[tokio::test]
 async fn a_reader_with_a_token_waits_for_a_replica_that_catches_up() {
     let stack = stack(2).await;
-    let config = PoolConfig {
-        catch_up_wait: secs(2),
-        ..config(&stack)
-    };
+    let config = PoolConfig { catch_up_wait: secs(2), ..config(&stack) };
     let pool = Pool::connect(config).await.unwrap();
     with_counter(&pool).await;
     let before = node(&pool, "primary").served.reads;
@@ -84,28 +65,19 @@ async fn a_reader_with_a_token_waits_for_a_replica_that_catches_up() {
         assert_eq!(get(&pool, token).await, round);
     }
     let on_primary = node(&pool, "primary").served.reads - before;
-    assert!(
-        on_primary <= 2,
-        "{on_primary} of 100 reads went to the primary"
-    );
+    assert!(on_primary <= 2, "{on_primary} of 100 reads went to the primary");
 }
 
 #[tokio::test]
 async fn only_the_replica_that_stands_still_is_avoided() {
     let stack = stack(2).await;
-    let config = PoolConfig {
-        catch_up_wait: secs(2),
-        ..config(&stack)
-    };
+    let config = PoolConfig { catch_up_wait: secs(2), ..config(&stack) };
     let pool = Pool::connect(config).await.unwrap();
     with_counter(&pool).await;
     stack.replica(1).unwrap().pause_replay().await.unwrap();
     let token = set(&pool, 1).await;
     for _ in 0..50 {
-        assert_eq!(
-            port(pool.read().after(token)).await,
-            stack.replica(0).unwrap().port()
-        );
+        assert_eq!(port(pool.read().after(token)).await, stack.replica(0).unwrap().port());
     }
     stack.replica(1).unwrap().resume_replay().await.unwrap();
     let both = async || node(&pool, "replica-2").replay_lsn >= Some(token);
@@ -128,20 +100,12 @@ fn a_replica_that_crashed_and_came_back_with_less_serves_no_older_state() {
 }
 
 fn crash_and_come_back_with_less(table_survives: bool) {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-    };
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (servers, client) = (runtime(), runtime());
     let stack = servers.block_on(stack(1));
     let (primary, replica) = (stack.primary().unwrap(), stack.replica(0).unwrap());
     // No spare connections: the read has to make one, to the new process.
-    let config = PoolConfig {
-        min_idle: 0,
-        ..config(&stack)
-    };
+    let config = PoolConfig { min_idle: 0, ..config(&stack) };
     let pool = client.block_on(Pool::connect(config)).unwrap();
     client.block_on(with_counter(&pool));
     if table_survives {
@@ -162,10 +126,7 @@ fn crash_and_come_back_with_less(table_survives: bool) {
         replica.set_apply_delay(secs(3_600)).await.unwrap();
         replica.kill().await.unwrap();
         replica.restart().await.unwrap();
-        assert!(
-            replica.replay_lsn().await.unwrap() < token.0,
-            "the test has lost its point"
-        );
+        assert!(replica.replay_lsn().await.unwrap() < token.0, "the test has lost its point");
         let table = "SELECT count(*) FROM pg_class WHERE relname = 'counter'";
         assert_eq!(count(replica, table).await, i64::from(table_survives));
     });
@@ -186,12 +147,7 @@ async fn rows_carry_a_position_that_covers_the_last_write_on_a_quiet_cluster() {
     assert!(at.lsn >= token, "{} covers {token}", at.lsn);
 
     let primary = stack.primary().unwrap();
-    stack
-        .replica(0)
-        .unwrap()
-        .wait_caught_up(primary, secs(5))
-        .await
-        .unwrap();
+    stack.replica(0).unwrap().wait_caught_up(primary, secs(5)).await.unwrap();
     let at = pool.read().query_at(sql, &[]).await.unwrap();
     assert_eq!((&*at.node, at.value[0].get::<_, i64>(0)), ("replica-1", 7));
     assert!(at.lsn >= token, "{} covers {token}", at.lsn);
@@ -206,15 +162,9 @@ async fn no_position_claims_an_invisible_commit(stack: &Stack, primary_only: boo
         config.replicas.clear();
     }
     let pool = Pool::connect(config).await.unwrap();
-    pool.write()
-        .execute("CREATE TABLE history (id bigint)", &[])
-        .await
-        .unwrap();
+    pool.write().execute("CREATE TABLE history (id bigint)", &[]).await.unwrap();
     if let Ok(replica) = stack.replica(0) {
-        replica
-            .wait_caught_up(stack.primary().unwrap(), secs(5))
-            .await
-            .unwrap();
+        replica.wait_caught_up(stack.primary().unwrap(), secs(5)).await.unwrap();
     }
     let next = Arc::new(AtomicI64::new(0));
     let tokens = Arc::new(Mutex::new(Vec::new()));
@@ -227,9 +177,7 @@ async fn no_position_claims_an_invisible_commit(stack: &Stack, primary_only: boo
             for _ in 0..150 {
                 let id = next.fetch_add(1, Ordering::Relaxed);
                 let tx = conn.transaction().await.unwrap();
-                tx.execute("INSERT INTO history VALUES ($1)", &[&id])
-                    .await
-                    .unwrap();
+                tx.execute("INSERT INTO history VALUES ($1)", &[&id]).await.unwrap();
                 tx.commit().await.unwrap();
                 let token = conn.commit_lsn().await.unwrap();
                 tokens.lock().push((id, token));
@@ -244,11 +192,7 @@ async fn no_position_claims_an_invisible_commit(stack: &Stack, primary_only: boo
             let mut last = false;
             while !last {
                 last = written.load(Ordering::Relaxed);
-                let at = pool
-                    .read()
-                    .query_at("SELECT id FROM history", &[])
-                    .await
-                    .unwrap();
+                let at = pool.read().query_at("SELECT id FROM history", &[]).await.unwrap();
                 let ids: HashSet<i64> = at.value.iter().map(|row| row.get(0)).collect();
                 seen.lock().push((at.lsn, ids));
             }
@@ -256,10 +200,7 @@ async fn no_position_claims_an_invisible_commit(stack: &Stack, primary_only: boo
     }
     writers.join_all().await;
     if let Ok(replica) = stack.replica(0) {
-        replica
-            .wait_caught_up(stack.primary().unwrap(), secs(10))
-            .await
-            .unwrap();
+        replica.wait_caught_up(stack.primary().unwrap(), secs(10)).await.unwrap();
     }
     written.store(true, Ordering::Relaxed);
     readers.join_all().await;
@@ -274,10 +215,7 @@ async fn no_position_claims_an_invisible_commit(stack: &Stack, primary_only: boo
             claims += 1;
         }
     }
-    assert!(
-        claims > 1_000,
-        "only {claims} claims: the test has lost its point"
-    );
+    assert!(claims > 1_000, "only {claims} claims: the test has lost its point");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -293,10 +231,7 @@ async fn no_position_read_on_a_replica_claims_an_invisible_commit() {
 #[tokio::test]
 async fn lag_shows_a_replica_that_stands_still_and_forgets_a_quiet_time() {
     let stack = stack(1).await;
-    let config = PoolConfig {
-        health_interval: millis(50),
-        ..config(&stack)
-    };
+    let config = PoolConfig { health_interval: millis(50), ..config(&stack) };
     let pool = Pool::connect(config).await.unwrap();
     with_counter(&pool).await;
     let lag = || node(&pool, "replica-1").lag;
@@ -305,14 +240,8 @@ async fn lag_shows_a_replica_that_stands_still_and_forgets_a_quiet_time() {
 
     stack.replica(0).unwrap().pause_replay().await.unwrap();
     set(&pool, 1).await;
-    until("it falls behind", secs(3), async || {
-        lag().is_some_and(|lag| lag.bytes > 0)
-    })
-    .await;
-    until("it ages", secs(3), async || {
-        lag().is_some_and(|lag| lag.time > millis(500))
-    })
-    .await;
+    until("it falls behind", secs(3), async || lag().is_some_and(|lag| lag.bytes > 0)).await;
+    until("it ages", secs(3), async || lag().is_some_and(|lag| lag.time > millis(500))).await;
     stack.replica(0).unwrap().resume_replay().await.unwrap();
     until("the replica is level again", secs(20), level).await;
 }
@@ -323,10 +252,7 @@ async fn a_standby_as_primary_serves_a_token_only_once_it_has_it() {
     let replica = stack.replica(0).unwrap();
     let writer = pool(&stack).await;
     with_counter(&writer).await;
-    replica
-        .wait_caught_up(stack.primary().unwrap(), secs(5))
-        .await
-        .unwrap();
+    replica.wait_caught_up(stack.primary().unwrap(), secs(5)).await.unwrap();
     let standby = PoolConfig {
         primary: NodeConfig::new(replica.url()),
         replicas: Vec::new(),
@@ -337,21 +263,9 @@ async fn a_standby_as_primary_serves_a_token_only_once_it_has_it() {
     let token = set(&writer, 1).await;
     let sql = "SELECT value FROM counter";
     standby.read().query_one(sql, &[]).await.unwrap();
-    let error = standby
-        .read()
-        .after(token)
-        .query_one(sql, &[])
-        .await
-        .unwrap_err();
+    let error = standby.read().after(token).query_one(sql, &[]).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
     replica.resume_replay().await.unwrap();
-    let served = async || {
-        standby
-            .read()
-            .after(token)
-            .query_one(sql, &[])
-            .await
-            .is_ok()
-    };
+    let served = async || standby.read().after(token).query_one(sql, &[]).await.is_ok();
     until("it has caught up", secs(3), served).await;
 }

@@ -34,11 +34,7 @@ impl Load {
                 Ok(())
             });
         }
-        Self {
-            stop,
-            reads,
-            tasks: set,
-        }
+        Self { stop, reads, tasks: set }
     }
 
     /// Waits for this many more reads.
@@ -65,15 +61,9 @@ async fn a_replica_killed_under_load_costs_no_failed_read() {
     for _ in 0..2 {
         stack.replica(0).unwrap().kill().await.unwrap();
         load.more(500).await;
-        until("replica-1 is down", secs(3), async || {
-            !is_up(&pool, "replica-1")
-        })
-        .await;
+        until("replica-1 is down", secs(3), async || !is_up(&pool, "replica-1")).await;
         stack.replica(0).unwrap().restart().await.unwrap();
-        until("replica-1 is back", secs(3), async || {
-            is_up(&pool, "replica-1")
-        })
-        .await;
+        until("replica-1 is back", secs(3), async || is_up(&pool, "replica-1")).await;
         let before = node(&pool, "replica-1").served.reads;
         let serves = async || node(&pool, "replica-1").served.reads > before + 50;
         until("replica-1 serves again", secs(3), serves).await;
@@ -112,19 +102,13 @@ async fn a_frozen_replica_leaves_rotation_and_its_reads_run_elsewhere() {
     let load = Load::start(&pool, 16);
     load.more(200).await;
     stack.replica(0).unwrap().pause().await.unwrap();
-    let took = until("the frozen node is out", secs(3), async || {
-        !is_up(&pool, "replica-1")
-    })
-    .await;
+    let took = until("the frozen node is out", secs(3), async || !is_up(&pool, "replica-1")).await;
     // 250 ms to the next probe and two probes of 500 ms, with room for a slow machine.
     assert!(took < millis(2_000), "{took:?}");
     load.more(2_000).await;
 
     stack.replica(0).unwrap().resume().await.unwrap();
-    until("the thawed node is back", secs(3), async || {
-        is_up(&pool, "replica-1")
-    })
-    .await;
+    until("the thawed node is back", secs(3), async || is_up(&pool, "replica-1")).await;
     load.more(200).await;
     load.stop().await;
 }
@@ -144,16 +128,10 @@ async fn a_primary_that_is_down_at_start_is_a_clear_error() {
 async fn a_primary_that_freezes_at_start_is_an_error_in_time() {
     let stack = stack(0).await;
     stack.primary().unwrap().pause().await.unwrap();
-    let config = PoolConfig {
-        connect_timeout: millis(300),
-        ..config(&stack)
-    };
+    let config = PoolConfig { connect_timeout: millis(300), ..config(&stack) };
     let error = Pool::connect(config).await.unwrap_err();
     assert!(matches!(error, Error::ConnectTimeout { .. }), "{error}");
-    assert_eq!(
-        error.to_string(),
-        "primary did not complete a connection within 300ms"
-    );
+    assert_eq!(error.to_string(), "primary did not complete a connection within 300ms");
 }
 
 #[tokio::test]
@@ -166,10 +144,7 @@ async fn with_every_node_dead_the_error_tells_the_state_of_each() {
     until("both are down", secs(3), both_down).await;
     let error = pool.read().query("SELECT 1", &[]).await.unwrap_err();
     let text = error.to_string();
-    assert!(
-        text.starts_with("no node left for read: primary "),
-        "{text}"
-    );
+    assert!(text.starts_with("no node left for read: primary "), "{text}");
     assert!(text.contains("replica-1 "), "{text}");
     assert_eq!(error.nodes().len(), 2);
     assert_eq!(error.outcome(), Some(Outcome::NotSent));
@@ -179,10 +154,7 @@ async fn with_every_node_dead_the_error_tells_the_state_of_each() {
     assert!(matches!(error, Error::Connect { .. }), "{error}");
 
     stack.primary().unwrap().restart().await.unwrap();
-    pool.write()
-        .execute("SELECT 1", &[])
-        .await
-        .expect("the primary is tried, whatever is known");
+    pool.write().execute("SELECT 1", &[]).await.expect("the primary is tried, whatever is known");
 }
 
 async fn with_table(stack: &Stack) -> Pool {
@@ -203,10 +175,7 @@ async fn a_write_cut_off_on_its_way_is_not_repeated_and_its_outcome_unknown() {
         async move { pool.write().timeout(secs(20)).execute(insert, &[]).await }
     });
     let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'INSERT INTO mark%'";
-    until("the write runs", secs(5), async || {
-        count(primary, running).await == 1
-    })
-    .await;
+    until("the write runs", secs(5), async || count(primary, running).await == 1).await;
     admin(
         primary,
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO mark%'",
@@ -223,29 +192,14 @@ async fn a_write_cut_off_on_its_way_is_not_repeated_and_its_outcome_unknown() {
 async fn a_write_that_the_server_refuses_had_no_effect() {
     let stack = stack(0).await;
     let pool = with_table(&stack).await;
-    pool.write()
-        .execute("INSERT INTO mark VALUES (1)", &[])
-        .await
-        .unwrap();
-    let error = pool
-        .write()
-        .execute("INSERT INTO mark VALUES (1)", &[])
-        .await
-        .unwrap_err();
+    pool.write().execute("INSERT INTO mark VALUES (1)", &[]).await.unwrap();
+    let error = pool.write().execute("INSERT INTO mark VALUES (1)", &[]).await.unwrap_err();
     assert_eq!(error.outcome(), Some(Outcome::NoEffect));
     assert_eq!(error.sqlstate().unwrap().code(), "23505");
     assert!(!error.is_retryable());
     let one = backend(pool.write()).await;
-    let _ = pool
-        .write()
-        .execute("INSERT INTO mark VALUES (1)", &[])
-        .await
-        .unwrap_err();
-    assert_eq!(
-        backend(pool.write()).await,
-        one,
-        "a refusal does not cost the connection"
-    );
+    let _ = pool.write().execute("INSERT INTO mark VALUES (1)", &[]).await.unwrap_err();
+    assert_eq!(backend(pool.write()).await, one, "a refusal does not cost the connection");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -253,9 +207,8 @@ async fn links_killed_while_idle_cost_no_failed_read_even_without_replicas() {
     let stack = stack(0).await;
     let pool = pool(&stack).await;
     for _ in 0..5 {
-        let warm: Vec<_> = (0..8)
-            .map(|_| pool.read().query_one("SELECT pg_sleep(0.02)", &[]))
-            .collect();
+        let warm: Vec<_> =
+            (0..8).map(|_| pool.read().query_one("SELECT pg_sleep(0.02)", &[])).collect();
         for row in futures_util::future::join_all(warm).await {
             row.unwrap();
         }
@@ -265,9 +218,7 @@ async fn links_killed_while_idle_cost_no_failed_read_even_without_replicas() {
              WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'",
         )
         .await;
-        let reads: Vec<_> = (0..20)
-            .map(|_| pool.read().query_one("SELECT 1", &[]))
-            .collect();
+        let reads: Vec<_> = (0..20).map(|_| pool.read().query_one("SELECT 1", &[])).collect();
         for row in futures_util::future::join_all(reads).await {
             row.unwrap();
         }
@@ -295,25 +246,13 @@ async fn a_read_given_up_for_replay_runs_elsewhere() {
     });
     let running =
         "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%AS slow'";
-    until("the read runs on the replica", secs(5), async || {
-        count(replica, running).await == 1
-    })
-    .await;
+    until("the read runs on the replica", secs(5), async || count(replica, running).await == 1)
+        .await;
     // Removes rows that the read still needs.
     let primary_client = primary.client().await.unwrap();
-    primary_client
-        .batch_execute("DELETE FROM mark WHERE id > 500")
-        .await
-        .unwrap();
+    primary_client.batch_execute("DELETE FROM mark WHERE id > 500").await.unwrap();
     primary_client.batch_execute("VACUUM mark").await.unwrap();
     let row = reader.await.unwrap().unwrap();
-    assert_eq!(
-        row.get::<_, i32>(1),
-        i32::from(primary.port()),
-        "it was run again on the primary"
-    );
-    assert!(
-        is_up(&pool, "replica-1"),
-        "a conflict is no sign of a sick node"
-    );
+    assert_eq!(row.get::<_, i32>(1), i32::from(primary.port()), "it was run again on the primary");
+    assert!(is_up(&pool, "replica-1"), "a conflict is no sign of a sick node");
 }

@@ -38,21 +38,11 @@ async fn analytics_and_users_keep_to_their_own_replica() {
     }
 
     general.kill().await.unwrap();
-    until("replica-1 is out", secs(3), async || {
-        !is_up(&pool, "replica-1")
-    })
-    .await;
-    assert_eq!(
-        port(pool.read()).await,
-        analytics.port(),
-        "the only replica left serves all"
-    );
+    until("replica-1 is out", secs(3), async || !is_up(&pool, "replica-1")).await;
+    assert_eq!(port(pool.read()).await, analytics.port(), "the only replica left serves all");
 
     analytics.kill().await.unwrap();
-    assert_eq!(
-        port(pool.analytics()).await,
-        stack.primary().unwrap().port()
-    );
+    assert_eq!(port(pool.analytics()).await, stack.primary().unwrap().port());
 }
 
 #[tokio::test]
@@ -62,18 +52,12 @@ async fn a_replica_that_is_down_at_start_is_marked_and_joins_later() {
     replica.stop().await.unwrap();
     let pool = pool(&stack).await;
     let status = node(&pool, "replica-1");
-    assert!(
-        status.to_string().starts_with("replica-1 down for "),
-        "{status}"
-    );
+    assert!(status.to_string().starts_with("replica-1 down for "), "{status}");
     assert!(status.to_string().contains("refused"), "{status}");
     assert_eq!(port(pool.read()).await, stack.primary().unwrap().port());
 
     replica.restart().await.unwrap();
-    until("the replica joins", secs(3), async || {
-        is_up(&pool, "replica-1")
-    })
-    .await;
+    until("the replica joins", secs(3), async || is_up(&pool, "replica-1")).await;
     assert_eq!(port(pool.read()).await, replica.port());
 }
 
@@ -82,10 +66,7 @@ async fn a_replica_that_takes_writes_is_kept_out_of_rotation() {
     let stack = stack(1).await;
     let pool = pool(&stack).await;
     stack.replica(0).unwrap().promote().await.unwrap();
-    until("the promoted replica is out", secs(3), async || {
-        !is_up(&pool, "replica-1")
-    })
-    .await;
+    until("the promoted replica is out", secs(3), async || !is_up(&pool, "replica-1")).await;
     assert_eq!(port(pool.read()).await, stack.primary().unwrap().port());
 }
 
@@ -93,17 +74,10 @@ async fn a_replica_that_takes_writes_is_kept_out_of_rotation() {
 async fn a_standby_configured_as_primary_takes_reads_and_refuses_writes() {
     let stack = stack(1).await;
     let primary = NodeConfig::new(stack.replica(0).unwrap().url());
-    let config = PoolConfig {
-        primary,
-        replicas: Vec::new(),
-        ..config(&stack)
-    };
+    let config = PoolConfig { primary, replicas: Vec::new(), ..config(&stack) };
     let pool = Pool::connect(config).await.unwrap();
     assert!(!node(&pool, "primary").writable);
-    assert!(matches!(
-        pool.write().execute("SELECT 1", &[]).await,
-        Err(Error::NotWritable { .. })
-    ));
+    assert!(matches!(pool.write().execute("SELECT 1", &[]).await, Err(Error::NotWritable { .. })));
     assert_eq!(port(pool.read()).await, stack.replica(0).unwrap().port());
 }
 
@@ -113,10 +87,7 @@ async fn statements_that_change_their_session_are_refused_on_a_route() {
     let pool = pool(&stack).await;
     for sql in ["BEGIN", " /* x */ set work_mem = '1MB'", "LISTEN a"] {
         let error = pool.write().execute(sql, &[]).await.unwrap_err();
-        assert!(
-            matches!(error, Error::SessionStatement { .. }),
-            "{sql}: {error}"
-        );
+        assert!(matches!(error, Error::SessionStatement { .. }), "{sql}: {error}");
     }
 }
 
@@ -127,12 +98,8 @@ async fn rows_are_counted() {
     let sql = "SELECT generate_series(1, $1)";
     let rows = async |n: i32| {
         let one = pool_rows(pool.read().query_one(sql, &[&n]).await.map(|_| 1));
-        let opt = pool_rows(
-            pool.read()
-                .query_opt(sql, &[&n])
-                .await
-                .map(|row| u8::from(row.is_some())),
-        );
+        let opt =
+            pool_rows(pool.read().query_opt(sql, &[&n]).await.map(|row| u8::from(row.is_some())));
         (one, opt)
     };
     assert_eq!(rows(0).await, (Err(false), Ok(0)));

@@ -17,18 +17,12 @@ async fn next_borrower_is_served(stack: &Stack, pool: &Pool) {
     let took = start.elapsed();
     assert!(took < millis(500), "{took:?}");
     let primary = stack.primary().unwrap();
-    until("the server gave it up", secs(2), async || {
-        count(primary, SLEEPERS).await == 0
-    })
-    .await;
+    until("the server gave it up", secs(2), async || count(primary, SLEEPERS).await == 0).await;
 }
 
 async fn asleep(stack: &Stack) {
     let primary = stack.primary().unwrap();
-    until("the statement runs", secs(5), async || {
-        count(primary, SLEEPERS).await == 1
-    })
-    .await;
+    until("the statement runs", secs(5), async || count(primary, SLEEPERS).await == 1).await;
 }
 
 #[tokio::test]
@@ -73,37 +67,13 @@ async fn a_query_that_times_out_is_stopped_and_its_connection_not_lent_again() {
     let pool = pool_of_one(&stack).await;
     let before = backend(pool.write()).await;
     let start = Instant::now();
-    let query = pool
-        .write()
-        .timeout(millis(200))
-        .execute("SELECT pg_sleep(9)", &[]);
+    let query = pool.write().timeout(millis(200)).execute("SELECT pg_sleep(9)", &[]);
     let error = query.await.unwrap_err();
     assert!(start.elapsed() < millis(1_000));
-    assert!(
-        matches!(
-            error,
-            Error::QueryTimeout {
-                outcome: Outcome::Unknown,
-                ..
-            }
-        ),
-        "{error}"
-    );
-    let query = pool
-        .read()
-        .timeout(millis(200))
-        .execute("SELECT pg_sleep(9)", &[]);
+    assert!(matches!(error, Error::QueryTimeout { outcome: Outcome::Unknown, .. }), "{error}");
+    let query = pool.read().timeout(millis(200)).execute("SELECT pg_sleep(9)", &[]);
     let error = query.await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::QueryTimeout {
-                outcome: Outcome::NoEffect,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::QueryTimeout { outcome: Outcome::NoEffect, .. }), "{error}");
     next_borrower_is_served(&stack, &pool).await;
     assert_ne!(backend(pool.write()).await, before);
 }
@@ -112,19 +82,12 @@ async fn a_query_that_times_out_is_stopped_and_its_connection_not_lent_again() {
 async fn an_open_transaction_never_reaches_the_next_borrower() {
     let stack = stack(0).await;
     let pool = pool_of_one(&stack).await;
-    pool.write()
-        .execute("CREATE TABLE leak (id int)", &[])
-        .await
-        .unwrap();
+    pool.write().execute("CREATE TABLE leak (id int)", &[]).await.unwrap();
     let left_open: [&[&str]; 4] = [
         &["BEGIN", "INSERT INTO leak VALUES (1)"],
         &["BEGIN; INSERT INTO leak VALUES (2)"],
         &["BEGIN; INSERT INTO leak VALUES (3); SELECT 1 / 0"],
-        &[
-            "/* who would */ START TRANSACTION",
-            "INSERT INTO leak VALUES (4)",
-            "SELECT 1 / 0",
-        ],
+        &["/* who would */ START TRANSACTION", "INSERT INTO leak VALUES (4)", "SELECT 1 / 0"],
     ];
     for raw in [true, false] {
         for statements in left_open {
@@ -139,11 +102,7 @@ async fn an_open_transaction_never_reaches_the_next_borrower() {
             drop(conn);
             // Refused inside a transaction block, open or failed.
             pool.write().execute("VACUUM leak", &[]).await.unwrap();
-            let rows = pool
-                .write()
-                .query("SELECT id FROM leak", &[])
-                .await
-                .unwrap();
+            let rows = pool.write().query("SELECT id FROM leak", &[]).await.unwrap();
             assert!(rows.is_empty(), "{statements:?}");
         }
     }
@@ -161,51 +120,32 @@ async fn begin_given_up_at_any_moment_leaves_no_transaction_open() {
         pool.write().execute("SELECT 1", &[]).await.unwrap();
     }
     let primary = stack.primary().unwrap();
-    until("no transaction is open", secs(1), async || {
-        count(primary, open).await == 0
-    })
-    .await;
+    until("no transaction is open", secs(1), async || count(primary, open).await == 0).await;
 }
 
 #[tokio::test]
 async fn a_dropped_transaction_is_rolled_back() {
     let stack = stack(0).await;
     let pool = pool_of_one(&stack).await;
-    pool.write()
-        .execute("CREATE TABLE leak (id int)", &[])
-        .await
-        .unwrap();
+    pool.write().execute("CREATE TABLE leak (id int)", &[]).await.unwrap();
     let mut conn = pool.write().get().await.unwrap();
     let tx = conn.transaction().await.unwrap();
-    tx.execute("INSERT INTO leak VALUES (1)", &[])
-        .await
-        .unwrap();
+    tx.execute("INSERT INTO leak VALUES (1)", &[]).await.unwrap();
     drop(tx);
     drop(conn);
     pool.write().execute("VACUUM leak", &[]).await.unwrap();
-    assert!(
-        pool.write()
-            .query("SELECT FROM leak", &[])
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(pool.write().query("SELECT FROM leak", &[]).await.unwrap().is_empty());
 }
 
 #[tokio::test]
 async fn the_commit_of_a_failed_transaction_is_an_error() {
     let stack = stack(0).await;
     let pool = pool_of_one(&stack).await;
-    pool.write()
-        .execute("CREATE TABLE leak (id int)", &[])
-        .await
-        .unwrap();
+    pool.write().execute("CREATE TABLE leak (id int)", &[]).await.unwrap();
     for raw in [false, true] {
         let mut conn = pool.write().get().await.unwrap();
         let tx = conn.transaction().await.unwrap();
-        tx.execute("INSERT INTO leak VALUES (1)", &[])
-            .await
-            .unwrap();
+        tx.execute("INSERT INTO leak VALUES (1)", &[]).await.unwrap();
         if raw {
             tx.batch_execute("SELECT 1 / 0").await.unwrap_err();
         } else {
@@ -221,19 +161,10 @@ async fn the_commit_of_a_failed_transaction_is_an_error() {
     tx.execute("SAVEPOINT a", &[]).await.unwrap();
     tx.execute("SELECT 1 / 0", &[]).await.unwrap_err();
     tx.execute("ROLLBACK TO a", &[]).await.unwrap();
-    tx.execute("INSERT INTO leak VALUES (2)", &[])
-        .await
-        .unwrap();
+    tx.execute("INSERT INTO leak VALUES (2)", &[]).await.unwrap();
     tx.commit().await.unwrap();
     drop(conn);
-    assert_eq!(
-        pool.write()
-            .query("SELECT FROM leak", &[])
-            .await
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(pool.write().query("SELECT FROM leak", &[]).await.unwrap().len(), 1);
 }
 
 /// What the session carries: setting, temporary table, advisory locks, listeners.
@@ -263,36 +194,23 @@ async fn nothing_of_a_session_reaches_the_next_borrower() {
     tx.commit().await.unwrap();
     drop(conn);
     assert_eq!(carried(&pool).await, clean);
-    assert_eq!(
-        backend(pool.write()).await,
-        process,
-        "a reset keeps the connection"
-    );
+    assert_eq!(backend(pool.write()).await, process, "a reset keeps the connection");
 }
 
 #[tokio::test]
 async fn a_connection_to_a_standby_can_be_reset() {
     let stack = stack(1).await;
-    let mut config = PoolConfig {
-        max_size: 1,
-        ..config(&stack)
-    };
+    let mut config = PoolConfig { max_size: 1, ..config(&stack) };
     config.replicas = vec![NodeConfig::new(stack.replica(0).unwrap().url())];
     let pool = Pool::connect(config).await.unwrap();
     let process = backend(pool.read()).await;
     let conn = pool.read().get().await.unwrap();
     assert_eq!(&**conn.node(), "replica-1");
-    conn.batch_execute("BEGIN; SET work_mem = '77MB'")
-        .await
-        .unwrap();
+    conn.batch_execute("BEGIN; SET work_mem = '77MB'").await.unwrap();
     drop(conn);
     let row = pool.read().query_one("SHOW work_mem", &[]).await.unwrap();
     assert_ne!(row.get::<_, String>(0), "77MB");
-    assert_eq!(
-        backend(pool.read()).await,
-        process,
-        "a reset keeps the connection"
-    );
+    assert_eq!(backend(pool.read()).await, process, "a reset keeps the connection");
 }
 
 #[tokio::test]
@@ -307,11 +225,7 @@ async fn a_clean_transaction_costs_no_reset() {
     drop(conn);
     let sql =
         format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {process} AND query = 'COMMIT'");
-    assert_eq!(
-        count(stack.primary().unwrap(), &sql).await,
-        1,
-        "COMMIT was the last thing sent"
-    );
+    assert_eq!(count(stack.primary().unwrap(), &sql).await, 1, "COMMIT was the last thing sent");
 }
 
 #[tokio::test]
@@ -319,11 +233,7 @@ async fn statements_gone_stale_are_prepared_again() {
     let stack = stack(0).await;
     let pool = pool_of_one(&stack).await;
     let primary = stack.primary().unwrap();
-    admin(
-        primary,
-        "CREATE TABLE wide (a int); INSERT INTO wide VALUES (1)",
-    )
-    .await;
+    admin(primary, "CREATE TABLE wide (a int); INSERT INTO wide VALUES (1)").await;
     let sql = "SELECT * FROM wide";
     assert_eq!(pool.read().query_one(sql, &[]).await.unwrap().len(), 1);
     admin(primary, "ALTER TABLE wide ADD b int").await;

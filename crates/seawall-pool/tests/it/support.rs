@@ -14,11 +14,7 @@ pub(crate) async fn stack(replicas: usize) -> Stack {
 pub(crate) fn config(stack: &Stack) -> PoolConfig {
     PoolConfig {
         primary: NodeConfig::new(stack.primary().unwrap().url()),
-        replicas: stack
-            .replicas()
-            .iter()
-            .map(|replica| NodeConfig::new(replica.url()))
-            .collect(),
+        replicas: stack.replicas().iter().map(|replica| NodeConfig::new(replica.url())).collect(),
         min_idle: 1,
         max_size: 8,
         acquire_timeout: Duration::from_secs(10),
@@ -33,12 +29,7 @@ pub(crate) async fn pool(stack: &Stack) -> Pool {
 
 /// A pool of one connection to the primary alone.
 pub(crate) async fn pool_of_one(stack: &Stack) -> Pool {
-    let config = PoolConfig {
-        replicas: Vec::new(),
-        max_size: 1,
-        min_idle: 1,
-        ..config(stack)
-    };
+    let config = PoolConfig { replicas: Vec::new(), max_size: 1, min_idle: 1, ..config(stack) };
     Pool::connect(config).await.unwrap()
 }
 
@@ -53,20 +44,13 @@ pub(crate) fn is_up(pool: &Pool, name: &str) -> bool {
 
 /// The port of the server that answers.
 pub(crate) async fn port(route: Route<'_>) -> u16 {
-    let row = route
-        .query_one("SELECT inet_server_port()", &[])
-        .await
-        .unwrap();
+    let row = route.query_one("SELECT inet_server_port()", &[]).await.unwrap();
     u16::try_from(row.get::<_, i32>(0)).unwrap()
 }
 
 /// The process that serves.
 pub(crate) async fn backend(route: Route<'_>) -> i32 {
-    route
-        .query_one("SELECT pg_backend_pid()", &[])
-        .await
-        .unwrap()
-        .get(0)
+    route.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0)
 }
 
 /// Waits until `condition` holds and says how long that took.
@@ -87,25 +71,12 @@ pub(crate) async fn until(
 
 /// Runs `sql` on `server` outside of any pool.
 pub(crate) async fn admin(server: &Postgres, sql: &str) {
-    server
-        .client()
-        .await
-        .unwrap()
-        .batch_execute(sql)
-        .await
-        .unwrap();
+    server.client().await.unwrap().batch_execute(sql).await.unwrap();
 }
 
 /// Runs `sql` on `server` outside of any pool, for one number.
 pub(crate) async fn count(server: &Postgres, sql: &str) -> i64 {
-    server
-        .client()
-        .await
-        .unwrap()
-        .query_one(sql, &[])
-        .await
-        .unwrap()
-        .get(0)
+    server.client().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
 }
 
 pub(crate) const fn secs(secs: u64) -> Duration {

@@ -24,11 +24,7 @@ async fn loads_are_told_the_source_of_the_removal_on_every_node() {
     assert_eq!(min_source(&b, 1).await, Some(50), "by the tombstone");
     assert_eq!(min_source(&a, 2).await, None);
     let _ = b.remove(&1).await;
-    assert_eq!(
-        min_source(&b, 1).await,
-        Some(50),
-        "a removal without a source asks no less"
-    );
+    assert_eq!(min_source(&b, 1).await, Some(50), "a removal without a source asks no less");
     sleep(Duration::from_secs(61)).await;
     assert_eq!(min_source(&a, 1).await, None, "for the tombstone TTL");
 }
@@ -81,13 +77,7 @@ async fn without_l2_a_set_from_an_older_source_does_not_replace_a_newer_one() {
     let cache: Numbers = builder().build().expect("valid");
     assert!(cache.set(&1, Loaded::new(20).source(20)).await.l1);
     assert!(!cache.set(&1, Loaded::new(10).source(10)).await.l1);
-    assert!(
-        cache
-            .get(&1)
-            .await
-            .expect("no remote")
-            .is_none_or(|got| value(&got) == Some(20))
-    );
+    assert!(cache.get(&1).await.expect("no remote").is_none_or(|got| value(&got) == Some(20)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,13 +89,7 @@ async fn an_entry_l2_should_have_lost_is_a_miss() {
     let lost = FakeRemote::default();
     let _ = node(&lost).set(&1, Loaded::new(1).source(40)).await;
     let failed_over = node(&lost);
-    failed_over
-        .inner
-        .sources
-        .raise(1, 50, tokio::time::Instant::now());
-    assert_eq!(
-        value(&load(&failed_over, 1, Loaded::new(2).source(50)).await),
-        Some(2)
-    );
+    failed_over.inner.sources.raise(1, 50, tokio::time::Instant::now());
+    assert_eq!(value(&load(&failed_over, 1, Loaded::new(2).source(50)).await), Some(2));
     drop(b);
 }

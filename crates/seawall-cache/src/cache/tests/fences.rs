@@ -15,18 +15,10 @@ async fn a_removal_during_a_load_keeps_the_old_value_out() {
     // The origin has changed. Who comes now does not join the load from before.
     let new = origin.read(&cache, 1, Ok(11), TAKES).await.expect("loads");
     assert_eq!(value(&new), Some(11));
-    assert_eq!(
-        value(&old.await.expect("no panic").expect("loads")),
-        Some(10),
-        "it came before"
-    );
+    assert_eq!(value(&old.await.expect("no panic").expect("loads")), Some(10), "it came before");
     assert_eq!(origin.loads(), 2);
     assert_eq!(value(&cached(&cache, 1).await), Some(11));
-    assert_eq!(
-        value(&cached(&node(&remote), 1).await),
-        Some(11),
-        "L2 has the new one too"
-    );
+    assert_eq!(value(&cached(&node(&remote), 1).await), Some(11), "L2 has the new one too");
     assert_eq!(cache.stats().refused_fills, 1);
 }
 
@@ -48,14 +40,8 @@ async fn a_removal_on_another_node_refuses_the_fill() {
     let old = tokio::spawn(origin.read(&a, 1, Ok(10), TAKES));
     sleep(TAKES / 2).await;
     assert_eq!(b.remove(&1).await.l2, L2Write::Done);
-    assert_eq!(
-        value(&old.await.expect("no panic").expect("loads")),
-        Some(10)
-    );
-    assert!(
-        a.get(&1).await.expect("in reach").is_none(),
-        "neither L1 of a nor L2 has it"
-    );
+    assert_eq!(value(&old.await.expect("no panic").expect("loads")), Some(10));
+    assert!(a.get(&1).await.expect("in reach").is_none(), "neither L1 of a nor L2 has it");
     assert!(b.get(&1).await.expect("in reach").is_none());
     assert_eq!(value(&load(&b, 1, 11).await), Some(11));
     assert_eq!(value(&cached(&a, 1).await), Some(11));
@@ -70,11 +56,7 @@ async fn a_set_during_a_load_survives_it() {
     sleep(TAKES / 2).await;
     let written = a.set(&1, 99).await;
     assert!(written.l1 && written.l2 == L2Write::Done);
-    assert_eq!(
-        value(&cached(&a, 1).await),
-        Some(99),
-        "and nobody joins the load from before"
-    );
+    assert_eq!(value(&cached(&a, 1).await), Some(99), "and nobody joins the load from before");
     let _ = (here.await, there.await);
     assert_eq!(value(&cached(&a, 1).await), Some(99));
     assert_eq!(value(&cached(&b, 1).await), Some(99));
@@ -107,11 +89,7 @@ async fn a_read_while_the_removal_is_under_way_does_not_bring_it_back() {
     let removing = a.clone();
     let removal = tokio::spawn(async move { removing.remove(&1).await });
     yield_all().await;
-    assert_eq!(
-        value(&cached(&a, 1).await),
-        Some(10),
-        "the removal has not returned"
-    );
+    assert_eq!(value(&cached(&a, 1).await), Some(10), "the removal has not returned");
     assert!(!removal.await.expect("no panic").is_partial());
     remote.heal();
     assert!(a.get(&1).await.expect("in reach").is_none());

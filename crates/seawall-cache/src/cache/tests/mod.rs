@@ -55,10 +55,7 @@ pub(super) async fn load(cache: &Numbers, key: u64, answer: impl Into<Loaded<u64
 
 /// A read that must not need its loader.
 pub(super) async fn cached(cache: &Numbers, key: u64) -> Got<u64> {
-    cache
-        .get_or_load(&key, |_| async { Err::<u64, _>(OriginDown) })
-        .await
-        .expect("cached")
+    cache.get_or_load(&key, |_| async { Err::<u64, _>(OriginDown) }).await.expect("cached")
 }
 
 /// An origin that counts its loads.

@@ -24,11 +24,7 @@ async fn reads_go_on_through_the_loader_when_l2_is_frozen() {
     }
     assert_eq!(asked.elapsed(), Duration::ZERO, "the breaker is open");
     assert_eq!(cached(&cache, 0).await.layer, Layer::L1, "L1 is as it was");
-    assert_eq!(
-        cached(&cache, 1).await.layer,
-        Layer::L1,
-        "and keeps what was loaded"
-    );
+    assert_eq!(cached(&cache, 1).await.layer, Layer::L1, "and keeps what was loaded");
     assert_eq!(cache.stats().l2_errors, 99);
 }
 
@@ -65,10 +61,7 @@ async fn a_fill_that_l2_did_not_take_stays_in_l1() {
             Ok::<_, OriginDown>(10)
         }
     };
-    let got = cache
-        .get_or_load(&1, loader_then_outage)
-        .await
-        .expect("loads");
+    let got = cache.get_or_load(&1, loader_then_outage).await.expect("loads");
     assert!(got.degraded);
     assert_eq!(value(&cached(&cache, 1).await), Some(10));
 }
@@ -86,10 +79,7 @@ async fn a_removal_during_an_outage_is_partial_and_wins_when_l2_is_back() {
     let got = load(&a, 1, 11).await;
     assert_eq!((value(&got), got.degraded), (Some(11), true));
     sleep(Duration::from_secs(2)).await;
-    assert!(
-        b.get(&1).await.expect("in reach").is_none(),
-        "the old value is gone for all"
-    );
+    assert!(b.get(&1).await.expect("in reach").is_none(), "the old value is gone for all");
     assert_eq!(value(&cached(&a, 1).await), Some(11));
 }
 

@@ -8,9 +8,8 @@ const TAKES: Duration = Duration::from_millis(200);
 async fn a_thousand_callers_of_a_cold_key_run_one_load() {
     let (remote, origin) = (FakeRemote::default(), Origin::default());
     let cache = node(&remote);
-    let callers: Vec<_> = (0..1_000)
-        .map(|_| tokio::spawn(origin.read(&cache, 1, Ok(10), TAKES)))
-        .collect();
+    let callers: Vec<_> =
+        (0..1_000).map(|_| tokio::spawn(origin.read(&cache, 1, Ok(10), TAKES))).collect();
     for caller in callers {
         let got = caller.await.expect("no panic").expect("loads");
         assert_eq!(value(&got), Some(10));
@@ -37,10 +36,7 @@ async fn callers_on_many_threads_run_one_load() {
                 .map(|_| tokio::spawn(origin.read(&cache, key, Ok(key), Duration::ZERO)))
                 .collect();
             for caller in callers {
-                assert_eq!(
-                    value(&caller.await.expect("no panic").expect("loads")),
-                    Some(key)
-                );
+                assert_eq!(value(&caller.await.expect("no panic").expect("loads")), Some(key));
             }
             assert_eq!(origin.loads(), 1, "key {key}");
         }
@@ -55,16 +51,12 @@ async fn a_cancelled_leader_does_not_restart_the_load() {
     let cache: Numbers = builder().build().expect("valid");
     let leader = tokio::spawn(origin.read(&cache, 1, Ok(10), TAKES));
     yield_all().await;
-    let waiters: Vec<_> = (0..50)
-        .map(|_| tokio::spawn(origin.read(&cache, 1, Ok(11), TAKES)))
-        .collect();
+    let waiters: Vec<_> =
+        (0..50).map(|_| tokio::spawn(origin.read(&cache, 1, Ok(11), TAKES))).collect();
     sleep(TAKES / 2).await;
     leader.abort();
     for waiter in waiters {
-        assert_eq!(
-            value(&waiter.await.expect("no panic").expect("loads")),
-            Some(10)
-        );
+        assert_eq!(value(&waiter.await.expect("no panic").expect("loads")), Some(10));
     }
     assert_eq!(origin.loads(), 1);
 }
@@ -73,9 +65,8 @@ async fn a_cancelled_leader_does_not_restart_the_load() {
 async fn a_load_whose_callers_all_left_still_fills_the_cache() {
     let (remote, origin) = (FakeRemote::default(), Origin::default());
     let cache = node(&remote);
-    let callers: Vec<_> = (0..5)
-        .map(|_| tokio::spawn(origin.read(&cache, 1, Ok(10), TAKES)))
-        .collect();
+    let callers: Vec<_> =
+        (0..5).map(|_| tokio::spawn(origin.read(&cache, 1, Ok(10), TAKES))).collect();
     sleep(TAKES / 2).await;
     for caller in &callers {
         caller.abort();
@@ -90,21 +81,14 @@ async fn a_load_whose_callers_all_left_still_fills_the_cache() {
 async fn a_failing_loader_runs_once_for_all_and_is_not_cached() {
     let origin = Origin::default();
     let cache: Numbers = builder().build().expect("valid");
-    let callers: Vec<_> = (0..50)
-        .map(|_| tokio::spawn(origin.read(&cache, 1, Err(OriginDown), TAKES)))
-        .collect();
+    let callers: Vec<_> =
+        (0..50).map(|_| tokio::spawn(origin.read(&cache, 1, Err(OriginDown), TAKES))).collect();
     for caller in callers {
-        let error = caller
-            .await
-            .expect("no panic")
-            .expect_err("the origin is down");
+        let error = caller.await.expect("no panic").expect_err("the origin is down");
         assert_eq!(error.loader_error(), Some(&OriginDown));
     }
     assert_eq!(origin.loads(), 1);
-    let again = origin
-        .read(&cache, 1, Ok(10), Duration::ZERO)
-        .await
-        .expect("loads");
+    let again = origin.read(&cache, 1, Ok(10), Duration::ZERO).await.expect("loads");
     assert_eq!((value(&again), origin.loads()), (Some(10), 2));
     assert_eq!(cache.stats().load_errors, 1);
 }
@@ -125,10 +109,7 @@ async fn a_panicking_loader_is_an_error_for_all_and_the_next_call_loads() {
     };
     let callers: Vec<_> = (0..20).map(|_| panicking()).collect();
     for caller in callers {
-        let error = caller
-            .await
-            .expect("the panic stays inside")
-            .expect_err("no value");
+        let error = caller.await.expect("the panic stays inside").expect_err("no value");
         assert!(matches!(error, LoadError::Panicked), "{error:?}");
     }
     assert_eq!(cache.inner.local.leased(), 0);
@@ -149,14 +130,8 @@ async fn a_loader_past_its_timeout_is_dropped_and_said_so() {
     let limit = Duration::from_secs(2);
     let cache: Numbers = builder().load_timeout(limit).build().expect("valid");
     let hours = Duration::from_secs(3600);
-    let error = origin
-        .read(&cache, 1, Ok(10), hours)
-        .await
-        .expect_err("too slow");
-    assert!(
-        matches!(error, LoadError::TimedOut { after } if after == limit),
-        "{error:?}"
-    );
+    let error = origin.read(&cache, 1, Ok(10), hours).await.expect_err("too slow");
+    assert!(matches!(error, LoadError::TimedOut { after } if after == limit), "{error:?}");
     sleep(hours * 2).await;
     assert!(cache.get(&1).await.expect("no remote").is_none());
     assert_eq!(cache.inner.local.leased(), 0);
@@ -172,16 +147,11 @@ async fn callers_with_different_error_types_share_one_load() {
     let cache: Numbers = builder().build().expect("valid");
     let first = tokio::spawn(origin.read(&cache, 1, Err(OriginDown), TAKES));
     yield_all().await;
-    let other = cache
-        .get_or_load(&1, |_| async { Err::<u64, _>(OtherError) })
-        .await;
+    let other = cache.get_or_load(&1, |_| async { Err::<u64, _>(OtherError) }).await;
     assert!(
         matches!(other, Err(LoadError::Joined(error)) if error.to_string() == "the origin said no")
     );
-    assert!(matches!(
-        first.await.expect("no panic"),
-        Err(LoadError::Failed(_))
-    ));
+    assert!(matches!(first.await.expect("no panic"), Err(LoadError::Failed(_))));
     assert_eq!(origin.loads(), 1);
 }
 
@@ -202,15 +172,11 @@ async fn waiters_do_not_hang_when_the_runtime_that_loads_shuts_down() {
     other.spawn(async move { leading.get_or_load(&1, loader).await });
     loading.await.expect("the load has begun");
     let waiting = cache.clone();
-    let waiter = tokio::spawn(async move {
-        waiting
-            .get_or_load(&1, |_| async { Ok::<_, OriginDown>(1) })
-            .await
-    });
+    let waiter =
+        tokio::spawn(
+            async move { waiting.get_or_load(&1, |_| async { Ok::<_, OriginDown>(1) }).await },
+        );
     yield_all().await;
     other.shutdown_background();
-    assert!(matches!(
-        waiter.await.expect("no panic"),
-        Err(LoadError::Aborted)
-    ));
+    assert!(matches!(waiter.await.expect("no panic"), Err(LoadError::Aborted)));
 }

@@ -24,11 +24,7 @@ async fn l1_does_not_outlive_what_is_left_in_l2() {
     sleep(Duration::from_millis(299_700)).await;
     let got = cached(&b, 1).await;
     assert_eq!(got.layer, Layer::L2);
-    assert_eq!(
-        got.age.as_millis(),
-        299_699,
-        "since it was loaded; by the clock of L2, whole µs"
-    );
+    assert_eq!(got.age.as_millis(), 299_700, "since it was loaded, by the clock of L2");
     sleep(Duration::from_millis(299)).await;
     assert_eq!(cached(&b, 1).await.layer, Layer::L1);
     sleep(Duration::from_millis(1)).await;
@@ -45,19 +41,13 @@ async fn time_spent_waiting_for_l2_counts() {
     cached(&b, 1).await;
     remote.heal();
     sleep(Duration::from_millis(20)).await;
-    assert!(
-        b.get(&1).await.expect("in reach").is_none(),
-        "100 ms were left, 80 of them waited"
-    );
+    assert!(b.get(&1).await.expect("in reach").is_none(), "100 ms were left, 80 of them waited");
 }
 
 #[tokio::test(start_paused = true)]
 async fn l1_may_be_shorter_than_l2() {
     let remote = FakeRemote::default();
-    let (a, b) = (
-        node_of(builder().l1_ttl(Duration::from_secs(1)), &remote),
-        node(&remote),
-    );
+    let (a, b) = (node_of(builder().l1_ttl(Duration::from_secs(1)), &remote), node(&remote));
     load(&a, 1, 10).await;
     assert_eq!(cached(&a, 1).await.layer, Layer::L1);
     let _ = b.set(&1, 11).await;
@@ -72,50 +62,26 @@ async fn absence_is_kept_for_its_own_ttl() {
     let (remote, origin) = (FakeRemote::default(), Origin::default());
     let cache = node(&remote);
     assert!(load(&cache, 1, Loaded::absent()).await.is_absent());
-    let got = origin
-        .read(&cache, 1, Ok(10), Duration::ZERO)
-        .await
-        .expect("cached");
+    let got = origin.read(&cache, 1, Ok(10), Duration::ZERO).await.expect("cached");
     assert!(got.is_absent() && origin.loads() == 0);
-    assert!(
-        cached(&node(&remote), 1).await.is_absent(),
-        "it survives the way through L2"
-    );
+    assert!(cached(&node(&remote), 1).await.is_absent(), "it survives the way through L2");
     sleep(Duration::from_secs(30)).await;
-    let got = origin
-        .read(&cache, 1, Ok(10), Duration::ZERO)
-        .await
-        .expect("loads");
+    let got = origin.read(&cache, 1, Ok(10), Duration::ZERO).await.expect("loads");
     assert_eq!((value(&got), origin.loads()), (Some(10), 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn absent_unknown_and_failed_are_three_things() {
     let remote = FakeRemote::default();
-    let cache: Cache<u64, Option<u64>> = Cache::builder("options")
-        .remote(remote.clone())
-        .build()
-        .expect("valid");
+    let cache: Cache<u64, Option<u64>> =
+        Cache::builder("options").remote(remote.clone()).build().expect("valid");
     let _ = cache.set(&1, Loaded::new(None)).await;
     let _ = cache.set(&2, Loaded::absent()).await;
-    let other: Cache<u64, Option<u64>> = Cache::builder("options")
-        .remote(remote)
-        .build()
-        .expect("valid");
+    let other: Cache<u64, Option<u64>> =
+        Cache::builder("options").remote(remote).build().expect("valid");
     let null = other.get(&1).await.expect("in reach").expect("known");
-    assert_eq!(
-        null.into_value().as_deref(),
-        Some(&None),
-        "a value that happens to be None"
-    );
-    assert!(
-        other
-            .get(&2)
-            .await
-            .expect("in reach")
-            .expect("known")
-            .is_absent()
-    );
+    assert_eq!(null.into_value().as_deref(), Some(&None), "a value that happens to be None");
+    assert!(other.get(&2).await.expect("in reach").expect("known").is_absent());
     assert!(other.get(&3).await.expect("in reach").is_none());
 }
 
@@ -125,10 +91,7 @@ async fn no_ttl_is_too_odd() {
     let cache = node(&remote);
     let nano = Duration::from_nanos(1);
     for (key, ttl) in [(1, Duration::ZERO), (2, nano), (3, Duration::MAX)] {
-        assert_eq!(
-            value(&load(&cache, key, Loaded::new(key).ttl(ttl)).await),
-            Some(key)
-        );
+        assert_eq!(value(&load(&cache, key, Loaded::new(key).ttl(ttl)).await), Some(key));
         let _ = cache.set(&(key + 10), Loaded::new(key).ttl(ttl)).await;
     }
     sleep(Duration::from_millis(2)).await;
@@ -138,10 +101,7 @@ async fn no_ttl_is_too_odd() {
     sleep(MAX_TTL - Duration::from_secs(1)).await;
     assert_eq!(value(&cached(&cache, 3).await), Some(3));
     sleep(Duration::from_secs(1)).await;
-    assert!(
-        cache.get(&3).await.expect("in reach").is_none(),
-        "nothing is for ever"
-    );
+    assert!(cache.get(&3).await.expect("in reach").is_none(), "nothing is for ever");
     assert!(cache.get(&13).await.expect("in reach").is_none());
 }
 
@@ -149,17 +109,11 @@ async fn no_ttl_is_too_odd() {
 async fn an_uncached_answer_is_kept_nowhere() {
     let remote = FakeRemote::default();
     let cache = node(&remote);
-    assert_eq!(
-        value(&load(&cache, 1, Loaded::new(1).uncached()).await),
-        Some(1)
-    );
+    assert_eq!(value(&load(&cache, 1, Loaded::new(1).uncached()).await), Some(1));
     assert!(cache.get(&1).await.expect("in reach").is_none());
     let _ = cache.set(&2, 2).await;
     let _ = cache.set(&2, Loaded::new(3).uncached()).await;
-    assert!(
-        cache.get(&2).await.expect("in reach").is_none(),
-        "as a set it removes"
-    );
+    assert!(cache.get(&2).await.expect("in reach").is_none(), "as a set it removes");
 }
 
 #[test]
@@ -172,10 +126,7 @@ fn settings_out_of_bounds_are_named() {
     assert_eq!(field(builder().ttl(Duration::MAX)), "ttl");
     assert_eq!(field(builder().l1_ttl(Duration::ZERO)), "l1_ttl");
     assert_eq!(field(builder().capacity(0)), "capacity");
-    assert_eq!(
-        field(builder().load_timeout(Duration::from_secs(60))),
-        "tombstone_ttl"
-    );
+    assert_eq!(field(builder().load_timeout(Duration::from_secs(60))), "tombstone_ttl");
     assert_eq!(field(builder().max_record_bytes(10)), "max_record_bytes");
     assert_eq!(field(Cache::builder("")), "namespace");
     assert_eq!(field(Cache::builder("a:b")), "namespace");

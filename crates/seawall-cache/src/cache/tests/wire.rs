@@ -6,10 +6,7 @@ use crate::remote::Remote;
 use crate::{CacheKey, L2Write, Layer};
 
 async fn plant(remote: &FakeRemote, key: &str, bytes: Vec<u8>) {
-    remote
-        .put(key, bytes.into(), Duration::from_secs(60))
-        .await
-        .expect("stored");
+    remote.put(key, bytes.into(), Duration::from_secs(60)).await.expect("stored");
 }
 
 #[tokio::test(start_paused = true)]
@@ -19,14 +16,7 @@ async fn bytes_that_are_not_ours_are_a_counted_miss_and_get_replaced() {
     let other_type = record::encode("numbers:1", 0, 0, Some(&"text")).expect("encodable");
     let truncated = good[..good.len() - 1].to_vec();
     let huge = record::encode("numbers:1", 0, 0, Some(&vec![7_u8; 1 << 20])).expect("encodable");
-    let planted = [
-        b"plain text".to_vec(),
-        vec![0; 64],
-        truncated,
-        wrong_key,
-        other_type,
-        huge,
-    ];
+    let planted = [b"plain text".to_vec(), vec![0; 64], truncated, wrong_key, other_type, huge];
     for bytes in planted {
         let remote = FakeRemote::default();
         let cache = node(&remote);
@@ -60,56 +50,30 @@ async fn a_value_too_large_for_l2_lives_in_l1_and_removes_the_old_one() {
     let written = cache.set(&1, vec![2; 2_000]).await;
     assert!(written.l1);
     assert_eq!(written.l2, L2Write::Unstorable);
-    assert_eq!(
-        cache.get(&1).await.expect("in reach").expect("in L1").layer,
-        Layer::L1
-    );
-    assert!(
-        build().get(&1).await.expect("in reach").is_none(),
-        "the old one is gone"
-    );
+    assert_eq!(cache.get(&1).await.expect("in reach").expect("in L1").layer, Layer::L1);
+    assert!(build().get(&1).await.expect("in reach").is_none(), "the old one is gone");
 }
 
 #[tokio::test(start_paused = true)]
 async fn namespaces_that_start_alike_share_nothing() {
     let remote = FakeRemote::default();
     let cache = |namespace: &str| {
-        let cache: Cache<String, u64> = Cache::builder(namespace)
-            .remote(remote.clone())
-            .build()
-            .expect("valid");
+        let cache: Cache<String, u64> =
+            Cache::builder(namespace).remote(remote.clone()).build().expect("valid");
         cache
     };
     let _ = cache("users").set("Abc:1", 1).await;
-    assert!(
-        cache("usersAbc")
-            .get("1")
-            .await
-            .expect("in reach")
-            .is_none()
-    );
-    assert!(
-        cache("users")
-            .get("Abc:1")
-            .await
-            .expect("in reach")
-            .is_some()
-    );
+    assert!(cache("usersAbc").get("1").await.expect("in reach").is_none());
+    assert!(cache("users").get("Abc:1").await.expect("in reach").is_some());
 }
 
 #[tokio::test]
 async fn text_keys_are_looked_up_without_owning_them() {
     let cache: Cache<String, u64> = Cache::builder("texts").build().expect("valid");
     let _ = cache.set("a", 1).await;
-    assert_eq!(
-        value(&cache.get("a").await.expect("no remote").expect("set")),
-        Some(1)
-    );
+    assert_eq!(value(&cache.get("a").await.expect("no remote").expect("set")), Some(1));
     let owned = "a".to_owned();
-    assert_eq!(
-        value(&cache.get(&owned).await.expect("no remote").expect("set")),
-        Some(1)
-    );
+    assert_eq!(value(&cache.get(&owned).await.expect("no remote").expect("set")), Some(1));
     let statics: Cache<&'static str, u64> = Cache::builder("statics").build().expect("valid");
     let _ = statics.set(&"a", 1).await;
     assert!(statics.get(&"a").await.expect("no remote").is_some());

@@ -37,11 +37,7 @@ pub(crate) enum Change {
 
 impl Breaker {
     pub(crate) fn new(failures: u32, open_for: Duration) -> Self {
-        Self {
-            failures,
-            open_for,
-            state: State::Closed { failed: 0 },
-        }
+        Self { failures, open_for, state: State::Closed { failed: 0 } }
     }
 
     pub(crate) fn admit(&mut self, now: Instant) -> Admission {
@@ -73,9 +69,7 @@ impl Breaker {
     pub(crate) fn failed(&mut self, admission: Admission, now: Instant) -> Option<Change> {
         match (self.state, admission) {
             (State::Closed { failed }, _) if failed + 1 >= self.failures => {
-                self.state = State::Open {
-                    until: now + self.open_for,
-                };
+                self.state = State::Open { until: now + self.open_for };
                 Some(Change::Opened)
             }
             (State::Closed { failed }, _) => {
@@ -83,9 +77,7 @@ impl Breaker {
                 None
             }
             (State::Probing, Admission::Probe) => {
-                self.state = State::Open {
-                    until: now + self.open_for,
-                };
+                self.state = State::Open { until: now + self.open_for };
                 None
             }
             _ => None,

@@ -18,6 +18,7 @@ use self::breaker::{Admission, Breaker, Change};
 use self::pending::Pending;
 use super::{Fetched, Fill, Put, Remote, RemoteError, RemoteFuture, Seen};
 use crate::error::ConfigError;
+use crate::record;
 
 /// How a [`Guarded`] deals with a remote that does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +39,7 @@ pub struct OutageConfig {
 
 impl Default for OutageConfig {
     fn default() -> Self {
-        Self {
-            failures: 3,
-            open_for: Duration::from_secs(1),
-            max_pending: 10_000,
-        }
+        Self { failures: 3, open_for: Duration::from_secs(1), max_pending: 10_000 }
     }
 }
 
@@ -54,18 +51,8 @@ impl OutageConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let ms = Duration::from_millis(1);
         ConfigError::check(self.failures >= 1, "failures", &self.failures, "at least 1")?;
-        ConfigError::check(
-            self.open_for >= ms,
-            "open_for",
-            &self.open_for,
-            "at least 1 ms",
-        )?;
-        ConfigError::check(
-            self.max_pending >= 1,
-            "max_pending",
-            &self.max_pending,
-            "at least 1",
-        )
+        ConfigError::check(self.open_for >= ms, "open_for", &self.open_for, "at least 1 ms")?;
+        ConfigError::check(self.max_pending >= 1, "max_pending", &self.max_pending, "at least 1")
     }
 }
 
@@ -116,9 +103,7 @@ impl Guarded {
             breaker_open: gauge!("seawall_cache_breaker_open", "remote" => name),
             pending_removals: gauge!("seawall_cache_pending_removals", "remote" => name),
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// Whether the remote is in reach, and what it has not heard of.
@@ -172,9 +157,7 @@ impl Guarded {
             return Err(RemoteError::RemovalPending);
         }
         self.inner.note_ttl(ttl);
-        self.inner
-            .call(|| self.inner.remote.fill(key, seen, keep, record, ttl))
-            .await
+        self.inner.call(|| self.inner.remote.fill(key, seen, keep, record, ttl)).await
     }
 
     /// [`Remote::put`]. If it fails, the removal of `key` is remembered, to be kept for `keep`.
@@ -186,16 +169,15 @@ impl Guarded {
         keep: Duration,
     ) -> Result<Put, RemoteError> {
         self.inner.note_ttl(ttl);
+        let source = record::peek(&record).source;
         let sequence = self.inner.pending.lock().table.sequence();
-        let answer = self
-            .inner
-            .call(|| self.inner.remote.put(key, record, ttl))
-            .await;
+        let answer = self.inner.call(|| self.inner.remote.put(key, record, ttl)).await;
         match answer {
             Ok(Put::Stored(_)) => self.inner.settle(key, sequence),
             // Nothing was stored, so a removal that waits is still to be made.
             Ok(Put::Superseded) => {}
-            Err(_) => self.inner.remember(key, 0, keep),
+            // What the put had seen, fills must have seen too.
+            Err(_) => self.inner.remember(key, source, keep),
         }
         answer
     }
@@ -208,10 +190,7 @@ impl Guarded {
         keep: Duration,
     ) -> Result<(), RemoteError> {
         let sequence = self.inner.pending.lock().table.sequence();
-        let answer = self
-            .inner
-            .call(|| self.inner.remote.remove(key, source, keep))
-            .await;
+        let answer = self.inner.call(|| self.inner.remote.remove(key, source, keep)).await;
         match answer {
             Ok(()) => self.inner.settle(key, sequence),
             Err(_) => self.inner.remember(key, source, keep),
@@ -223,12 +202,7 @@ impl Guarded {
 impl<R: Remote> From<R> for Guarded {
     /// With a deadline of 100 ms and the default [`OutageConfig`].
     fn from(remote: R) -> Self {
-        Self::new(
-            remote,
-            "remote",
-            Duration::from_millis(100),
-            &OutageConfig::default(),
-        )
+        Self::new(remote, "remote", Duration::from_millis(100), &OutageConfig::default())
     }
 }
 
@@ -269,17 +243,10 @@ impl Inner {
         if admission == Admission::Refused {
             return Err(RemoteError::BreakerOpen);
         }
-        let mut attempt = Attempt {
-            inner: self,
-            admission,
-            told: false,
-        };
-        let answer =
-            timeout(self.deadline, operation())
-                .await
-                .unwrap_or(Err(RemoteError::TimedOut {
-                    after: self.deadline,
-                }));
+        let mut attempt = Attempt { inner: self, admission, told: false };
+        let answer = timeout(self.deadline, operation())
+            .await
+            .unwrap_or(Err(RemoteError::TimedOut { after: self.deadline }));
         attempt.tell(answer.as_ref().err());
         answer
     }
@@ -295,10 +262,7 @@ impl Inner {
     fn remember(self: &Arc<Self>, key: &str, source: u64, keep: Duration) {
         let longest = Duration::from_millis(self.longest_ttl_ms.load(Ordering::Relaxed));
         let mut pending = self.pending.lock();
-        if pending
-            .table
-            .remember(key, source, keep, longest, Instant::now())
-        {
+        if pending.table.remember(key, source, keep, longest, Instant::now()) {
             tracing::warn!(
                 remote = self.name,
                 "too many removals wait for the remote store; nothing is read from it"
@@ -323,17 +287,11 @@ impl Inner {
         match change {
             Some(Change::Opened) => {
                 self.breaker_open.set(1.0);
-                tracing::warn!(
-                    remote = self.name,
-                    "remote store out of reach, breaker opened"
-                );
+                tracing::warn!(remote = self.name, "remote store out of reach, breaker opened");
             }
             Some(Change::Closed) => {
                 self.breaker_open.set(0.0);
-                tracing::info!(
-                    remote = self.name,
-                    "remote store in reach again, breaker closed"
-                );
+                tracing::info!(remote = self.name, "remote store in reach again, breaker closed");
             }
             None => {}
         }
@@ -364,10 +322,7 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.told {
-            self.inner
-                .breaker
-                .lock()
-                .abandoned(self.admission, Instant::now());
+            self.inner.breaker.lock().abandoned(self.admission, Instant::now());
         }
     }
 }

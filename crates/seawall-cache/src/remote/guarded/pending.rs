@@ -29,13 +29,7 @@ pub(crate) struct Waiting {
 
 impl Pending {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self {
-            keys: HashMap::new(),
-            capacity,
-            next: 0,
-            overflowed: false,
-            blind_until: None,
-        }
+        Self { keys: HashMap::new(), capacity, next: 0, overflowed: false, blind_until: None }
     }
 
     /// Remembers a removal. `longest` is the longest any record may still live.
@@ -53,19 +47,8 @@ impl Pending {
             return !std::mem::replace(&mut self.overflowed, true);
         }
         let sequence = self.sequence();
-        let source = self
-            .keys
-            .get(key)
-            .map_or(source, |known| known.source.max(source));
-        self.keys.insert(
-            key.into(),
-            Waiting {
-                sequence,
-                source,
-                keep,
-                since: now,
-            },
-        );
+        let source = self.keys.get(key).map_or(source, |known| known.source.max(source));
+        self.keys.insert(key.into(), Waiting { sequence, source, keep, since: now });
         false
     }
 
@@ -89,11 +72,7 @@ impl Pending {
     /// The store acknowledged a write to `key` that began at `sequence`, or the removal of that
     /// number: what was remembered before it is settled.
     pub(crate) fn settle(&mut self, key: &str, sequence: u64) {
-        if self
-            .keys
-            .get(key)
-            .is_some_and(|waiting| waiting.sequence <= sequence)
-        {
+        if self.keys.get(key).is_some_and(|waiting| waiting.sequence <= sequence) {
             self.keys.remove(key);
         }
         if self.keys.is_empty() {
@@ -109,13 +88,8 @@ impl Pending {
         age: Duration,
         now: Instant,
     ) -> Vec<(Box<str>, Waiting)> {
-        let ripe = self
-            .keys
-            .iter()
-            .filter(|(_, waiting)| now >= waiting.since + age);
-        ripe.take(limit)
-            .map(|(key, waiting)| (key.clone(), *waiting))
-            .collect()
+        let ripe = self.keys.iter().filter(|(_, waiting)| now >= waiting.since + age);
+        ripe.take(limit).map(|(key, waiting)| (key.clone(), *waiting)).collect()
     }
 
     /// Puts a removal off, as if it had just been asked for.
@@ -158,11 +132,7 @@ mod tests {
         pending.settle("a", before);
         assert!(pending.hides("a", now));
         pending.remember("a", 3, KEEP, LONGEST, now);
-        assert_eq!(
-            pending.due(8, Duration::ZERO, now)[0].1.source,
-            7,
-            "the newest source stays"
-        );
+        assert_eq!(pending.due(8, Duration::ZERO, now)[0].1.source, 7, "the newest source stays");
     }
 
     #[tokio::test]
@@ -175,10 +145,7 @@ mod tests {
         assert!(pending.hides("unrelated", now));
         let (key, waiting) = pending.due(8, Duration::ZERO, now)[0].clone();
         pending.settle(&key, waiting.sequence);
-        assert!(
-            pending.hides("b", now + LONGEST / 2),
-            "drained, but `b` may still be there"
-        );
+        assert!(pending.hides("b", now + LONGEST / 2), "drained, but `b` may still be there");
         assert!(!pending.hides("b", now + LONGEST));
     }
 

@@ -1,7 +1,6 @@
 //! A remote that is slow, silent or gone.
 
 use super::*;
-use crate::record;
 use crate::remote::fake::FakeRemote;
 
 const DEADLINE: Duration = Duration::from_millis(100);
@@ -14,9 +13,7 @@ fn guarded(config: &OutageConfig) -> (FakeRemote, Guarded) {
 }
 
 fn entry(key: &str) -> Bytes {
-    record::encode(key, 0, 0, Some(&7_u64))
-        .expect("encodable")
-        .into()
+    record::encode(key, 0, 0, Some(&7_u64)).expect("encodable").into()
 }
 
 async fn settled(guarded: &Guarded) {
@@ -26,10 +23,7 @@ async fn settled(guarded: &Guarded) {
 }
 
 fn is_tombstone(fetched: &Fetched) -> bool {
-    fetched
-        .bytes
-        .as_deref()
-        .is_some_and(|bytes| record::peek(bytes).tombstone)
+    fetched.bytes.as_deref().is_some_and(|bytes| record::peek(bytes).tombstone)
 }
 
 #[tokio::test(start_paused = true)]
@@ -38,17 +32,11 @@ async fn a_frozen_remote_costs_its_deadline_then_nothing() {
     fake.freeze();
     for _ in 0..3 {
         let asked = Instant::now();
-        assert!(matches!(
-            guarded.read("k").await,
-            Err(RemoteError::TimedOut { .. })
-        ));
+        assert!(matches!(guarded.read("k").await, Err(RemoteError::TimedOut { .. })));
         assert_eq!(asked.elapsed(), DEADLINE);
     }
     let asked = Instant::now();
-    assert!(matches!(
-        guarded.read("k").await,
-        Err(RemoteError::BreakerOpen)
-    ));
+    assert!(matches!(guarded.read("k").await, Err(RemoteError::BreakerOpen)));
     assert_eq!(asked.elapsed(), Duration::ZERO);
     assert_eq!(fake.calls.all()[0], 3, "it was left alone");
 }
@@ -65,10 +53,7 @@ async fn the_breaker_closes_again_by_one_probe() {
     fake.slow_answer(Duration::from_millis(50));
     let (probe, other) = tokio::join!(guarded.read("k"), guarded.read("k"));
     probe.expect("the probe");
-    assert!(
-        matches!(other, Err(RemoteError::BreakerOpen)),
-        "one probe at a time"
-    );
+    assert!(matches!(other, Err(RemoteError::BreakerOpen)), "one probe at a time");
     guarded.read("k").await.expect("closed");
     assert!(!guarded.status().breaker_open);
 }
@@ -93,10 +78,7 @@ async fn errors_from_a_remote_in_reach_do_not_open_the_breaker() {
     let (fake, guarded) = guarded(&OutageConfig::default());
     fake.refuse();
     for _ in 0..10 {
-        assert!(matches!(
-            guarded.read("k").await,
-            Err(RemoteError::Refused(_))
-        ));
+        assert!(matches!(guarded.read("k").await, Err(RemoteError::Refused(_))));
     }
     assert!(!guarded.status().breaker_open);
 }
@@ -104,18 +86,12 @@ async fn errors_from_a_remote_in_reach_do_not_open_the_breaker() {
 #[tokio::test(start_paused = true)]
 async fn a_removal_during_an_outage_wins_when_it_ends() {
     let (fake, guarded) = guarded(&OutageConfig::default());
-    guarded
-        .put("k", entry("k"), TTL, KEEP)
-        .await
-        .expect("stored");
+    guarded.put("k", entry("k"), TTL, KEEP).await.expect("stored");
     fake.freeze();
     guarded.remove("k", 9, KEEP).await.expect_err("frozen");
     assert_eq!(guarded.status().pending, 1);
     fake.heal();
-    assert!(matches!(
-        guarded.read("k").await,
-        Err(RemoteError::RemovalPending)
-    ));
+    assert!(matches!(guarded.read("k").await, Err(RemoteError::RemovalPending)));
     settled(&guarded).await;
     let fetched = guarded.read("k").await.expect("in reach");
     assert!(is_tombstone(&fetched));
@@ -126,17 +102,11 @@ async fn a_removal_during_an_outage_wins_when_it_ends() {
 async fn a_put_that_was_not_acknowledged_becomes_a_removal() {
     let (fake, guarded) = guarded(&OutageConfig::default());
     fake.slow_answer(DEADLINE * 2);
-    guarded
-        .put("k", entry("k"), TTL, KEEP)
-        .await
-        .expect_err("no answer in time");
+    guarded.put("k", entry("k"), TTL, KEEP).await.expect_err("no answer in time");
     fake.heal();
     let stored = fake.read("k").await.expect("in reach");
     assert!(!is_tombstone(&stored), "it had taken effect");
-    assert!(matches!(
-        guarded.read("k").await,
-        Err(RemoteError::RemovalPending)
-    ));
+    assert!(matches!(guarded.read("k").await, Err(RemoteError::RemovalPending)));
     settled(&guarded).await;
     assert!(is_tombstone(&fake.read("k").await.expect("in reach")));
 }
@@ -147,26 +117,17 @@ async fn an_acknowledged_put_settles_the_removal_before_it() {
     fake.disconnect();
     guarded.remove("k", 0, KEEP).await.expect_err("gone");
     fake.heal();
-    guarded
-        .put("k", entry("k"), TTL, KEEP)
-        .await
-        .expect("stored");
+    guarded.put("k", entry("k"), TTL, KEEP).await.expect("stored");
     assert_eq!(guarded.status().pending, 0);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(
-        !is_tombstone(&guarded.read("k").await.expect("in reach")),
-        "the put stays"
-    );
+    assert!(!is_tombstone(&guarded.read("k").await.expect("in reach")), "the put stays");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_put_that_stored_nothing_settles_nothing() {
     let (fake, guarded) = guarded(&OutageConfig::default());
     let newer = record::encode("k", 0, 40, Some(&7_u64)).expect("encodable");
-    guarded
-        .put("k", newer.into(), TTL, KEEP)
-        .await
-        .expect("stored");
+    guarded.put("k", newer.into(), TTL, KEEP).await.expect("stored");
     fake.disconnect();
     guarded.remove("k", 0, KEEP).await.expect_err("gone");
     fake.heal();
@@ -178,16 +139,10 @@ async fn a_put_that_stored_nothing_settles_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn more_removals_than_can_be_remembered_hide_everything() {
-    let config = OutageConfig {
-        max_pending: 2,
-        ..OutageConfig::default()
-    };
+    let config = OutageConfig { max_pending: 2, ..OutageConfig::default() };
     let (fake, guarded) = guarded(&config);
     for key in ["a", "b", "c"] {
-        guarded
-            .put(key, entry(key), TTL, KEEP)
-            .await
-            .expect("stored");
+        guarded.put(key, entry(key), TTL, KEEP).await.expect("stored");
     }
     fake.disconnect();
     for key in ["a", "b", "c"] {
@@ -196,16 +151,10 @@ async fn more_removals_than_can_be_remembered_hide_everything() {
     fake.heal();
     settled(&guarded).await;
     assert!(guarded.status().blind);
-    assert!(matches!(
-        guarded.read("c").await,
-        Err(RemoteError::RemovalPending)
-    ));
+    assert!(matches!(guarded.read("c").await, Err(RemoteError::RemovalPending)));
     tokio::time::sleep(TTL).await;
     assert!(!guarded.status().blind);
-    assert!(
-        guarded.read("c").await.expect("in reach").bytes.is_none(),
-        "it has expired"
-    );
+    assert!(guarded.read("c").await.expect("in reach").bytes.is_none(), "it has expired");
 }
 
 #[tokio::test(start_paused = true)]
@@ -213,10 +162,7 @@ async fn one_removal_that_is_refused_does_not_hold_up_the_others() {
     let (fake, guarded) = guarded(&OutageConfig::default());
     fake.refuse();
     for key in 0..200 {
-        guarded
-            .remove(&format!("k{key}"), 0, KEEP)
-            .await
-            .expect_err("refused");
+        guarded.remove(&format!("k{key}"), 0, KEEP).await.expect_err("refused");
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(guarded.status().pending, 200);
@@ -235,12 +181,7 @@ async fn the_background_task_ends_with_the_last_handle() {
     let calls = fake.calls.all();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(fake.calls.all(), calls);
-    assert_eq!(
-        tokio::runtime::Handle::current()
-            .metrics()
-            .num_alive_tasks(),
-        0
-    );
+    assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,17 +43,10 @@ impl Inner {
     /// Tries some of the removals that wait, and stops at the first sign of an outage.
     async fn round(&self) {
         loop {
-            let due = self
-                .pending
-                .lock()
-                .table
-                .due(BATCH, self.deadline, Instant::now());
+            let due = self.pending.lock().table.due(BATCH, self.deadline, Instant::now());
             let mut acknowledged = 0;
             for (key, waiting) in &due {
-                match self
-                    .call(|| self.remote.remove(key, waiting.source, waiting.keep))
-                    .await
-                {
+                match self.call(|| self.remote.remove(key, waiting.source, waiting.keep)).await {
                     Ok(()) => {
                         self.settle(key, waiting.sequence);
                         acknowledged += 1;

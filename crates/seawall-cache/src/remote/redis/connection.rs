@@ -37,10 +37,7 @@ impl Connection {
             read: ScriptText::new(include_str!("read.lua")),
             fill: ScriptText::new(concat!(include_str!("peek.lua"), include_str!("fill.lua"))),
             put: ScriptText::new(concat!(include_str!("peek.lua"), include_str!("put.lua"))),
-            remove: ScriptText::new(concat!(
-                include_str!("peek.lua"),
-                include_str!("remove.lua")
-            )),
+            remove: ScriptText::new(concat!(include_str!("peek.lua"), include_str!("remove.lua"))),
         }
     }
 
@@ -56,11 +53,7 @@ impl Connection {
             return Err(RemoteError::Disconnected(Box::new(error)));
         }
         let key = [&*self.key_prefix, key].concat();
-        match script
-            .script
-            .evalsha(&self.client, key.as_str(), arguments.clone())
-            .await
-        {
+        match script.script.evalsha(&self.client, key.as_str(), arguments.clone()).await {
             // EVAL both runs the script and loads it, on the node that owns the key.
             Err(error) if error.details().starts_with("NOSCRIPT") => {
                 self.client.eval(script.text, key.as_str(), arguments).await
@@ -79,11 +72,7 @@ impl Remote for Connection {
             self.clock.learn(now, Instant::now());
             // Below zero: no TTL, which none of ours lacks, or no key.
             let remaining = Duration::from_millis(u64::try_from(remaining).unwrap_or(0));
-            Ok(Fetched {
-                bytes,
-                remaining,
-                now,
-            })
+            Ok(Fetched { bytes, remaining, now })
         })
     }
 
@@ -98,12 +87,7 @@ impl Remote for Connection {
         Box::pin(async move {
             let version = Bytes::copy_from_slice(&seen.version.to_be_bytes());
             let last_moment = seen.at.saturating_add(micros(keep));
-            let arguments = vec![
-                record.into(),
-                millis(ttl),
-                version.into(),
-                integer(last_moment),
-            ];
+            let arguments = vec![record.into(), millis(ttl), version.into(), integer(last_moment)];
             let (code, version): (u8, u64) = self.run(&self.fill, key, arguments).await?;
             match code {
                 0 => Ok(Fill::Stored(version)),
@@ -130,9 +114,7 @@ impl Remote for Connection {
                     // Late by what we knew of this node's clock; now we know better.
                     _ if answered < started + self.command_timeout => {}
                     _ => {
-                        return Err(RemoteError::TimedOut {
-                            after: self.command_timeout,
-                        });
+                        return Err(RemoteError::TimedOut { after: self.command_timeout });
                     }
                 }
             }
@@ -150,10 +132,7 @@ impl Remote for Connection {
 
     fn close(&self) -> RemoteFuture<'_, ()> {
         Box::pin(async move {
-            self.client
-                .quit()
-                .await
-                .map_err(|error| classify(error, self.command_timeout))
+            self.client.quit().await.map_err(|error| classify(error, self.command_timeout))
         })
     }
 }
@@ -172,10 +151,7 @@ struct Clock {
 
 impl Clock {
     fn new() -> Self {
-        Self {
-            epoch: Instant::now(),
-            offset: AtomicI64::new(0),
-        }
+        Self { epoch: Instant::now(), offset: AtomicI64::new(0) }
     }
 
     fn at(&self, moment: Instant) -> u64 {
@@ -185,8 +161,7 @@ impl Clock {
 
     fn learn(&self, redis: u64, answered: Instant) {
         let ours = signed(micros(answered.saturating_duration_since(self.epoch)));
-        self.offset
-            .store(signed(redis).saturating_sub(ours), Ordering::Relaxed);
+        self.offset.store(signed(redis).saturating_sub(ours), Ordering::Relaxed);
     }
 }
 
@@ -197,10 +172,7 @@ struct ScriptText {
 
 impl ScriptText {
     fn new(text: &'static str) -> Self {
-        Self {
-            script: Script::from_lua(text),
-            text,
-        }
+        Self { script: Script::from_lua(text), text }
     }
 }
 
@@ -220,11 +192,7 @@ fn classify(error: Error, deadline: Duration) -> RemoteError {
 
 /// At least 1: Redis refuses a TTL of 0.
 fn millis(duration: Duration) -> Value {
-    integer(
-        u64::try_from(duration.as_millis())
-            .unwrap_or(u64::MAX)
-            .max(1),
-    )
+    integer(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1))
 }
 
 fn integer(number: u64) -> Value {

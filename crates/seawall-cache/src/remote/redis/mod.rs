@@ -41,9 +41,7 @@ impl Redis {
             Ok(Err(error)) => Err(Error::Connect(Box::new(error))),
             Err(_) => {
                 let _ = client.quit().await;
-                Err(Error::ConnectTimeout {
-                    after: config.connect_timeout,
-                })
+                Err(Error::ConnectTimeout { after: config.connect_timeout })
             }
         }
     }
@@ -88,9 +86,7 @@ impl From<Redis> for Guarded {
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis")
-            .field("status", &self.status())
-            .finish_non_exhaustive()
+        f.debug_struct("Redis").field("status", &self.status()).finish_non_exhaustive()
     }
 }
 
@@ -107,14 +103,9 @@ fn client(config: &RedisConfig, fail_fast: bool) -> Result<Client, Error> {
             connection.internal_command_timeout = config.connect_timeout;
             connection.max_command_attempts = 1;
             connection.max_command_buffer_len = config.max_queued_commands;
-            connection.unresponsive = UnresponsiveConfig {
-                max_timeout: Some(unresponsive),
-                interval: unresponsive / 4,
-            };
-            connection.tcp = TcpConfig {
-                nodelay: Some(true),
-                ..TcpConfig::default()
-            };
+            connection.unresponsive =
+                UnresponsiveConfig { max_timeout: Some(unresponsive), interval: unresponsive / 4 };
+            connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
         })
         .with_performance_config(|performance| {
             performance.default_command_timeout = config.command_timeout;

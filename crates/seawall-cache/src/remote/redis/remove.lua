@@ -1,6 +1,6 @@
 -- KEYS[1]; ARGV: tombstone, how long it stays in ms. Returns Redis's clock.
 local source = string.sub(ARGV[1], 17, 24)
-if there.tombstone and older(source, there.source) then
+if (there.tombstone or source ~= NOTHING.source) and older(source, there.source) then
   source = there.source
 end
 local record = stamped(ARGV[1], source, next_version())
