@@ -118,7 +118,7 @@ impl StackBuilder {
     }
 
     /// Starts the servers, all at once, and returns when all are ready: replicas
-    /// stream, the cluster's slots are served.
+    /// stream and have caught up, the cluster's slots are served.
     ///
     /// Cancel safety: if the future is dropped, whatever it started is stopped and
     /// removed. Needs a tokio runtime with time and IO whose clock is not paused.
