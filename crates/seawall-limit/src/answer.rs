@@ -59,10 +59,7 @@ pub(crate) struct Fields {
 
 impl Fields {
     pub(crate) fn of(decision: &Decision<'_>) -> Self {
-        Self {
-            policies: decision.set().header().cloned(),
-            state: state_field(decision),
-        }
+        Self { policies: decision.set().header().cloned(), state: state_field(decision) }
     }
 
     /// Adds the fields. Both are lists, which several lines make up together,

@@ -26,23 +26,15 @@ pin_project! {
 
 impl<B> LimitBody<B> {
     pub(crate) const fn inner(body: B) -> Self {
-        Self {
-            kind: Kind::Inner { body },
-        }
+        Self { kind: Kind::Inner { body } }
     }
 
     pub(crate) const fn full(content: Bytes) -> Self {
-        Self {
-            kind: Kind::Answer {
-                content: Some(content),
-            },
-        }
+        Self { kind: Kind::Answer { content: Some(content) } }
     }
 
     pub(crate) const fn empty() -> Self {
-        Self {
-            kind: Kind::Answer { content: None },
-        }
+        Self { kind: Kind::Answer { content: None } }
     }
 }
 

@@ -57,15 +57,8 @@ impl ClientIp {
     /// any client. The text is checked when the layer is built.
     #[must_use]
     pub fn trusting<N: AsRef<str>>(networks: impl IntoIterator<Item = N>) -> Self {
-        let trusted = networks
-            .into_iter()
-            .map(|network| network.as_ref().into())
-            .collect();
-        Self {
-            trusted,
-            ipv6_prefix: 64,
-            peer: None,
-        }
+        let trusted = networks.into_iter().map(|network| network.as_ref().into()).collect();
+        Self { trusted, ipv6_prefix: 64, peer: None }
     }
 
     /// Takes the peer from an extension of the server. Where it gives `None`,

@@ -46,16 +46,10 @@ pub struct PolicyConfig {
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub per: Duration,
     /// Units that may be spent at once, at least 1. Default: the limit.
-    #[cfg_attr(
-        feature = "serde",
-        serde(default, skip_serializing_if = "Option::is_none")
-    )]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub burst: Option<u32>,
     /// What a rejected client reads. Default: [`DEFAULT_MESSAGE`](crate::DEFAULT_MESSAGE).
-    #[cfg_attr(
-        feature = "serde",
-        serde(default, skip_serializing_if = "Option::is_none")
-    )]
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub message: Option<String>,
 }
 
@@ -73,10 +67,7 @@ impl LimitConfig {
     /// # Errors
     /// If a number or a name is out of bounds, or a name is repeated.
     pub fn build(&self) -> Result<Limiter, Error> {
-        Limiter::builder()
-            .policies(self.compile()?)
-            .max_keys(self.max_keys)
-            .build()
+        Limiter::builder().policies(self.compile()?).max_keys(self.max_keys).build()
     }
 
     fn compile(&self) -> Result<Vec<Policy>, Error> {
@@ -96,9 +87,7 @@ impl Default for LimitConfig {
 impl PolicyConfig {
     fn compile(&self) -> Result<Policy, Error> {
         let quota = Quota::per(self.limit, self.per)?;
-        let quota = self
-            .burst
-            .map_or(Ok(quota), |burst| quota.with_burst(burst))?;
+        let quota = self.burst.map_or(Ok(quota), |burst| quota.with_burst(burst))?;
         let policy = Policy::new(self.name.clone(), quota);
         Ok(match &self.message {
             Some(message) => policy.message(message.clone()),

@@ -119,11 +119,7 @@ impl Refusal {
         let policy = ids[position];
         let standing = gcras[usize::from(policy)].standing(tats[usize::from(policy)], now);
         Ruling {
-            outcome: if self.too_large {
-                Outcome::TooLarge
-            } else {
-                Outcome::Rejected
-            },
+            outcome: if self.too_large { Outcome::TooLarge } else { Outcome::Rejected },
             policy,
             remaining: standing.remaining,
             reset: standing.reset,

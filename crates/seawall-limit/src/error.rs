@@ -96,11 +96,6 @@ pub(crate) fn in_range(field: &'static str, value: u64, min: u64, max: u64) -> R
     if (min..=max).contains(&value) {
         Ok(())
     } else {
-        Err(Error::OutOfRange {
-            field,
-            value,
-            min,
-            max,
-        })
+        Err(Error::OutOfRange { field, value, min, max })
     }
 }

@@ -61,13 +61,9 @@ impl Gcra {
         }
         let wanted = self.spent(tat, now) + price;
         if wanted <= self.capacity {
-            Verdict::Admit {
-                tat: now.saturating_add(wanted),
-            }
+            Verdict::Admit { tat: now.saturating_add(wanted) }
         } else {
-            Verdict::Wait {
-                nanos: wanted - self.capacity,
-            }
+            Verdict::Wait { nanos: wanted - self.capacity }
         }
     }
 
@@ -86,18 +82,10 @@ impl Gcra {
     pub(crate) fn standing(self, tat: u64, now: u64) -> Standing {
         let reset = self.spent(tat, now);
         let free = self.capacity - reset;
-        let next = if reset == 0 {
-            0
-        } else {
-            self.emission - free % self.emission
-        };
+        let next = if reset == 0 { 0 } else { self.emission - free % self.emission };
         // capacity is burst x emission with a u32 burst.
         let remaining = u32::try_from(free / self.emission).unwrap_or(u32::MAX);
-        Standing {
-            remaining,
-            next,
-            reset,
-        }
+        Standing { remaining, next, reset }
     }
 }
 

@@ -45,15 +45,9 @@ impl Limiter {
     /// # Errors
     /// If there is no name, or a name that no policy has.
     pub fn set<N: AsRef<str>>(&self, names: &[N]) -> Result<PolicySet, Error> {
-        let ids = names
-            .iter()
-            .map(|name| self.id(name.as_ref()))
-            .collect::<Result<Vec<_>, _>>()?;
+        let ids = names.iter().map(|name| self.id(name.as_ref())).collect::<Result<Vec<_>, _>>()?;
         if ids.is_empty() {
-            return Err(Error::Empty {
-                what: "a policy set",
-                of: "policy",
-            });
+            return Err(Error::Empty { what: "a policy set", of: "policy" });
         }
         Ok(self.set_of(ids))
     }
@@ -80,14 +74,10 @@ impl Limiter {
     ) -> Decision<'s> {
         let inner = set.limiter();
         let now = inner.nanos(now);
-        let (ruling, saturated) = inner
-            .table
-            .update(inner.hash(key.into()), now, |tats, now| {
-                decide(&inner.gcras, set.ids(), tats, now, cost, true)
-            });
-        inner
-            .stats
-            .decided(ruling.policy, ruling.outcome == Outcome::Allowed);
+        let (ruling, saturated) = inner.table.update(inner.hash(key.into()), now, |tats, now| {
+            decide(&inner.gcras, set.ids(), tats, now, cost, true)
+        });
+        inner.stats.decided(ruling.policy, ruling.outcome == Outcome::Allowed);
         if saturated {
             inner.stats.saturated(now);
         }
@@ -103,11 +93,9 @@ impl Limiter {
         now: Instant,
     ) -> Decision<'s> {
         let inner = set.limiter();
-        let ruling = inner
-            .table
-            .peek(inner.hash(key.into()), inner.nanos(now), |tats, now| {
-                decide(&inner.gcras, set.ids(), tats, now, 1, false)
-            });
+        let ruling = inner.table.peek(inner.hash(key.into()), inner.nanos(now), |tats, now| {
+            decide(&inner.gcras, set.ids(), tats, now, 1, false)
+        });
         Decision::new(set, ruling)
     }
 
@@ -139,15 +127,8 @@ impl Limiter {
     }
 
     pub(crate) fn id(&self, name: &str) -> Result<u8, Error> {
-        let found = self
-            .inner
-            .policies
-            .iter()
-            .zip(0..)
-            .find(|(policy, _)| policy.name() == name);
-        found
-            .map(|(_, id)| id)
-            .ok_or_else(|| Error::UnknownPolicy { name: name.into() })
+        let found = self.inner.policies.iter().zip(0..).find(|(policy, _)| policy.name() == name);
+        found.map(|(_, id)| id).ok_or_else(|| Error::UnknownPolicy { name: name.into() })
     }
 
     /// A set of ids that came from [`id`](Self::id).
@@ -158,9 +139,7 @@ impl Limiter {
 
 impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiter")
-            .field("policies", &self.inner.policies)
-            .finish_non_exhaustive()
+        f.debug_struct("Limiter").field("policies", &self.inner.policies).finish_non_exhaustive()
     }
 }
 
@@ -189,10 +168,7 @@ impl Inner {
     fn hash(&self, key: Key<'_>) -> KeyHash {
         let [place, tag] = &self.seeds;
         // 0 marks an empty slot.
-        KeyHash {
-            place: place.hash_one(key),
-            tag: tag.hash_one(key).max(1),
-        }
+        KeyHash { place: place.hash_one(key), tag: tag.hash_one(key).max(1) }
     }
 
     /// Nanoseconds since the limiter was built: enough for 584 years.

@@ -21,11 +21,7 @@ impl Policy {
     /// A policy with the default message, [`DEFAULT_MESSAGE`].
     #[must_use]
     pub fn new(name: impl Into<Cow<'static, str>>, quota: Quota) -> Self {
-        Self {
-            name: name.into(),
-            quota,
-            message: Cow::Borrowed(DEFAULT_MESSAGE),
-        }
+        Self { name: name.into(), quota, message: Cow::Borrowed(DEFAULT_MESSAGE) }
     }
 
     /// What a rejected client reads: the `detail` of the problem document.
@@ -58,9 +54,7 @@ impl Policy {
         if (1..=64).contains(&self.name.len()) && self.name.bytes().all(plain) {
             Ok(())
         } else {
-            Err(Error::PolicyName {
-                name: self.name.as_ref().into(),
-            })
+            Err(Error::PolicyName { name: self.name.as_ref().into() })
         }
     }
 }

@@ -81,9 +81,7 @@ impl Quota {
     #[must_use]
     pub fn max_admitted(&self, window: Duration) -> u64 {
         let refilled = window.as_nanos() / u128::from(self.gcra.emission);
-        u64::try_from(refilled)
-            .unwrap_or(u64::MAX)
-            .saturating_add(u64::from(self.burst))
+        u64::try_from(refilled).unwrap_or(u64::MAX).saturating_add(u64::from(self.burst))
     }
 
     fn new(limit: u32, period: Duration, burst: u32) -> Result<Self, Error> {
@@ -96,17 +94,10 @@ impl Quota {
         let emission = nanos.div_ceil(u128::from(limit));
         let capacity = emission.saturating_mul(u128::from(burst));
         match (u64::try_from(emission), u64::try_from(capacity)) {
-            (Ok(emission), Ok(capacity)) if capacity <= MAX_CAPACITY => Ok(Self {
-                limit,
-                burst,
-                period,
-                gcra: Gcra { emission, capacity },
-            }),
-            _ => Err(Error::TooSlow {
-                burst,
-                limit,
-                period,
-            }),
+            (Ok(emission), Ok(capacity)) if capacity <= MAX_CAPACITY => {
+                Ok(Self { limit, burst, period, gcra: Gcra { emission, capacity } })
+            }
+            _ => Err(Error::TooSlow { burst, limit, period }),
         }
     }
 
@@ -116,12 +107,7 @@ impl Quota {
         let emission = (period_seconds * 1_000_000_000).div_ceil(limit as u64);
         let capacity = emission * limit as u64;
         let period = Duration::from_secs(period_seconds);
-        Self {
-            limit,
-            burst: limit,
-            period,
-            gcra: Gcra { emission, capacity },
-        }
+        Self { limit, burst: limit, period, gcra: Gcra { emission, capacity } }
     }
 
     pub(crate) const fn gcra(&self) -> Gcra {

@@ -30,10 +30,7 @@ impl Stats {
         );
         let outcomes = |policy: &Policy| {
             let handle = |outcome: &'static str| counter!(DECISIONS, "policy" => policy.name().to_owned(), "outcome" => outcome);
-            Outcomes {
-                allowed: handle("allowed"),
-                rejected: handle("rejected"),
-            }
+            Outcomes { allowed: handle("allowed"), rejected: handle("rejected") }
         };
         Self {
             policies: policies.iter().map(outcomes).collect(),
@@ -45,11 +42,7 @@ impl Stats {
     /// A decision counts once, under the policy that it names.
     pub(crate) fn decided(&self, policy: u8, allowed: bool) {
         let outcomes = &self.policies[usize::from(policy)];
-        let counter = if allowed {
-            &outcomes.allowed
-        } else {
-            &outcomes.rejected
-        };
+        let counter = if allowed { &outcomes.allowed } else { &outcomes.rejected };
         counter.increment(1);
     }
 

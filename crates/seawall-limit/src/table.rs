@@ -34,17 +34,13 @@ pub(crate) struct Table {
 impl Table {
     /// A table in which about `max_keys` keys can be live at once.
     pub(crate) fn new(max_keys: usize, policies: usize) -> Self {
-        let shards = (max_keys / KEYS_PER_SHARD)
-            .next_power_of_two()
-            .clamp(1, MAX_SHARDS);
+        let shards = (max_keys / KEYS_PER_SHARD).next_power_of_two().clamp(1, MAX_SHARDS);
         // Half as many slots again as keys: at that load two buckets of eight
         // are both full for less than one key in a thousand.
         let slots = max_keys.saturating_mul(3).div_ceil(2);
         let buckets = slots.div_ceil(shards * WAYS).max(2);
         let shard = |_| Shard(Mutex::new(Slots::new(buckets, policies)));
-        Self {
-            shards: (0..shards).map(shard).collect(),
-        }
+        Self { shards: (0..shards).map(shard).collect() }
     }
 
     /// Lets `decide` read and change the key's TATs at the shard's time, under
@@ -111,18 +107,12 @@ impl Table {
 
     /// Counts the slots in use, locking one shard after the other.
     pub(crate) fn live(&self, now: u64) -> usize {
-        self.shards
-            .iter()
-            .map(|shard| shard.0.lock().live(now))
-            .sum()
+        self.shards.iter().map(|shard| shard.0.lock().live(now)).sum()
     }
 
     #[cfg(test)]
     pub(crate) fn slots(&self) -> usize {
-        self.shards
-            .iter()
-            .map(|shard| shard.0.lock().tags.len() * WAYS)
-            .sum()
+        self.shards.iter().map(|shard| shard.0.lock().tags.len() * WAYS).sum()
     }
 
     fn shard(&self, key: KeyHash) -> &Mutex<Slots> {
@@ -165,11 +155,7 @@ impl Slots {
     /// that believed, a slot just taken over could be forgiven its last
     /// instants. A long step back is the caller's wish, and believed.
     fn time(&self, now: u64) -> u64 {
-        if now < self.latest && self.latest - now < MAX_SKEW {
-            self.latest
-        } else {
-            now
-        }
+        if now < self.latest && self.latest - now < MAX_SKEW { self.latest } else { now }
     }
 
     fn observe(&mut self, now: u64) -> u64 {
@@ -185,10 +171,7 @@ impl Slots {
 
     fn find(&self, tag: u64, first: usize, second: usize) -> Option<usize> {
         [first, second].into_iter().find_map(|bucket| {
-            let way = self.tags[bucket]
-                .0
-                .iter()
-                .position(|stored| *stored == tag)?;
+            let way = self.tags[bucket].0.iter().position(|stored| *stored == tag)?;
             Some(bucket * WAYS + way)
         })
     }
@@ -213,9 +196,7 @@ impl Slots {
 
     fn is_live(&self, slot: usize, now: u64) -> bool {
         let start = slot * self.policies;
-        self.tats[start..start + self.policies]
-            .iter()
-            .any(|tat| *tat > now)
+        self.tats[start..start + self.policies].iter().any(|tat| *tat > now)
     }
 
     fn occupy(&mut self, slot: usize, tag: u64, tats: &[u64]) {
@@ -234,9 +215,7 @@ impl Slots {
     }
 
     fn live(&self, now: u64) -> usize {
-        (0..self.tags.len() * WAYS)
-            .filter(|slot| self.is_live(*slot, now))
-            .count()
+        (0..self.tags.len() * WAYS).filter(|slot| self.is_live(*slot, now)).count()
     }
 }
 

@@ -7,22 +7,12 @@ use crate::error::Error;
 
 /// Bucket bounds for durations in seconds: those of OpenTelemetry's HTTP
 /// conventions, and 200 ms and 2 s.
-pub const SECONDS: [f64; 16] = [
-    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0,
-];
+pub const SECONDS: [f64; 16] =
+    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.2, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0];
 
 /// Bucket bounds for sizes in bytes: powers of four from 256 B to 16 MiB.
-pub const BYTES: [f64; 9] = [
-    256.0,
-    1024.0,
-    4096.0,
-    16384.0,
-    65536.0,
-    262_144.0,
-    1_048_576.0,
-    4_194_304.0,
-    16_777_216.0,
-];
+pub const BYTES: [f64; 9] =
+    [256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 4_194_304.0, 16_777_216.0];
 
 /// Settings of a [`Recorder`](crate::Recorder).
 #[derive(Clone, Debug, PartialEq)]
@@ -47,11 +37,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            buckets: BTreeMap::new(),
-            default_buckets: None,
-            max_series: 10_000,
-        }
+        Self { buckets: BTreeMap::new(), default_buckets: None, max_series: 10_000 }
     }
 }
 
@@ -67,9 +53,7 @@ impl Config {
         if let Some(bounds) = &self.default_buckets {
             check("default_buckets", bounds)?;
         }
-        self.buckets
-            .values()
-            .try_for_each(|bounds| check("buckets", bounds))
+        self.buckets.values().try_for_each(|bounds| check("buckets", bounds))
     }
 
     pub(crate) fn bounds_of(&self, name: &str) -> &[f64] {
@@ -83,20 +67,12 @@ impl Config {
 
 fn check(field: &'static str, bounds: &[f64]) -> Result<(), Error> {
     if bounds.len() > MAX_BOUNDS {
-        return Err(Error::config(
-            field,
-            bounds.len() as f64,
-            "at most 128 bounds",
-        ));
+        return Err(Error::config(field, bounds.len() as f64, "at most 128 bounds"));
     }
     let mut before = f64::NEG_INFINITY;
     for bound in bounds {
         if !(bound.is_finite() && *bound > before) {
-            return Err(Error::config(
-                field,
-                *bound,
-                "finite and above the bound before it",
-            ));
+            return Err(Error::config(field, *bound, "finite and above the bound before it"));
         }
         before = *bound;
     }

@@ -32,10 +32,6 @@ impl Error {
     }
 
     pub(crate) fn config(field: &'static str, value: f64, bound: &'static str) -> Self {
-        Self::Config {
-            field,
-            value,
-            bound,
-        }
+        Self::Config { field, value, bound }
     }
 }

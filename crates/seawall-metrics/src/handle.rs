@@ -73,12 +73,8 @@ impl Handle {
             return Window::empty(span);
         };
         let series = family.series.read();
-        let matching = || {
-            series
-                .iter()
-                .filter(|(own, _)| own.contain(labels))
-                .map(|(_, cell)| cell)
-        };
+        let matching =
+            || series.iter().filter(|(own, _)| own.contain(labels)).map(|(_, cell)| cell);
         match family.kind {
             Kind::Gauge => Window::empty(span),
             Kind::Counter => {

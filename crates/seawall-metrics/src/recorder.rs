@@ -91,9 +91,7 @@ impl RecorderBuilder {
     pub fn build(self) -> Result<(Recorder, Handle), Error> {
         self.config.validate()?;
         let registry = Arc::new(Registry::new(self.config, Instant::now()));
-        let recorder = Recorder {
-            registry: registry.clone(),
-        };
+        let recorder = Recorder { registry: registry.clone() };
         Ok((recorder, Handle::new(registry)))
     }
 }
@@ -112,20 +110,14 @@ impl metrics::Recorder for Recorder {
     }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        self.registry
-            .counter(key)
-            .map_or_else(Counter::noop, Counter::from_arc)
+        self.registry.counter(key).map_or_else(Counter::noop, Counter::from_arc)
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        self.registry
-            .gauge(key)
-            .map_or_else(Gauge::noop, Gauge::from_arc)
+        self.registry.gauge(key).map_or_else(Gauge::noop, Gauge::from_arc)
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        self.registry
-            .histogram(key)
-            .map_or_else(Histogram::noop, Histogram::from_arc)
+        self.registry.histogram(key).map_or_else(Histogram::noop, Histogram::from_arc)
     }
 }

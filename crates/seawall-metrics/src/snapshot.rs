@@ -85,30 +85,16 @@ impl HistogramSnapshot {
     /// [`Window`](crate::Window); NaN without values.
     #[must_use]
     pub fn quantile(&self, q: f64) -> f64 {
-        quantile(
-            &self.layout,
-            self.cells.iter(),
-            self.count,
-            f64::INFINITY,
-            q,
-        )
+        quantile(&self.layout, self.cells.iter(), self.count, f64::INFINITY, q)
     }
 
     fn take(histogram: &HistogramCell) -> Self {
         let totals = histogram.totals();
         let layout = histogram.layout().clone();
-        let buckets: Vec<(f64, u64)> = layout
-            .buckets(&totals.cells)
-            .map(|(bound, _, below)| (bound, below))
-            .collect();
+        let buckets: Vec<(f64, u64)> =
+            layout.buckets(&totals.cells).map(|(bound, _, below)| (bound, below)).collect();
         let count = buckets.last().map_or(0, |(_, all)| *all);
-        Self {
-            count,
-            sum: totals.sum,
-            buckets,
-            cells: totals.cells,
-            layout,
-        }
+        Self { count, sum: totals.sum, buckets, cells: totals.cells, layout }
     }
 }
 
@@ -148,13 +134,9 @@ pub(crate) fn take(registry: &Registry) -> Snapshot {
                 .collect(),
         }
     });
-    Snapshot {
-        metrics: metrics.collect(),
-    }
+    Snapshot { metrics: metrics.collect() }
 }
 
 fn owned<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
-    labels
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

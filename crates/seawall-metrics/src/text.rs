@@ -28,10 +28,7 @@ pub(crate) fn render(registry: &Registry, out: &mut String) {
         out.push_str(&family.name);
         out.push_str(type_of(&family));
         for (labels, cell) in family.series.read().iter() {
-            let series = Series {
-                name: &family.name,
-                labels: labels.text(),
-            };
+            let series = Series { name: &family.name, labels: labels.text() };
             match cell {
                 Cell::Counter(counter) => series.whole(out, "", counter.value()),
                 Cell::Gauge(gauge) => series.float(out, "", gauge.value()),

@@ -58,8 +58,7 @@ impl Engine {
     pub fn tick(&mut self, signals: &Signals, now: Instant) -> Decision {
         let decision = decide(&self.policy, &self.state, signals, now);
         let previous = self.state.current;
-        self.telemetry
-            .record(&self.policy.group, previous, &decision);
+        self.telemetry.record(&self.policy.group, previous, &decision);
         if decision.action != Action::Hold {
             if self.events.len() == MAX_EVENTS {
                 self.events.pop_front();

@@ -24,10 +24,7 @@ use crate::{Policy, Rule, RuleAction, Target};
 /// rules. Shrinks after ten calm minutes.
 #[must_use]
 pub fn auction_launch() -> Policy {
-    Policy {
-        rules: rules(&LAUNCH_RULES),
-        ..base("auction", 3, 20)
-    }
+    Policy { rules: rules(&LAUNCH_RULES), ..base("auction", 3, 20) }
 }
 
 /// The interview-practice site: 2 to 10 instances.
@@ -106,12 +103,7 @@ mod tests {
 
     #[test]
     fn every_preset_validates_and_no_rule_was_lost() {
-        for preset in [
-            auction_launch(),
-            interview_practice(),
-            wedding_platform(),
-            ticket_desk(),
-        ] {
+        for preset in [auction_launch(), interview_practice(), wedding_platform(), ticket_desk()] {
             preset.validate().expect("valid");
         }
         assert_eq!(auction_launch().rules.len(), LAUNCH_RULES.len());
@@ -124,10 +116,7 @@ mod tests {
             ("cpu_usage", Unit::Ratio),
             ("memory_usage", Unit::Ratio),
             ("response_time", Unit::None),
-            (
-                "rate(http_server_request_duration_seconds)",
-                Unit::PerSecond,
-            ),
+            ("rate(http_server_request_duration_seconds)", Unit::PerSecond),
             ("queue_depth", Unit::Count),
             ("active_users", Unit::Count),
         ]

@@ -165,28 +165,16 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Target {
-                measured,
-                wish,
-                current,
-            } => {
+            Self::Target { measured, wish, current } => {
                 measured.beside(f, "its target ")?;
                 wants(f, *wish, *current)
             }
-            Self::WithinTolerance {
-                measured,
-                tolerance,
-            } => {
+            Self::WithinTolerance { measured, tolerance } => {
                 let (now, level) = measured.shown();
                 let within = Unit::Ratio.show(*tolerance);
                 write!(f, "{now}, within {within} of its target {level}")
             }
-            Self::Rule {
-                condition,
-                measured,
-                wish,
-                current,
-            } => {
+            Self::Rule { condition, measured, wish, current } => {
                 if measured.is_empty() {
                     write!(f, "`{condition}` holds")?;
                 }
@@ -198,36 +186,23 @@ impl fmt::Display for Reason {
                 }
                 wants(f, *wish, *current)
             }
-            Self::Pending {
-                condition,
-                remaining,
-            } => write!(f, "`{condition}` has {} to go", seconds(*remaining)),
+            Self::Pending { condition, remaining } => {
+                write!(f, "`{condition}` has {} to go", seconds(*remaining))
+            }
             Self::Quiet => f.write_str("no rule asks for a change"),
             Self::Missing { signal, why, held } => {
                 write!(f, "{signal} {why}")?;
                 f.write_str(if *held { ": not scaling down" } else { "" })
             }
-            Self::Cooldown {
-                wish,
-                current,
-                settling,
-                remaining,
-            } => {
+            Self::Cooldown { wish, current, settling, remaining } => {
                 let left = seconds(*remaining);
                 if wish > current {
-                    write!(
-                        f,
-                        "cooldown: {left} left for the last {settling} to take effect"
-                    )
+                    write!(f, "cooldown: {left} left for the last {settling} to take effect")
                 } else {
                     write!(f, "cooldown: {left} left before scaling down again")
                 }
             }
-            Self::Stabilising {
-                wish,
-                allowed,
-                remaining,
-            } => {
+            Self::Stabilising { wish, allowed, remaining } => {
                 let left = seconds(*remaining);
                 write!(
                     f,
@@ -249,10 +224,7 @@ impl fmt::Display for Reason {
             Self::BelowMinimum { current, min } => {
                 write!(f, "{current} is below the minimum of {min}")
             }
-            Self::WouldFlap {
-                instances,
-                measured,
-            } => {
+            Self::WouldFlap { instances, measured } => {
                 let size = Instances(*instances);
                 write!(f, "with {size} the same load would scale up again")?;
                 let Some(measured) = measured else {
@@ -279,11 +251,7 @@ impl Measured {
 
     /// `cpu_usage is 91 %` and `80 %`.
     fn shown(&self) -> (String, impl fmt::Display) {
-        let share = if self.per_instance {
-            " per instance"
-        } else {
-            ""
-        };
+        let share = if self.per_instance { " per instance" } else { "" };
         let value = self.unit.show(self.value);
         let now = format!("{} is {value}{share}", self.signal);
         (now, self.unit.show(self.threshold))

@@ -119,19 +119,9 @@ impl State {
     /// Records what `decision` saw but not that it was carried out: for a dry
     /// run, or when acting failed. The next decision asks again.
     pub fn remember(&mut self, decision: &Decision, now: Instant) {
-        let Memory {
-            high,
-            low,
-            keep,
-            ref holds,
-            corrects: _,
-        } = decision.memory;
+        let Memory { high, low, keep, ref holds, corrects: _ } = decision.memory;
         if self.wishes.is_empty() {
-            self.wishes.push_back(Wish {
-                at: now,
-                high: self.current,
-                low: u32::MAX,
-            });
+            self.wishes.push_back(Wish { at: now, high: self.current, low: u32::MAX });
         }
         self.wishes.push_back(Wish { at: now, high, low });
         self.forget(now, keep);

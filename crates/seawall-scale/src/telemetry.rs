@@ -71,12 +71,7 @@ impl Telemetry {
         let degraded = missing > 0;
         if degraded && !self.degraded {
             let reason = decision.explain();
-            tracing::warn!(
-                group,
-                missing,
-                reason,
-                "signals are missing: not scaling down"
-            );
+            tracing::warn!(group, missing, reason, "signals are missing: not scaling down");
         } else if !degraded && self.degraded {
             tracing::info!(group, "all signals are back");
         }

@@ -84,9 +84,7 @@ impl Signals {
     /// An empty set.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            by_name: BTreeMap::new(),
-        }
+        Self { by_name: BTreeMap::new() }
     }
 
     /// Replaces the sample of `name`. `value` is in the base unit; NaN and
@@ -136,9 +134,7 @@ impl Signals {
     /// The unit of each signal, for [`Condition::lint`](crate::Condition::lint).
     #[must_use]
     pub fn units(&self) -> Units {
-        self.iter()
-            .map(|(name, sample)| (name.to_owned(), sample.unit))
-            .collect()
+        self.iter().map(|(name, sample)| (name.to_owned(), sample.unit)).collect()
     }
 
     /// How many signals have a sample.

@@ -5,10 +5,7 @@ use std::ops::Not;
 ///
 /// `and`, `or` and `not` follow Kleene's strong logic: an unknown operand
 /// matters only if the others do not settle the answer.
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "three-valued logic has three values"
-)]
+#[expect(clippy::exhaustive_enums, reason = "three-valued logic has three values")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

@@ -59,10 +59,9 @@ impl fmt::Display for Shown {
         let (value, suffix) = match self.unit {
             Unit::Ratio => (self.value * 100.0, " %"),
             Unit::Seconds => scaled(self.value, &[(1.0, " s"), (1e-3, " ms"), (1e-6, " us")]),
-            Unit::Bytes => scaled(
-                self.value,
-                &[(1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B")],
-            ),
+            Unit::Bytes => {
+                scaled(self.value, &[(1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B")])
+            }
             Unit::PerSecond => (self.value, " /s"),
             Unit::Count | Unit::None => (self.value, ""),
         };

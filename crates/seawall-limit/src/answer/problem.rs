@@ -20,12 +20,8 @@ impl Problem {
         detail: &str,
         violated: impl IntoIterator<Item = &'a str>,
     ) -> Self {
-        let mut json = open(
-            QUOTA_EXCEEDED,
-            "Quota exceeded",
-            StatusCode::TOO_MANY_REQUESTS,
-            detail,
-        );
+        let mut json =
+            open(QUOTA_EXCEEDED, "Quota exceeded", StatusCode::TOO_MANY_REQUESTS, detail);
         json.push_str(",\"violated-policies\":[");
         for (index, name) in violated.into_iter().enumerate() {
             if index > 0 {
@@ -39,12 +35,8 @@ impl Problem {
 
     /// A status without a problem type of its own.
     pub(crate) fn plain(status: StatusCode, detail: &str) -> Self {
-        let mut json = open(
-            "about:blank",
-            status.canonical_reason().unwrap_or_default(),
-            status,
-            detail,
-        );
+        let mut json =
+            open("about:blank", status.canonical_reason().unwrap_or_default(), status, detail);
         json.push('}');
         Self { json: json.into() }
     }
@@ -61,17 +53,12 @@ impl Problem {
         method: &Method,
     ) -> Response<LimitBody<B>> {
         let head = *method == Method::HEAD;
-        let body = if head {
-            LimitBody::empty()
-        } else {
-            LimitBody::full(self.json.clone())
-        };
+        let body = if head { LimitBody::empty() } else { LimitBody::full(self.json.clone()) };
         let mut response = Response::new(body);
         *response.status_mut() = status;
-        response.headers_mut().insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if head {
             // What GET would have: the server cannot tell from an empty body.
             let length = HeaderValue::from(self.json.len());

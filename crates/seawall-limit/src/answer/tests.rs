@@ -27,10 +27,7 @@ fn fields_are_the_drafts_lists() {
     let admitted = limiter.check_n("a", &set, 40, now);
     assert_eq!(
         fields(&admitted),
-        [
-            "\"bids\";q=50;w=60, \"api\";q=5000;w=900",
-            "\"bids\";r=10;t=12"
-        ]
+        ["\"bids\";q=50;w=60, \"api\";q=5000;w=900", "\"bids\";r=10;t=12"]
     );
     let last = limiter.check_n("a", &set, 10, now);
     assert_eq!(fields(&last)[1], "\"bids\";r=0;t=2");
@@ -40,42 +37,25 @@ fn fields_are_the_drafts_lists() {
 
 #[test]
 fn a_burst_above_the_limit_is_not_advertised_beyond_it() {
-    let quota = Quota::per(5, Duration::from_secs(5))
-        .unwrap()
-        .with_burst(100)
-        .unwrap();
-    let limiter = Limiter::builder()
-        .policy(Policy::new("p", quota))
-        .build()
-        .unwrap();
+    let quota = Quota::per(5, Duration::from_secs(5)).unwrap().with_burst(100).unwrap();
+    let limiter = Limiter::builder().policy(Policy::new("p", quota)).build().unwrap();
     let set = limiter.set(&["p"]).unwrap();
-    assert_eq!(
-        fields(&limiter.check("a", &set, Instant::now()))[1],
-        "\"p\";r=5;t=5"
-    );
+    assert_eq!(fields(&limiter.check("a", &set, Instant::now()))[1], "\"p\";r=5;t=5");
 }
 
 #[test]
 fn a_period_that_is_not_whole_seconds_goes_unsaid() {
-    let limiter = Limiter::builder()
-        .policy(policy("p", 5, Duration::from_millis(1_500)))
-        .build()
-        .unwrap();
+    let limiter =
+        Limiter::builder().policy(policy("p", 5, Duration::from_millis(1_500))).build().unwrap();
     let set = limiter.set(&["p"]).unwrap();
-    assert_eq!(
-        fields(&limiter.check("a", &set, Instant::now()))[0],
-        "\"p\";q=5"
-    );
+    assert_eq!(fields(&limiter.check("a", &set, Instant::now()))[0], "\"p\";q=5");
 }
 
 #[test]
 fn the_longest_name_and_the_largest_numbers_fit() {
     let name = "n".repeat(64);
     let quota = Quota::per(1, Duration::from_secs(4_000_000_000)).unwrap();
-    let limiter = Limiter::builder()
-        .policy(Policy::new(name.clone(), quota))
-        .build()
-        .unwrap();
+    let limiter = Limiter::builder().policy(Policy::new(name.clone(), quota)).build().unwrap();
     let set = limiter.set(&[name.as_str()]).unwrap();
     let now = Instant::now();
     let _ = limiter.check("a", &set, now);
@@ -86,20 +66,14 @@ fn the_longest_name_and_the_largest_numbers_fit() {
 
 #[test]
 fn seconds_round_up_and_are_never_zero() {
-    assert_eq!(
-        [0, 1, 999_999_999, 1_000_000_000, 1_000_000_001].map(seconds),
-        [1, 1, 1, 1, 2]
-    );
+    assert_eq!([0, 1, 999_999_999, 1_000_000_000, 1_000_000_001].map(seconds), [1, 1, 1, 1, 2]);
 }
 
 #[test]
 fn messages_of_any_kind_stay_json() {
     let text = "a \"quoted\" \\ path\r\n\u{1}\u{7f} \u{2028} \u{1f6d1} é";
     let quota = Quota::per(1, Duration::from_secs(60)).unwrap();
-    let limiter = Limiter::builder()
-        .policy(Policy::new("p", quota).message(text))
-        .build()
-        .unwrap();
+    let limiter = Limiter::builder().policy(Policy::new("p", quota).message(text)).build().unwrap();
     let set = limiter.set(&["p"]).unwrap();
     let now = Instant::now();
     let _ = limiter.check("a", &set, now);

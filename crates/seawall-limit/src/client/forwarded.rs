@@ -52,15 +52,10 @@ fn parse(hop: &[u8]) -> Option<IpAddr> {
         return None;
     }
     let text = std::str::from_utf8(hop).ok()?;
-    let text = text
-        .strip_prefix('"')
-        .and_then(|inner| inner.strip_suffix('"'))
-        .unwrap_or(text);
+    let text = text.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(text);
     if let Some(bracketed) = text.strip_prefix('[') {
         let (address, port) = bracketed.split_once(']')?;
-        return (port.is_empty() || is_port(port))
-            .then(|| v6(address))
-            .flatten();
+        return (port.is_empty() || is_port(port)).then(|| v6(address)).flatten();
     }
     match text.split_once(':') {
         None => text.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
@@ -73,18 +68,12 @@ fn parse(hop: &[u8]) -> Option<IpAddr> {
 }
 
 fn v6(text: &str) -> Option<IpAddr> {
-    let address = text
-        .split_once('%')
-        .map_or(text, |(address, _zone)| address);
-    address
-        .parse::<Ipv6Addr>()
-        .ok()
-        .map(|address| plain(address.into()))
+    let address = text.split_once('%').map_or(text, |(address, _zone)| address);
+    address.parse::<Ipv6Addr>().ok().map(|address| plain(address.into()))
 }
 
 fn is_port(text: &str) -> bool {
-    text.strip_prefix(':')
-        .is_some_and(|digits| digits.parse::<u16>().is_ok())
+    text.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok())
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -18,16 +18,12 @@ impl Network {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.first, plain(address)) {
-            (IpAddr::V4(first), IpAddr::V4(address)) => agree(
-                (first.to_bits() ^ address.to_bits()).leading_zeros(),
-                self.prefix,
-                32,
-            ),
-            (IpAddr::V6(first), IpAddr::V6(address)) => agree(
-                (first.to_bits() ^ address.to_bits()).leading_zeros(),
-                self.prefix,
-                128,
-            ),
+            (IpAddr::V4(first), IpAddr::V4(address)) => {
+                agree((first.to_bits() ^ address.to_bits()).leading_zeros(), self.prefix, 32)
+            }
+            (IpAddr::V6(first), IpAddr::V6(address)) => {
+                agree((first.to_bits() ^ address.to_bits()).leading_zeros(), self.prefix, 128)
+            }
             _ => false,
         }
     }
@@ -58,8 +54,7 @@ impl FromStr for Network {
                     return Err(wrong());
                 }
                 // A range of mapped addresses loses the 96 bits of the mapping.
-                bits.checked_sub(width(written) - width(first))
-                    .ok_or_else(wrong)?
+                bits.checked_sub(width(written) - width(first)).ok_or_else(wrong)?
             }
         };
         Ok(Self { first, prefix })
@@ -78,10 +73,7 @@ impl Networks {
     /// # Errors
     /// On the first text that is neither an address nor a network.
     pub fn parse<N: AsRef<str>>(texts: impl IntoIterator<Item = N>) -> Result<Self, Error> {
-        let list = texts
-            .into_iter()
-            .map(|text| text.as_ref().parse())
-            .collect::<Result<_, _>>()?;
+        let list = texts.into_iter().map(|text| text.as_ref().parse()).collect::<Result<_, _>>()?;
         Ok(Self { list })
     }
 

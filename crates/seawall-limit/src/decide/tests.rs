@@ -1,18 +1,9 @@
 use super::*;
 
 const GCRAS: [Gcra; 3] = [
-    Gcra {
-        emission: 100,
-        capacity: 500,
-    },
-    Gcra {
-        emission: 10,
-        capacity: 1_000,
-    },
-    Gcra {
-        emission: 1_000,
-        capacity: 3_000,
-    },
+    Gcra { emission: 100, capacity: 500 },
+    Gcra { emission: 10, capacity: 1_000 },
+    Gcra { emission: 1_000, capacity: 3_000 },
 ];
 
 fn charge(ids: &[u8], tats: &mut [u64], now: u64, cost: u32) -> Ruling {
@@ -39,39 +30,24 @@ fn only_the_named_policies_are_charged() {
 fn the_first_that_rejects_is_named_and_the_longest_wait_is_given() {
     let mut tats = [500, 1_000, 3_000];
     let ruling = charge(&[1, 0, 2], &mut tats, 0, 1);
-    assert_eq!(
-        (ruling.policy, ruling.next, ruling.wait, ruling.violated),
-        (1, 10, 1_000, 0b111)
-    );
+    assert_eq!((ruling.policy, ruling.next, ruling.wait, ruling.violated), (1, 10, 1_000, 0b111));
     let mut later = tats;
-    assert_eq!(
-        charge(&[1, 0, 2], &mut later, 999, 1).outcome,
-        Outcome::Rejected
-    );
-    assert_eq!(
-        charge(&[1, 0, 2], &mut tats, 1_000, 1).outcome,
-        Outcome::Allowed
-    );
+    assert_eq!(charge(&[1, 0, 2], &mut later, 999, 1).outcome, Outcome::Rejected);
+    assert_eq!(charge(&[1, 0, 2], &mut tats, 1_000, 1).outcome, Outcome::Allowed);
 }
 
 #[test]
 fn the_tightest_is_named_when_all_admit() {
     let mut tats = [0; 3];
     let ruling = charge(&[1, 0, 2], &mut tats, 0, 1);
-    assert_eq!(
-        (ruling.policy, ruling.remaining, ruling.reset, ruling.wait),
-        (2, 2, 1_000, 0)
-    );
+    assert_eq!((ruling.policy, ruling.remaining, ruling.reset, ruling.wait), (2, 2, 1_000, 0));
 }
 
 #[test]
 fn a_cost_that_one_policy_can_never_meet_outweighs_a_wait() {
     let mut tats = [500, 0, 0];
     let ruling = charge(&[0, 2], &mut tats, 0, 4);
-    assert_eq!(
-        (ruling.outcome, ruling.policy, ruling.violated),
-        (Outcome::TooLarge, 2, 0b11)
-    );
+    assert_eq!((ruling.outcome, ruling.policy, ruling.violated), (Outcome::TooLarge, 2, 0b11));
 }
 
 #[test]
@@ -85,8 +61,5 @@ fn a_rejection_brings_a_state_from_the_far_future_back() {
 fn looking_charges_nothing_and_shows_what_is_there() {
     let mut tats = [200, 0, 0];
     let ruling = decide(&GCRAS, &[0], &mut tats, 0, 1, false);
-    assert_eq!(
-        (ruling.outcome, ruling.remaining, tats[0]),
-        (Outcome::Allowed, 3, 200)
-    );
+    assert_eq!((ruling.outcome, ruling.remaining, tats[0]), (Outcome::Allowed, 3, 200));
 }

@@ -5,10 +5,7 @@ use super::*;
 const T: u64 = 1_000;
 
 fn gcra(emission: u64, burst: u64) -> Gcra {
-    Gcra {
-        emission,
-        capacity: emission * burst,
-    }
+    Gcra { emission, capacity: emission * burst }
 }
 
 fn admit(gcra: Gcra, tat: &mut u64, now: u64, cost: u32) -> bool {
@@ -46,11 +43,7 @@ fn a_cost_above_the_burst_never_passes_even_when_full() {
     let gcra = gcra(T, 5);
     assert_eq!(gcra.check(0, u64::MAX / 2, 6), Verdict::Never);
     assert_eq!(
-        Gcra {
-            emission: MAX_CAPACITY,
-            capacity: MAX_CAPACITY
-        }
-        .check(0, 0, u32::MAX),
+        Gcra { emission: MAX_CAPACITY, capacity: MAX_CAPACITY }.check(0, 0, u32::MAX),
         Verdict::Never
     );
 }
@@ -58,38 +51,10 @@ fn a_cost_above_the_burst_never_passes_even_when_full() {
 #[test]
 fn standing_counts_whole_units_and_the_time_to_the_next() {
     let gcra = gcra(T, 5);
-    assert_eq!(
-        gcra.standing(0, 50),
-        Standing {
-            remaining: 5,
-            next: 0,
-            reset: 0
-        }
-    );
-    assert_eq!(
-        gcra.standing(2 * T, 0),
-        Standing {
-            remaining: 3,
-            next: T,
-            reset: 2 * T
-        }
-    );
-    assert_eq!(
-        gcra.standing(2 * T, 300),
-        Standing {
-            remaining: 3,
-            next: 700,
-            reset: 1_700
-        }
-    );
-    assert_eq!(
-        gcra.standing(5 * T, 0),
-        Standing {
-            remaining: 0,
-            next: T,
-            reset: 5 * T
-        }
-    );
+    assert_eq!(gcra.standing(0, 50), Standing { remaining: 5, next: 0, reset: 0 });
+    assert_eq!(gcra.standing(2 * T, 0), Standing { remaining: 3, next: T, reset: 2 * T });
+    assert_eq!(gcra.standing(2 * T, 300), Standing { remaining: 3, next: 700, reset: 1_700 });
+    assert_eq!(gcra.standing(5 * T, 0), Standing { remaining: 0, next: T, reset: 5 * T });
 }
 
 #[test]

@@ -38,13 +38,7 @@ impl<B: Body> GuardBody<B> {
         // A body that promises to stay within the bound needs no one to be told.
         let bounded = body.size_hint().upper().is_some_and(|upper| upper <= limit);
         let tripped = (!bounded).then(Tripped::default);
-        Self {
-            body,
-            limit,
-            left: limit,
-            ended: false,
-            tripped,
-        }
+        Self { body, limit, left: limit, ended: false, tripped }
     }
 
     pub(crate) fn tripped(&self) -> Option<Tripped> {
@@ -68,10 +62,7 @@ where
         if *this.ended {
             return Poll::Ready(None);
         }
-        let Some(frame) = ready!(this.body.poll_frame(cx))
-            .transpose()
-            .map_err(Into::into)?
-        else {
+        let Some(frame) = ready!(this.body.poll_frame(cx)).transpose().map_err(Into::into)? else {
             return Poll::Ready(None);
         };
         let length = frame.data_ref().map_or(0, |data| data.remaining() as u64);

@@ -38,33 +38,15 @@ struct Streaming {
 
 impl<F, B> GuardFuture<F, B> {
     pub(crate) const fn pass(call: F) -> Self {
-        Self {
-            state: State::Passed {
-                call,
-                streaming: None,
-            },
-        }
+        Self { state: State::Passed { call, streaming: None } }
     }
 
     pub(crate) const fn watch(call: F, tripped: Tripped, asked: Asked, watch: Arc<Watch>) -> Self {
-        Self {
-            state: State::Passed {
-                call,
-                streaming: Some(Streaming {
-                    tripped,
-                    asked,
-                    watch,
-                }),
-            },
-        }
+        Self { state: State::Passed { call, streaming: Some(Streaming { tripped, asked, watch }) } }
     }
 
     pub(crate) const fn refuse(response: Response<LimitBody<B>>) -> Self {
-        Self {
-            state: State::Refused {
-                response: Some(response),
-            },
-        }
+        Self { state: State::Refused { response: Some(response) } }
     }
 }
 
@@ -86,9 +68,9 @@ where
                 })
             }
             // Polled again after it resolved, which callers must not do, it stays pending.
-            StateProjection::Refused { response } => response
-                .take()
-                .map_or(Poll::Pending, |r| Poll::Ready(Ok(r))),
+            StateProjection::Refused { response } => {
+                response.take().map_or(Poll::Pending, |r| Poll::Ready(Ok(r)))
+            }
         }
     }
 }

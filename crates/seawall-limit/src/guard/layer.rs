@@ -39,9 +39,7 @@ impl GuardLayer {
     /// A layer with these bounds.
     #[must_use]
     pub fn new(guards: Guards) -> Self {
-        Self {
-            watch: Arc::new(Watch::new(guards)),
-        }
+        Self { watch: Arc::new(Watch::new(guards)) }
     }
 }
 
@@ -72,12 +70,7 @@ pub(crate) struct Watch {
 impl Watch {
     fn new(guards: Guards) -> Self {
         describe_counter!(REJECTIONS, "Requests turned away for their size, by guard.");
-        let Guards {
-            max_body,
-            max_url,
-            max_headers,
-            max_query_params,
-        } = guards;
+        let Guards { max_body, max_url, max_headers, max_query_params } = guards;
         let url = format!("The path and query are longer than {max_url} bytes.");
         let headers = format!("There are more than {max_headers} header lines.");
         let query = format!("There are more than {max_query_params} query parameters.");
@@ -85,11 +78,7 @@ impl Watch {
         Self {
             guards,
             url: Guard::new("url", StatusCode::URI_TOO_LONG, &url),
-            headers: Guard::new(
-                "headers",
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                &headers,
-            ),
+            headers: Guard::new("headers", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &headers),
             query: Guard::new("query", StatusCode::BAD_REQUEST, &query),
             body: Guard::new("body", StatusCode::PAYLOAD_TOO_LARGE, &body),
         }
@@ -133,20 +122,14 @@ pub(crate) struct Guard {
 impl Guard {
     fn new(name: &'static str, status: StatusCode, detail: &str) -> Self {
         let rejections = counter!(REJECTIONS, "guard" => name);
-        Self {
-            status,
-            problem: Problem::plain(status, detail),
-            rejections,
-        }
+        Self { status, problem: Problem::plain(status, detail), rejections }
     }
 
     pub(crate) fn response<B>(&self, head: &Asked) -> Response<LimitBody<B>> {
         self.rejections.increment(1);
         let mut response = self.problem.response(self.status, &head.method);
         if self.status == StatusCode::PAYLOAD_TOO_LARGE && head.version <= Version::HTTP_11 {
-            response
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
@@ -154,9 +137,7 @@ impl Guard {
 
 impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guard")
-            .field("status", &self.status)
-            .finish_non_exhaustive()
+        f.debug_struct("Guard").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
@@ -168,27 +149,18 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        Self {
-            method: request.method().clone(),
-            version: request.version(),
-        }
+        Self { method: request.method().clone(), version: request.version() }
     }
 }
 
 fn parameters(query: &str) -> usize {
-    if query.is_empty() {
-        0
-    } else {
-        query.bytes().filter(|byte| *byte == b'&').count() + 1
-    }
+    if query.is_empty() { 0 } else { query.bytes().filter(|byte| *byte == b'&').count() + 1 }
 }
 
 /// The bytes of body that the request says it has, at least.
 fn declared<B: Body>(request: &Request<B>) -> u64 {
-    let length = request
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
+    let length =
+        request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     request.body().size_hint().lower().max(length.unwrap_or(0))
 }
 

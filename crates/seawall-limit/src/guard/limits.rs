@@ -36,11 +36,6 @@ impl Guards {
 
 impl Default for Guards {
     fn default() -> Self {
-        Self {
-            max_body: 10 * 1024 * 1024,
-            max_url: 2_048,
-            max_headers: 50,
-            max_query_params: 100,
-        }
+        Self { max_body: 10 * 1024 * 1024, max_url: 2_048, max_headers: 50, max_query_params: 100 }
     }
 }

@@ -29,17 +29,11 @@ pin_project! {
 
 impl<F, B> LimitFuture<F, B> {
     pub(crate) const fn pass(call: F, fields: Option<Fields>) -> Self {
-        Self {
-            state: State::Passed { call, fields },
-        }
+        Self { state: State::Passed { call, fields } }
     }
 
     pub(crate) const fn reject(response: Response<LimitBody<B>>) -> Self {
-        Self {
-            state: State::Rejected {
-                response: Some(response),
-            },
-        }
+        Self { state: State::Rejected { response: Some(response) } }
     }
 }
 
@@ -59,9 +53,9 @@ where
                 Poll::Ready(Ok(response))
             }
             // Polled again after it resolved, which callers must not do, it stays pending.
-            StateProjection::Rejected { response } => response
-                .take()
-                .map_or(Poll::Pending, |r| Poll::Ready(Ok(r))),
+            StateProjection::Rejected { response } => {
+                response.take().map_or(Poll::Pending, |r| Poll::Ready(Ok(r)))
+            }
         }
     }
 }

@@ -50,10 +50,7 @@ pub struct LimitLayer {
 
 impl LimitLayer {
     /// Starts a layer; [`build`](LimitLayerBuilder::build) checks and makes it.
-    #[expect(
-        clippy::new_ret_no_self,
-        reason = "a layer without rules would do nothing"
-    )]
+    #[expect(clippy::new_ret_no_self, reason = "a layer without rules would do nothing")]
     pub fn new(limiter: Limiter) -> LimitLayerBuilder {
         LimitLayerBuilder {
             limiter,
@@ -121,11 +118,7 @@ impl LimitLayerBuilder {
 
     /// Lets these addresses and networks pass, uncharged.
     pub fn allow<N: AsRef<str>>(mut self, networks: impl IntoIterator<Item = N>) -> Self {
-        self.allowed.extend(
-            networks
-                .into_iter()
-                .map(|network| Box::from(network.as_ref())),
-        );
+        self.allowed.extend(networks.into_iter().map(|network| Box::from(network.as_ref())));
         self
     }
 
@@ -142,9 +135,7 @@ impl LimitLayerBuilder {
             Networks::parse(&self.allowed)?,
             Rules::compile(self.limiter, self.rules)?,
         );
-        Ok(LimitLayer {
-            gate: Arc::new(gate),
-        })
+        Ok(LimitLayer { gate: Arc::new(gate) })
     }
 }
 

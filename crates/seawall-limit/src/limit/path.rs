@@ -55,25 +55,18 @@ impl Pattern {
 }
 
 fn parse(pattern: &str, text: &str) -> Result<Vec<Segment>, Error> {
-    let wrong = || Error::PathPattern {
-        pattern: pattern.into(),
-    };
+    let wrong = || Error::PathPattern { pattern: pattern.into() };
     if !pattern.starts_with('/') {
         return Err(wrong());
     }
     segments(text)
-        .map(|segment| {
-            match segment
-                .strip_prefix('{')
-                .and_then(|inner| inner.strip_suffix('}'))
-            {
-                Some(name) if !name.is_empty() && !name.contains(['{', '}', '*']) => {
-                    Ok(Segment::Parameter)
-                }
-                Some(_) => Err(wrong()),
-                None if segment.contains(['{', '}']) => Err(wrong()),
-                None => Ok(Segment::Literal(segment.into())),
+        .map(|segment| match segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) {
+            Some(name) if !name.is_empty() && !name.contains(['{', '}', '*']) => {
+                Ok(Segment::Parameter)
             }
+            Some(_) => Err(wrong()),
+            None if segment.contains(['{', '}']) => Err(wrong()),
+            None => Ok(Segment::Literal(segment.into())),
         })
         .collect()
 }

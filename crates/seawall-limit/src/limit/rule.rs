@@ -71,12 +71,7 @@ impl Rule {
     }
 
     const fn at(path: Path) -> Self {
-        Self {
-            path,
-            methods: Vec::new(),
-            policies: Vec::new(),
-            exempt: false,
-        }
+        Self { path, methods: Vec::new(), policies: Vec::new(), exempt: false }
     }
 }
 
@@ -105,21 +100,14 @@ struct Node {
 impl Rules {
     pub(crate) fn compile(limiter: Limiter, rules: Vec<Rule>) -> Result<Self, Error> {
         if rules.is_empty() {
-            return Err(Error::Empty {
-                what: "a limit layer",
-                of: "rule",
-            });
+            return Err(Error::Empty { what: "a limit layer", of: "rule" });
         }
         in_range("rules", rules.len() as u64, 1, u64::BITS.into())?;
         let rules = rules
             .into_iter()
             .map(|rule| Compiled::new(&limiter, rule))
             .collect::<Result<_, _>>()?;
-        Ok(Self {
-            limiter,
-            rules,
-            sets: OnceLock::new(),
-        })
+        Ok(Self { limiter, rules, sets: OnceLock::new() })
     }
 
     /// The policies that a request meets, most specific first; `None` if it
@@ -154,24 +142,15 @@ impl Rules {
     fn node(&self, matching: u64) -> Box<Node> {
         let last_first = self.rules.iter().enumerate().rev();
         let met = last_first.filter(|(index, _)| matching >> index & 1 == 1);
-        let set = self
-            .limiter
-            .set_of(met.flat_map(|(_, rule)| rule.ids.iter().copied()));
-        Box::new(Node {
-            rules: matching,
-            set,
-            next: OnceLock::new(),
-        })
+        let set = self.limiter.set_of(met.flat_map(|(_, rule)| rule.ids.iter().copied()));
+        Box::new(Node { rules: matching, set, next: OnceLock::new() })
     }
 }
 
 impl Compiled {
     fn new(limiter: &Limiter, rule: Rule) -> Result<Self, Error> {
         if rule.policies.is_empty() && !rule.exempt {
-            return Err(Error::Empty {
-                what: "a rule",
-                of: "policy",
-            });
+            return Err(Error::Empty { what: "a rule", of: "policy" });
         }
         Ok(Self {
             path: match &rule.path {
@@ -180,11 +159,7 @@ impl Compiled {
                 Path::Prefix(pattern) => Pattern::prefix(pattern)?,
             },
             methods: rule.methods,
-            ids: rule
-                .policies
-                .iter()
-                .map(|name| limiter.id(name))
-                .collect::<Result<_, _>>()?,
+            ids: rule.policies.iter().map(|name| limiter.id(name)).collect::<Result<_, _>>()?,
             exempt: rule.exempt,
         })
     }

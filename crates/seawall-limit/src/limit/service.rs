@@ -63,8 +63,6 @@ where
 
 impl<S: fmt::Debug> fmt::Debug for LimitService<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LimitService")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
+        f.debug_struct("LimitService").field("inner", &self.inner).finish_non_exhaustive()
     }
 }

@@ -55,10 +55,7 @@ impl LimiterBuilder {
         let Self { policies, max_keys } = self;
         validate(&policies, max_keys)?;
         let inner = Inner {
-            gcras: policies
-                .iter()
-                .map(|policy| policy.quota().gcra())
-                .collect(),
+            gcras: policies.iter().map(|policy| policy.quota().gcra()).collect(),
             #[cfg(feature = "tower")]
             texts: policies.iter().map(crate::answer::Text::new).collect(),
             table: Table::new(max_keys, policies.len()),
@@ -67,39 +64,26 @@ impl LimiterBuilder {
             stats: Stats::new(&policies),
             policies: policies.into_boxed_slice(),
         };
-        Ok(Limiter {
-            inner: Arc::new(inner),
-        })
+        Ok(Limiter { inner: Arc::new(inner) })
     }
 }
 
 impl Default for LimiterBuilder {
     fn default() -> Self {
-        Self {
-            policies: Vec::new(),
-            max_keys: MAX_KEYS,
-        }
+        Self { policies: Vec::new(), max_keys: MAX_KEYS }
     }
 }
 
 pub(crate) fn validate(policies: &[Policy], max_keys: usize) -> Result<(), Error> {
     if policies.is_empty() {
-        return Err(Error::Empty {
-            what: "a limiter",
-            of: "policy",
-        });
+        return Err(Error::Empty { what: "a limiter", of: "policy" });
     }
     in_range("policies", policies.len() as u64, 1, MAX_POLICIES as u64)?;
     in_range("max_keys", max_keys as u64, 1, 1 << 26)?;
     for (index, policy) in policies.iter().enumerate() {
         policy.validate()?;
-        if policies[..index]
-            .iter()
-            .any(|earlier| earlier.name() == policy.name())
-        {
-            return Err(Error::DuplicatePolicy {
-                name: policy.name().into(),
-            });
+        if policies[..index].iter().any(|earlier| earlier.name() == policy.name()) {
+            return Err(Error::DuplicatePolicy { name: policy.name().into() });
         }
     }
     Ok(())

@@ -5,10 +5,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 fn limiter() -> (Limiter, PolicySet, Instant) {
     let limiter = Limiter::builder()
-        .policy(Policy::new(
-            "short",
-            Quota::per(5, Duration::from_secs(5)).unwrap(),
-        ))
+        .policy(Policy::new("short", Quota::per(5, Duration::from_secs(5)).unwrap()))
         .policy(Policy::new("long", Quota::per(8, MINUTE).unwrap()))
         .build()
         .unwrap();
@@ -73,9 +70,7 @@ fn a_refund_restores_and_never_overfills() {
     limiter.refund("a", &set, 100);
     limiter.refund("nobody", &set, 100);
     assert_eq!(limiter.peek("a", &set, now).remaining(), 5);
-    let passed = (0..20)
-        .filter(|_| limiter.check("a", &set, now).is_allowed())
-        .count();
+    let passed = (0..20).filter(|_| limiter.check("a", &set, now).is_allowed()).count();
     assert_eq!(passed, 5);
 }
 
@@ -85,9 +80,7 @@ fn a_refund_after_the_window_passed_gives_nothing() {
     let _ = limiter.check_n("a", &set, 5, now);
     let later = now + 2 * MINUTE;
     limiter.refund("a", &set, 5);
-    let passed = (0..20)
-        .filter(|_| limiter.check("a", &set, later).is_allowed())
-        .count();
+    let passed = (0..20).filter(|_| limiter.check("a", &set, later).is_allowed()).count();
     assert_eq!(passed, 5);
 }
 
@@ -96,13 +89,7 @@ fn keys_and_kinds_of_keys_do_not_share() {
     let (limiter, set, now) = limiter();
     let bytes: &[u8] = b"7";
     let seven: std::net::IpAddr = "0.0.0.7".parse().unwrap();
-    for key in [
-        Key::Text("7"),
-        Key::Number(7),
-        Key::Bytes(bytes),
-        Key::Ip(seven),
-        Key::Unknown,
-    ] {
+    for key in [Key::Text("7"), Key::Number(7), Key::Bytes(bytes), Key::Ip(seven), Key::Unknown] {
         assert_eq!(limiter.check(key, &set, now).remaining(), 4, "{key:?}");
     }
 }
@@ -140,14 +127,9 @@ fn names_are_checked_when_they_are_looked_up() {
     let (limiter, _, _) = limiter();
     assert_eq!(
         limiter.set(&["short", "nope"]).unwrap_err(),
-        Error::UnknownPolicy {
-            name: "nope".into()
-        }
+        Error::UnknownPolicy { name: "nope".into() }
     );
-    assert!(matches!(
-        limiter.set::<&str>(&[]).unwrap_err(),
-        Error::Empty { .. }
-    ));
+    assert!(matches!(limiter.set::<&str>(&[]).unwrap_err(), Error::Empty { .. }));
     let set = limiter.set(&["long", "short", "long"]).unwrap();
     assert_eq!(set.names().collect::<Vec<_>>(), ["long", "short"]);
 }
@@ -163,64 +145,28 @@ fn a_builder_refuses_what_it_cannot_keep() {
     };
     assert_eq!(build(&["a", "b"]), Ok(()));
     assert!(matches!(build(&[]), Err(Error::Empty { .. })));
-    assert!(matches!(
-        build(&["a", "a"]),
-        Err(Error::DuplicatePolicy { .. })
-    ));
+    assert!(matches!(build(&["a", "a"]), Err(Error::DuplicatePolicy { .. })));
     assert!(matches!(build(&["a\"b"]), Err(Error::PolicyName { .. })));
     assert!(matches!(build(&[""]), Err(Error::PolicyName { .. })));
     let many: Vec<String> = (0..17).map(|number| format!("p{number}")).collect();
-    let many = Limiter::builder()
-        .policies(many.into_iter().map(|name| Policy::new(name, quota)))
-        .build();
+    let many =
+        Limiter::builder().policies(many.into_iter().map(|name| Policy::new(name, quota))).build();
     assert_eq!(
         many.unwrap_err(),
-        Error::OutOfRange {
-            field: "policies",
-            value: 17,
-            min: 1,
-            max: 16
-        }
+        Error::OutOfRange { field: "policies", value: 17, min: 1, max: 16 }
     );
-    let empty = Limiter::builder()
-        .policy(Policy::new("a", quota))
-        .max_keys(0)
-        .build();
-    assert!(matches!(
-        empty,
-        Err(Error::OutOfRange {
-            field: "max_keys",
-            ..
-        })
-    ));
+    let empty = Limiter::builder().policy(Policy::new("a", quota)).max_keys(0).build();
+    assert!(matches!(empty, Err(Error::OutOfRange { field: "max_keys", .. })));
 }
 
 #[test]
 fn quotas_past_what_can_be_counted_are_refused() {
-    assert!(matches!(
-        Quota::per(0, MINUTE),
-        Err(Error::OutOfRange { field: "limit", .. })
-    ));
-    assert!(matches!(
-        Quota::per(1, Duration::ZERO),
-        Err(Error::TooFast { .. })
-    ));
-    assert!(matches!(
-        Quota::per(1_001, Duration::from_micros(1)),
-        Err(Error::TooFast { .. })
-    ));
-    assert!(matches!(
-        Quota::per(1, Duration::MAX),
-        Err(Error::TooSlow { .. })
-    ));
+    assert!(matches!(Quota::per(0, MINUTE), Err(Error::OutOfRange { field: "limit", .. })));
+    assert!(matches!(Quota::per(1, Duration::ZERO), Err(Error::TooFast { .. })));
+    assert!(matches!(Quota::per(1_001, Duration::from_micros(1)), Err(Error::TooFast { .. })));
+    assert!(matches!(Quota::per(1, Duration::MAX), Err(Error::TooSlow { .. })));
     let month = Quota::per(1, Duration::from_secs(30 * 86_400)).unwrap();
-    assert!(matches!(
-        month.with_burst(1 << 31),
-        Err(Error::TooSlow { .. })
-    ));
-    assert!(matches!(
-        month.with_burst(0),
-        Err(Error::OutOfRange { field: "burst", .. })
-    ));
+    assert!(matches!(month.with_burst(1 << 31), Err(Error::TooSlow { .. })));
+    assert!(matches!(month.with_burst(0), Err(Error::OutOfRange { field: "burst", .. })));
     assert!(month.with_burst(1_000).is_ok());
 }

@@ -7,17 +7,12 @@ fn key(number: u64) -> KeyHash {
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ z >> 31
     };
-    KeyHash {
-        place: mix(2 * number + 1),
-        tag: mix(2 * number + 2).max(1),
-    }
+    KeyHash { place: mix(2 * number + 1), tag: mix(2 * number + 2).max(1) }
 }
 
 /// Sets the key's only TAT; tells what it was and whether it is in a shared cell.
 fn put(table: &Table, number: u64, now: u64, tat: u64) -> (u64, bool) {
-    table.update(key(number), now, |tats, _| {
-        std::mem::replace(&mut tats[0], tat)
-    })
+    table.update(key(number), now, |tats, _| std::mem::replace(&mut tats[0], tat))
 }
 
 fn get(table: &Table, number: u64, now: u64) -> u64 {
@@ -28,13 +23,9 @@ fn get(table: &Table, number: u64, now: u64) -> u64 {
 fn as_many_keys_as_asked_for_fit_almost_without_sharing() {
     for max_keys in [1_000, 65_536, 100_000] {
         let table = Table::new(max_keys, 1);
-        let shared = (0..max_keys as u64)
-            .filter(|number| put(&table, *number, 1, 100 + number).1)
-            .count();
-        assert!(
-            shared * 1_000 <= max_keys,
-            "{shared} of {max_keys} keys share"
-        );
+        let shared =
+            (0..max_keys as u64).filter(|number| put(&table, *number, 1, 100 + number).1).count();
+        assert!(shared * 1_000 <= max_keys, "{shared} of {max_keys} keys share");
         assert_eq!(table.live(1), max_keys - shared);
     }
 }
@@ -58,21 +49,14 @@ fn keys_that_have_refilled_make_room() {
     for number in 0..20_000 {
         put(&table, number, 1, 50);
     }
-    let shared = (30_000..31_000)
-        .filter(|number| put(&table, *number, 100, 200).1)
-        .count();
-    assert!(
-        shared < 5,
-        "{shared} of 1000 share though all others have refilled"
-    );
+    let shared = (30_000..31_000).filter(|number| put(&table, *number, 100, 200).1).count();
+    assert!(shared < 5, "{shared} of 1000 share though all others have refilled");
 }
 
 #[test]
 fn spending_in_a_shared_cell_is_not_forgiven_when_a_slot_comes_free() {
     let table = Table::new(1, 1);
-    let number = (0..1_000)
-        .find(|number| put(&table, *number, 1, 50).1)
-        .unwrap();
+    let number = (0..1_000).find(|number| put(&table, *number, 1, 50).1).unwrap();
     // The slots free up at 50; the key's cell was charged until 90.
     assert_eq!(put(&table, number, 2, 90), (50, true));
     assert_eq!(put(&table, number, 60, 95), (90, false));

@@ -13,10 +13,7 @@ const THREADS: usize = 16;
 #[test]
 fn two_thousand_at_once_get_exactly_the_burst() {
     let quota = Quota::per(100, Duration::from_secs(3_600)).unwrap();
-    let limiter = Limiter::builder()
-        .policy(Policy::new("p", quota))
-        .build()
-        .unwrap();
+    let limiter = Limiter::builder().policy(Policy::new("p", quota)).build().unwrap();
     let set = limiter.set(&["p"]).unwrap();
     let now = Instant::now();
     let barrier = Barrier::new(THREADS);
@@ -37,14 +34,8 @@ fn two_thousand_at_once_get_exactly_the_burst() {
 
 #[test]
 fn real_clocks_of_many_threads_admit_no_more_than_the_law() {
-    let quota = Quota::per(1_000, Duration::from_secs(1))
-        .unwrap()
-        .with_burst(10)
-        .unwrap();
-    let limiter = Limiter::builder()
-        .policy(Policy::new("p", quota))
-        .build()
-        .unwrap();
+    let quota = Quota::per(1_000, Duration::from_secs(1)).unwrap().with_burst(10).unwrap();
+    let limiter = Limiter::builder().policy(Policy::new("p", quota)).build().unwrap();
     let set = limiter.set(&["p"]).unwrap();
     let admitted = AtomicU64::new(0);
     let start = Instant::now();
@@ -60,10 +51,7 @@ fn real_clocks_of_many_threads_admit_no_more_than_the_law() {
     });
     let bound = quota.max_admitted(start.elapsed());
     let admitted = admitted.into_inner();
-    assert!(
-        (10..=bound).contains(&admitted),
-        "{admitted} admitted, {bound} at most"
-    );
+    assert!((10..=bound).contains(&admitted), "{admitted} admitted, {bound} at most");
 }
 
 #[test]
@@ -76,12 +64,8 @@ fn charges_of_every_policy_add_up_to_the_admissions() {
         .policy(Policy::new("total", quota(120)))
         .build()
         .unwrap();
-    let sets = [
-        &["short", "long", "total"][..],
-        &["long", "total"],
-        &["short", "total"],
-    ]
-    .map(|names| limiter.set(names).unwrap());
+    let sets = [&["short", "long", "total"][..], &["long", "total"], &["short", "total"]]
+        .map(|names| limiter.set(names).unwrap());
     let singles = ["short", "long", "total"].map(|name| limiter.set(&[name]).unwrap());
     let now = Instant::now();
     let keys = 40_u64;
@@ -101,18 +85,12 @@ fn charges_of_every_policy_add_up_to_the_admissions() {
         }
     });
     for (key, admitted) in (0..keys).zip(&admitted) {
-        let [three, long, short] = admitted
-            .each_ref()
-            .map(|count| count.load(Ordering::Relaxed));
+        let [three, long, short] = admitted.each_ref().map(|count| count.load(Ordering::Relaxed));
         let charged = singles.each_ref().map(|single| {
             let decision = limiter.peek(key, single, now);
             u64::from(decision.limit() - decision.remaining())
         });
-        assert_eq!(
-            charged,
-            [three + short, three + long, three + long + short],
-            "key {key}"
-        );
+        assert_eq!(charged, [three + short, three + long, three + long + short], "key {key}");
         assert!(three + long + short > 0);
         assert!(!limiter.peek(key, &sets[0], now).is_allowed());
     }
@@ -121,11 +99,7 @@ fn charges_of_every_policy_add_up_to_the_admissions() {
 #[test]
 fn a_full_table_under_contention_admits_no_more_than_its_quotas() {
     let quota = Quota::per(10, Duration::from_secs(3_600)).unwrap();
-    let limiter = Limiter::builder()
-        .policy(Policy::new("p", quota))
-        .max_keys(200)
-        .build()
-        .unwrap();
+    let limiter = Limiter::builder().policy(Policy::new("p", quota)).max_keys(200).build().unwrap();
     let set = limiter.set(&["p"]).unwrap();
     let now = Instant::now();
     let keys = 5_000_u64;

@@ -17,18 +17,14 @@ fn parse(field: &str) -> Option<Vec<(String, Parameters)>> {
 
 fn item(text: &str) -> Option<(String, Parameters)> {
     let (name, rest) = text.strip_prefix('"')?.split_once('"')?;
-    if !name
-        .bytes()
-        .all(|byte| (0x20..0x7f).contains(&byte) && byte != b'\\')
-    {
+    if !name.bytes().all(|byte| (0x20..0x7f).contains(&byte) && byte != b'\\') {
         return None;
     }
     let mut parameters = Vec::new();
     let mut rest = rest;
     while let Some(parameter) = rest.strip_prefix(';') {
-        let (pair, after) = parameter
-            .find(';')
-            .map_or((parameter, ""), |end| parameter.split_at(end));
+        let (pair, after) =
+            parameter.find(';').map_or((parameter, ""), |end| parameter.split_at(end));
         let (key, value) = pair.split_once('=')?;
         let digits =
             (1..=15).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit());
@@ -42,10 +38,7 @@ fn item(text: &str) -> Option<(String, Parameters)> {
 }
 
 fn value(parameters: &[(String, u64)], key: &str) -> Option<u64> {
-    parameters
-        .iter()
-        .find(|(name, _)| name == key)
-        .map(|(_, value)| *value)
+    parameters.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
 }
 
 proptest! {
@@ -107,23 +100,14 @@ proptest! {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_spreads_what_is_left_over_the_window_is_never_rejected() {
     let quota = Quota::per(10, Duration::from_secs(60)).unwrap();
-    let limiter = Limiter::builder()
-        .policy(Policy::new("p", quota))
-        .build()
-        .unwrap();
-    let layer = LimitLayer::new(limiter)
-        .rule(Rule::any().policy("p"))
-        .build()
-        .unwrap();
+    let limiter = Limiter::builder().policy(Policy::new("p", quota)).build().unwrap();
+    let layer = LimitLayer::new(limiter).rule(Rule::any().policy("p")).build().unwrap();
     let service = layer.layer(inner().0);
     for round in 0..50 {
         let answer = get(&service, "/", "1.1.1.1").await;
         assert_eq!(answer.status, 200, "round {round}");
         let state = parse(answer.header("ratelimit").unwrap()).unwrap();
-        let (r, t) = (
-            value(&state[0].1, "r").unwrap(),
-            value(&state[0].1, "t").unwrap(),
-        );
+        let (r, t) = (value(&state[0].1, "r").unwrap(), value(&state[0].1, "t").unwrap());
         tokio::time::advance(Duration::from_secs(t) / r.max(1) as u32).await;
     }
 }

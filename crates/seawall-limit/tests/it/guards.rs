@@ -33,18 +33,12 @@ where
                 Ok(body) => Response::new(Full::from(body.to_bytes().len().to_string())),
                 Err(error) => {
                     assert_eq!(error.downcast_ref::<BodyTooLarge>().unwrap().limit, 100);
-                    Response::builder()
-                        .status(400)
-                        .body(Full::from(error.to_string()))
-                        .unwrap()
+                    Response::builder().status(400).body(Full::from(error.to_string())).unwrap()
                 }
             })
         }
     });
-    let layer = GuardLayer::new(Guards {
-        max_body: 100,
-        ..Guards::default()
-    });
+    let layer = GuardLayer::new(Guards { max_body: 100, ..Guards::default() });
     (layer.layer(BoxCloneSyncService::new(read)), calls)
 }
 
@@ -53,42 +47,27 @@ fn empty(uri: &str) -> Request<Full<Bytes>> {
 }
 
 fn sized(length: usize) -> Request<Full<Bytes>> {
-    Request::post("/")
-        .body(Full::from(vec![b'x'; length]))
-        .unwrap()
+    Request::post("/").body(Full::from(vec![b'x'; length])).unwrap()
 }
 
 /// A body whose length is not known beforehand.
 fn chunked(
     lengths: &[usize],
 ) -> Request<impl Body<Data = Bytes, Error = Infallible> + Send + 'static> {
-    let frames: Vec<_> = lengths
-        .iter()
-        .map(|length| Ok(Frame::data(vec![b'x'; *length].into())))
-        .collect();
-    Request::post("/")
-        .body(StreamBody::new(futures_util::stream::iter(frames)))
-        .unwrap()
+    let frames: Vec<_> =
+        lengths.iter().map(|length| Ok(Frame::data(vec![b'x'; *length].into()))).collect();
+    Request::post("/").body(StreamBody::new(futures_util::stream::iter(frames))).unwrap()
 }
 
 #[tokio::test]
 async fn a_url_of_2048_bytes_passes_and_2049_is_414() {
     let (service, calls) = reader();
     let url = |length: usize| format!("/?{}", "u".repeat(length - 2));
-    assert_eq!(
-        send(&service, empty(&url(2_048))).await.status,
-        StatusCode::OK
-    );
-    assert_eq!(
-        send(&service, empty(&url(2_049))).await.status,
-        StatusCode::URI_TOO_LONG
-    );
+    assert_eq!(send(&service, empty(&url(2_048))).await.status, StatusCode::OK);
+    assert_eq!(send(&service, empty(&url(2_049))).await.status, StatusCode::URI_TOO_LONG);
     // Scheme and authority do not count.
     let absolute = format!("http://example.com{}", url(2_048));
-    assert_eq!(
-        send(&service, empty(&absolute)).await.status,
-        StatusCode::OK
-    );
+    assert_eq!(send(&service, empty(&absolute)).await.status, StatusCode::OK);
     assert_eq!(calls.load(Ordering::Relaxed), 2);
 }
 
@@ -98,9 +77,7 @@ async fn fifty_headers_pass_and_51_are_431() {
     let with = |count: usize| {
         let mut request = empty("/");
         for _ in 0..count {
-            request
-                .headers_mut()
-                .append("cookie", "a=b".parse().unwrap());
+            request.headers_mut().append("cookie", "a=b".parse().unwrap());
         }
         request
     };
@@ -115,21 +92,14 @@ async fn a_hundred_parameters_pass_and_101_are_400() {
     let (service, calls) = reader();
     let with = |count: usize| empty(&format!("/?{}", vec!["a=1"; count].join("&")));
     assert_eq!(send(&service, with(100)).await.status, StatusCode::OK);
-    assert_eq!(
-        send(&service, with(101)).await.status,
-        StatusCode::BAD_REQUEST
-    );
+    assert_eq!(send(&service, with(101)).await.status, StatusCode::BAD_REQUEST);
     // Empty ones count.
     assert_eq!(
-        send(&service, empty(&format!("/?{}", "&".repeat(99))))
-            .await
-            .status,
+        send(&service, empty(&format!("/?{}", "&".repeat(99)))).await.status,
         StatusCode::OK
     );
     assert_eq!(
-        send(&service, empty(&format!("/?{}", "&".repeat(100))))
-            .await
-            .status,
+        send(&service, empty(&format!("/?{}", "&".repeat(100)))).await.status,
         StatusCode::BAD_REQUEST
     );
     assert_eq!(calls.load(Ordering::Relaxed), 2);
@@ -142,10 +112,7 @@ async fn a_declared_body_one_byte_too_large_is_413_before_it_is_read() {
     let refused = send(&service, sized(101)).await;
     assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(refused.header("connection"), Some("close"));
-    assert_eq!(
-        refused.header("content-type"),
-        Some("application/problem+json")
-    );
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
     assert_eq!(
         refused.json(),
         serde_json::json!({
@@ -162,13 +129,8 @@ async fn a_declared_body_one_byte_too_large_is_413_before_it_is_read() {
 async fn a_content_length_is_believed_where_the_body_knows_nothing() {
     let (service, calls) = reader();
     let mut request = chunked(&[1]);
-    request
-        .headers_mut()
-        .insert("content-length", "101".parse().unwrap());
-    assert_eq!(
-        send(&service, request).await.status,
-        StatusCode::PAYLOAD_TOO_LARGE
-    );
+    request.headers_mut().insert("content-length", "101".parse().unwrap());
+    assert_eq!(send(&service, request).await.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(calls.load(Ordering::Relaxed), 0);
 }
 
@@ -179,10 +141,7 @@ async fn a_streamed_body_one_byte_too_large_is_413_whatever_the_handler_says() {
     let refused = send(&service, chunked(&[60, 40, 1])).await;
     assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(refused.header("connection"), Some("close"));
-    assert_eq!(
-        send(&service, chunked(&[1_000])).await.status,
-        StatusCode::PAYLOAD_TOO_LARGE
-    );
+    assert_eq!(send(&service, chunked(&[1_000])).await.status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(calls.load(Ordering::Relaxed), 3);
 }
 
@@ -203,10 +162,7 @@ async fn a_handler_that_reads_nothing_is_left_alone() {
     let ignores = service_fn(|_: Request<_>| async {
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("done")))
     });
-    let layer = GuardLayer::new(Guards {
-        max_body: 100,
-        ..Guards::default()
-    });
+    let layer = GuardLayer::new(Guards { max_body: 100, ..Guards::default() });
     let service = layer.layer(BoxCloneSyncService::new(ignores));
     assert_eq!(send(&service, chunked(&[60, 60])).await.body, "done");
 }
@@ -230,21 +186,11 @@ async fn a_body_that_tripped_gives_out_nothing_more() {
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
         }
     });
-    let service = GuardLayer::new(Guards {
-        max_body: 100,
-        ..Guards::default()
-    })
-    .layer(polls);
+    let service = GuardLayer::new(Guards { max_body: 100, ..Guards::default() }).layer(polls);
     let response = service.oneshot(chunked(&[60, 60, 10])).await.unwrap();
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
     let seen: Vec<_> = hear.try_iter().collect();
-    assert_eq!(
-        seen,
-        [
-            Ok(60),
-            Err("the request body is larger than 100 bytes".to_owned())
-        ]
-    );
+    assert_eq!(seen, [Ok(60), Err("the request body is larger than 100 bytes".to_owned())]);
 }
 
 #[tokio::test]
@@ -253,8 +199,5 @@ async fn a_refused_head_request_has_no_content() {
     let mut request = empty(&format!("/?{}", "u".repeat(3_000)));
     *request.method_mut() = Method::HEAD;
     let refused = send(&service, request).await;
-    assert_eq!(
-        (refused.status, refused.body.len()),
-        (StatusCode::URI_TOO_LONG, 0)
-    );
+    assert_eq!((refused.status, refused.body.len()), (StatusCode::URI_TOO_LONG, 0));
 }

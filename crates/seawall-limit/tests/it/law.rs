@@ -10,10 +10,7 @@ use seawall_limit::{Limiter, Policy, PolicySet, Quota};
 use tokio::time::Instant;
 
 fn limiter(quota: Quota) -> (Limiter, PolicySet) {
-    let limiter = Limiter::builder()
-        .policy(Policy::new("p", quota))
-        .build()
-        .unwrap();
+    let limiter = Limiter::builder().policy(Policy::new("p", quota)).build().unwrap();
     let set = limiter.set(&["p"]).unwrap();
     (limiter, set)
 }

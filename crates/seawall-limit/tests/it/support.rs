@@ -38,10 +38,7 @@ pub(crate) fn limiter() -> Limiter {
             Policy::new("slow", Quota::per(2, Duration::from_secs(60)).unwrap())
                 .message("Slowly, please."),
         )
-        .policy(Policy::new(
-            "fast",
-            Quota::per(100, Duration::from_secs(1)).unwrap(),
-        ))
+        .policy(Policy::new("fast", Quota::per(100, Duration::from_secs(1)).unwrap()))
         .build()
         .unwrap()
 }
@@ -61,14 +58,10 @@ pub(crate) fn layered() -> (LimitService<Inner>, Arc<AtomicUsize>) {
 }
 
 pub(crate) fn request(method: Method, path: &str, peer: &str) -> Request<Full<Bytes>> {
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .body(Full::default())
-        .unwrap();
-    request.extensions_mut().insert(PeerAddr(
-        (peer.parse::<std::net::IpAddr>().unwrap(), 4_000).into(),
-    ));
+    let mut request = Request::builder().method(method).uri(path).body(Full::default()).unwrap();
+    request
+        .extensions_mut()
+        .insert(PeerAddr((peer.parse::<std::net::IpAddr>().unwrap(), 4_000).into()));
     request
 }
 
@@ -99,11 +92,7 @@ where
 {
     let (parts, body) = service.clone().oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Answer {
-        status: parts.status,
-        headers: parts.headers,
-        body,
-    }
+    Answer { status: parts.status, headers: parts.headers, body }
 }
 
 pub(crate) async fn get<S, B>(service: &S, path: &str, peer: &str) -> Answer

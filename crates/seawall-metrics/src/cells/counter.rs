@@ -40,9 +40,7 @@ impl CounterCell {
     /// The exact total of every increment that happened before this call.
     pub(crate) fn value(&self) -> u64 {
         let striped = self.stripes.get().map_or(0, |stripes| {
-            stripes.iter().fold(0_u64, |total, stripe| {
-                total.wrapping_add(stripe.load(Relaxed))
-            })
+            stripes.iter().fold(0_u64, |total, stripe| total.wrapping_add(stripe.load(Relaxed)))
         });
         self.base.load(Relaxed).wrapping_add(striped)
     }
@@ -59,17 +57,13 @@ impl CounterCell {
     pub(crate) fn since(&self, from: u64) -> u64 {
         let past = self.past.lock();
         let live = self.value().wrapping_sub(past.at_last_tick);
-        past.slots
-            .since(from)
-            .fold(live, |total, slot| total.wrapping_add(*slot))
+        past.slots.since(from).fold(live, |total, slot| total.wrapping_add(*slot))
     }
 
     #[cold]
     fn stripe_up(&self) -> &[CachePadded<AtomicU64>] {
         self.stripes.get_or_init(|| {
-            (0..self.stripe_count)
-                .map(|_| CachePadded::new(AtomicU64::new(0)))
-                .collect()
+            (0..self.stripe_count).map(|_| CachePadded::new(AtomicU64::new(0))).collect()
         })
     }
 }
@@ -82,11 +76,7 @@ impl CounterFn for CounterCell {
             None => {
                 let seen = self.base.load(Relaxed);
                 let next = seen.wrapping_add(value);
-                if self
-                    .base
-                    .compare_exchange(seen, next, Relaxed, Relaxed)
-                    .is_ok()
-                {
+                if self.base.compare_exchange(seen, next, Relaxed, Relaxed).is_ok() {
                     return;
                 }
                 self.stripe_up()

@@ -93,10 +93,7 @@ impl HistogramCell {
                 cells.push(page * PAGE_CELLS + at, count);
             }
         }
-        let sum = self
-            .stripes()
-            .map(|stripe| f64::from_bits(stripe.sum.load(Relaxed)))
-            .sum();
+        let sum = self.stripes().map(|stripe| f64::from_bits(stripe.sum.load(Relaxed))).sum();
         Totals { cells, sum }
     }
 
@@ -109,10 +106,7 @@ impl HistogramCell {
         let mut slot = Slot::default();
         if changed {
             let totals = self.totals();
-            let max = self
-                .stripes()
-                .map(|stripe| stripe.max.swap(0, Relaxed))
-                .max();
+            let max = self.stripes().map(|stripe| stripe.max.swap(0, Relaxed)).max();
             slot = Slot {
                 cells: totals.cells.minus(&past.totals.cells),
                 sum: totals.sum - past.totals.sum,
@@ -145,10 +139,7 @@ impl HistogramCell {
     }
 
     fn stripes(&self) -> impl Iterator<Item = &Stripe> {
-        self.stripes
-            .iter()
-            .filter_map(OnceLock::get)
-            .map(|stripe| &***stripe)
+        self.stripes.iter().filter_map(OnceLock::get).map(|stripe| &***stripe)
     }
 
     #[cold]
@@ -210,11 +201,7 @@ impl HistogramFn for HistogramCell {
 
 impl WindowSum {
     pub(crate) fn new(layout: &Layout) -> Self {
-        Self {
-            cells: vec![0; layout.cells()],
-            sum: 0.0,
-            max: None,
-        }
+        Self { cells: vec![0; layout.cells()], sum: 0.0, max: None }
     }
 
     fn add(&mut self, cells: &Sparse, sum: f64, max: u64) {
@@ -287,19 +274,11 @@ impl Delta for Slot {
 #[inline]
 fn rank(value: f64) -> u64 {
     let bits = value.to_bits();
-    if bits >> 63 == 0 {
-        bits | 1 << 63
-    } else {
-        !bits
-    }
+    if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
 }
 
 fn unrank(rank: u64) -> f64 {
-    f64::from_bits(if rank >> 63 == 1 {
-        rank & !(1 << 63)
-    } else {
-        !rank
-    })
+    f64::from_bits(if rank >> 63 == 1 { rank & !(1 << 63) } else { !rank })
 }
 
 /// Values beyond this count as infinite: no number of them makes the sum so.

@@ -47,10 +47,7 @@ impl Layout {
                 .enumerate()
                 .map(|(index, bound)| fine(*bound) + index)
                 .collect(),
-            texts: bounds
-                .iter()
-                .map(|bound| crate::text::float(*bound).into())
-                .collect(),
+            texts: bounds.iter().map(|bound| crate::text::float(*bound).into()).collect(),
         }
     }
 
@@ -66,15 +63,12 @@ impl Layout {
         let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
         let texts = self.texts.iter().map(|text| &**text).chain(["+Inf"]);
         let lasts = self.last_cells.iter().copied().chain([usize::MAX]);
-        bounds
-            .zip(texts)
-            .zip(lasts)
-            .map(move |((bound, text), last)| {
-                while let Some((_, more)) = cells.next_if(|(cell, _)| *cell <= last) {
-                    count = count.wrapping_add(more);
-                }
-                (bound, text, count)
-            })
+        bounds.zip(texts).zip(lasts).map(move |((bound, text), last)| {
+            while let Some((_, more)) = cells.next_if(|(cell, _)| *cell <= last) {
+                count = count.wrapping_add(more);
+            }
+            (bound, text, count)
+        })
     }
 
     /// The cell of a finite value.
@@ -125,11 +119,7 @@ fn fine_edges(fine: usize) -> (f64, f64) {
         f64::from_bits(LOWEST.to_bits() + ((steps as u64) << (FRACTION_BITS - CELL_BITS)))
     };
     let low = fine.checked_sub(1).map_or(f64::NEG_INFINITY, edge);
-    let high = if fine >= FINE_CELLS - 1 {
-        f64::INFINITY
-    } else {
-        edge(fine)
-    };
+    let high = if fine >= FINE_CELLS - 1 { f64::INFINITY } else { edge(fine) };
     (low, high)
 }
 

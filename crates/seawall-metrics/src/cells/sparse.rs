@@ -13,10 +13,7 @@ impl Sparse {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.cells
-            .iter()
-            .zip(&self.counts)
-            .map(|(cell, count)| (usize::from(*cell), *count))
+        self.cells.iter().zip(&self.counts).map(|(cell, count)| (usize::from(*cell), *count))
     }
 
     /// `cell` must lie above every cell so far and fit 16 bits (a layout has

@@ -26,10 +26,7 @@ pub(crate) fn slot() -> usize {
 /// Stripes per cell on this machine: the parallelism rounded up to a power of
 /// two, at most 16.
 pub(crate) fn count() -> usize {
-    available_parallelism()
-        .map_or(1, usize::from)
-        .next_power_of_two()
-        .min(MAX_STRIPES)
+    available_parallelism().map_or(1, usize::from).next_power_of_two().min(MAX_STRIPES)
 }
 
 const UNSET: usize = usize::MAX;

@@ -10,41 +10,25 @@ fn refused(config: Config) -> (&'static str, f64) {
 
 #[test]
 fn a_bound_that_does_not_rise_is_refused_by_field_and_value() {
-    for (bounds, bad) in [
-        (vec![1.0, 1.0], 1.0),
-        (vec![2.0, 1.5], 1.5),
-        (vec![1.0, f64::INFINITY], f64::INFINITY),
-    ] {
-        let config = Config {
-            buckets: BTreeMap::from([("x".into(), bounds.clone())]),
-            ..Config::default()
-        };
+    for (bounds, bad) in
+        [(vec![1.0, 1.0], 1.0), (vec![2.0, 1.5], 1.5), (vec![1.0, f64::INFINITY], f64::INFINITY)]
+    {
+        let config =
+            Config { buckets: BTreeMap::from([("x".into(), bounds.clone())]), ..Config::default() };
         assert_eq!(refused(config), ("buckets", bad));
-        let config = Config {
-            default_buckets: Some(bounds),
-            ..Config::default()
-        };
+        let config = Config { default_buckets: Some(bounds), ..Config::default() };
         assert_eq!(refused(config), ("default_buckets", bad));
     }
-    let nan = Config {
-        default_buckets: Some(vec![f64::NAN]),
-        ..Config::default()
-    };
+    let nan = Config { default_buckets: Some(vec![f64::NAN]), ..Config::default() };
     assert!(refused(nan).1.is_nan());
 }
 
 #[test]
 fn too_many_bounds_and_no_series_at_all_are_refused() {
     let many = (0..129).map(f64::from).collect();
-    let config = Config {
-        default_buckets: Some(many),
-        ..Config::default()
-    };
+    let config = Config { default_buckets: Some(many), ..Config::default() };
     assert_eq!(refused(config), ("default_buckets", 129.0));
-    let config = Config {
-        max_series: 0,
-        ..Config::default()
-    };
+    let config = Config { max_series: 0, ..Config::default() };
     assert_eq!(refused(config), ("max_series", 0.0));
 }
 

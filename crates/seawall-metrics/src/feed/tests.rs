@@ -32,11 +32,7 @@ async fn a_condition_reads_what_the_recorder_publishes() {
         let truth = condition.evaluate(&signals, now, Duration::from_secs(60));
         assert_eq!(truth, Truth::True, "{text}");
     }
-    assert!(
-        signals
-            .iter()
-            .all(|(name, _)| !name.contains("seawall_metrics"))
-    );
+    assert!(signals.iter().all(|(name, _)| !name.contains("seawall_metrics")));
 }
 
 #[tokio::test(start_paused = true)]

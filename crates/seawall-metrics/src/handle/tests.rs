@@ -11,10 +11,7 @@ fn recorder() -> (Recorder, Handle) {
 }
 
 fn histogram(recorder: &Recorder, name: &'static str, route: &'static str) -> Histogram {
-    let key = Key::from_parts(
-        name,
-        vec![metrics::Label::from_static_parts("route", route)],
-    );
+    let key = Key::from_parts(name, vec![metrics::Label::from_static_parts("route", route)]);
     recorder.register_histogram(&key, &METADATA)
 }
 
@@ -88,11 +85,7 @@ async fn a_clock_jump_of_many_windows_empties_them_and_keeps_the_totals() {
     for over in [10, 60, 300] {
         assert!(handle.window("took_seconds", &[], secs(over)).is_empty());
     }
-    assert!(
-        handle
-            .render()
-            .contains("took_seconds_count{route=\"/x\"} 30\n")
-    );
+    assert!(handle.render().contains("took_seconds_count{route=\"/x\"} 30\n"));
     hist.record(1.0);
     assert_eq!(handle.window("took_seconds", &[], secs(10)).count, 1);
 }
@@ -129,11 +122,7 @@ async fn series_are_merged_by_cells_and_never_by_averaging_percentiles() {
     assert_eq!(all.max, 10.0);
     let slow = handle.window("took_seconds", &[("route", "/slow")], secs(10));
     assert_eq!((slow.count, slow.max), (1, 10.0));
-    assert!(
-        handle
-            .window("took_seconds", &[("route", "/no")], secs(10))
-            .is_empty()
-    );
+    assert!(handle.window("took_seconds", &[("route", "/no")], secs(10)).is_empty());
     assert!(handle.window("nothing", &[], secs(10)).is_empty());
 }
 
@@ -147,10 +136,7 @@ async fn an_empty_window_keeps_the_lifetime_values_in_the_exposition() {
     }
     assert!(handle.window("took_seconds", &[], secs(300)).p50.is_nan());
     let text = handle.render();
-    assert!(
-        text.contains("took_seconds_sum{route=\"/x\"} 0.5\n"),
-        "{text}"
-    );
+    assert!(text.contains("took_seconds_sum{route=\"/x\"} 0.5\n"), "{text}");
     assert!(text.contains("took_seconds_count{route=\"/x\"} 1\n"));
 }
 
@@ -182,11 +168,7 @@ fn a_snapshot_has_what_the_text_has() {
     let hist = histogram(&recorder, "took_seconds", "/x");
     (1..=1000).for_each(|ms| hist.record(f64::from(ms) / 1000.0));
     let snapshot = handle.snapshot();
-    let took = snapshot
-        .metrics
-        .iter()
-        .find(|m| m.name == "took_seconds")
-        .unwrap();
+    let took = snapshot.metrics.iter().find(|m| m.name == "took_seconds").unwrap();
     let snapshot::Value::Histogram(histogram) = &took.series[0].value else {
         panic!("{took:?}");
     };
@@ -194,8 +176,5 @@ fn a_snapshot_has_what_the_text_has() {
     assert_eq!(histogram.buckets.last(), Some(&(f64::INFINITY, 1000)));
     assert!(histogram.buckets.contains(&(0.5, 500)));
     assert!((histogram.quantile(0.99) / 0.99 - 1.0).abs() < 1.0 / 64.0);
-    assert_eq!(
-        took.series[0].labels,
-        [("route".to_owned(), "/x".to_owned())]
-    );
+    assert_eq!(took.series[0].labels, [("route".to_owned(), "/x".to_owned())]);
 }

@@ -23,10 +23,7 @@ pin_project! {
 
 impl<F> RedFuture<F> {
     pub(super) fn new(guard: Guard, call: impl FnOnce() -> F) -> Self {
-        Self {
-            inner: call(),
-            guard: Some(guard),
-        }
+        Self { inner: call(), guard: Some(guard) }
     }
 }
 

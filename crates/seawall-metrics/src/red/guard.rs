@@ -51,9 +51,7 @@ impl Guard {
         let now = Instant::now();
         self.headers_at = Some(now);
         self.response = Some((status, length));
-        self.entry
-            .first_byte
-            .record((now - self.started).as_secs_f64());
+        self.entry.first_byte.record((now - self.started).as_secs_f64());
         // Servers drop the body of these without polling it.
         let bare = self.head
             || status.is_informational()
@@ -102,8 +100,6 @@ impl Drop for Guard {
         if self.response.is_some() {
             self.entry.body_size.record(self.bytes as f64);
         }
-        self.entry
-            .duration(outcome)
-            .record((now - self.started).as_secs_f64());
+        self.entry.duration(outcome).record((now - self.started).as_secs_f64());
     }
 }

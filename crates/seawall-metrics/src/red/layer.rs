@@ -49,10 +49,7 @@ impl RedLayer {
     /// Measures with every route labelled `unmatched`, until
     /// [`route`](Self::route) says where templates come from.
     pub fn new() -> Self {
-        Self {
-            route: Arc::new(|_| None),
-            routes: Arc::new(Routes::new(Source::Facade)),
-        }
+        Self { route: Arc::new(|_| None), routes: Arc::new(Routes::new(Source::Facade)) }
     }
 
     /// Says where the matched route template is found in the extensions of a

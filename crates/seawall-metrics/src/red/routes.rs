@@ -60,9 +60,7 @@ impl Routes {
         Self {
             source: Arc::new(source),
             hasher: RandomState::default(),
-            stripes: (0..stripe_count())
-                .map(|_| CachePadded::default())
-                .collect(),
+            stripes: (0..stripe_count()).map(|_| CachePadded::default()).collect(),
             known: RwLock::default(),
         }
     }
@@ -88,9 +86,7 @@ impl Routes {
             return entry.clone();
         }
         let entry = Arc::new(Entry::new(method, route, self.source.clone()));
-        table.insert_unique(hash, entry.clone(), |entry| {
-            self.hash(entry.method, &entry.route)
-        });
+        table.insert_unique(hash, entry.clone(), |entry| self.hash(entry.method, &entry.route));
         entry
     }
 
@@ -142,10 +138,7 @@ impl Entry {
     /// The duration histogram of one outcome.
     pub(super) fn duration(&self, outcome: Outcome) -> Histogram {
         let find = |known: &[(Outcome, Histogram)]| {
-            known
-                .iter()
-                .find(|(of, _)| *of == outcome)
-                .map(|(_, histogram)| histogram.clone())
+            known.iter().find(|(of, _)| *of == outcome).map(|(_, histogram)| histogram.clone())
         };
         if let Some(histogram) = find(&self.durations.read()) {
             return histogram;
@@ -165,9 +158,7 @@ impl Entry {
         );
         labels.extend(error.map(|error| Label::new("error_type", error)));
         let key = Key::from_parts(DURATION, labels);
-        let histogram = self
-            .source
-            .with(|recorder| recorder.register_histogram(&key, &METADATA));
+        let histogram = self.source.with(|recorder| recorder.register_histogram(&key, &METADATA));
         durations.push((outcome, histogram.clone()));
         histogram
     }
@@ -213,21 +204,9 @@ impl fmt::Debug for Entry {
 
 fn describe(recorder: &dyn Recorder) {
     for (name, unit, text) in [
-        (
-            DURATION,
-            Unit::Seconds,
-            "Time from the request to the end of the response.",
-        ),
-        (
-            FIRST_BYTE,
-            Unit::Seconds,
-            "Time from the request to the response headers.",
-        ),
-        (
-            BODY_SIZE,
-            Unit::Bytes,
-            "Bytes of response body handed to the server.",
-        ),
+        (DURATION, Unit::Seconds, "Time from the request to the end of the response."),
+        (FIRST_BYTE, Unit::Seconds, "Time from the request to the response headers."),
+        (BODY_SIZE, Unit::Bytes, "Bytes of response body handed to the server."),
     ] {
         recorder.describe_histogram(name.into(), Some(unit), text.into());
     }

@@ -22,11 +22,7 @@ pub struct Red<S> {
 
 impl<S> Red<S> {
     pub(super) fn new(inner: S, route: RouteHook, routes: Arc<Routes>) -> Self {
-        Self {
-            inner,
-            route,
-            routes,
-        }
+        Self { inner, route, routes }
     }
 
     /// The measured service.
@@ -37,9 +33,7 @@ impl<S> Red<S> {
 
 impl<S: fmt::Debug> fmt::Debug for Red<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Red")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
+        f.debug_struct("Red").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
 

@@ -68,11 +68,7 @@ impl Family {
     ) -> Found {
         let mut labels = Labels::new(labels, self.kind == Kind::Histogram);
         let mut series = self.series.write();
-        let known = |cell: &Cell, folded| Found {
-            cell: cell.clone(),
-            new: false,
-            folded,
-        };
+        let known = |cell: &Cell, folded| Found { cell: cell.clone(), new: false, folded };
         if let Some(cell) = series.get(&labels) {
             return known(cell, false);
         }
@@ -85,11 +81,7 @@ impl Family {
         }
         let cell = make();
         series.insert(labels, cell.clone());
-        Found {
-            cell,
-            new: true,
-            folded,
-        }
+        Found { cell, new: true, folded }
     }
 
     /// True for what the recorder says about itself.

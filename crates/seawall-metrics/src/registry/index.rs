@@ -18,17 +18,13 @@ type Shard<C> = RwLock<HashTable<(Key, Arc<C>)>>;
 
 impl<C> Index<C> {
     pub(crate) fn new() -> Self {
-        Self {
-            shards: std::array::from_fn(|_| CachePadded::new(RwLock::new(HashTable::new()))),
-        }
+        Self { shards: std::array::from_fn(|_| CachePadded::new(RwLock::new(HashTable::new()))) }
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<Arc<C>> {
         let hash = spread(key);
         let shard = self.shard(hash)?.read();
-        shard
-            .find(hash, |(known, _)| known == key)
-            .map(|(_, cell)| cell.clone())
+        shard.find(hash, |(known, _)| known == key).map(|(_, cell)| cell.clone())
     }
 
     pub(crate) fn insert(&self, key: &Key, cell: &Arc<C>) {
@@ -44,9 +40,7 @@ impl<C> Index<C> {
     }
 
     fn shard(&self, hash: u64) -> Option<&Shard<C>> {
-        self.shards
-            .get((hash >> 32) as usize % SHARDS)
-            .map(|shard| &**shard)
+        self.shards.get((hash >> 32) as usize % SHARDS).map(|shard| &**shard)
     }
 }
 

@@ -130,9 +130,7 @@ impl Registry {
     pub(crate) fn describe(&self, name: &str, unit: Option<Unit>, text: SharedString) {
         let mut names = self.names.write();
         if !names.descriptions.contains_key(name) {
-            names
-                .descriptions
-                .insert(name.into(), Description { unit, text });
+            names.descriptions.insert(name.into(), Description { unit, text });
         }
     }
 
@@ -143,11 +141,7 @@ impl Registry {
     /// The family exposed under `name`.
     pub(crate) fn find(&self, name: &str) -> Option<Arc<Family>> {
         let names = self.names.read();
-        names
-            .by_exposed
-            .get(name)
-            .or_else(|| names.by_raw.get(name))
-            .cloned()
+        names.by_exposed.get(name).or_else(|| names.by_raw.get(name)).cloned()
     }
 
     /// All families in order of the exposed name.
@@ -280,9 +274,7 @@ impl Names {
             exposed = escaped_name(raw);
         }
         if self.by_exposed.contains_key(exposed.as_str()) || self.clash(&exposed, kind) {
-            return Added::Refused {
-                first: self.refused.insert(raw.into()),
-            };
+            return Added::Refused { first: self.refused.insert(raw.into()) };
         }
         let layout = Arc::new(Layout::new(config.bounds_of(&exposed)));
         let exposed: Arc<str> = exposed.into();
@@ -303,10 +295,9 @@ impl Names {
                 .is_some_and(|base| base.kind == Kind::Histogram)
         });
         let parts_taken = || {
-            DERIVED.iter().any(|suffix| {
-                self.by_exposed
-                    .contains_key(format!("{name}{suffix}").as_str())
-            })
+            DERIVED
+                .iter()
+                .any(|suffix| self.by_exposed.contains_key(format!("{name}{suffix}").as_str()))
         };
         part_of_histogram || (kind == Kind::Histogram && parts_taken())
     }

@@ -26,17 +26,11 @@ impl Labels {
             }
         }
         pairs.sort_unstable();
-        Self {
-            text: print(&pairs).into(),
-            pairs: pairs.into(),
-        }
+        Self { text: print(&pairs).into(), pairs: pairs.into() }
     }
 
     pub(crate) fn overflow() -> Self {
-        Self::new(
-            std::iter::once(&Label::from_static_parts("overflow", "true")),
-            false,
-        )
+        Self::new(std::iter::once(&Label::from_static_parts("overflow", "true")), false)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -53,9 +47,7 @@ impl Labels {
 
     /// True if every one of `wanted` is among these labels.
     pub(crate) fn contain(&self, wanted: &[(&str, &str)]) -> bool {
-        wanted
-            .iter()
-            .all(|wanted| self.iter().any(|label| label == *wanted))
+        wanted.iter().all(|wanted| self.iter().any(|label| label == *wanted))
     }
 }
 
@@ -102,9 +94,7 @@ fn replace_invalid(raw: &str, colon: bool) -> Cow<'_, str> {
     } else if raw.char_indices().all(|(at, c)| valid(at, c)) {
         Cow::Borrowed(raw)
     } else {
-        raw.char_indices()
-            .map(|(at, c)| if valid(at, c) { c } else { '_' })
-            .collect()
+        raw.char_indices().map(|(at, c)| if valid(at, c) { c } else { '_' }).collect()
     }
 }
 

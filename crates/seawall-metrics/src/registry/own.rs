@@ -17,11 +17,7 @@ impl Own {
     pub(super) fn new(stripes: usize) -> Self {
         let counter = || Arc::new(CounterCell::new(stripes));
         Self {
-            rejects: Arc::new(Rejects {
-                nan: counter(),
-                infinite: counter(),
-                negative: counter(),
-            }),
+            rejects: Arc::new(Rejects { nan: counter(), infinite: counter(), negative: counter() }),
             conflicts: counter(),
             series: Arc::new(GaugeCell::new()),
         }
@@ -67,11 +63,7 @@ pub(super) fn adopt(registry: &Registry) {
         ("infinite", &own.rejects.infinite),
         ("negative", &own.rejects.negative),
     ] {
-        put(
-            REJECTED,
-            &[("reason", reason)],
-            Cell::Counter(counter.clone()),
-        );
+        put(REJECTED, &[("reason", reason)], Cell::Counter(counter.clone()));
     }
 }
 
@@ -85,14 +77,8 @@ const REJECTED: &str = "seawall_metrics_rejected_total";
 const SERIES: &str = "seawall_metrics_series";
 
 const HELP: [(&str, &str); 4] = [
-    (
-        CONFLICTS,
-        "Registrations refused or renamed because the name was taken.",
-    ),
-    (
-        FOLDED,
-        "Look-ups that were given the overflow series because the metric was full.",
-    ),
+    (CONFLICTS, "Registrations refused or renamed because the name was taken."),
+    (FOLDED, "Look-ups that were given the overflow series because the metric was full."),
     (
         REJECTED,
         "Histogram values not recorded because they are not numbers, infinite, or negative durations.",

@@ -7,9 +7,7 @@ fn recorder() -> (Recorder, Handle) {
 }
 
 fn conflicts(handle: &Handle) -> u64 {
-    handle
-        .counter_value("seawall_metrics_conflicts_total", &[])
-        .unwrap()
+    handle.counter_value("seawall_metrics_conflicts_total", &[]).unwrap()
 }
 
 #[test]

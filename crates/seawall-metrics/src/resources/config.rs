@@ -21,10 +21,7 @@ impl ResourcesConfig {
     /// Both intervals the same.
     #[must_use]
     pub fn every(interval: Duration) -> Self {
-        Self {
-            process_interval: interval,
-            system_interval: interval,
-        }
+        Self { process_interval: interval, system_interval: interval }
     }
 
     /// Checks the bounds.
@@ -32,16 +29,11 @@ impl ResourcesConfig {
     /// # Errors
     /// [`Error::Config`] naming the first interval that is too short.
     pub fn validate(&self) -> Result<(), Error> {
-        for (field, interval) in [
-            ("process_interval", self.process_interval),
-            ("system_interval", self.system_interval),
-        ] {
+        for (field, interval) in
+            [("process_interval", self.process_interval), ("system_interval", self.system_interval)]
+        {
             if interval < SHORTEST {
-                return Err(Error::config(
-                    field,
-                    interval.as_secs_f64(),
-                    "at least 0.2 seconds",
-                ));
+                return Err(Error::config(field, interval.as_secs_f64(), "at least 0.2 seconds"));
             }
         }
         Ok(())
@@ -50,10 +42,7 @@ impl ResourcesConfig {
 
 impl Default for ResourcesConfig {
     fn default() -> Self {
-        Self {
-            process_interval: Duration::from_secs(10),
-            system_interval: Duration::from_secs(30),
-        }
+        Self { process_interval: Duration::from_secs(10), system_interval: Duration::from_secs(30) }
     }
 }
 

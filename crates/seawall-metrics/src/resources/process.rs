@@ -59,10 +59,7 @@ impl ProcessProbe {
         system.refresh_processes_specifics(
             ProcessesToUpdate::Some(&[pid]),
             true,
-            ProcessRefreshKind::nothing()
-                .with_cpu()
-                .with_memory()
-                .with_tasks(),
+            ProcessRefreshKind::nothing().with_cpu().with_memory().with_tasks(),
         );
         let process = system.process(pid)?;
         let sample = ProcessSample {
@@ -102,41 +99,17 @@ fn describe() {
     let bytes = Unit::Bytes;
     let count = Unit::Count;
     for (name, unit, text) in [
-        (
-            "process_cpu_seconds_total",
-            seconds,
-            "Total user and system CPU time spent in seconds.",
-        ),
-        (
-            "process_resident_memory_bytes",
-            bytes,
-            "Resident memory size in bytes.",
-        ),
-        (
-            "process_virtual_memory_bytes",
-            bytes,
-            "Virtual memory size in bytes.",
-        ),
+        ("process_cpu_seconds_total", seconds, "Total user and system CPU time spent in seconds."),
+        ("process_resident_memory_bytes", bytes, "Resident memory size in bytes."),
+        ("process_virtual_memory_bytes", bytes, "Virtual memory size in bytes."),
         (
             "process_start_time_seconds",
             seconds,
             "Start time of the process since the Unix epoch in seconds.",
         ),
-        (
-            "process_open_fds",
-            count,
-            "Number of open file descriptors.",
-        ),
-        (
-            "process_max_fds",
-            count,
-            "Maximum number of open file descriptors.",
-        ),
-        (
-            "process_threads",
-            count,
-            "Number of OS threads in the process.",
-        ),
+        ("process_open_fds", count, "Number of open file descriptors."),
+        ("process_max_fds", count, "Maximum number of open file descriptors."),
+        ("process_threads", count, "Number of OS threads in the process."),
     ] {
         describe_gauge!(name, unit, text);
     }

@@ -97,11 +97,7 @@ impl Sampler {
     /// Registers the gauges with the current recorder. Samples nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            os: System::new(),
-            process: ProcessProbe::new(),
-            system: SystemProbe::new(),
-        }
+        Self { os: System::new(), process: ProcessProbe::new(), system: SystemProbe::new() }
     }
 
     /// Samples the host and publishes it. CPU use is that since the call before.
@@ -144,11 +140,7 @@ async fn run(latest: Weak<Mutex<ResourceSample>>, mut sampler: Sampler, config: 
         let (system_due, process_due) = (next_system <= now, next_process <= now);
         let sampled = spawn_blocking(move || {
             let system = system_due.then(|| sampler.sample_system(now));
-            let process = if process_due {
-                sampler.sample_process()
-            } else {
-                None
-            };
+            let process = if process_due { sampler.sample_process() } else { None };
             (sampler, system, process)
         })
         .await;

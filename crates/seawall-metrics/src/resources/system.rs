@@ -84,11 +84,7 @@ impl SystemProbe {
                 memory_total: gauge!("system_memory_limit_bytes"),
                 memory_used: gauge!("system_memory_usage_bytes", "state" => "used"),
                 memory_available: gauge!("system_memory_usage_bytes", "state" => "available"),
-                load: [
-                    gauge!("system_load1"),
-                    gauge!("system_load5"),
-                    gauge!("system_load15"),
-                ],
+                load: [gauge!("system_load1"), gauge!("system_load5"), gauge!("system_load15")],
                 received: counter!("system_network_receive_bytes_total"),
                 transmitted: counter!("system_network_transmit_bytes_total"),
             },
@@ -99,15 +95,11 @@ impl SystemProbe {
     pub(super) fn sample(&mut self, system: &mut System, now: Instant) -> SystemSample {
         let cpu_ratio = self.cpu_ratio(system, now);
         system.refresh_memory();
-        self.disks
-            .refresh_specifics(true, DiskRefreshKind::nothing().with_storage());
+        self.disks.refresh_specifics(true, DiskRefreshKind::nothing().with_storage());
         self.networks.refresh(true);
         let load = System::load_average();
         let outside = || {
-            self.networks
-                .iter()
-                .filter(|(name, _)| !is_loopback(name))
-                .map(|(_, network)| network)
+            self.networks.iter().filter(|(name, _)| !is_loopback(name)).map(|(_, network)| network)
         };
         let sample = SystemSample {
             cpu_ratio,
@@ -169,16 +161,13 @@ impl SystemProbe {
         gauges.received.absolute(sample.network_received);
         gauges.transmitted.absolute(sample.network_transmitted);
         for disk in &sample.disks {
-            let (free, total) = self
-                .disk_gauges
-                .entry(disk.mount.clone())
-                .or_insert_with(|| {
-                    let mount = disk.mount.clone();
-                    (
-                        gauge!("system_disk_free_bytes", "mount" => mount.clone()),
-                        gauge!("system_disk_limit_bytes", "mount" => mount),
-                    )
-                });
+            let (free, total) = self.disk_gauges.entry(disk.mount.clone()).or_insert_with(|| {
+                let mount = disk.mount.clone();
+                (
+                    gauge!("system_disk_free_bytes", "mount" => mount.clone()),
+                    gauge!("system_disk_limit_bytes", "mount" => mount),
+                )
+            });
             free.set(disk.free as f64);
             total.set(disk.total as f64);
         }
@@ -193,11 +182,7 @@ fn describe() {
     let bytes = Unit::Bytes;
     let count = Unit::Count;
     for (name, unit, text) in [
-        (
-            "system_cpu_utilization_ratio",
-            count,
-            "Share of all CPUs in use, 0 to 1.",
-        ),
+        ("system_cpu_utilization_ratio", count, "Share of all CPUs in use, 0 to 1."),
         ("system_cpu_count", count, "CPUs online."),
         ("system_memory_limit_bytes", bytes, "Physical memory."),
         (
@@ -208,16 +193,8 @@ fn describe() {
         ("system_load1", count, "Load average over 1 minute."),
         ("system_load5", count, "Load average over 5 minutes."),
         ("system_load15", count, "Load average over 15 minutes."),
-        (
-            "system_disk_free_bytes",
-            bytes,
-            "Free for unprivileged processes, by mount point.",
-        ),
-        (
-            "system_disk_limit_bytes",
-            bytes,
-            "Size of the file system, by mount point.",
-        ),
+        ("system_disk_free_bytes", bytes, "Free for unprivileged processes, by mount point."),
+        ("system_disk_limit_bytes", bytes, "Size of the file system, by mount point."),
     ] {
         describe_gauge!(name, unit, text);
     }

@@ -24,10 +24,7 @@ fn host_figures_are_plausible_and_exposed_under_standard_names() {
     let (recorder, handle) = Recorder::builder().build().unwrap();
     let (system, process) = with_local_recorder(&recorder, || {
         let mut sampler = Sampler::new();
-        (
-            sampler.sample_system(Instant::now()),
-            sampler.sample_process().unwrap(),
-        )
+        (sampler.sample_system(Instant::now()), sampler.sample_process().unwrap())
     });
     assert!(system.memory_used > 0 && system.memory_used < system.memory_total);
     assert!((0.0..1.0).contains(&system.memory_ratio()));
@@ -38,11 +35,7 @@ fn host_figures_are_plausible_and_exposed_under_standard_names() {
     assert_eq!(used, Some(system.memory_used as f64));
     let resident = gauge("process_resident_memory_bytes", &[]);
     assert_eq!(resident, Some(process.resident_bytes as f64));
-    assert!(
-        handle
-            .render()
-            .contains("# TYPE process_cpu_seconds_total counter\n")
-    );
+    assert!(handle.render().contains("# TYPE process_cpu_seconds_total counter\n"));
 }
 
 #[cfg(target_os = "linux")]
@@ -81,10 +74,7 @@ async fn an_interval_too_short_for_a_cpu_figure_is_refused() {
         ..ResourcesConfig::default()
     };
     let refused = Resources::spawn_with(config).unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        "system_interval is 0.199: must be at least 0.2 seconds"
-    );
+    assert_eq!(refused.to_string(), "system_interval is 0.199: must be at least 0.2 seconds");
 }
 
 #[cfg(feature = "serde")]

@@ -25,9 +25,7 @@ impl Handle {
     /// A service that answers scrapes of these metrics.
     #[must_use]
     pub fn service(&self) -> MetricsService {
-        MetricsService {
-            handle: self.clone(),
-        }
+        MetricsService { handle: self.clone() }
     }
 }
 

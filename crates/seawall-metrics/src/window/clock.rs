@@ -29,11 +29,7 @@ pub(crate) struct Tick {
 
 impl Clock {
     pub(crate) fn new(now: Instant) -> Self {
-        Self {
-            ends: VecDeque::from([now]),
-            first: 0,
-            latest: now,
-        }
+        Self { ends: VecDeque::from([now]), first: 0, latest: now }
     }
 
     /// True if a tick's worth of time has passed since the last one.
@@ -55,18 +51,12 @@ impl Clock {
             .checked_sub(KEPT_WHOLE)
             .filter(|last| *last > 0 && last.is_multiple_of(GROUP))
             .map(|last| (last + 1 - GROUP, last));
-        Tick {
-            index,
-            oldest,
-            fold,
-        }
+        Tick { index, oldest, fold }
     }
 
     /// The first tick that belongs to the window `over` ending at `now`.
     pub(crate) fn from(&self, over: Duration, now: Instant) -> u64 {
-        let outside = self
-            .ends
-            .partition_point(|end| now.saturating_duration_since(*end) >= over);
+        let outside = self.ends.partition_point(|end| now.saturating_duration_since(*end) >= over);
         let tick = (self.first + outside as u64).max(1);
         // Folded slots come whole or not at all.
         let start = (tick - 1) / GROUP * GROUP + 1;
@@ -80,9 +70,7 @@ impl Clock {
         self.ends
             .get(before as usize)
             .or(self.ends.front())
-            .map_or(Duration::ZERO, |start| {
-                now.saturating_duration_since(*start)
-            })
+            .map_or(Duration::ZERO, |start| now.saturating_duration_since(*start))
     }
 
     fn last(&self) -> u64 {

@@ -27,9 +27,7 @@ pub(crate) struct History<D> {
 
 impl<D> Default for History<D> {
     fn default() -> Self {
-        Self {
-            slots: VecDeque::new(),
-        }
+        Self { slots: VecDeque::new() }
     }
 }
 

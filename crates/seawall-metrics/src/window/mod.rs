@@ -145,11 +145,7 @@ pub(crate) fn quantile(
 }
 
 fn rate(count: u64, span: Duration) -> f64 {
-    if span.is_zero() {
-        0.0
-    } else {
-        count as f64 / span.as_secs_f64()
-    }
+    if span.is_zero() { 0.0 } else { count as f64 / span.as_secs_f64() }
 }
 
 #[cfg(test)]

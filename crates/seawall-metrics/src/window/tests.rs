@@ -43,12 +43,9 @@ fn a_hundred_thousand_latencies_have_the_percentiles_they_must_have() {
     let layout = Arc::new(Layout::new(&crate::SECONDS));
     let values: Vec<f64> = (1..=100_000).map(|us| f64::from(us) / 1e6).collect();
     let window = window(&layout, &values);
-    for (estimate, exact) in [
-        (window.p50, 0.05),
-        (window.p95, 0.095),
-        (window.p99, 0.099),
-        (window.p999, 0.0999),
-    ] {
+    for (estimate, exact) in
+        [(window.p50, 0.05), (window.p95, 0.095), (window.p99, 0.099), (window.p999, 0.0999)]
+    {
         assert!((estimate / exact - 1.0).abs() <= window.relative_error);
     }
     assert_eq!(window.max, 0.1);
@@ -62,15 +59,9 @@ fn an_empty_window_is_not_a_number_and_never_zero() {
     let window = window(&Layout::new(&[]), &[]);
     assert!(window.is_empty());
     assert_eq!(window.rate, 0.0);
-    for value in [
-        window.mean,
-        window.max,
-        window.p50,
-        window.p90,
-        window.p95,
-        window.p99,
-        window.p999,
-    ] {
+    for value in
+        [window.mean, window.max, window.p50, window.p90, window.p95, window.p99, window.p999]
+    {
         assert!(value.is_nan());
     }
 }

@@ -22,11 +22,7 @@ enum Op {
 }
 
 fn op() -> impl Strategy<Value = Op> {
-    let value = prop_oneof![
-        -10.0..200.0_f64,
-        prop::sample::select(BOUNDS.to_vec()),
-        Just(0.0),
-    ];
+    let value = prop_oneof![-10.0..200.0_f64, prop::sample::select(BOUNDS.to_vec()), Just(0.0),];
     prop_oneof![
         (0_u64..1000).prop_map(Op::Increment),
         (0_u64..1000).prop_map(Op::Absolute),
@@ -41,10 +37,7 @@ fn op() -> impl Strategy<Value = Op> {
 fn labels() -> impl Strategy<Value = Vec<Label>> {
     let value = prop::sample::select(vec!["", "x", "/a/{id}", "a \"quote\"", "two\nlines", "ü"]);
     prop::collection::btree_map("[a-c]", value, 0..3).prop_map(|labels| {
-        labels
-            .into_iter()
-            .map(|(name, value)| Label::new(name, value))
-            .collect()
+        labels.into_iter().map(|(name, value)| Label::new(name, value)).collect()
     })
 }
 
@@ -67,10 +60,8 @@ fn apply(recorder: &dyn Recorder, work: &[(usize, Vec<Label>, Op)]) {
 }
 
 fn ours(work: &[(usize, Vec<Label>, Op)]) -> Parsed {
-    let (recorder, handle) = seawall_metrics::Recorder::builder()
-        .default_buckets(&BOUNDS)
-        .build()
-        .unwrap();
+    let (recorder, handle) =
+        seawall_metrics::Recorder::builder().default_buckets(&BOUNDS).build().unwrap();
     apply(&recorder, work);
     let mut parsed = parse(&handle.render());
     let foreign = |name: &str| !name.starts_with("seawall_metrics_");
@@ -80,10 +71,7 @@ fn ours(work: &[(usize, Vec<Label>, Op)]) -> Parsed {
 }
 
 fn theirs(work: &[(usize, Vec<Label>, Op)]) -> Parsed {
-    let recorder = PrometheusBuilder::new()
-        .set_buckets(&BOUNDS)
-        .unwrap()
-        .build_recorder();
+    let recorder = PrometheusBuilder::new().set_buckets(&BOUNDS).unwrap().build_recorder();
     apply(&recorder, work);
     parse(&recorder.handle().render())
 }

@@ -11,13 +11,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn float() -> impl Strategy<Value = f64> {
-    prop_oneof![
-        any::<f64>(),
-        Just(0.03),
-        Just(1e-9),
-        Just(1e21),
-        -1e6..1e6_f64
-    ]
+    prop_oneof![any::<f64>(), Just(0.03), Just(1e-9), Just(1e21), -1e6..1e6_f64]
 }
 
 proptest! {
@@ -61,10 +55,7 @@ fn two_scrapes_without_a_change_are_equal_and_in_order() {
     record(&[], &hit);
     let first = handle.render();
     assert_eq!(first, handle.render());
-    let counts: Vec<&str> = first
-        .lines()
-        .filter(|l| l.starts_with("took_count"))
-        .collect();
+    let counts: Vec<&str> = first.lines().filter(|l| l.starts_with("took_count")).collect();
     assert_eq!(
         counts,
         [
@@ -74,10 +65,8 @@ fn two_scrapes_without_a_change_are_equal_and_in_order() {
             "took_count{z=\"1\"} 1",
         ]
     );
-    let mut names: Vec<&str> = first
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE "))
-        .collect();
+    let mut names: Vec<&str> =
+        first.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
     let printed = names.clone();
     names.sort_unstable();
     assert_eq!(names, printed);
@@ -97,18 +86,7 @@ fn a_bucket_bound_is_printed_in_one_shortest_form() {
         .filter_map(|line| line.strip_prefix("took_bucket{le=\"")?.split_once('"'))
         .map(|(bound, _)| bound)
         .collect();
-    assert_eq!(
-        bounds,
-        [
-            "0.03",
-            "0.1",
-            "0.30000000000000004",
-            "1",
-            "10",
-            "1e21",
-            "+Inf"
-        ]
-    );
+    assert_eq!(bounds, ["0.03", "0.1", "0.30000000000000004", "1", "10", "1e21", "+Inf"]);
     assert!(text.contains("took_bucket{le=\"0.03\"} 0\ntook_bucket{le=\"0.1\"} 1\n"));
 }
 

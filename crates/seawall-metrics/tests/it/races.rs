@@ -36,9 +36,7 @@ fn concurrent_records_are_all_counted_across_scrapes_and_ticks() {
                 })
             })
             .collect();
-        writers
-            .into_iter()
-            .for_each(|writer| writer.join().unwrap());
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
         done.store(true, SeqCst);
         scraper.join().unwrap();
         ticker.join().unwrap()
@@ -52,10 +50,7 @@ fn concurrent_records_are_all_counted_across_scrapes_and_ticks() {
     let sum = (THREADS * RECORDS / 1_000) as f64 * 500.5;
     assert!((window.sum - sum).abs() < 1e-6 * sum, "{}", window.sum);
     assert!((window.p50 / 0.5 - 1.0).abs() <= window.relative_error);
-    assert_eq!(
-        handle.window_at("hits_total", &[], MAX_WINDOW, now).count,
-        total
-    );
+    assert_eq!(handle.window_at("hits_total", &[], MAX_WINDOW, now).count, total);
     let parsed = parse(&handle.render());
     let count = parsed.samples[&("took_seconds_count".into(), [].into())];
     assert_eq!(count, total as f64);
@@ -116,10 +111,7 @@ fn threads_that_register_at_once_share_their_series() {
             });
         }
     });
-    assert_eq!(
-        handle.counter_value("hits_total", &[]),
-        Some(THREADS * 1_000)
-    );
+    assert_eq!(handle.counter_value("hits_total", &[]), Some(THREADS * 1_000));
     let series = handle.series();
     assert_eq!(series.iter().filter(|s| s.name == "hits_total").count(), 51);
 }

@@ -43,12 +43,7 @@ fn rises_at(
     now: Instant,
     size: u32,
 ) -> Option<Reason> {
-    let flap = |measured| {
-        Some(Reason::WouldFlap {
-            instances: size,
-            measured,
-        })
-    };
+    let flap = |measured| Some(Reason::WouldFlap { instances: size, measured });
     let max_age = policy.max_signal_age;
     for target in &policy.targets {
         let Ok(sample) = propose::sample(target, signals, now, max_age) else {
@@ -76,18 +71,11 @@ fn rises_at(
     let projected = |name: &str| {
         let sample = measured(name)?;
         let grows = sample.unit == Unit::Ratio;
-        let value = if grows {
-            sample.value * factor
-        } else {
-            sample.value
-        };
+        let value = if grows { sample.value * factor } else { sample.value };
         Some(Sample { value, ..sample })
     };
     let worlds: [World<'_>; 2] = [&projected, &measured];
-    let ups = policy
-        .rules
-        .iter()
-        .filter(|rule| rule.action == RuleAction::ScaleUp);
+    let ups = policy.rules.iter().filter(|rule| rule.action == RuleAction::ScaleUp);
     for rule in ups {
         for world in worlds {
             // A pending `for` counts: it would only delay the flap.

@@ -14,11 +14,7 @@ pub(super) fn window(
 ) -> (u32, Option<Reason>) {
     let current = state.current;
     let up = wish > current;
-    let window = if up {
-        policy.window_up
-    } else {
-        policy.window_down
-    };
+    let window = if up { policy.window_up } else { policy.window_down };
     if window.is_zero() {
         return (wish, None);
     }
@@ -40,19 +36,11 @@ pub(super) fn window(
         return (wish, None);
     }
     let binds = |past: &&Wish| {
-        if up {
-            past.low <= allowed
-        } else {
-            past.high >= allowed
-        }
+        if up { past.low <= allowed } else { past.high >= allowed }
     };
     // The youngest that binds leaves the window last.
     let youngest = inside().filter(binds).map(age).min().unwrap_or_default();
-    let reason = Reason::Stabilising {
-        wish,
-        allowed,
-        remaining: window.saturating_sub(youngest),
-    };
+    let reason = Reason::Stabilising { wish, allowed, remaining: window.saturating_sub(youngest) };
     (allowed, Some(reason))
 }
 
@@ -65,13 +53,9 @@ pub(super) fn step(
 ) -> (u32, Option<Reason>) {
     let current = state.current;
     let allowed = if wish > current {
-        policy
-            .limit_up
-            .map_or(wish, |limit| wish.min(limit.highest(current)))
+        policy.limit_up.map_or(wish, |limit| wish.min(limit.highest(current)))
     } else {
-        policy
-            .limit_down
-            .map_or(wish, |limit| wish.max(limit.lowest(current)))
+        policy.limit_down.map_or(wish, |limit| wish.max(limit.lowest(current)))
     };
     let reason = Reason::StepLimited { wish, allowed };
     (allowed, (allowed != wish).then_some(reason))

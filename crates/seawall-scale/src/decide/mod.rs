@@ -86,25 +86,19 @@ impl Course {
         self.reasons.extend(proposals.notes());
         let held = wish < self.current && !proposals.missing.is_empty();
         for (signal, why) in &proposals.missing {
-            self.reasons.push(Reason::Missing {
-                signal: signal.clone(),
-                why: *why,
-                held,
-            });
+            self.reasons.push(Reason::Missing { signal: signal.clone(), why: *why, held });
         }
         if held || wish == self.current {
             return self.current;
         }
-        let cut = [limit::window, limit::step, limit::bounds]
-            .iter()
-            .fold(wish, |wish, cut| {
-                if wish == self.current {
-                    return wish;
-                }
-                let (wish, reason) = cut(policy, state, wish, now);
-                self.note(reason);
-                wish
-            });
+        let cut = [limit::window, limit::step, limit::bounds].iter().fold(wish, |wish, cut| {
+            if wish == self.current {
+                return wish;
+            }
+            let (wish, reason) = cut(policy, state, wish, now);
+            self.note(reason);
+            wish
+        });
         if cut >= self.current {
             return cut;
         }

@@ -41,12 +41,10 @@ pub(super) struct Size {
 
 impl Proposals {
     pub(super) fn notes(&self) -> impl Iterator<Item = Reason> {
-        self.pending
-            .iter()
-            .map(|(condition, remaining)| Reason::Pending {
-                condition: condition.clone(),
-                remaining: *remaining,
-            })
+        self.pending.iter().map(|(condition, remaining)| Reason::Pending {
+            condition: condition.clone(),
+            remaining: *remaining,
+        })
     }
 
     fn miss(&mut self, signal: &str, why: Missing) {
@@ -70,9 +68,7 @@ pub(super) fn all(policy: &Policy, state: &State, signals: &Signals, now: Instan
     let mut holding = Vec::new();
     for (index, rule) in policy.rules.iter().enumerate() {
         let max_age = policy.max_signal_age;
-        let (hold, truth) = state
-            .hold(index)
-            .next(&rule.condition, signals, now, max_age);
+        let (hold, truth) = state.hold(index).next(&rule.condition, signals, now, max_age);
         proposals.holds.push(hold);
         match truth {
             Truth::True => holding.push(rule),
@@ -163,22 +159,11 @@ fn of_target(
     };
     let size = cool(policy, None, state, now, wish_from);
     Proposal {
-        trigger: Some(Trigger {
-            metric: target.signal.clone(),
-            value,
-            threshold: level,
-        }),
+        trigger: Some(Trigger { metric: target.signal.clone(), value, threshold: level }),
         reason: if size.asks == current && side.is_none() {
-            Reason::WithinTolerance {
-                measured,
-                tolerance: policy.tolerance,
-            }
+            Reason::WithinTolerance { measured, tolerance: policy.tolerance }
         } else {
-            Reason::Target {
-                measured,
-                wish: size.asks,
-                current,
-            }
+            Reason::Target { measured, wish: size.asks, current }
         },
         size,
     }
@@ -272,11 +257,6 @@ fn cool(
                 cooling: held.then(|| cooling(remaining, 0)),
             }
         }
-        Ordering::Equal => Size {
-            asks,
-            wish: asks,
-            counts: asks,
-            cooling: None,
-        },
+        Ordering::Equal => Size { asks, wish: asks, counts: asks, cooling: None },
     }
 }

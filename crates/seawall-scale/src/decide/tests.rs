@@ -26,19 +26,13 @@ fn bare() -> Policy {
 }
 
 fn cpu(level: f64) -> Policy {
-    Policy {
-        targets: vec![Target::utilisation("cpu", level)],
-        ..bare()
-    }
+    Policy { targets: vec![Target::utilisation("cpu", level)], ..bare() }
 }
 
 fn ruled(up: &[&str], down: &[&str]) -> Policy {
     let ups = up.iter().map(|text| Rule::scale_up(text).expect(text));
     let downs = down.iter().map(|text| Rule::scale_down(text).expect(text));
-    Policy {
-        rules: ups.chain(downs).collect(),
-        ..bare()
-    }
+    Policy { rules: ups.chain(downs).collect(), ..bare() }
 }
 
 fn start() -> Instant {

@@ -33,16 +33,10 @@ fn a_change_is_logged_with_its_trigger_and_a_hold_is_not() {
     assert_eq!(engine.tick(&signals(0.91, now), now).target, 4);
     assert_eq!(engine.events().len(), 1);
     let event = engine.events().next().expect("one event");
-    assert_eq!(
-        (event.previous, event.new, event.action.name()),
-        (3, 4, "scale_up")
-    );
+    assert_eq!((event.previous, event.new, event.action.name()), (3, 4, "scale_up"));
     assert_eq!((&*event.group, event.at), ("web", now));
     let trigger = event.trigger.as_ref().expect("a trigger");
-    assert_eq!(
-        (&*trigger.metric, trigger.value, trigger.threshold),
-        ("cpu_usage", 0.91, 0.7)
-    );
+    assert_eq!((&*trigger.metric, trigger.value, trigger.threshold), ("cpu_usage", 0.91, 0.7));
     assert_eq!(
         event.reasons[0].to_string(),
         "cpu_usage is 91 %, above its target 70 %: wants 4 instances, from 3"
@@ -81,11 +75,7 @@ fn metrics_count_every_decision_and_show_missing_signals() {
         .into_vec()
         .into_iter()
         .map(|(key, _, _, value)| {
-            let labels: Vec<_> = key
-                .key()
-                .labels()
-                .map(|label| label.value().to_owned())
-                .collect();
+            let labels: Vec<_> = key.key().labels().map(|label| label.value().to_owned()).collect();
             let value = match value {
                 DebugValue::Counter(count) => count as f64,
                 DebugValue::Gauge(value) => value.0,
@@ -107,11 +97,7 @@ fn metrics_count_every_decision_and_show_missing_signals() {
 
 #[test]
 fn a_wrong_policy_changes_nothing() {
-    let wrong = Policy {
-        min: 9,
-        max: 8,
-        ..policy()
-    };
+    let wrong = Policy { min: 9, max: 8, ..policy() };
     let mut engine = Engine::new(policy(), 3).expect("valid");
     let error = engine.set_policy(wrong.clone()).expect_err("wrong");
     assert_eq!(error, PolicyError::MinAboveMax { min: 9, max: 8 });

@@ -85,10 +85,7 @@ impl Default for Policy {
             tolerance: 0.1,
             max_signal_age: Duration::from_secs(60),
             limit_up: None,
-            limit_down: Some(StepLimit {
-                instances: 1,
-                percent: 50.0,
-            }),
+            limit_down: Some(StepLimit { instances: 1, percent: 50.0 }),
             evaluate_every: Duration::from_secs(15),
         }
     }
@@ -114,13 +111,8 @@ impl Policy {
             .targets
             .iter()
             .filter(|target| !units.contains_key(&target.signal))
-            .map(|target| Lint::UnknownSignal {
-                signal: target.signal.clone(),
-            });
-        let rules = self
-            .rules
-            .iter()
-            .flat_map(|rule| rule.condition.lint(units));
+            .map(|target| Lint::UnknownSignal { signal: target.signal.clone() });
+        let rules = self.rules.iter().flat_map(|rule| rule.condition.lint(units));
         targets.chain(rules).collect()
     }
 

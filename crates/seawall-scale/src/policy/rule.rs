@@ -28,10 +28,7 @@ pub struct Rule {
     pub by: Step,
     /// In place of the policy's `cooldown_up` or `cooldown_down`. Default: the
     /// policy's.
-    #[cfg_attr(
-        feature = "serde",
-        serde(default, with = "crate::text::optional_duration")
-    )]
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::text::optional_duration"))]
     pub cooldown: Option<Duration>,
     /// Higher speaks first. Default: 0.
     #[cfg_attr(feature = "serde", serde(default))]
@@ -42,13 +39,7 @@ impl Rule {
     /// A rule that moves by one instance.
     #[must_use]
     pub fn new(condition: Condition, action: RuleAction) -> Self {
-        Self {
-            condition,
-            action,
-            by: Step::default(),
-            cooldown: None,
-            priority: 0,
-        }
+        Self { condition, action, by: Step::default(), cooldown: None, priority: 0 }
     }
 
     /// Adds instances while `condition` holds.

@@ -89,11 +89,7 @@ impl StepLimit {
 fn share(current: u32, percent: f64) -> f64 {
     let share = f64::from(current) * percent.max(0.0) / 100.0;
     let near = share.round();
-    if (share - near).abs() < 1e-6 {
-        near
-    } else {
-        share
-    }
+    if (share - near).abs() < 1e-6 { near } else { share }
 }
 
 /// The two ways to write a step in a file.

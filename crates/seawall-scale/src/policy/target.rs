@@ -38,28 +38,19 @@ impl Target {
     /// Holds the mean use per instance at `level` (0.7 is 70 %).
     #[must_use]
     pub fn utilisation(signal: impl Into<String>, level: f64) -> Self {
-        Self {
-            signal: signal.into(),
-            goal: Goal::Utilisation(level),
-        }
+        Self { signal: signal.into(), goal: Goal::Utilisation(level) }
     }
 
     /// Holds each instance's share of a total at `level`.
     #[must_use]
     pub fn per_instance(signal: impl Into<String>, level: f64) -> Self {
-        Self {
-            signal: signal.into(),
-            goal: Goal::PerInstance(level),
-        }
+        Self { signal: signal.into(), goal: Goal::PerInstance(level) }
     }
 
     /// Holds a value that falls as instances are added at `level`.
     #[must_use]
     pub fn total(signal: impl Into<String>, level: f64) -> Self {
-        Self {
-            signal: signal.into(),
-            goal: Goal::Total(level),
-        }
+        Self { signal: signal.into(), goal: Goal::Total(level) }
     }
 }
 

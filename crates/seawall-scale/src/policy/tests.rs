@@ -20,37 +20,16 @@ fn each_field_out_of_bounds_is_named_with_its_value() {
         policy.validate().expect_err("out of bounds").to_string()
     };
     let nothing = |p: &mut Policy| {
-        p.limit_down = Some(StepLimit {
-            instances: 0,
-            percent: 0.0,
-        });
+        p.limit_down = Some(StepLimit { instances: 0, percent: 0.0 });
     };
     for (text, expected) in [
-        (
-            wrong(|p| p.group.clear()),
-            "group: 0 bytes long, must be 1 to 100",
-        ),
-        (
-            wrong(|p| p.group = "x".repeat(101)),
-            "group: 101 bytes long, must be 1 to 100",
-        ),
+        (wrong(|p| p.group.clear()), "group: 0 bytes long, must be 1 to 100"),
+        (wrong(|p| p.group = "x".repeat(101)), "group: 101 bytes long, must be 1 to 100"),
         (wrong(|p| p.max = 0), "max: 0, must be at least 1"),
-        (
-            wrong(|p| p.min = 11),
-            "min: 11, must be at most max, which is 10",
-        ),
-        (
-            wrong(|p| p.tolerance = 1.0),
-            "tolerance: 1, must be 0 to below 1",
-        ),
-        (
-            wrong(|p| p.tolerance = f64::NAN),
-            "tolerance: NaN, must be 0 to below 1",
-        ),
-        (
-            wrong(|p| p.max_signal_age = Duration::ZERO),
-            "max_signal_age: 0ns, must be 1s to 86400s",
-        ),
+        (wrong(|p| p.min = 11), "min: 11, must be at most max, which is 10"),
+        (wrong(|p| p.tolerance = 1.0), "tolerance: 1, must be 0 to below 1"),
+        (wrong(|p| p.tolerance = f64::NAN), "tolerance: NaN, must be 0 to below 1"),
+        (wrong(|p| p.max_signal_age = Duration::ZERO), "max_signal_age: 0ns, must be 1s to 86400s"),
         (
             wrong(|p| p.cooldown_up = Duration::from_secs(604_801)),
             "cooldown_up: 604801s, must be 0ns to 604800s",
@@ -71,10 +50,7 @@ fn each_field_out_of_bounds_is_named_with_its_value() {
             wrong(|p| p.targets[0].signal.clear()),
             "targets[0]: signal: empty, must be a signal's name",
         ),
-        (
-            wrong(|p| p.rules[0].by = Step::Instances(0)),
-            "rules[0]: by: 0, must be at least 1",
-        ),
+        (wrong(|p| p.rules[0].by = Step::Instances(0)), "rules[0]: by: 0, must be at least 1"),
         (
             wrong(|p| p.rules[0].by = Step::Percent(f64::NAN)),
             "rules[0]: by: NaN, must be above 0 and at most 1000 per cent",
@@ -102,10 +78,7 @@ fn steps_are_read_as_they_are_written() {
 #[test]
 fn signals_are_listed_once() {
     let policy = Policy {
-        targets: vec![
-            Target::utilisation("cpu", 0.7),
-            Target::utilisation("ram", 0.8),
-        ],
+        targets: vec![Target::utilisation("cpu", 0.7), Target::utilisation("ram", 0.8)],
         rules: vec![Rule::scale_up("cpu > 80% or absent(p95(x))").expect("parses")],
         ..Policy::default()
     };
@@ -162,10 +135,7 @@ mod files {
             toml::from_str(&toml::to_string(&policy).expect("writes")).expect("reads");
         assert_eq!(toml, policy);
         let json = serde_json::to_string(&policy).expect("writes");
-        assert_eq!(
-            serde_json::from_str::<Policy>(&json).expect("reads"),
-            policy
-        );
+        assert_eq!(serde_json::from_str::<Policy>(&json).expect("reads"), policy);
     }
 
     #[test]
@@ -174,10 +144,7 @@ mod files {
             ("maximum = 5", "unknown field `maximum`"),
             ("cooldown_up = -1", "a number of seconds such as 300"),
             ("cooldown_up = \"soon\"", "a number of seconds such as 300"),
-            (
-                "[[rules]]\ncondition = \"cpu over 80\"\naction = \"scale_up\"",
-                "column 5",
-            ),
+            ("[[rules]]\ncondition = \"cpu over 80\"\naction = \"scale_up\"", "column 5"),
             (
                 "[[rules]]\ncondition = \"cpu > 80\"\naction = \"scale_up\"\nby = \"lots\"",
                 "must be a number of instances",

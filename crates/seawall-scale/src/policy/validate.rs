@@ -32,10 +32,9 @@ impl Policy {
         ] {
             duration(field, value, min, max)?;
         }
-        for (field, limit) in [
-            ("limit_up.percent", self.limit_up),
-            ("limit_down.percent", self.limit_down),
-        ] {
+        for (field, limit) in
+            [("limit_up.percent", self.limit_up), ("limit_down.percent", self.limit_down)]
+        {
             step_limit(field, limit)?;
         }
         for (index, each) in self.targets.iter().enumerate() {
@@ -105,15 +104,7 @@ fn number(
     holds: bool,
     bound: &'static str,
 ) -> Result<(), PolicyError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(PolicyError::Number {
-            field,
-            value,
-            bound,
-        })
-    }
+    if holds { Ok(()) } else { Err(PolicyError::Number { field, value, bound }) }
 }
 
 fn duration(
@@ -125,12 +116,7 @@ fn duration(
     if (min..=max).contains(&value) {
         Ok(())
     } else {
-        Err(PolicyError::Duration {
-            field,
-            value,
-            min,
-            max,
-        })
+        Err(PolicyError::Duration { field, value, min, max })
     }
 }
 

@@ -23,9 +23,9 @@ impl fmt::Display for Expr {
                 f.write_str("not ")?;
                 inner.fmt_within(f, matches!(**inner, Self::And(_) | Self::Or(_)))
             }
-            Self::And(parts) => joined(f, parts, " and ", |p| {
-                matches!(p, Self::And(_) | Self::Or(_))
-            }),
+            Self::And(parts) => {
+                joined(f, parts, " and ", |p| matches!(p, Self::And(_) | Self::Or(_)))
+            }
             Self::Or(parts) => joined(f, parts, " or ", |p| matches!(p, Self::Or(_))),
         }
     }
@@ -33,11 +33,7 @@ impl fmt::Display for Expr {
 
 impl Expr {
     fn fmt_within(&self, f: &mut fmt::Formatter<'_>, parentheses: bool) -> fmt::Result {
-        if parentheses {
-            write!(f, "({self})")
-        } else {
-            fmt::Display::fmt(self, f)
-        }
+        if parentheses { write!(f, "({self})") } else { fmt::Display::fmt(self, f) }
     }
 }
 

@@ -51,12 +51,7 @@ impl Condition {
         now: Instant,
         max_age: Duration,
     ) -> Truth {
-        self.expr.evaluate(&View {
-            sample,
-            now,
-            max_age,
-            raised: false,
-        })
+        self.expr.evaluate(&View { sample, now, max_age, raised: false })
     }
 
     /// Whether a raised condition stays raised: a comparison with `clear` holds
@@ -85,15 +80,9 @@ impl Condition {
         now: Instant,
         max_age: Duration,
     ) -> Vec<Reading<'_>> {
-        let view = View {
-            sample,
-            now,
-            max_age,
-            raised: false,
-        };
+        let view = View { sample, now, max_age, raised: false };
         let mut all = Vec::new();
-        self.expr
-            .each(&mut |c| all.push(view.read(&c.signal, c.op, &c.literal)));
+        self.expr.each(&mut |c| all.push(view.read(&c.signal, c.op, &c.literal)));
         all
     }
 }
@@ -116,13 +105,7 @@ impl View<'_> {
             (Some(_), None) => Err(Missing::OtherUnit),
             (Some(sample), Some(_)) => sample.usable(self.now, self.max_age),
         };
-        Reading {
-            signal,
-            op,
-            threshold: threshold.unwrap_or(literal.value()),
-            unit,
-            value,
-        }
+        Reading { signal, op, threshold: threshold.unwrap_or(literal.value()), unit, value }
     }
 
     fn compare(&self, comparison: &Comparison) -> Truth {
@@ -130,9 +113,7 @@ impl View<'_> {
             Some((op, literal)) if self.raised => {
                 !self.read(&comparison.signal, op, &literal).truth()
             }
-            _ => self
-                .read(&comparison.signal, comparison.op, &comparison.literal)
-                .truth(),
+            _ => self.read(&comparison.signal, comparison.op, &comparison.literal).truth(),
         }
     }
 }

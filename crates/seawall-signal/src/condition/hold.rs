@@ -36,11 +36,7 @@ impl Hold {
     ) -> (Self, Truth) {
         if self.raised {
             let stays = condition.stays(signals, now, max_age);
-            let hold = if stays.is_false() {
-                Self::default()
-            } else {
-                self
-            };
+            let hold = if stays.is_false() { Self::default() } else { self };
             return (hold, stays);
         }
         match condition.evaluate(signals, now, max_age) {
@@ -70,11 +66,7 @@ impl Hold {
     #[must_use]
     pub fn remaining(self, condition: &Condition, now: Instant) -> Option<Duration> {
         let since = self.since.filter(|_| !self.raised)?;
-        Some(
-            condition
-                .hold()
-                .saturating_sub(now.saturating_duration_since(since)),
-        )
+        Some(condition.hold().saturating_sub(now.saturating_duration_since(since)))
     }
 }
 
@@ -90,11 +82,7 @@ impl Evaluator {
     /// Starts idle, with a `max_age` of 60 s.
     #[must_use]
     pub fn new(condition: Condition) -> Self {
-        Self {
-            condition,
-            max_age: DEFAULT_MAX_AGE,
-            hold: Hold::default(),
-        }
+        Self { condition, max_age: DEFAULT_MAX_AGE, hold: Hold::default() }
     }
 
     /// Samples older than this are missing. Default: 60 s.

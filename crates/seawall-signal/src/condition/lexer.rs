@@ -33,9 +33,7 @@ fn first(text: &str) -> (Token<'_>, usize) {
         return (Token::End, 0);
     };
     if is_name_start(c) {
-        let len = run(text, |c| {
-            is_name_start(c) || matches!(c, '0'..='9' | '.' | ':')
-        });
+        let len = run(text, |c| is_name_start(c) || matches!(c, '0'..='9' | '.' | ':'));
         return (Token::Name(&text[..len]), len);
     }
     let unsigned = text.strip_prefix('-').unwrap_or(text);
@@ -80,9 +78,7 @@ fn suffix(text: &str) -> usize {
         return 1;
     }
     let letters = run(text, char::is_alphabetic);
-    let per = text[letters..]
-        .strip_prefix('/')
-        .map_or(0, |t| run(t, char::is_alphabetic));
+    let per = text[letters..].strip_prefix('/').map_or(0, |t| run(t, char::is_alphabetic));
     letters + if per > 0 { per + 1 } else { 0 }
 }
 

@@ -65,9 +65,7 @@ impl Condition {
         let mut found = Vec::new();
         for comparison in self.comparisons() {
             let Some(&unit) = units.get(comparison.signal()) else {
-                found.push(Lint::UnknownSignal {
-                    signal: comparison.signal().to_owned(),
-                });
+                found.push(Lint::UnknownSignal { signal: comparison.signal().to_owned() });
                 continue;
             };
             let clear = comparison.clear().map(|(_, literal)| literal);
@@ -83,21 +81,13 @@ fn check(comparison: &Comparison, unit: Unit, literal: Literal) -> Option<Lint> 
     let signal = comparison.signal().to_owned();
     match (literal.unit(), unit) {
         (Some(_), Unit::None) => Some(Lint::UnitNotKnown { signal, literal }),
-        (Some(own), _) if own != unit => Some(Lint::OtherUnit {
-            signal,
-            unit,
-            literal,
-        }),
+        (Some(own), _) if own != unit => Some(Lint::OtherUnit { signal, unit, literal }),
         (None, Unit::Ratio) if literal.value() > 1.0 => {
             Some(Lint::ReadAsPercent { signal, literal })
         }
         (None, Unit::Ratio) if literal.value() == 1.0 => Some(Lint::ReadAsWhole { signal }),
         (None, Unit::Seconds | Unit::Bytes) if literal.value() != 0.0 => {
-            Some(Lint::ReadInBaseUnit {
-                signal,
-                unit,
-                literal,
-            })
+            Some(Lint::ReadInBaseUnit { signal, unit, literal })
         }
         _ => None,
     }

@@ -22,16 +22,9 @@ struct Suffix {
 impl Literal {
     /// Refuses an unknown suffix and a value that is not finite in base units.
     pub(super) fn new(number: f64, suffix: &str) -> Result<Self, BadLiteral> {
-        let suffix = SUFFIXES
-            .iter()
-            .find(|s| s.text == suffix)
-            .ok_or(BadLiteral::UnknownUnit)?;
+        let suffix = SUFFIXES.iter().find(|s| s.text == suffix).ok_or(BadLiteral::UnknownUnit)?;
         let literal = Self { number, suffix };
-        if literal.value().is_finite() {
-            Ok(literal)
-        } else {
-            Err(BadLiteral::OutOfRange)
-        }
+        if literal.value().is_finite() { Ok(literal) } else { Err(BadLiteral::OutOfRange) }
     }
 
     /// The value in the base unit: `500ms` is 0.5, `80%` is 0.8.
@@ -72,10 +65,7 @@ impl Literal {
         SUFFIXES
             .iter()
             .filter(|s| s.unit == Some(Unit::Seconds))
-            .map(|suffix| Self {
-                number: self.value() * suffix.div / suffix.mul,
-                suffix,
-            })
+            .map(|suffix| Self { number: self.value() * suffix.div / suffix.mul, suffix })
             .find(|l| l.number.fract() == 0.0 && l.number != 0.0 && l.value() == self.value())
             .unwrap_or(*self)
     }
@@ -103,12 +93,7 @@ pub(super) enum BadLiteral {
 }
 
 const fn suffix(text: &'static str, unit: Option<Unit>, mul: f64, div: f64) -> Suffix {
-    Suffix {
-        text,
-        unit,
-        mul,
-        div,
-    }
+    Suffix { text, unit, mul, div }
 }
 
 /// Durations stand in falling order: `canonical` takes the first that fits.

@@ -21,13 +21,7 @@ use crate::Unit;
 /// ```
 pub(super) fn parse(input: &str) -> Result<Condition, ParseError> {
     let (token, at) = token(input, 0);
-    let mut parser = Parser {
-        input,
-        token,
-        at,
-        depth: 0,
-        below_not: 0,
-    };
+    let mut parser = Parser { input, token, at, depth: 0, below_not: 0 };
     parser.condition()
 }
 
@@ -123,12 +117,7 @@ impl<'a> Parser<'a> {
         let op = self.op()?;
         let literal = self.literal(ParseErrorKind::ExpectedNumber)?;
         let clear = self.clear(op, literal)?;
-        Ok(Comparison {
-            signal,
-            op,
-            literal,
-            clear,
-        })
+        Ok(Comparison { signal, op, literal, clear })
     }
 
     /// The canonical name: one space after each comma, none elsewhere, spans
@@ -159,10 +148,7 @@ impl<'a> Parser<'a> {
     fn argument(&mut self) -> Parsed<String> {
         match self.token {
             Token::Name(name) if !is_keyword(name) => self.signal(),
-            _ => Ok(self
-                .literal(ParseErrorKind::ExpectedArgument)?
-                .canonical()
-                .to_string()),
+            _ => Ok(self.literal(ParseErrorKind::ExpectedArgument)?.canonical().to_string()),
         }
     }
 
@@ -218,10 +204,7 @@ impl<'a> Parser<'a> {
         if clear.unit() != raise.unit() {
             return Err(self.fail_at(at, ParseErrorKind::ClearOtherUnit));
         }
-        let (up, down) = (
-            clear.value() >= raise.value(),
-            clear.value() <= raise.value(),
-        );
+        let (up, down) = (clear.value() >= raise.value(), clear.value() <= raise.value());
         let touch = clear.value() == raise.value();
         let apart = match (op, clear_op) {
             (Op::Above, Op::Below | Op::AtMost) | (Op::AtLeast, Op::Below) => down,
@@ -274,11 +257,7 @@ impl<'a> Parser<'a> {
     }
 
     fn fail_at(&self, at: Range<usize>, kind: ParseErrorKind) -> ParseError {
-        ParseError {
-            input: self.input.into(),
-            at,
-            kind,
-        }
+        ParseError { input: self.input.into(), at, kind }
     }
 }
 

@@ -7,20 +7,14 @@ fn resolve(peer: &str, lines: &[&str]) -> String {
     let trusted = Networks::parse(["10.0.0.0/8", "2001:db8:aaaa::/48"]).unwrap();
     let mut headers = HeaderMap::new();
     for line in lines {
-        headers.append(
-            X_FORWARDED_FOR,
-            HeaderValue::from_bytes(line.as_bytes()).unwrap(),
-        );
+        headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(line.as_bytes()).unwrap());
     }
     client_ip(peer.parse().unwrap(), &headers, &trusted).to_string()
 }
 
 #[test]
 fn what_the_client_wrote_itself_is_not_believed() {
-    assert_eq!(
-        resolve("10.0.0.1", &["6.6.6.6, 1.1.1.1, 10.0.0.2"]),
-        "1.1.1.1"
-    );
+    assert_eq!(resolve("10.0.0.1", &["6.6.6.6, 1.1.1.1, 10.0.0.2"]), "1.1.1.1");
 }
 
 #[test]
@@ -30,10 +24,7 @@ fn a_peer_that_is_not_trusted_is_the_client() {
 
 #[test]
 fn several_lines_are_one_list_in_order() {
-    assert_eq!(
-        resolve("10.0.0.1", &["6.6.6.6", "1.1.1.1", "10.0.0.3, 10.0.0.2"]),
-        "1.1.1.1"
-    );
+    assert_eq!(resolve("10.0.0.1", &["6.6.6.6", "1.1.1.1", "10.0.0.3, 10.0.0.2"]), "1.1.1.1");
 }
 
 #[test]
@@ -86,10 +77,7 @@ fn every_dress_of_an_address_is_taken_off() {
 fn a_chain_of_thousands_is_walked_only_so_far() {
     let mut long = "10.0.0.9,".repeat(5_000);
     long.push_str("10.0.0.2");
-    assert_eq!(
-        resolve("10.0.0.1", &[&format!("1.1.1.1,{long}")]),
-        "10.0.0.9"
-    );
+    assert_eq!(resolve("10.0.0.1", &[&format!("1.1.1.1,{long}")]), "10.0.0.9");
     let giant = "1".repeat(100_000);
     assert_eq!(resolve("10.0.0.1", &[&giant]), "10.0.0.1");
 }

@@ -5,11 +5,7 @@ use crate::window::Clock;
 
 fn rejects() -> Arc<Rejects> {
     let counter = || Arc::new(CounterCell::new(2));
-    Arc::new(Rejects {
-        nan: counter(),
-        infinite: counter(),
-        negative: counter(),
-    })
+    Arc::new(Rejects { nan: counter(), infinite: counter(), negative: counter() })
 }
 
 fn histogram(durations: bool) -> HistogramCell {

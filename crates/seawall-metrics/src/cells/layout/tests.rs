@@ -87,10 +87,7 @@ proptest! {
 fn the_ends_of_the_range_have_a_value_too() {
     let layout = Layout::new(&[-3.0, 1.0]);
     assert_eq!(layout.middle(layout.cell(-4.0)), -3.0);
-    assert_eq!(
-        layout.middle(layout.cell(-2.0)),
-        -3.0 + (LOWEST + 3.0) / 2.0
-    );
+    assert_eq!(layout.middle(layout.cell(-2.0)), -3.0 + (LOWEST + 3.0) / 2.0);
     let top = layout.cell(f64::MAX);
     assert_eq!(top + 1, layout.cells());
     assert_eq!(layout.middle(top), 50_f64.exp2());

@@ -16,11 +16,7 @@ async fn the_duration_runs_to_the_end_of_the_body_and_the_first_byte_to_the_head
         });
         Ok::<_, Infallible>(Response::new(StreamBody::new(late).boxed_unsync()))
     });
-    let response = layer
-        .layer(inner)
-        .oneshot(request(Method::GET))
-        .await
-        .unwrap();
+    let response = layer.layer(inner).oneshot(request(Method::GET)).await.unwrap();
     response.into_body().collect().await.unwrap();
     let first_byte = handle.window(FIRST_BYTE, &[], MINUTE);
     let duration = handle.window(DURATION, &[], MINUTE);
@@ -57,9 +53,7 @@ async fn a_body_dropped_midway_is_aborted_with_the_bytes_that_were_sent() {
 async fn a_body_that_fails_is_one_error_even_if_it_is_polled_on() {
     let (layer, handle) = layer();
     let broken = vec![Ok("hello"), Err(std::io::Error::other("gone")), Ok("x")];
-    let mut body = respond(&layer, Method::GET, Response::new(chunks(broken)))
-        .await
-        .into_body();
+    let mut body = respond(&layer, Method::GET, Response::new(chunks(broken))).await.into_body();
     body.frame().await.unwrap().unwrap();
     body.frame().await.unwrap().unwrap_err();
     while body.frame().await.is_some() {}
@@ -72,9 +66,7 @@ async fn a_body_that_fails_is_one_error_even_if_it_is_polled_on() {
 async fn a_body_whose_announced_bytes_were_all_taken_is_complete_without_a_last_poll() {
     let (layer, handle) = layer();
     let mut response = Response::new(chunks(vec![Ok("hello"), Ok("world")]));
-    response
-        .headers_mut()
-        .insert("content-length", "10".parse().unwrap());
+    response.headers_mut().insert("content-length", "10".parse().unwrap());
     let mut body = respond(&layer, Method::GET, response).await.into_body();
     body.frame().await.unwrap().unwrap();
     body.frame().await.unwrap().unwrap();

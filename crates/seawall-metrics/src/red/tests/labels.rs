@@ -13,10 +13,8 @@ async fn get(layer: &RedLayer, request: Request<()>) {
 }
 
 fn values(handle: &Handle, label: &str) -> Vec<String> {
-    let mut values: Vec<String> = series(handle, DURATION)
-        .into_iter()
-        .map(|(labels, _)| labels[label].clone())
-        .collect();
+    let mut values: Vec<String> =
+        series(handle, DURATION).into_iter().map(|(labels, _)| labels[label].clone()).collect();
     values.sort();
     values.dedup();
     values
@@ -41,9 +39,7 @@ async fn paths_and_made_up_methods_never_become_labels() {
 #[tokio::test]
 async fn the_route_is_the_template_and_standard_methods_keep_their_names() {
     let (layer, handle) = layer();
-    for method in [
-        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
-    ] {
+    for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"] {
         get(&layer, request(method.parse().unwrap())).await;
     }
     assert_eq!(values(&handle, "http_route"), ["/x/{id}"]);
@@ -56,9 +52,7 @@ async fn the_route_is_the_template_and_standard_methods_keep_their_names() {
 #[tokio::test]
 async fn routes_beyond_the_bound_are_folded_and_still_counted() {
     let (recorder, handle) = Recorder::builder().build().unwrap();
-    let layer = RedLayer::new()
-        .recorder(recorder)
-        .route(|e| e.get::<String>().map(String::as_str));
+    let layer = RedLayer::new().recorder(recorder).route(|e| e.get::<String>().map(String::as_str));
     for n in 0..1_100 {
         let mut request = request(Method::GET);
         request.extensions_mut().insert(format!("/route/{n}"));

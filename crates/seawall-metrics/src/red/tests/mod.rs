@@ -41,11 +41,7 @@ fn layer() -> (RedLayer, Handle) {
 }
 
 fn request(method: Method) -> Request<()> {
-    Request::builder()
-        .method(method)
-        .extension(Template("/x/{id}"))
-        .body(())
-        .unwrap()
+    Request::builder().method(method).extension(Template("/x/{id}")).body(()).unwrap()
 }
 
 /// Sends a request to a service that answers with `response`.
@@ -63,16 +59,12 @@ async fn respond(
 }
 
 fn full(text: &'static str) -> TestBody {
-    Full::from(text)
-        .map_err(|never| match never {})
-        .boxed_unsync()
+    Full::from(text).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// A body of these chunks, of a length nobody knows.
 fn chunks(chunks: Vec<std::io::Result<&'static str>>) -> TestBody {
-    let frames = chunks
-        .into_iter()
-        .map(|chunk| chunk.map(|text| Frame::data(Bytes::from(text))));
+    let frames = chunks.into_iter().map(|chunk| chunk.map(|text| Frame::data(Bytes::from(text))));
     StreamBody::new(stream::iter(frames)).boxed_unsync()
 }
 

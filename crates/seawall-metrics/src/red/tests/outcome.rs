@@ -32,11 +32,7 @@ async fn an_error_of_the_inner_service_is_counted_and_passed_on() {
     let inner = service_fn(|_: Request<()>| async {
         Err::<Response<TestBody>, _>(std::io::Error::other("down"))
     });
-    let error = layer
-        .layer(inner)
-        .oneshot(request(Method::GET))
-        .await
-        .unwrap_err();
+    let error = layer.layer(inner).oneshot(request(Method::GET)).await.unwrap_err();
     assert_eq!(error.to_string(), "down");
     assert_eq!(outcomes(&handle), ["- service_error 1"]);
     assert_eq!(active(&handle), 0.0);
@@ -53,11 +49,7 @@ async fn a_panic_in_the_future_or_in_the_call_is_counted_and_leaves_nothing_in_f
             }
             Ok::<Response<TestBody>, Infallible>(Response::new(full("")))
         });
-        polled
-            .layer(inner)
-            .oneshot(request(Method::GET))
-            .await
-            .is_ok()
+        polled.layer(inner).oneshot(request(Method::GET)).await.is_ok()
     });
     assert!(in_future.await.unwrap_err().is_panic());
     let in_call = tokio::spawn(async move {
@@ -67,11 +59,7 @@ async fn a_panic_in_the_future_or_in_the_call_is_counted_and_leaves_nothing_in_f
             }
             pending::<Result<Response<TestBody>, Infallible>>()
         });
-        layer
-            .layer(inner)
-            .oneshot(request(Method::GET))
-            .await
-            .is_ok()
+        layer.layer(inner).oneshot(request(Method::GET)).await.is_ok()
     });
     assert!(in_call.await.unwrap_err().is_panic());
     assert_eq!(outcomes(&handle), ["- panic 2"]);
@@ -87,21 +75,14 @@ async fn a_status_of_500_and_above_is_its_own_error_type() {
         let response = respond(&layer, Method::GET, response).await;
         response.into_body().collect().await.unwrap();
     }
-    assert_eq!(
-        outcomes(&handle),
-        ["500 500 1", "503 503 2", "200 - 1", "404 - 1"]
-    );
+    assert_eq!(outcomes(&handle), ["500 500 1", "503 503 2", "200 - 1", "404 - 1"]);
 }
 
 #[tokio::test]
 async fn many_requests_of_every_kind_are_each_counted_once() {
     let (layer, handle) = layer();
     for n in 0..300 {
-        let response = respond(
-            &layer,
-            Method::GET,
-            Response::new(chunks(vec![Ok("a"), Ok("b")])),
-        );
+        let response = respond(&layer, Method::GET, Response::new(chunks(vec![Ok("a"), Ok("b")])));
         match n % 3 {
             0 => drop(response),
             1 => drop(response.await),

@@ -28,20 +28,14 @@ fn the_escaped_form_keeps_names_apart() {
 #[test]
 fn labels_are_sorted_and_hostile_values_escaped() {
     assert_eq!(labels(&[("b", "1"), ("a", "2")], false), r#"a="2",b="1""#);
-    assert_eq!(
-        labels(&[("path", "C:\\dir\n\"x\"")], false),
-        r#"path="C:\\dir\n\"x\"""#
-    );
+    assert_eq!(labels(&[("path", "C:\\dir\n\"x\"")], false), r#"path="C:\\dir\n\"x\"""#);
 }
 
 #[test]
 fn label_names_that_belong_to_prometheus_are_renamed() {
     assert_eq!(labels(&[("le", "1")], true), r#"exported_le="1""#);
     assert_eq!(labels(&[("le", "1")], false), r#"le="1""#);
-    assert_eq!(
-        labels(&[("__name__", "x")], false),
-        r#"exported__name__="x""#
-    );
+    assert_eq!(labels(&[("__name__", "x")], false), r#"exported__name__="x""#);
     assert_eq!(labels(&[("a:b", "x")], false), r#"a_b="x""#);
 }
 
@@ -52,10 +46,7 @@ fn a_label_given_twice_is_printed_once() {
 
 #[test]
 fn a_query_matches_any_subset_of_labels() {
-    let list = [
-        Label::from_static_parts("a", "1"),
-        Label::from_static_parts("b", "2"),
-    ];
+    let list = [Label::from_static_parts("a", "1"), Label::from_static_parts("b", "2")];
     let labels = Labels::new(list.iter(), false);
     assert!(labels.contain(&[]));
     assert!(labels.contain(&[("b", "2")]));

@@ -17,15 +17,9 @@ async fn answer(method: Method) -> (http::response::Parts, Bytes) {
 async fn a_scrape_states_the_version_of_its_format() {
     let (parts, body) = answer(Method::GET).await;
     assert_eq!(parts.status, StatusCode::OK);
-    assert_eq!(
-        parts.headers[CONTENT_TYPE],
-        "text/plain; version=0.0.4; charset=utf-8"
-    );
+    assert_eq!(parts.headers[CONTENT_TYPE], "text/plain; version=0.0.4; charset=utf-8");
     let text = std::str::from_utf8(&body).unwrap();
-    assert!(
-        text.contains("# TYPE x_total counter\nx_total 3\n"),
-        "{text}"
-    );
+    assert!(text.contains("# TYPE x_total counter\nx_total 3\n"), "{text}");
 }
 
 #[tokio::test]

@@ -52,8 +52,5 @@ fn slots_are_bounded_however_long_a_series_lives() {
     }
     let now = start + Duration::from_secs(10_000);
     let from = clock.from(MAX_WINDOW, now);
-    assert_eq!(
-        history.since(from).sum::<u64>(),
-        clock.span(from, now).as_secs()
-    );
+    assert_eq!(history.since(from).sum::<u64>(), clock.span(from, now).as_secs());
 }

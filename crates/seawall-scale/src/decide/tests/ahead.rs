@@ -24,10 +24,8 @@ fn a_large_step_stops_at_the_smallest_size_that_lasts() {
     // 10 at 45 % are 4.5 busy: 7 run at 64 %, 6 at 75 %.
     let decision = once(&policy, 10, &[("cpu", 0.45, Unit::Ratio)]);
     assert_eq!(decision.target, 7);
-    let Some(Reason::WouldFlap {
-        instances: 2,
-        measured: Some(measured),
-    }) = decision.reasons.last()
+    let Some(Reason::WouldFlap { instances: 2, measured: Some(measured) }) =
+        decision.reasons.last()
     else {
         panic!("{decision:?}");
     };

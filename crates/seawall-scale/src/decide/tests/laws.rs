@@ -25,10 +25,8 @@ fn target() -> impl Strategy<Value = Target> {
         (0.01..1.0_f64).prop_map(Goal::PerInstance),
         (0.05..1.0_f64).prop_map(Goal::Total),
     ];
-    (prop::sample::select(NAMES.to_vec()), goal).prop_map(|(signal, goal)| Target {
-        signal: signal.into(),
-        goal,
-    })
+    (prop::sample::select(NAMES.to_vec()), goal)
+        .prop_map(|(signal, goal)| Target { signal: signal.into(), goal })
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
@@ -109,10 +107,7 @@ fn world(values: &[(f64, u64)], now: Instant) -> Signals {
 }
 
 fn values(number: impl Strategy<Value = f64>) -> impl Strategy<Value = Vec<(f64, u64)>> {
-    prop::collection::vec(
-        (number, prop_oneof![4 => 10_u64..70, 1 => 0_u64..100]),
-        0..4,
-    )
+    prop::collection::vec((number, prop_oneof![4 => 10_u64..70, 1 => 0_u64..100]), 0..4)
 }
 
 fn fresh() -> impl Strategy<Value = Vec<(f64, u64)>> {

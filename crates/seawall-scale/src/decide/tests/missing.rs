@@ -9,10 +9,7 @@ fn one_missing_signal_blocks_down_and_not_up() {
     policy.targets.push(Target::per_instance("requests", 100.0));
     let calm = once(&policy, 10, &[("cpu", 0.1, Unit::Ratio)]);
     assert_eq!(calm.action, Action::Hold);
-    assert_eq!(
-        calm.reasons[1].to_string(),
-        "requests has no sample: not scaling down"
-    );
+    assert_eq!(calm.reasons[1].to_string(), "requests has no sample: not scaling down");
     let busy = once(&policy, 10, &[("cpu", 1.0, Unit::Ratio)]);
     assert_eq!(busy.target, 20);
     assert_eq!(busy.reasons[1].to_string(), "requests has no sample");
@@ -31,11 +28,7 @@ fn what_cannot_be_decided_on_is_missing_and_says_why() {
         let signals = measured(&[("cpu", value, unit)], now - seconds(age));
         let decision = decide(&cpu(0.5), &State::new(10), &signals, now);
         assert_eq!(decision.action, Action::Hold, "{value} {unit:?} {age}");
-        let expected = Reason::Missing {
-            signal: "cpu".into(),
-            why,
-            held: false,
-        };
+        let expected = Reason::Missing { signal: "cpu".into(), why, held: false };
         assert_eq!(decision.reasons, [expected]);
     }
     let signals = measured(&[("cpu", 0.1, Unit::Ratio)], now + seconds(1));
@@ -47,10 +40,7 @@ fn what_cannot_be_decided_on_is_missing_and_says_why() {
 fn an_unknown_up_rule_blocks_a_down_rule() {
     let policy = ruled(&["memory > 85"], &["cpu < 30"]);
     let decision = once(&policy, 10, &[("cpu", 0.1, Unit::Ratio)]);
-    assert_eq!(
-        (decision.action, codes(&decision)),
-        (Action::Hold, vec!["rule", "missing"])
-    );
+    assert_eq!((decision.action, codes(&decision)), (Action::Hold, vec!["rule", "missing"]));
     let samples = [("cpu", 0.1, Unit::Ratio), ("memory", 0.2, Unit::Ratio)];
     assert_eq!(once(&policy, 10, &samples).target, 9);
 }
@@ -66,10 +56,7 @@ fn a_rule_may_name_its_own_fallback() {
 
 #[test]
 fn a_signal_that_comes_back_starts_the_down_window_again() {
-    let mut policy = Policy {
-        window_down: seconds(100),
-        ..cpu(0.5)
-    };
+    let mut policy = Policy { window_down: seconds(100), ..cpu(0.5) };
     policy.targets.push(Target::utilisation("memory", 0.5));
     // All signals lost, or one of two.
     for lost in [vec![], vec![("cpu", 0.1, Unit::Ratio)]] {
@@ -92,20 +79,12 @@ fn a_signal_that_comes_back_starts_the_down_window_again() {
 
 #[test]
 fn an_outage_does_not_hold_back_the_way_up() {
-    let policy = Policy {
-        window_up: seconds(60),
-        ..cpu(0.5)
-    };
+    let policy = Policy { window_up: seconds(60), ..cpu(0.5) };
     let start = start();
     let mut state = State::new(10);
     let mut at = |second, use_: f64| {
         let now = start + seconds(second);
-        let decision = decide(
-            &policy,
-            &state,
-            &measured(&[("cpu", use_, Unit::Ratio)], now),
-            now,
-        );
+        let decision = decide(&policy, &state, &measured(&[("cpu", use_, Unit::Ratio)], now), now);
         state.apply(&decision, now);
         decision.target
     };

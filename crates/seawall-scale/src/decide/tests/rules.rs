@@ -72,10 +72,7 @@ fn a_hold_delays_the_rule_and_says_how_long() {
         decision
     };
     let first = at(0);
-    assert_eq!(
-        first.reasons[0].to_string(),
-        "`cpu > 80 for 40s` has 40 s to go"
-    );
+    assert_eq!(first.reasons[0].to_string(), "`cpu > 80 for 40s` has 40 s to go");
     assert_eq!(first.next_evaluation, seconds(15));
     let second = at(30);
     assert_eq!(second.action, Action::Hold);
@@ -99,10 +96,7 @@ fn hysteresis_keeps_a_rule_going_until_it_clears() {
     assert_eq!(at(1, 0.9).target, 4);
     let still = at(2, 0.7);
     assert_eq!(still.target, 5);
-    assert_eq!(
-        still.explain(),
-        "`cpu > 80 clear < 60` holds: wants 5 instances, from 4"
-    );
+    assert_eq!(still.explain(), "`cpu > 80 clear < 60` holds: wants 5 instances, from 4");
     assert_eq!(still.trigger.map(|t| t.value), Some(0.7));
     assert_eq!(at(3, 0.5).target, 5);
     assert_eq!(at(4, 0.7).target, 5);
@@ -121,10 +115,7 @@ fn a_rule_on_an_absent_signal_has_a_reason_but_no_number() {
 
 #[test]
 fn a_dry_run_remembers_but_does_not_move() {
-    let policy = Policy {
-        cooldown_up: seconds(300),
-        ..ruled(&["cpu > 80 for 10s"], &[])
-    };
+    let policy = Policy { cooldown_up: seconds(300), ..ruled(&["cpu > 80 for 10s"], &[]) };
     let now = start();
     let mut state = State::new(3);
     for second in [0, 10, 20] {

@@ -3,11 +3,7 @@ use super::super::{Condition, ParseErrorKind};
 /// Column, what was found, what was expected.
 fn error(text: &str) -> (usize, Option<String>, ParseErrorKind) {
     let error = Condition::parse(text).expect_err(text);
-    (
-        error.column(),
-        error.found().map(ToOwned::to_owned),
-        error.kind(),
-    )
+    (error.column(), error.found().map(ToOwned::to_owned), error.kind())
 }
 
 #[test]
@@ -36,31 +32,11 @@ fn each_mistake_is_found_where_it_stands() {
         ("absent > 1", 8, Some(">"), K::ExpectedCondition),
         ("cpu > 80 for 2", 14, Some("2"), K::ExpectedDuration),
         ("cpu > 80 for ever", 14, Some("ever"), K::ExpectedDuration),
-        (
-            "cpu > 80 for -1s",
-            14,
-            Some("-1s"),
-            K::HoldOutOfRange { max },
-        ),
-        (
-            "cpu > 80 for 367d",
-            14,
-            Some("367d"),
-            K::HoldOutOfRange { max },
-        ),
+        ("cpu > 80 for -1s", 14, Some("-1s"), K::HoldOutOfRange { max }),
+        ("cpu > 80 for 367d", 14, Some("367d"), K::HoldOutOfRange { max }),
         ("a > 1 for 1s for 2s", 14, Some("for"), K::ExpectedEnd),
-        (
-            "a > 1 clear < 0 clear < 0",
-            17,
-            Some("clear"),
-            K::ExpectedEnd,
-        ),
-        (
-            "a > 9 and b > 9 for 1s clear < 3",
-            24,
-            Some("clear"),
-            K::ClearOfMany,
-        ),
+        ("a > 1 clear < 0 clear < 0", 17, Some("clear"), K::ExpectedEnd),
+        ("a > 9 and b > 9 for 1s clear < 3", 24, Some("clear"), K::ClearOfMany),
         ("not a > 9 clear < 3", 11, Some("clear"), K::ClearBelowNot),
         ("a > 80% clear < 90%", 15, Some("<"), K::ClearWrongSide),
         ("a > 80% clear > 70%", 15, Some(">"), K::ClearWrongSide),
@@ -83,10 +59,7 @@ fn nesting_is_bounded_and_width_is_not() {
     assert_eq!(error(&"not ".repeat(100_000)).0, 32 * 4 + 1);
     assert_eq!(error(&"f(".repeat(100_000)).0, 32 * 2 + 2);
     let wide = vec!["a > 1"; 10_000].join(" and ");
-    assert_eq!(
-        Condition::parse(&wide).expect("wide").comparisons().len(),
-        10_000
-    );
+    assert_eq!(Condition::parse(&wide).expect("wide").comparisons().len(), 10_000);
 }
 
 #[test]
@@ -99,9 +72,5 @@ fn the_caret_stands_under_the_mistake() {
     );
     let error = Condition::parse("cpu >").expect_err("no number");
     assert!(error.to_string().ends_with("found the end"), "{error}");
-    assert!(
-        error.render().ends_with("cpu >\n       ^"),
-        "{}",
-        error.render()
-    );
+    assert!(error.render().ends_with("cpu >\n       ^"), "{}", error.render());
 }

@@ -126,10 +126,7 @@ fn function_forms_resolve_to_one_canonical_name() {
         ("avg(x, 90s) > 1", "avg(x, 90s)"),
         ("avg(x, 24h) > 1", "avg(x, 1d)"),
         ("quantile(0.95,rate( y )) > 1", "quantile(0.95, rate(y))"),
-        (
-            "p99.9(http.server:seconds) > 1",
-            "p99.9(http.server:seconds)",
-        ),
+        ("p99.9(http.server:seconds) > 1", "p99.9(http.server:seconds)"),
     ] {
         let condition = Condition::parse(text).expect(text);
         assert_eq!(condition.signals(), [name], "{text}");
@@ -143,10 +140,8 @@ fn readings_say_what_each_comparison_saw() {
     let (signals, now) = world();
     let condition = Condition::parse("cpu > 80 and cpu > 500ms or nobody < 2s").expect("parses");
     let readings = condition.readings(&signals, now, MAX_AGE);
-    let seen: Vec<_> = readings
-        .iter()
-        .map(|r| (r.signal, r.threshold, r.unit, r.value, r.truth()))
-        .collect();
+    let seen: Vec<_> =
+        readings.iter().map(|r| (r.signal, r.threshold, r.unit, r.value, r.truth())).collect();
     assert_eq!(
         seen,
         [

@@ -26,25 +26,15 @@ fn run(text: &str, steps: &[(u64, Option<f64>)]) -> Vec<Truth> {
 
 #[test]
 fn a_hold_is_met_at_exactly_its_length_and_not_before() {
-    let steps = [
-        (0, Some(0.9)),
-        (60, Some(0.9)),
-        (119, Some(0.9)),
-        (120, Some(0.9)),
-    ];
+    let steps = [(0, Some(0.9)), (60, Some(0.9)), (119, Some(0.9)), (120, Some(0.9))];
     let got = run("cpu > 80% for 2m", &steps);
     assert_eq!(got, [False, False, False, True]);
 }
 
 #[test]
 fn one_calm_sample_starts_the_hold_again() {
-    let steps = [
-        (0, Some(0.9)),
-        (60, Some(0.7)),
-        (61, Some(0.9)),
-        (120, Some(0.9)),
-        (181, Some(0.9)),
-    ];
+    let steps =
+        [(0, Some(0.9)), (60, Some(0.7)), (61, Some(0.9)), (120, Some(0.9)), (181, Some(0.9))];
     let got = run("cpu > 80% for 2m", &steps);
     assert_eq!(got, [False, False, False, False, True]);
 }
@@ -65,10 +55,7 @@ fn a_missing_sample_breaks_a_pending_hold_but_does_not_clear_a_raised_one() {
 
 #[test]
 fn without_a_hold_the_first_step_answers() {
-    assert_eq!(
-        run("cpu > 80%", &[(0, Some(0.9)), (1, Some(0.8))]),
-        [True, False]
-    );
+    assert_eq!(run("cpu > 80%", &[(0, Some(0.9)), (1, Some(0.8))]), [True, False]);
 }
 
 #[test]
@@ -91,10 +78,7 @@ fn a_raised_condition_clears_at_its_own_threshold() {
 #[test]
 fn the_clear_threshold_does_not_help_to_raise() {
     let steps = [(0, Some(0.9)), (60, Some(0.75)), (120, Some(0.9))];
-    assert_eq!(
-        run("cpu > 80% clear < 70% for 2m", &steps),
-        [False, False, False]
-    );
+    assert_eq!(run("cpu > 80% clear < 70% for 2m", &steps), [False, False, False]);
 }
 
 #[test]
@@ -127,10 +111,7 @@ fn a_hold_tells_how_long_it_still_needs() {
     assert_eq!(remaining(&evaluator), Some(Duration::from_secs(20)));
     // The clock of one step may lie before that of the last.
     assert_eq!(evaluator.step(&signals, now), False);
-    assert_eq!(
-        evaluator.step(&signals, now + Duration::from_secs(30)),
-        True
-    );
+    assert_eq!(evaluator.step(&signals, now + Duration::from_secs(30)), True);
     assert!(evaluator.hold().is_raised());
     assert_eq!(remaining(&evaluator), None);
     assert_eq!(evaluator.hold().since(), Some(now));

@@ -12,44 +12,25 @@ fn lints(text: &str) -> Vec<String> {
     .map(|(name, unit)| (name.to_owned(), unit))
     .into();
     let condition = Condition::parse(text).expect(text);
-    condition
-        .lint(&units)
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    condition.lint(&units).iter().map(ToString::to_string).collect()
 }
 
 #[test]
 fn readings_that_may_surprise_are_reported() {
     for (text, expected) in [
-        (
-            "cpu_usage > 80",
-            "`cpu_usage` is a ratio: `80` is read as 80%; write the `%`",
-        ),
-        (
-            "cpu_usage > 1",
-            "`cpu_usage` is a ratio: `1` is read as 100%; write `1%` or `100%`",
-        ),
+        ("cpu_usage > 80", "`cpu_usage` is a ratio: `80` is read as 80%; write the `%`"),
+        ("cpu_usage > 1", "`cpu_usage` is a ratio: `1` is read as 100%; write `1%` or `100%`"),
         (
             "response_time > 500",
             "`response_time` is in seconds: `500` is read in seconds; write the unit",
         ),
-        (
-            "memory > 100M",
-            "`memory` is in bytes: `100M` is read in bytes; write the unit",
-        ),
-        (
-            "queue > 80%",
-            "`queue` is a count and `80%` is not: the comparison is never known",
-        ),
+        ("memory > 100M", "`memory` is in bytes: `100M` is read in bytes; write the unit"),
+        ("queue > 80%", "`queue` is a count and `80%` is not: the comparison is never known"),
         (
             "p59(cpu_usage) > 80%",
             "no signal is named `p59(cpu_usage)`: the comparison is never known",
         ),
-        (
-            "plain > 80%",
-            "the unit of `plain` is not known: `80%` is compared in base units",
-        ),
+        ("plain > 80%", "the unit of `plain` is not known: `80%` is compared in base units"),
     ] {
         assert_eq!(lints(text), [expected], "{text}");
     }
