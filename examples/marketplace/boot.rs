@@ -41,6 +41,12 @@ const CATCH_UP: Duration = Duration::from_secs(120);
 
 /// Starts all of it, telling the terminal about each step.
 pub async fn open(args: &Args, settings: &Settings) -> Result<Market, Failure> {
+    // First, because it is what fails most often and costs nothing.
+    let wanted = args.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let refused = |source| Failure::Listen { address: wanted, source };
+    let listener = TcpListener::bind(wanted).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+
     let metrics = Recorder::builder().install()?;
     let resources = Resources::spawn(SAMPLE)?;
 
@@ -73,10 +79,6 @@ pub async fn open(args: &Args, settings: &Settings) -> Result<Market, Failure> {
     let guards = GuardLayer::new(settings.guards);
     let limits = if args.no_limits { None } else { Some(limits(settings)?) };
     let router = service::router(app.clone(), guards, limits);
-    let wanted = args.listen.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    let refused = |source| Failure::Listen { address: wanted, source };
-    let listener = TcpListener::bind(wanted).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
     let (stop, stopped) = oneshot::channel::<()>();
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let server = tokio::spawn(async move {
