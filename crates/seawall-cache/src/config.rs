@@ -113,3 +113,38 @@ impl CacheConfig {
         self.l1_ttl.map_or(ttl, |cap| cap.min(ttl))
     }
 }
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_text_and_the_rest_is_default() {
+        let config: CacheConfig =
+            serde_json::from_str(r#"{"ttl": "1m 30s", "l1_ttl": "500ms"}"#).expect("valid");
+        let expected = CacheConfig {
+            ttl: Duration::from_secs(90),
+            l1_ttl: Some(Duration::from_millis(500)),
+            ..CacheConfig::default()
+        };
+        assert_eq!(config, expected);
+        let text = serde_json::to_string(&config).expect("writes");
+        assert_eq!(serde_json::from_str::<CacheConfig>(&text).expect("reads"), config);
+    }
+
+    #[test]
+    fn a_misspelt_field_is_an_error() {
+        serde_json::from_str::<CacheConfig>(r#"{"tll": "1m"}"#).expect_err("no such field");
+    }
+
+    #[test]
+    #[cfg(feature = "redis")]
+    fn redis_is_configured_alike() {
+        let text = r#"{"url": "redis://cache:6379", "command_timeout": "50ms",
+            "outage": {"open_for": "2s"}}"#;
+        let config: crate::RedisConfig = serde_json::from_str(text).expect("valid");
+        assert_eq!(config.command_timeout, Duration::from_millis(50));
+        assert_eq!(config.outage.open_for, Duration::from_secs(2));
+        config.validate().expect("in bounds");
+    }
+}

@@ -71,9 +71,10 @@ impl Layer {
 }
 
 /// What a write did in each layer.
+///
+/// It may be ignored: what L2 did not acknowledge is repeated in the background, and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-#[must_use = "a write may be partial: see `is_partial`"]
 pub struct Written {
     /// Whether L1 now does what was asked: holds the value of a `set`, or holds nothing after a
     /// removal. A `set` that a newer write overtook leaves this `false`.

@@ -212,3 +212,6 @@ fn describe() {
     describe_gauge!("seawall_cache_breaker_open", "1 while the remote store is not asked.");
     describe_gauge!("seawall_cache_pending_removals", "Removals L2 has not acknowledged.");
 }
+
+#[cfg(test)]
+mod tests;

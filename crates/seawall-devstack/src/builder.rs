@@ -84,8 +84,9 @@ impl StackBuilder {
     }
 
     /// Keeps the servers' logs when the stack ends, as is done anyway when it ends
-    /// by a panic or fails to start, and prints their path on standard error.
-    /// Default: off. The logs of the last 20 stacks are kept.
+    /// by a panic or fails to start (but not when a test ends by returning an
+    /// error), and prints their path on standard error. Default: off. The logs of
+    /// the last 20 stacks are kept.
     pub const fn keep_logs(mut self, keep: bool) -> Self {
         self.keep_logs = keep;
         self

@@ -66,7 +66,11 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// The operating system refused a socket.
+    /// The runtime was shut down while a stack started.
+    #[error("the runtime is shutting down")]
+    RuntimeStopped,
+
+    /// The operating system refused a socket or a pipe.
     #[error("cannot {action}")]
     Net {
         /// What was tried.

@@ -12,6 +12,7 @@
 //! All locks are `flock`: the kernel gives them back however their holder dies.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -43,12 +44,7 @@ impl Home {
         let root = base.join(format!("seawall-devstack-{uid}"));
         // Another user must be able to pass through only if it runs the servers.
         let mode = if run_as.is_some() { 0o711 } else { 0o700 };
-        make_dir(&root, mode)?;
-        let owner = fs::symlink_metadata(&root).map_err(io_error("examine", &root))?;
-        if owner.uid() != uid || !owner.is_dir() {
-            let source = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-            return Err(io_error("use, as another user made it,", &root)(source));
-        }
+        make_dir_of(&root, mode, uid)?;
         let home = Self { root };
         for part in ["ports", "templates", "stacks"] {
             make_dir(&home.root.join(part), mode)?;
@@ -133,15 +129,30 @@ pub(crate) fn make_dir(path: &Path, mode: u32) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(mode).create(path).map_err(io_error("create", path))?;
     // The umask may have taken bits away.
     let permissions = fs::Permissions::from_mode(mode);
-    match fs::set_permissions(path, permissions) {
-        Err(error) if error.kind() != std::io::ErrorKind::PermissionDenied => {
-            Err(io_error("set the mode of", path)(error))
-        }
-        _ => Ok(()),
-    }
+    fs::set_permissions(path, permissions).map_err(io_error("set the mode of", path))
 }
 
-fn open_lock(path: &Path) -> std::io::Result<File> {
+/// The same for a place where anyone may have made something of that name before.
+fn make_dir_of(path: &Path, mode: u32, uid: u32) -> Result<(), Error> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(io_error("create", parent))?;
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(io_error("create", path)(error));
+        }
+        _ => {}
+    }
+    // Not following a link: that could lead to a directory which is ours as well.
+    let found = fs::symlink_metadata(path).map_err(io_error("examine", path))?;
+    if !found.is_dir() || found.uid() != uid {
+        let error = io::ErrorKind::PermissionDenied.into();
+        return Err(io_error("use, as another user made it,", path)(error));
+    }
+    make_dir(path, mode)
+}
+
+fn open_lock(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).write(true).open(path)
 }
 

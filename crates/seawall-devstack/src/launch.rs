@@ -1,6 +1,8 @@
 //! Starting a stack.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -27,10 +29,10 @@ pub(crate) async fn launch(plan: &StackBuilder) -> Result<Stack, Error> {
     let plan = plan.clone();
     // Files are copied and programs run: nothing for the runtime's threads.
     let prepared = spawn_blocking(move || prepare(&plan)).await;
-    let mut stack = prepared.map_err(|error| Error::Net {
-        action: "prepare the stack: the runtime is shutting down",
-        source: error.into(),
-    })??;
+    let mut stack = prepared.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => resume_unwind(panic),
+        Err(_) => Err(Error::RuntimeStopped),
+    })?;
     wait_ready(&stack, timeout).await?;
     stack.ready_in = started.elapsed();
     Ok(stack)
@@ -159,7 +161,8 @@ fn copy_template(
                     scope.spawn(move || template.copy_to(&to, run_as))
                 })
                 .collect();
-            copies.into_iter().filter_map(|copy| copy.join().ok()).collect()
+            let copies = copies.into_iter().map(ScopedJoinHandle::join);
+            copies.map(|copy| copy.unwrap_or_else(|panic| resume_unwind(panic))).collect()
         });
         let copies = copies.into_iter().collect::<Result<Vec<_>, _>>()?;
         if copies.iter().all(|whole| *whole) {

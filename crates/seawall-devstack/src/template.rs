@@ -56,7 +56,7 @@ impl Template {
         }
     }
 
-    /// Copies the data directory. An incomplete template is removed and reported
+    /// Copies the data directory. An incomplete template is given up and reported
     /// as `Ok(false)`: systems clean their temporary directory file by file.
     pub(crate) fn copy_to(&self, to: &Path, run_as: Option<RunAs>) -> Result<bool, Error> {
         let entries = copy_tree(&self.data, to, run_as)?;
@@ -66,6 +66,7 @@ impl Template {
         if let Some(parent) = self.data.parent() {
             let _ = fs::remove_file(parent.join("info"));
         }
+        fs::remove_dir_all(to).map_err(io_error("remove", to))?;
         Ok(false)
     }
 
@@ -159,7 +160,7 @@ impl Maker<'_> {
     }
 
     fn command(&self, program: &Path) -> Command {
-        let mut command = process::command(self.stack_dir, StopSignal::Kill, program, self.run_as);
+        let mut command = process::command(self.stack_dir, StopSignal::Quit, program, self.run_as);
         command.current_dir("/").stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Inner;
 use super::load::Ended;
+use crate::config::MAX_TTL;
 use crate::key::CacheKey;
 use crate::local::{Entry, Lease};
 use crate::outcome::{Got, Layer};
@@ -31,8 +32,8 @@ pub(super) enum Looked<V> {
 
 /// What became of a fill of L2.
 pub(super) enum Filled {
-    /// It is there, or L2 cannot hold it: L1 may keep it.
-    Done,
+    /// It is there under this version, or L2 cannot hold it (0): L1 may keep it.
+    Done(u64),
     /// Overtaken: L1 must not keep it either.
     Refused,
     /// L2 is out of reach: L1 may keep it.
@@ -86,7 +87,8 @@ where
         Looked::Hit(Entry {
             value: value.map(Into::into),
             loaded: asked.checked_sub(age).unwrap_or(asked),
-            expires: asked + self.config.l1_share(fetched.remaining),
+            expires: asked + self.config.l1_share(fetched.remaining.min(MAX_TTL)),
+            version: there.version,
             source: there.source,
             degraded: false,
         })
@@ -102,10 +104,10 @@ where
         ttl: Duration,
     ) -> Filled {
         let Some(record) = self.encode(text, entry) else {
-            return Filled::Done;
+            return Filled::Done(0);
         };
         match remote.fill(text, seen, self.config.tombstone_ttl, record, ttl).await {
-            Ok(Fill::Stored(_)) => Filled::Done,
+            Ok(Fill::Stored(version)) => Filled::Done(version),
             Ok(Fill::Moved | Fill::Late | Fill::OldSource) => Filled::Refused,
             Err(error) => {
                 self.counters.remote_error(&error);

@@ -149,6 +149,7 @@ where
             value: loaded.value.map(Arc::new),
             loaded: now,
             expires: now + self.config.l1_share(ttl),
+            version: 0,
             source: loaded.source,
             degraded: loaded.source < min_source || (self.remote.is_some() && seen.is_none()),
         };
@@ -160,7 +161,7 @@ where
         }
         if let (Some(remote), Some(seen)) = (&self.remote, seen) {
             match self.fill_l2(remote, text, seen, &entry, ttl).await {
-                Filled::Done => {}
+                Filled::Done(version) => entry.version = version,
                 Filled::Refused => {
                     self.counters.refused(Refusal::L2);
                     return entry.got(Layer::Loader, now);

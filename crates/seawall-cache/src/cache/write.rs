@@ -1,6 +1,7 @@
 //! Writes and removals: on a task of their own, so that none stops half-way.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,44 +61,62 @@ where
         if !loaded.cached || ttl.is_zero() {
             return self.remove(lease, 0).await;
         }
-        let entry = Entry {
+        let mut entry = Entry {
             value: loaded.value.map(Arc::new),
             loaded: now,
             expires: now + self.config.l1_share(ttl),
+            version: lease.written(),
             source: loaded.source,
             degraded: false,
         };
+        let superseded = match &self.remote {
+            Some(_) => L2Write::Superseded,
+            None => L2Write::NotConfigured,
+        };
         if loaded.source > 0 && loaded.source < self.sources.get(lease.key(), now) {
             lease.remove();
-            return Written { l1: false, l2: L2Write::Superseded };
+            return Written { l1: false, l2: superseded };
         }
         // A later load must not bring back what this one replaces.
         self.sources.raise(lease.key().clone(), loaded.source, now);
-        lease.begin_write();
-        let Some(remote) = &self.remote else {
-            let l1 = lease.end_write(entry, self.local.next_version());
-            return Written { l1, l2: L2Write::NotConfigured };
+        let l2 = match &self.remote {
+            Some(remote) => self.put(remote, lease, &mut entry, ttl).await,
+            None => {
+                entry.version = self.local.next_version();
+                L2Write::NotConfigured
+            }
         };
+        if l2 == L2Write::Superseded {
+            lease.remove();
+            return Written { l1: false, l2 };
+        }
+        Written { l1: lease.end_write(entry), l2 }
+    }
+
+    /// Writes an entry to L2 and notes the version it got there.
+    async fn put(
+        &self,
+        remote: &Guarded,
+        lease: &Lease<K, V, Ended<V>>,
+        entry: &mut Entry<V>,
+        ttl: Duration,
+    ) -> L2Write {
         let text = self.text(lease.key());
-        let keep = self.config.tombstone_ttl;
-        let Some(record) = self.encode(&text, &entry) else {
-            let l2 = match self.remove_l2(remote, &text, 0).await {
+        let Some(record) = self.encode(&text, entry) else {
+            return match self.remove_l2(remote, &text, entry.source).await {
                 L2Write::Done => L2Write::Unstorable,
                 other => other,
             };
-            return Written { l1: lease.end_write(entry, lease.written()), l2 };
         };
-        match remote.put(&text, record, ttl, keep).await {
+        match remote.put(&text, record, ttl, self.config.tombstone_ttl).await {
             Ok(Put::Stored(version)) => {
-                Written { l1: lease.end_write(entry, version), l2: L2Write::Done }
+                entry.version = version;
+                L2Write::Done
             }
-            Ok(Put::Superseded) => {
-                lease.remove();
-                Written { l1: false, l2: L2Write::Superseded }
-            }
+            Ok(Put::Superseded) => L2Write::Superseded,
             Err(error) => {
                 self.counters.remote_error(&error);
-                Written { l1: lease.end_write(entry, lease.written()), l2: L2Write::Pending }
+                L2Write::Pending
             }
         }
     }

@@ -13,6 +13,8 @@ pub(crate) struct Entry<V> {
     /// When its loader answered, by this node's clock.
     pub(crate) loaded: Instant,
     pub(crate) expires: Instant,
+    /// Issued by L2; 0 if L2 had no word on it.
+    pub(crate) version: u64,
     pub(crate) source: u64,
     /// Whether it was loaded without L2's word on it.
     pub(crate) degraded: bool,

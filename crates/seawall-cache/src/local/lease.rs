@@ -3,6 +3,8 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::{Entry, Fences, Flight, Local};
 
 /// Remembers what the fences of a key stood at. Dropping it gives it back, and ends the load it
@@ -36,10 +38,13 @@ where
     V: Send + Sync + 'static,
 {
     /// Keeps what a load or a back-fill brought, unless the key was written or removed since the
-    /// lease was taken. Returns whether it was kept.
+    /// lease was taken, or a newer version is in. Returns whether it was kept.
     pub(crate) fn fill(&self, entry: Entry<V>) -> bool {
         self.locked(|fences| {
-            if fences.epoch != self.epoch {
+            let known = self.local.get(&self.key, Instant::now());
+            if fences.epoch != self.epoch
+                || known.is_some_and(|known| known.version > entry.version)
+            {
                 return false;
             }
             self.local.entries.insert(self.key.clone(), entry);
@@ -47,25 +52,24 @@ where
         })
     }
 
-    /// A write begins: loads in flight are void.
-    pub(crate) fn begin_write(&self) {
-        self.locked(Fences::advance);
-    }
-
-    /// A write ended as `version`: keeps its entry, unless the key was removed since the lease
-    /// was taken or a newer write is in. Returns whether it was kept.
-    pub(crate) fn end_write(&self, entry: Entry<V>, version: u64) -> bool {
+    /// A write ended: keeps its entry, unless the key was removed since the lease was taken or a
+    /// newer write is in. Returns whether it was kept.
+    pub(crate) fn end_write(&self, entry: Entry<V>) -> bool {
         self.locked(|fences| {
-            // Loads that began after the write did may have read L2 before it.
+            // Loads in flight may have read L2 before the write reached it.
             fences.advance();
-            if fences.removals != self.removals || version < fences.written {
+            if fences.removals != self.removals {
+                // Removed before or after? L2 knows. What L1 has may be from before the write.
+                self.local.entries.invalidate(&self.key);
                 return false;
             }
             let known = self.local.entries.get(&self.key);
-            if entry.source > 0 && known.is_some_and(|known| known.source > entry.source) {
+            if entry.version < fences.written
+                || entry.source > 0 && known.is_some_and(|known| known.source > entry.source)
+            {
                 return false;
             }
-            fences.written = version;
+            fences.written = entry.version;
             self.local.entries.insert(self.key.clone(), entry);
             true
         })

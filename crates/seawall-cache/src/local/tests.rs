@@ -13,7 +13,18 @@ fn l1() -> L1 {
 fn entry(value: u64) -> Entry<u64> {
     let now = Instant::now();
     let expires = now + Duration::from_secs(60);
-    Entry { value: Some(Arc::new(value)), loaded: now, expires, source: 0, degraded: false }
+    Entry {
+        value: Some(Arc::new(value)),
+        loaded: now,
+        expires,
+        version: 0,
+        source: 0,
+        degraded: false,
+    }
+}
+
+fn versioned(value: u64, version: u64) -> Entry<u64> {
+    Entry { version, ..entry(value) }
 }
 
 fn value(l1: &L1) -> Option<u64> {
@@ -46,8 +57,7 @@ async fn a_fill_does_not_replace_what_was_set_meanwhile() {
     let l1 = l1();
     let load = l1.lease(1);
     let set = l1.lease(1);
-    set.begin_write();
-    assert!(set.end_write(entry(20), 5));
+    assert!(set.end_write(versioned(20, 5)));
     assert!(!load.fill(entry(10)));
     assert_eq!(value(&l1), Some(20));
 }
@@ -56,9 +66,8 @@ async fn a_fill_does_not_replace_what_was_set_meanwhile() {
 async fn a_load_that_began_while_a_set_was_under_way_is_void() {
     let l1 = l1();
     let set = l1.lease(1);
-    set.begin_write();
     let load = l1.lease(1);
-    assert!(set.end_write(entry(20), 5));
+    assert!(set.end_write(versioned(20, 5)));
     assert!(!load.fill(entry(10)), "it may have read L2 before the set");
 }
 
@@ -66,10 +75,8 @@ async fn a_load_that_began_while_a_set_was_under_way_is_void() {
 async fn of_two_sets_the_newer_version_stays_whatever_order_they_end_in() {
     let l1 = l1();
     let (first, second) = (l1.lease(1), l1.lease(1));
-    first.begin_write();
-    second.begin_write();
-    assert!(second.end_write(entry(20), 6));
-    assert!(!first.end_write(entry(10), 5));
+    assert!(second.end_write(versioned(20, 6)));
+    assert!(!first.end_write(versioned(10, 5)));
     assert_eq!(value(&l1), Some(20));
 }
 
@@ -77,10 +84,28 @@ async fn of_two_sets_the_newer_version_stays_whatever_order_they_end_in() {
 async fn a_set_that_ends_after_a_removal_is_void() {
     let l1 = l1();
     let set = l1.lease(1);
-    set.begin_write();
     l1.lease(1).remove();
-    assert!(!set.end_write(entry(10), 5));
+    assert!(!set.end_write(versioned(10, 5)));
     assert_eq!(value(&l1), None);
+}
+
+#[tokio::test]
+async fn a_set_that_ends_after_a_removal_leaves_no_older_value_either() {
+    let l1 = l1();
+    let set = l1.lease(1);
+    l1.lease(1).remove();
+    assert!(l1.lease(1).fill(versioned(10, 4)), "loaded before the set reached L2");
+    assert!(!set.end_write(versioned(20, 5)));
+    assert_eq!(value(&l1), None, "L2 has the one that was set");
+}
+
+#[tokio::test]
+async fn a_slow_back_fill_does_not_replace_a_newer_one() {
+    let l1 = l1();
+    let (slow, quick) = (l1.lease(1), l1.lease(1));
+    assert!(quick.fill(versioned(20, 6)));
+    assert!(!slow.fill(versioned(10, 5)));
+    assert_eq!(value(&l1), Some(20));
 }
 
 #[tokio::test]
@@ -103,8 +128,7 @@ async fn nothing_is_remembered_of_idle_keys() {
     let l1 = l1();
     for key in 0..100 {
         let lease = l1.lease(key);
-        lease.begin_write();
-        lease.end_write(entry(key), key);
+        lease.end_write(versioned(key, key));
         lease.remove();
     }
     let Join::Lead(lease, sender) = l1.join(7, Instant::now()) else { panic!("leads") };

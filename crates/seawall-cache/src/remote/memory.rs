@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{Fetched, Fill, Put, Remote, RemoteFuture, Seen};
+use crate::config::MAX_TTL;
 use crate::record::{self, Peek};
 
 /// A [`Remote`] in this process: for tests, and for several caches of one process that share
@@ -154,7 +155,8 @@ impl Store {
             self.make_room();
             self.entries += 1;
         }
-        self.records.insert(key.into(), Stored { bytes, expires: now + ttl, tombstone });
+        self.records
+            .insert(key.into(), Stored { bytes, expires: now + ttl.min(MAX_TTL), tombstone });
         version
     }
 

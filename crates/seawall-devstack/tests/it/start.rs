@@ -106,6 +106,18 @@ async fn ctrl_c_of_the_test_does_not_reach_the_servers() {
 }
 
 #[tokio::test]
+async fn link_planted_in_the_temporary_directory_is_not_followed() {
+    let (base, elsewhere) = (Base::new(), Base::new());
+    Stack::builder().dir(base.path()).redis().start().await.unwrap().shutdown().await;
+    let shared = base.shared();
+    fs::remove_dir_all(&shared).unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), &shared).unwrap();
+    let error = Stack::builder().dir(base.path()).redis().start().await.unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert_eq!(entries(elsewhere.path()).len(), 0);
+}
+
+#[tokio::test]
 async fn missing_program_is_named_with_the_package_that_has_it() {
     let base = Base::new();
     let nowhere = base.path().join("nowhere");

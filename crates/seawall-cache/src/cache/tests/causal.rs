@@ -19,11 +19,11 @@ async fn loads_are_told_the_source_of_the_removal_on_every_node() {
     let remote = FakeRemote::default();
     let (a, b) = (node(&remote), node(&remote));
     assert_eq!(min_source(&a, 1).await, None);
-    let _ = a.remove_after(&1, 50).await;
+    a.remove_after(&1, 50).await;
     assert_eq!(min_source(&a, 1).await, Some(50));
     assert_eq!(min_source(&b, 1).await, Some(50), "by the tombstone");
     assert_eq!(min_source(&a, 2).await, None);
-    let _ = b.remove(&1).await;
+    b.remove(&1).await;
     assert_eq!(min_source(&b, 1).await, Some(50), "a removal without a source asks no less");
     sleep(Duration::from_secs(61)).await;
     assert_eq!(min_source(&a, 1).await, None, "for the tombstone TTL");
@@ -33,7 +33,7 @@ async fn loads_are_told_the_source_of_the_removal_on_every_node() {
 async fn an_older_source_is_handed_over_but_not_cached() {
     let remote = FakeRemote::default();
     let (a, b) = (node(&remote), node(&remote));
-    let _ = a.remove_after(&1, 50).await;
+    a.remove_after(&1, 50).await;
     for (cache, answer) in [
         (&a, Loaded::new(1).source(49)),
         (&b, Loaded::new(1).source(49)),
@@ -52,7 +52,7 @@ async fn an_older_source_is_handed_over_but_not_cached() {
 #[tokio::test(start_paused = true)]
 async fn an_older_source_is_not_cached_without_l2_either() {
     let cache: Numbers = builder().build().expect("valid");
-    let _ = cache.remove_after(&1, 50).await;
+    cache.remove_after(&1, 50).await;
     assert!(load(&cache, 1, Loaded::new(1).source(49)).await.degraded);
     assert!(cache.get(&1).await.expect("no remote").is_none());
 }
@@ -61,12 +61,12 @@ async fn an_older_source_is_not_cached_without_l2_either() {
 async fn a_set_from_an_older_source_does_not_replace_a_newer_one() {
     let remote = FakeRemote::default();
     let (a, b) = (node(&remote), node(&remote));
-    let _ = a.set(&1, Loaded::new(20).source(20)).await;
+    a.set(&1, Loaded::new(20).source(20)).await;
     let late = b.set(&1, Loaded::new(10).source(10)).await;
     assert_eq!((late.l1, late.l2), (false, L2Write::Superseded));
     assert_eq!(value(&cached(&a, 1).await), Some(20));
     assert_eq!(value(&cached(&b, 1).await), Some(20));
-    let _ = a.remove_after(&1, 30).await;
+    a.remove_after(&1, 30).await;
     let late = a.set(&1, Loaded::new(25).source(25)).await;
     assert_eq!(late.l2, L2Write::Superseded);
     assert!(a.get(&1).await.expect("in reach").is_none());
@@ -84,10 +84,10 @@ async fn without_l2_a_set_from_an_older_source_does_not_replace_a_newer_one() {
 async fn an_entry_l2_should_have_lost_is_a_miss() {
     let remote = FakeRemote::default();
     let (a, b) = (node(&remote), node(&remote));
-    let _ = a.remove_after(&1, 50).await;
+    a.remove_after(&1, 50).await;
     // A failover to a lagging Redis replica: the tombstone is gone, the old entry is back.
     let lost = FakeRemote::default();
-    let _ = node(&lost).set(&1, Loaded::new(1).source(40)).await;
+    node(&lost).set(&1, Loaded::new(1).source(40)).await;
     let failed_over = node(&lost);
     failed_over.inner.sources.raise(1, 50, tokio::time::Instant::now());
     assert_eq!(value(&load(&failed_over, 1, Loaded::new(2).source(50)).await), Some(2));

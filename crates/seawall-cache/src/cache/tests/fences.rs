@@ -66,12 +66,12 @@ async fn a_set_during_a_load_survives_it() {
 async fn a_removal_while_l2_answers_leaves_l1_empty() {
     let remote = FakeRemote::default();
     let (a, b) = (node(&remote), node(&remote));
-    let _ = b.set(&1, 10).await;
+    b.set(&1, 10).await;
     remote.slow_answer(Duration::from_millis(50));
     let reading = a.clone();
     let reader = tokio::spawn(async move { reading.get(&1).await });
     sleep(Duration::from_millis(10)).await;
-    let _ = a.remove(&1).await;
+    a.remove(&1).await;
     reader.await.expect("no panic").expect("in reach");
     remote.heal();
     assert!(a.get(&1).await.expect("in reach").is_none());
@@ -82,7 +82,7 @@ async fn a_removal_while_l2_answers_leaves_l1_empty() {
 async fn a_read_while_the_removal_is_under_way_does_not_bring_it_back() {
     let remote = FakeRemote::default();
     let a = node(&remote);
-    let _ = a.set(&1, 10).await;
+    a.set(&1, 10).await;
     // The removal reaches L2 after 40 ms; the read finds the old entry there after 10 ms.
     let ms = Duration::from_millis;
     remote.delays(vec![(ms(10), ms(0)), (ms(40), ms(10))]);
@@ -101,9 +101,9 @@ async fn a_set_right_after_a_removal_is_not_mistaken_for_an_old_one() {
     let (a, b) = (node(&remote), node(&remote));
     // Paused time: all of these happen in the same microsecond.
     for round in 0..100 {
-        let _ = a.remove(&1).await;
+        a.remove(&1).await;
         assert!(b.get(&2).await.expect("in reach").is_none());
-        let _ = b.set(&1, round).await;
+        b.set(&1, round).await;
         assert_eq!(value(&cached(&a, 1).await), Some(round));
     }
 }
@@ -130,7 +130,7 @@ async fn a_set_that_l2_ordered_first_does_not_end_up_in_l1() {
 async fn a_removal_whose_caller_left_is_still_made() {
     let remote = FakeRemote::default();
     let a = node(&remote);
-    let _ = a.set(&1, 10).await;
+    a.set(&1, 10).await;
     remote.delays(vec![(TAKES, TAKES)]);
     let dropped = tokio::time::timeout(TAKES / 2, a.remove(&1)).await;
     dropped.expect_err("dropped half-way");
@@ -144,7 +144,7 @@ async fn a_removal_whose_caller_left_is_still_made() {
 async fn fills_tell_other_nodes_nothing() {
     let remote = FakeRemote::default();
     let (a, b) = (node(&remote), node(&remote));
-    let _ = b.set(&1, 10).await;
+    b.set(&1, 10).await;
     for key in 2..100 {
         load(&a, key, key).await;
     }

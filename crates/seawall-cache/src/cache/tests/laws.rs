@@ -73,6 +73,7 @@ struct World {
     database: Database,
     /// With source versions: loads may read the replica, sets are ordered by source.
     sources: bool,
+    writing: tokio::sync::Mutex<()>,
     /// The newest version each node has acknowledged.
     acknowledged: Mutex<[u64; 2]>,
     /// The newest version acknowledged by L2 as well, and when.
@@ -84,20 +85,21 @@ impl World {
         sleep(Duration::from_millis(step.at)).await;
         match step.act {
             Act::Read { takes } => self.read(step, Duration::from_millis(takes)).await,
-            Act::Remove => {
-                let version = self.database.write();
-                let source = if self.sources { version } else { 0 };
-                let written = self.nodes[step.node].remove_after(&1, source).await;
-                self.acknowledge(step.node, version, written);
-            }
-            Act::Set => {
-                let version = self.database.write();
-                let source = if self.sources { version } else { 0 };
-                let value = Loaded::new(version).source(source);
-                let written = self.nodes[step.node].set(&1, value).await;
-                self.acknowledge(step.node, version, written);
-            }
+            Act::Remove | Act::Set => self.write(step).await,
         }
+    }
+
+    async fn write(&self, step: Step) {
+        // Without sources nothing tells the cache in which order the origin took two writes.
+        let _one_at_a_time = if self.sources { None } else { Some(self.writing.lock().await) };
+        let version = self.database.write();
+        let source = if self.sources { version } else { 0 };
+        let node = &self.nodes[step.node];
+        let written = match step.act {
+            Act::Set => node.set(&1, Loaded::new(version).source(source)).await,
+            _ => node.remove_after(&1, source).await,
+        };
+        self.acknowledge(step.node, version, written);
     }
 
     fn acknowledge(&self, node: usize, version: u64, written: Written) {
@@ -155,6 +157,7 @@ fn run(steps: &[Step], delays: &[(Duration, Duration)], sources: bool) {
             // Not 0: that would be an unknown source.
             database: Database { version: AtomicU64::new(10) },
             sources,
+            writing: tokio::sync::Mutex::default(),
             acknowledged: Mutex::default(),
             everywhere: Mutex::default(),
         });
@@ -171,18 +174,10 @@ fn run(steps: &[Step], delays: &[(Duration, Duration)], sources: bool) {
 }
 
 proptest! {
-    /// Loads read the origin itself; nothing carries a source version. Without sources two sets
-    /// on two nodes are ordered by L2, not by the origin, so only removals are tried here.
+    /// Loads read the origin itself; nothing carries a source version.
     #[test]
-    fn no_read_is_older_than_an_acknowledged_removal(steps in steps(), delays in delays()) {
-        let removals: Vec<_> = steps
-            .into_iter()
-            .map(|step| match step.act {
-                Act::Set => Step { act: Act::Remove, ..step },
-                _ => step,
-            })
-            .collect();
-        run(&removals, &delays, false);
+    fn no_read_is_older_than_an_acknowledged_write(steps in steps(), delays in delays()) {
+        run(&steps, &delays, false);
     }
 
     /// Loads read a lagging replica unless told otherwise.

@@ -70,7 +70,7 @@ async fn a_fill_that_l2_did_not_take_stays_in_l1() {
 async fn a_removal_during_an_outage_is_partial_and_wins_when_l2_is_back() {
     let remote = FakeRemote::default();
     let (a, b) = (node(&remote), node(&remote));
-    let _ = a.set(&1, 10).await;
+    a.set(&1, 10).await;
     remote.freeze();
     let written = a.remove(&1).await;
     assert!(written.l1 && written.is_partial());
@@ -87,7 +87,7 @@ async fn a_removal_during_an_outage_is_partial_and_wins_when_l2_is_back() {
 async fn a_set_during_an_outage_is_partial_and_the_old_value_goes_when_l2_is_back() {
     let remote = FakeRemote::default();
     let (a, b) = (node(&remote), node(&remote));
-    let _ = a.set(&1, 10).await;
+    a.set(&1, 10).await;
     remote.disconnect();
     let written = a.set(&1, 11).await;
     assert!(written.l1);

@@ -21,28 +21,32 @@ async fn a_thousand_callers_of_a_cold_key_run_one_load() {
     assert_eq!(cache.inner.local.leased(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn callers_on_many_threads_run_one_load() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(4)
-        .enable_time()
-        .build()
-        .expect("a runtime");
-    let runs = runtime.spawn(async {
-        let cache: Numbers = builder().build().expect("valid");
-        for key in 0..200 {
-            let origin = Origin::default();
-            let callers: Vec<_> = (0..16)
-                .map(|_| tokio::spawn(origin.read(&cache, key, Ok(key), Duration::ZERO)))
-                .collect();
-            for caller in callers {
-                assert_eq!(value(&caller.await.expect("no panic").expect("loads")), Some(key));
-            }
-            assert_eq!(origin.loads(), 1, "key {key}");
+    let cache: Numbers = builder().build().expect("valid");
+    for key in 0..200 {
+        let origin = Origin::default();
+        let callers: Vec<_> = (0..16)
+            .map(|_| tokio::spawn(origin.read(&cache, key, Ok(key), Duration::ZERO)))
+            .collect();
+        for caller in callers {
+            assert_eq!(value(&caller.await.expect("no panic").expect("loads")), Some(key));
         }
-    });
-    runs.await.expect("no panic");
-    runtime.shutdown_background();
+        assert_eq!(origin.loads(), 1, "key {key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_calls_after_a_failure_does_not_get_that_failure() {
+    let cache: Numbers = builder().build().expect("valid");
+    for key in 0..500 {
+        let origin = Origin::default();
+        for loads in 1..=3 {
+            let failed = origin.read(&cache, key, Err(OriginDown), Duration::ZERO).await;
+            failed.expect_err("the origin is down");
+            assert_eq!(origin.loads(), loads, "key {key}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,7 +50,7 @@ async fn l1_may_be_shorter_than_l2() {
     let (a, b) = (node_of(builder().l1_ttl(Duration::from_secs(1)), &remote), node(&remote));
     load(&a, 1, 10).await;
     assert_eq!(cached(&a, 1).await.layer, Layer::L1);
-    let _ = b.set(&1, 11).await;
+    b.set(&1, 11).await;
     assert_eq!(value(&cached(&a, 1).await), Some(10), "the stated bound");
     sleep(Duration::from_secs(1)).await;
     let got = cached(&a, 1).await;
@@ -75,8 +75,8 @@ async fn absent_unknown_and_failed_are_three_things() {
     let remote = FakeRemote::default();
     let cache: Cache<u64, Option<u64>> =
         Cache::builder("options").remote(remote.clone()).build().expect("valid");
-    let _ = cache.set(&1, Loaded::new(None)).await;
-    let _ = cache.set(&2, Loaded::absent()).await;
+    cache.set(&1, Loaded::new(None)).await;
+    cache.set(&2, Loaded::absent()).await;
     let other: Cache<u64, Option<u64>> =
         Cache::builder("options").remote(remote).build().expect("valid");
     let null = other.get(&1).await.expect("in reach").expect("known");
@@ -92,7 +92,7 @@ async fn no_ttl_is_too_odd() {
     let nano = Duration::from_nanos(1);
     for (key, ttl) in [(1, Duration::ZERO), (2, nano), (3, Duration::MAX)] {
         assert_eq!(value(&load(&cache, key, Loaded::new(key).ttl(ttl)).await), Some(key));
-        let _ = cache.set(&(key + 10), Loaded::new(key).ttl(ttl)).await;
+        cache.set(&(key + 10), Loaded::new(key).ttl(ttl)).await;
     }
     sleep(Duration::from_millis(2)).await;
     for key in [1, 2, 11, 12] {
@@ -111,8 +111,8 @@ async fn an_uncached_answer_is_kept_nowhere() {
     let cache = node(&remote);
     assert_eq!(value(&load(&cache, 1, Loaded::new(1).uncached()).await), Some(1));
     assert!(cache.get(&1).await.expect("in reach").is_none());
-    let _ = cache.set(&2, 2).await;
-    let _ = cache.set(&2, Loaded::new(3).uncached()).await;
+    cache.set(&2, 2).await;
+    cache.set(&2, Loaded::new(3).uncached()).await;
     assert!(cache.get(&2).await.expect("in reach").is_none(), "as a set it removes");
 }
 

@@ -46,7 +46,7 @@ async fn a_value_too_large_for_l2_lives_in_l1_and_removes_the_old_one() {
         builder.remote(remote.clone()).build().expect("valid")
     };
     let cache = build();
-    let _ = cache.set(&1, vec![1; 10]).await;
+    cache.set(&1, vec![1; 10]).await;
     let written = cache.set(&1, vec![2; 2_000]).await;
     assert!(written.l1);
     assert_eq!(written.l2, L2Write::Unstorable);
@@ -62,7 +62,7 @@ async fn namespaces_that_start_alike_share_nothing() {
             Cache::builder(namespace).remote(remote.clone()).build().expect("valid");
         cache
     };
-    let _ = cache("users").set("Abc:1", 1).await;
+    cache("users").set("Abc:1", 1).await;
     assert!(cache("usersAbc").get("1").await.expect("in reach").is_none());
     assert!(cache("users").get("Abc:1").await.expect("in reach").is_some());
 }
@@ -70,12 +70,12 @@ async fn namespaces_that_start_alike_share_nothing() {
 #[tokio::test]
 async fn text_keys_are_looked_up_without_owning_them() {
     let cache: Cache<String, u64> = Cache::builder("texts").build().expect("valid");
-    let _ = cache.set("a", 1).await;
+    cache.set("a", 1).await;
     assert_eq!(value(&cache.get("a").await.expect("no remote").expect("set")), Some(1));
     let owned = "a".to_owned();
     assert_eq!(value(&cache.get(&owned).await.expect("no remote").expect("set")), Some(1));
     let statics: Cache<&'static str, u64> = Cache::builder("statics").build().expect("valid");
-    let _ = statics.set(&"a", 1).await;
+    statics.set(&"a", 1).await;
     assert!(statics.get(&"a").await.expect("no remote").is_some());
 }
 

@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use self::breaker::{Admission, Breaker, Change};
 use self::pending::Pending;
 use super::{Fetched, Fill, Put, Remote, RemoteError, RemoteFuture, Seen};
+use crate::config::MAX_TTL;
 use crate::error::ConfigError;
 use crate::record;
 
@@ -27,7 +28,7 @@ use crate::record;
 pub struct OutageConfig {
     /// How many calls in a row must fail before the breaker opens. At least 1. Default: 3.
     pub failures: u32,
-    /// How long the breaker stays open before it lets one probe through. At least 1 ms.
+    /// How long the breaker stays open before it lets one probe through. 1 ms to 1 hour.
     /// Default: 1 second.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub open_for: Duration,
@@ -51,7 +52,12 @@ impl OutageConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let ms = Duration::from_millis(1);
         ConfigError::check(self.failures >= 1, "failures", &self.failures, "at least 1")?;
-        ConfigError::check(self.open_for >= ms, "open_for", &self.open_for, "at least 1 ms")?;
+        ConfigError::check(
+            (ms..=HOUR).contains(&self.open_for),
+            "open_for",
+            &self.open_for,
+            "1 ms to 1 hour",
+        )?;
         ConfigError::check(self.max_pending >= 1, "max_pending", &self.max_pending, "at least 1")
     }
 }
@@ -82,7 +88,8 @@ pub struct RemoteStatus {
 }
 
 impl Guarded {
-    /// Guards `remote`. `name` is its label in metrics and events; `deadline` bounds every call.
+    /// Guards `remote`. `name` is its label in metrics and events; `deadline` bounds every call, by
+    /// an hour at most. Settings out of bounds are brought within them.
     #[must_use]
     pub fn new(
         remote: impl Remote,
@@ -93,10 +100,10 @@ impl Guarded {
         let inner = Inner {
             remote: Box::new(remote),
             name,
-            deadline,
-            breaker: Mutex::new(Breaker::new(config.failures, config.open_for)),
+            deadline: deadline.min(HOUR),
+            breaker: Mutex::new(Breaker::new(config.failures.max(1), config.open_for.min(HOUR))),
             pending: Mutex::new(Waitlist {
-                table: Pending::new(config.max_pending),
+                table: Pending::new(config.max_pending.max(1)),
                 worker: false,
             }),
             longest_ttl_ms: AtomicU64::new(0),
@@ -131,21 +138,23 @@ impl Guarded {
     }
 
     /// [`Remote::read`], unless a removal that waits hides the key.
-    pub(crate) async fn read(&self, key: &str) -> Result<Fetched, RemoteError> {
+    ///
+    /// # Errors
+    /// Within the deadline, if the remote does not answer, or is not asked.
+    pub async fn read(&self, key: &str) -> Result<Fetched, RemoteError> {
         if self.inner.pending.lock().table.hides(key, Instant::now()) {
             return Err(RemoteError::RemovalPending);
         }
         let fetched = self.inner.call(|| self.inner.remote.read(key)).await?;
         self.inner.note_ttl(fetched.remaining);
-        // A removal may have failed while the answer was on its way.
-        if self.inner.pending.lock().table.hides(key, Instant::now()) {
-            return Err(RemoteError::RemovalPending);
-        }
         Ok(fetched)
     }
 
     /// [`Remote::fill`], unless a removal that waits hides the key.
-    pub(crate) async fn fill(
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); it may have taken effect all the same.
+    pub async fn fill(
         &self,
         key: &str,
         seen: Seen,
@@ -161,7 +170,11 @@ impl Guarded {
     }
 
     /// [`Remote::put`]. If it fails, the removal of `key` is remembered, to be kept for `keep`.
-    pub(crate) async fn put(
+    /// The future must be polled to its end: dropping it remembers nothing.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); it may have taken effect all the same.
+    pub async fn put(
         &self,
         key: &str,
         record: Bytes,
@@ -183,12 +196,11 @@ impl Guarded {
     }
 
     /// [`Remote::remove`]. If it fails, it is remembered.
-    pub(crate) async fn remove(
-        &self,
-        key: &str,
-        source: u64,
-        keep: Duration,
-    ) -> Result<(), RemoteError> {
+    /// The future must be polled to its end: dropping it remembers nothing.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); it may have taken effect all the same.
+    pub async fn remove(&self, key: &str, source: u64, keep: Duration) -> Result<(), RemoteError> {
         let sequence = self.inner.pending.lock().table.sequence();
         let answer = self.inner.call(|| self.inner.remote.remove(key, source, keep)).await;
         match answer {
@@ -277,7 +289,7 @@ impl Inner {
     }
 
     fn note_ttl(&self, ttl: Duration) {
-        let ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+        let ms = u64::try_from(ttl.min(MAX_TTL).as_millis()).unwrap_or(u64::MAX);
         if ms > self.longest_ttl_ms.load(Ordering::Relaxed) {
             self.longest_ttl_ms.fetch_max(ms, Ordering::Relaxed);
         }
@@ -326,6 +338,8 @@ impl Drop for Attempt<'_> {
         }
     }
 }
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests;

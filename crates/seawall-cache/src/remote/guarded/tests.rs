@@ -193,3 +193,35 @@ async fn shutdown_says_how_many_removals_were_lost() {
     fake.heal();
     assert_eq!(guarded.shutdown(Duration::from_secs(5)).await, 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn absurd_durations_do_no_harm() {
+    let config = OutageConfig { failures: 0, open_for: Duration::MAX, max_pending: 0 };
+    let fake = FakeRemote::default();
+    let guarded = Guarded::new(fake.clone(), "fake", Duration::MAX, &config);
+    guarded.put("k", entry("k"), Duration::MAX, Duration::MAX).await.expect("stored");
+    guarded.read("k").await.expect("there");
+    fake.disconnect();
+    for key in ["k", "l"] {
+        guarded.remove(key, 0, Duration::MAX).await.expect_err("gone");
+    }
+    assert!(guarded.status().breaker_open && guarded.status().blind);
+    fake.heal();
+    settled(&guarded).await;
+}
+
+#[test]
+fn removals_are_repeated_after_the_runtime_they_failed_in_is_gone() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().expect("a runtime")
+    };
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    fake.disconnect();
+    runtime().block_on(async { guarded.remove("a", 0, KEEP).await.expect_err("gone") });
+    runtime().block_on(async {
+        guarded.remove("b", 0, KEEP).await.expect_err("gone");
+        fake.heal();
+        settled(&guarded).await;
+    });
+}

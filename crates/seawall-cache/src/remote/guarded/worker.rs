@@ -16,14 +16,33 @@ pub(super) fn ensure(inner: &Arc<Inner>, pending: &mut Waitlist) {
 }
 
 async fn work(inner: Weak<Inner>) {
+    let mut running = Running { inner, ended: false };
     loop {
         sleep(RETRY_DELAY).await;
-        let Some(inner) = inner.upgrade() else { return };
+        let Some(inner) = running.inner.upgrade() else { return };
         inner.round().await;
         let mut pending = inner.pending.lock();
         if pending.table.len() == 0 {
+            // Under the lock, so that none can come in between.
             pending.worker = false;
+            running.ended = true;
             return;
+        }
+    }
+}
+
+/// Lets the next removal start the task again if its runtime shuts down under it.
+struct Running {
+    inner: Weak<Inner>,
+    ended: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.ended
+            && let Some(inner) = self.inner.upgrade()
+        {
+            inner.pending.lock().worker = false;
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct RedisConfig {
     /// The deadline of every command, its retries included. 1 ms to 1 minute. Default: 100 ms.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub command_timeout: Duration,
-    /// How long connecting may take, also when reconnecting. At least 1 ms. Default: 3 seconds.
+    /// How long connecting may take, also when reconnecting. 1 ms to 5 minutes. Default: 3 seconds.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub connect_timeout: Duration,
     /// The longest pause between two attempts to reconnect; they start at 100 ms and double.
@@ -60,10 +60,10 @@ impl RedisConfig {
             "1 ms to 1 minute",
         )?;
         ConfigError::check(
-            self.connect_timeout >= ms,
+            (ms..=Duration::from_secs(300)).contains(&self.connect_timeout),
             "connect_timeout",
             &self.connect_timeout,
-            "at least 1 ms",
+            "1 ms to 5 minutes",
         )?;
         ConfigError::check(
             self.reconnect_max_delay >= Duration::from_millis(100),

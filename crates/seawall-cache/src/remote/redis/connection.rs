@@ -8,8 +8,9 @@ use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, LuaInterface};
 use fred::types::scripts::Script;
-use fred::types::{ClientState, FromValue, Value};
-use tokio::time::Instant;
+use fred::types::{ClientState, ConnectHandle, FromValue, Value};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout};
 
 use super::RedisConfig;
 use crate::record;
@@ -18,6 +19,7 @@ use crate::remote::{Fetched, Fill, Put, Remote, RemoteError, RemoteFuture, Seen}
 /// A connected client and its scripts.
 pub(super) struct Connection {
     client: Client,
+    _ends: EndsWithUs,
     key_prefix: Box<str>,
     command_timeout: Duration,
     clock: Clock,
@@ -28,9 +30,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(client: Client, config: &RedisConfig) -> Self {
+    pub(super) fn new(ends: EndsWithUs, config: &RedisConfig) -> Self {
         Self {
-            client,
+            client: ends.client.clone(),
+            _ends: ends,
             key_prefix: config.key_prefix.as_str().into(),
             command_timeout: config.command_timeout,
             clock: Clock::new(),
@@ -134,6 +137,38 @@ impl Remote for Connection {
         Box::pin(async move {
             self.client.quit().await.map_err(|error| classify(error, self.command_timeout))
         })
+    }
+}
+
+/// Ends fred's task, which would outlive the client's last clone and hold the connection.
+pub(super) struct EndsWithUs {
+    client: Client,
+    task: Option<ConnectHandle>,
+    deadline: Duration,
+    runtime: Handle,
+}
+
+impl EndsWithUs {
+    pub(super) fn new(client: Client, config: &RedisConfig) -> Self {
+        let deadline = config.command_timeout;
+        Self { client, task: None, deadline, runtime: Handle::current() }
+    }
+
+    pub(super) fn with(mut self, task: ConnectHandle) -> Self {
+        self.task = Some(task);
+        self
+    }
+}
+
+impl Drop for EndsWithUs {
+    fn drop(&mut self) {
+        let (client, task, deadline) = (self.client.clone(), self.task.take(), self.deadline);
+        self.runtime.spawn(async move {
+            let _ = timeout(deadline, client.quit()).await;
+            if let Some(task) = task {
+                task.abort();
+            }
+        });
     }
 }
 

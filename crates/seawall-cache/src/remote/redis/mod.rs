@@ -13,7 +13,7 @@ use fred::types::config::{Config, ReconnectPolicy, TcpConfig, UnresponsiveConfig
 use tokio::time::timeout;
 
 pub use self::config::RedisConfig;
-use self::connection::Connection;
+use self::connection::{Connection, EndsWithUs};
 use super::guarded::{Guarded, RemoteStatus};
 use crate::error::Error;
 
@@ -36,13 +36,11 @@ impl Redis {
     /// [`connect_lazy`](Self::connect_lazy).
     pub async fn connect(config: RedisConfig) -> Result<Self, Error> {
         let client = client(&config, true)?;
+        let ends = EndsWithUs::new(client.clone(), &config);
         match timeout(config.connect_timeout, client.init()).await {
-            Ok(Ok(_task)) => Ok(Self::over(client, &config)),
+            Ok(Ok(task)) => Ok(Self::over(ends.with(task), &config)),
             Ok(Err(error)) => Err(Error::Connect(Box::new(error))),
-            Err(_) => {
-                let _ = client.quit().await;
-                Err(Error::ConnectTimeout { after: config.connect_timeout })
-            }
+            Err(_) => Err(Error::ConnectTimeout { after: config.connect_timeout }),
         }
     }
 
@@ -55,8 +53,8 @@ impl Redis {
     /// Never, but it must be called within a Tokio runtime.
     pub fn connect_lazy(config: &RedisConfig) -> Result<Self, Error> {
         let client = client(config, false)?;
-        client.connect();
-        Ok(Self::over(client, config))
+        let task = client.connect();
+        Ok(Self::over(EndsWithUs::new(client, config).with(task), config))
     }
 
     /// Whether Redis is in reach, and what it has not heard of.
@@ -71,8 +69,8 @@ impl Redis {
         self.guarded.shutdown(patience).await
     }
 
-    fn over(client: Client, config: &RedisConfig) -> Self {
-        let connection = Connection::new(client, config);
+    fn over(ends: EndsWithUs, config: &RedisConfig) -> Self {
+        let connection = Connection::new(ends, config);
         let guarded = Guarded::new(connection, "redis", config.command_timeout, &config.outage);
         Self { guarded }
     }
