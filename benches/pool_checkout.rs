@@ -50,21 +50,21 @@ fn main() -> std::io::Result<()> {
             Subject::new("deadpool Fast, LIFO", Role::Floor, |times| {
                 runtime.block_on(async {
                     for _ in 0..times {
-                        black_box(warm.get().await.unwrap());
+                        let _ = black_box(warm.get().await.unwrap());
                     }
                 });
             }),
             Subject::new("deadpool Fast", Role::Peer, |times| {
                 runtime.block_on(async {
                     for _ in 0..times {
-                        black_box(fast.get().await.unwrap());
+                        let _ = black_box(fast.get().await.unwrap());
                     }
                 });
             }),
             Subject::new("deadpool Verified", Role::Peer, |times| {
                 runtime.block_on(async {
                     for _ in 0..times {
-                        black_box(verified.get().await.unwrap());
+                        let _ = black_box(verified.get().await.unwrap());
                     }
                 });
             }),

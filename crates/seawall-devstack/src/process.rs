@@ -309,3 +309,48 @@ fn clean_environment(command: &mut Command) {
 
 const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack_dir(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("seawall-{name}-{}", std::process::id()));
+        fs::create_dir_all(dir.join("run")).unwrap();
+        dir
+    }
+
+    #[test]
+    fn program_is_on_record_under_its_own_mark_before_it_runs() {
+        let dir = stack_dir("record");
+        let mut cat = command(&dir, StopSignal::Quit, Path::new("/bin/cat"), None);
+        let mut child = cat.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        // Whatever `cat` answers, it was recorded before.
+        let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        io::Write::write_all(&mut input, b"x").unwrap();
+        io::Read::read_exact(&mut output, &mut [0]).unwrap();
+        let record = fs::read_to_string(dir.join("run").join(child.id().to_string())).unwrap();
+        let mark = table::mark(child.id());
+        drop(input);
+        child.wait().unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(record.lines().nth(1), Some("QUIT"));
+        assert_eq!(mark, Some(table::mark_of(&record)));
+        assert_eq!(table::mark(child.id()), None);
+    }
+
+    #[test]
+    fn nothing_is_launched_once_the_stack_is_being_removed() {
+        let dir = stack_dir("closed");
+        fs::write(dir.join("closed"), "").unwrap();
+        let proof = dir.join("proof");
+        let mut touch = command(&dir, StopSignal::Quit, Path::new("/usr/bin/touch"), None);
+        let closed = touch.arg(&proof).status().unwrap();
+        fs::remove_file(dir.join("closed")).unwrap();
+        let launched = proof.exists();
+        let open = touch.status().unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+        assert!(!closed.success() && !launched);
+        assert!(open.success());
+    }
+}

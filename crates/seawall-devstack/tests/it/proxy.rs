@@ -209,7 +209,8 @@ async fn reset_reaches_both_sides_and_spares_later_connections() {
     // Twice: the first reset must not count for the second connection.
     for _ in 0..2 {
         let mut client = TcpStream::connect(proxy.addr()).await.unwrap();
-        let (mut server, _) = listener.accept().await.unwrap();
+        let accepted = timeout(SOON, listener.accept()).await;
+        let (mut server, _) = accepted.expect("reset before it was connected").unwrap();
         client.write_all(b"x").await.unwrap();
         server.read_exact(&mut byte).await.unwrap();
         proxy.reset_all();

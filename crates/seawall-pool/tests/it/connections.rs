@@ -52,6 +52,19 @@ async fn waiting_and_connecting_share_one_deadline() {
 }
 
 #[tokio::test]
+async fn connecting_longer_than_the_time_to_acquire_is_not_called_waiting() {
+    let stack = stack(0).await;
+    let config = PoolConfig { min_idle: 0, acquire_timeout: millis(200), ..config(&stack) };
+    let pool = Pool::connect(config).await.unwrap();
+    let held = pool.write().get().await.unwrap();
+    stack.primary().unwrap().pause().await.unwrap();
+    let error = pool.write().execute("SELECT 1", &[]).await.unwrap_err();
+    stack.primary().unwrap().resume().await.unwrap();
+    assert_eq!(error.to_string(), "primary did not complete a connection within 200ms");
+    drop(held);
+}
+
+#[tokio::test]
 async fn waiters_are_served_in_turn() {
     let stack = stack(0).await;
     let pool = pool_of_one(&stack).await;

@@ -228,6 +228,36 @@ async fn no_position_read_on_a_replica_claims_an_invisible_commit() {
     no_position_claims_an_invisible_commit(&stack(1).await, false).await;
 }
 
+/// A commit that waits for a synchronous replica is in the log and cannot be
+/// seen, for as long as it waits.
+#[tokio::test]
+async fn no_position_claims_the_one_commit_that_is_in_the_log_and_not_visible() {
+    let stack = stack(0).await;
+    let pool = pool(&stack).await;
+    with_counter(&pool).await;
+    let primary = stack.primary().unwrap();
+    admin(primary, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
+    admin(primary, "SELECT pg_reload_conf()").await;
+    let set = "SELECT count(*) FROM pg_settings WHERE setting = 'nobody'";
+    until("the server has read it", secs(3), async || count(primary, set).await == 1).await;
+    let writer = tokio::spawn({
+        let pool = pool.clone();
+        async move {
+            let conn = pool.write().timeout(secs(20)).get().await.unwrap();
+            conn.execute("UPDATE counter SET value = 1", &[]).await.unwrap();
+            conn.commit_lsn().await.unwrap()
+        }
+    });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    until("the commit waits", secs(5), async || count(primary, waits).await == 1).await;
+    let at = pool.read().query_at("SELECT value FROM counter", &[]).await.unwrap();
+    assert_eq!(at.value[0].get::<_, i64>(0), 0, "it is not visible yet");
+    admin(primary, "ALTER SYSTEM RESET synchronous_standby_names").await;
+    admin(primary, "SELECT pg_reload_conf()").await;
+    let token = writer.await.unwrap();
+    assert!(token > at.lsn, "{} claims the commit at {token} and did not see it", at.lsn);
+}
+
 #[tokio::test]
 async fn lag_shows_a_replica_that_stands_still_and_forgets_a_quiet_time() {
     let stack = stack(1).await;

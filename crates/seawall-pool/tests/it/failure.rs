@@ -256,3 +256,14 @@ async fn a_read_given_up_for_replay_runs_elsewhere() {
     assert_eq!(row.get::<_, i32>(1), i32::from(primary.port()), "it was run again on the primary");
     assert!(is_up(&pool, "replica-1"), "a conflict is no sign of a sick node");
 }
+
+#[tokio::test]
+async fn a_statement_that_cannot_be_encoded_is_no_sign_of_a_sick_node() {
+    let stack = stack(1).await;
+    let config = PoolConfig { health_interval: secs(60), ..config(&stack) };
+    let pool = Pool::connect(config).await.unwrap();
+    until("the replica is up", secs(3), async || is_up(&pool, "replica-1")).await;
+    let error = pool.read().query("SELECT '\0'", &[]).await.unwrap_err();
+    assert!(matches!(error, Error::Query { outcome: Outcome::NotSent, .. }), "{error}");
+    assert!(!error.is_retryable());
+}

@@ -1,7 +1,7 @@
 //! What a borrower leaves behind.
 
 use seawall_devstack::Stack;
-use seawall_pool::{Error, NodeConfig, Outcome, Pool, PoolConfig};
+use seawall_pool::{Error, Lsn, NodeConfig, Outcome, Pool, PoolConfig};
 use tokio::time::{Instant, timeout};
 
 use crate::support::{admin, backend, config, count, millis, pool_of_one, secs, stack, until};
@@ -252,4 +252,112 @@ async fn statements_gone_stale_are_prepared_again() {
         let tx = conn.transaction().await.unwrap();
         assert_eq!(tx.query_one(sql, &[]).await.is_ok(), expected);
     }
+}
+
+/// The statement that asks for the position is as stale as any other, and
+/// the write beside it is not.
+#[tokio::test]
+async fn a_write_with_its_position_is_not_run_again_when_the_position_cannot_be_read() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    pool.write().execute("CREATE TABLE leak (id int)", &[]).await.unwrap();
+    pool.write().query_at("SELECT 1", &[]).await.unwrap();
+    let conn = pool.write().get().await.unwrap();
+    conn.batch_execute("DEALLOCATE ALL").await.unwrap();
+    drop(conn);
+    let sql = "INSERT INTO leak VALUES (1) RETURNING id";
+    let at = pool.write().query_at(sql, &[]).await.unwrap();
+    assert_eq!((at.value.len(), at.lsn), (1, Lsn(0)), "done, and nothing claimed");
+    assert_eq!(pool.write().query("SELECT FROM leak", &[]).await.unwrap().len(), 1);
+    assert!(pool.write().query_at(sql, &[]).await.unwrap().lsn > Lsn(0), "and prepared again");
+}
+
+#[tokio::test]
+async fn a_token_is_given_though_its_statement_has_gone_stale() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    let conn = pool.write().get().await.unwrap();
+    conn.commit_lsn().await.unwrap();
+    conn.batch_execute("DEALLOCATE ALL").await.unwrap();
+    conn.commit_lsn().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_commit_after_a_dropped_statement_that_failed_is_an_error() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    pool.write().execute("CREATE TABLE leak (id int)", &[]).await.unwrap();
+    let mut conn = pool.write().get().await.unwrap();
+    let tx = conn.transaction().await.unwrap();
+    tx.execute("INSERT INTO leak VALUES (1)", &[]).await.unwrap();
+    let fails = tx.execute("SELECT 1 / (0 * length(pg_sleep(0.3)::text))", &[]);
+    timeout(millis(100), fails).await.expect_err("it takes longer");
+    let error = tx.commit().await.unwrap_err();
+    assert_eq!(error.sqlstate().unwrap().code(), "25P02");
+    drop(conn);
+    assert!(pool.write().query("SELECT FROM leak", &[]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_write_that_returns_too_many_rows_is_not_cut_off() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    pool.write().execute("CREATE TABLE leak (id int, note text)", &[]).await.unwrap();
+    let process = backend(pool.write()).await;
+    let sql =
+        "INSERT INTO leak SELECT n, repeat('x', 1000) FROM generate_series(1, 20000) AS n RETURNING *";
+    let error = pool.write().query_opt(sql, &[]).await.unwrap_err();
+    assert!(matches!(error, Error::RowCount { many: true, .. }), "{error}");
+    let row = pool.write().query_one("SELECT count(*) FROM leak", &[]).await.unwrap();
+    assert_eq!(row.get::<_, i64>(0), 20_000, "the statement was executed");
+    assert_eq!(backend(pool.write()).await, process);
+}
+
+#[tokio::test]
+async fn a_parameter_that_does_not_fit_is_not_sent_and_costs_no_connection() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    let process = backend(pool.write()).await;
+    let sql = "SELECT $1::int8";
+    let wrong_type = pool.write().execute(sql, &[&"text"]).await.unwrap_err();
+    let wrong_count = pool.write().execute(sql, &[&1i64, &2i64]).await.unwrap_err();
+    let with_position = pool.write().query_at(sql, &[&"text"]).await.unwrap_err();
+    for error in [wrong_type, wrong_count, with_position] {
+        assert_eq!(error.outcome(), Some(Outcome::NotSent), "{error}");
+        assert!(!error.is_retryable());
+    }
+    assert_eq!(backend(pool.write()).await, process);
+}
+
+#[tokio::test]
+async fn a_temporary_table_never_reaches_the_next_borrower() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    let clean = carried(&pool).await;
+    for sql in ["CREATE TEMP TABLE mine ()", "create local /* x */ temporary table mine ()"] {
+        let error = pool.write().execute(sql, &[]).await.unwrap_err();
+        assert!(matches!(error, Error::SessionStatement { keyword: "CREATE TEMP" }), "{error}");
+        let conn = pool.write().get().await.unwrap();
+        conn.execute(sql, &[]).await.unwrap();
+        drop(conn);
+        assert_eq!(carried(&pool).await, clean);
+        let mut conn = pool.write().get().await.unwrap();
+        let tx = conn.transaction().await.unwrap();
+        tx.execute(sql, &[]).await.unwrap();
+        tx.commit().await.unwrap();
+        drop(conn);
+        assert_eq!(carried(&pool).await, clean);
+    }
+}
+
+#[tokio::test]
+async fn statement_texts_without_end_do_not_grow_a_connection_without_end() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    for n in 0..2_000 {
+        pool.read().query(&format!("SELECT {n}"), &[]).await.unwrap();
+    }
+    let sql = "SELECT count(*) FROM pg_prepared_statements";
+    let kept: i64 = pool.read().query_one(sql, &[]).await.unwrap().get(0);
+    assert!(kept <= 600, "{kept}");
 }
