@@ -41,6 +41,8 @@ impl Home {
     pub(crate) fn open(base: Option<&Path>, run_as: Option<RunAs>) -> Result<Self, Error> {
         let uid = rustix::process::geteuid().as_raw();
         let base = base.map_or_else(|| temporary_dir(run_as), Path::to_path_buf);
+        // The servers' working directory is another than this process'.
+        let base = std::path::absolute(&base).map_err(io_error("find", &base))?;
         let root = base.join(format!("seawall-devstack-{uid}"));
         // Another user must be able to pass through only if it runs the servers.
         let mode = if run_as.is_some() { 0o711 } else { 0o700 };

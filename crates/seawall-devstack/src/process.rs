@@ -76,8 +76,13 @@ impl Process {
         &self.spec
     }
 
-    /// Starts it. The caller has seen to it that it is not running.
+    /// Starts it, unless it is running.
     pub(crate) fn spawn(&self) -> Result<(), Error> {
+        let mut state = self.lock();
+        self.reap(&mut state);
+        if state.child.is_some() {
+            return Ok(());
+        }
         let path = self.log_path();
         let log = OpenOptions::new()
             .create(true)
@@ -96,7 +101,7 @@ impl Process {
             .stdout(log)
             .stderr(log_too);
         let child = command.spawn().map_err(io_error("run", &spec.program))?;
-        *self.lock() = State { child: Some(child), ended: None, log_from };
+        *state = State { child: Some(child), ended: None, log_from };
         Ok(())
     }
 

@@ -27,12 +27,13 @@ use crate::transaction::Transaction;
 /// statement such as `SET` or `BEGIN`, is reset in the background before it is
 /// lent again: one round trip that ends an open transaction and drops
 /// settings, temporary tables, advisory locks and listeners, but keeps
-/// prepared statements. What a function changes behind the back of these
-/// methods (`set_config`, `pg_advisory_lock`) is not seen: reach for such
-/// functions through `Deref`.
+/// prepared statements. What a function, `DO` or `CALL` changes behind the back
+/// of these methods (`set_config`, `pg_advisory_lock`) is not seen: reach for
+/// such functions through `Deref`.
 ///
 /// Cancel safety: if a future of this type is dropped before it is done, the
-/// statement is cancelled on the server and the connection is not lent again.
+/// statement is cancelled on the server when the connection is dropped too, and the
+/// connection is not lent again.
 pub struct Conn {
     lease: Lease,
     intent: Intent,
@@ -55,7 +56,7 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// [`Error::Query`] and [`Error::QueryTimeout`].
+    /// [`Error::Query`], [`Error::QueryTimeout`] and [`Error::ParameterCount`].
     pub async fn query(
         &self,
         sql: &str,

@@ -60,8 +60,9 @@ pub enum Error {
     ConnectTimeout {
         /// The node.
         node: Arc<str>,
-        /// [`PoolConfig::connect_timeout`](crate::PoolConfig::connect_timeout), or what
-        /// was left of the time to acquire.
+        /// [`PoolConfig::connect_timeout`](crate::PoolConfig::connect_timeout), or
+        /// [`PoolConfig::acquire_timeout`](crate::PoolConfig::acquire_timeout) if that
+        /// was up first.
         limit: Duration,
     },
     /// Acquiring: every connection stayed in use. Nothing was sent.
@@ -122,8 +123,8 @@ pub enum Error {
         /// The error of the server or of the connection.
         source: tokio_postgres::Error,
     },
-    /// Query: no answer in time. A cancel request was sent and the connection
-    /// closed.
+    /// Query: no answer in time. When the connection is given back, it is closed,
+    /// and the statement cancelled on the server unless the node is down.
     #[error("statement on {node} took longer than {limit:?}, {outcome}")]
     QueryTimeout {
         /// The node.
@@ -142,12 +143,21 @@ pub enum Error {
         /// Whether there were too many rows.
         many: bool,
     },
+    /// Query: the statement takes another number of parameters. Nothing was
+    /// executed.
+    #[error("the statement takes {expected} parameters and was given {given}")]
+    ParameterCount {
+        /// How many `$n` it has.
+        expected: usize,
+        /// How many there were.
+        given: usize,
+    },
     /// A statement that changes its session, such as `BEGIN`, was given to a
     /// route, where the next statement may run on another connection. Take a
     /// connection with [`Route::get`](crate::Route::get).
-    #[error("{keyword} changes its session and needs a connection of its own")]
+    #[error("{keyword} changes its session: run it on a connection taken with get()")]
     SessionStatement {
-        /// The first word of the statement.
+        /// The first word of the statement, or `CREATE TEMP`.
         keyword: &'static str,
     },
     /// The pool was shut down.
@@ -202,6 +212,7 @@ impl Error {
             | Self::Url { .. }
             | Self::Hosts { .. }
             | Self::RowCount { .. }
+            | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
             | Self::Closed => false,
         }
@@ -230,6 +241,7 @@ impl Error {
             | Self::AcquireTimeout { .. }
             | Self::NoNode { .. }
             | Self::NotWritable { .. }
+            | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
             | Self::Closed => Some(Outcome::NotSent),
             Self::Config { .. } | Self::Url { .. } | Self::Hosts { .. } | Self::RowCount { .. } => {

@@ -95,6 +95,9 @@ impl Session<'_> {
                 if self.is_finished(&error) {
                     self.marks.end();
                 }
+                if !matches!(error, Error::RowCount { .. } | Error::Behind { .. }) {
+                    node.metrics.failed_queries.increment(1);
+                }
                 match &error {
                     Error::Query { source, .. } if classify::is_connection_lost(source) => {
                         node.suspect();
@@ -114,8 +117,7 @@ impl Session<'_> {
         match self.once(call).await {
             Err(Error::Query { source, .. }) if classify::is_stale_statement(&source) => {
                 self.statements.remove(call.sql, &[]);
-                self.statements.remove(POSITION, &[]);
-                self.statements.remove(ALL_SETTLED, &[]);
+                self.forget_position();
                 if self.in_transaction {
                     return Err(self.failed(Outcome::NoEffect, source));
                 }
@@ -175,7 +177,13 @@ impl Session<'_> {
         let position = match position.and_then(|row| Position::read(&row)) {
             Ok(position) => position,
             Err(source) => {
-                answer?;
+                let answer = answer?;
+                if call.intent == Intent::Write {
+                    // It is done: an error here could have it run again.
+                    self.forget_position();
+                    tracing::warn!(node = %self.node.name, error = %source, "no position of a write");
+                    return Ok(answer);
+                }
                 return Err(self.failed(call.if_lost, source));
             }
         };
@@ -188,25 +196,35 @@ impl Session<'_> {
     }
 
     async fn execute(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
+        let (expected, given) = (statement.params().len(), call.params.len());
+        if expected != given {
+            return Err(Error::ParameterCount { expected, given });
+        }
         let rows = match self.client.query_raw(statement, call.params.iter().copied()).await {
             Ok(rows) => rows,
             Err(source) => return Err(self.lost_or_refused(call, source)),
         };
         let mut stream = pin!(rows);
         let mut rows = Vec::new();
+        let mut too_many = false;
         while let Some(row) =
             stream.try_next().await.map_err(|source| self.lost_or_refused(call, source))?
         {
             match call.shape {
                 Shape::All => rows.push(row),
                 Shape::AtMostOne if rows.is_empty() => rows.push(row),
+                // Given up, it would be cancelled, perhaps before it commits.
+                Shape::AtMostOne if call.if_lost == Outcome::Unknown => too_many = true,
                 Shape::AtMostOne => {
-                    // The rest is still on its way, whatever becomes of the call.
+                    // The rest is still on its way: the connection stays marked.
                     self.marks.begin();
                     return Err(Error::RowCount { expected: "at most one", many: true });
                 }
                 Shape::Count => {}
             }
+        }
+        if too_many {
+            return Err(Error::RowCount { expected: "at most one", many: true });
         }
         let affected = stream.rows_affected().unwrap_or(0);
         Ok(Answer { rows, affected, lsn: None })
@@ -219,12 +237,26 @@ impl Session<'_> {
     /// Asks the node where it is: one round trip.
     pub(crate) async fn position(&self, limit: Duration) -> Result<Position, Error> {
         self.marks.begin();
-        match timeout_at(Instant::now() + limit, self.locate()).await {
+        let located = async {
+            match self.locate().await {
+                Err(Error::Query { source, .. }) if classify::is_stale_statement(&source) => {
+                    self.forget_position();
+                    self.locate().await
+                }
+                other => other,
+            }
+        };
+        match timeout_at(Instant::now() + limit, located).await {
             Ok(Ok(position)) => {
                 self.marks.end();
                 Ok(position)
             }
-            Ok(Err(error)) => Err(error),
+            Ok(Err(error)) => {
+                if self.is_finished(&error) {
+                    self.marks.end();
+                }
+                Err(error)
+            }
             Err(_) => Err(Error::QueryTimeout {
                 node: Arc::clone(&self.node.name),
                 limit,
@@ -243,14 +275,28 @@ impl Session<'_> {
     async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
         let statement = self.statements.prepare(self.client, sql).await;
         statement.map_err(|source| {
+            // The cache keeps a place even for a text that cannot be prepared.
+            self.statements.remove(sql, &[]);
             let refused = classify::is_refusal(&source);
             self.failed(if refused { Outcome::NoEffect } else { Outcome::NotSent }, source)
         })
     }
 
+    /// Has the statements about the position prepared anew.
+    fn forget_position(&self) {
+        self.statements.remove(POSITION, &[]);
+        self.statements.remove(ALL_SETTLED, &[]);
+    }
+
     fn lost_or_refused(&self, call: &Call<'_>, source: tokio_postgres::Error) -> Error {
-        let refused = classify::is_refusal(&source);
-        self.failed(if refused { Outcome::NoEffect } else { call.if_lost }, source)
+        let outcome = if classify::is_unsent(&source) {
+            Outcome::NotSent
+        } else if classify::is_refusal(&source) {
+            Outcome::NoEffect
+        } else {
+            call.if_lost
+        };
+        self.failed(outcome, source)
     }
 
     fn failed(&self, outcome: Outcome, source: tokio_postgres::Error) -> Error {
@@ -260,8 +306,10 @@ impl Session<'_> {
     /// Whether the connection is at rest after `error`.
     fn is_finished(&self, error: &Error) -> bool {
         match error {
-            Error::Query { source, .. } => classify::is_refusal(source),
-            Error::Behind { .. } => true,
+            Error::Query { source, .. } => {
+                classify::is_refusal(source) || classify::is_unsent(source)
+            }
+            Error::RowCount { .. } | Error::Behind { .. } | Error::ParameterCount { .. } => true,
             _ => false,
         }
     }
@@ -319,9 +367,12 @@ pub(crate) const POSITION: &str = "SELECT recovering, \
      pg_size_bytes(current_setting('wal_segment_size')) \
      FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
 
-/// Whether no transaction that writes was under way.
+/// Whether no transaction that writes was under way: none has a number from the
+/// snapshot's lowest running one up to the next to be given out, from
+/// which `age` counts. The snapshot's own upper end does not do: it is one past the
+/// last transaction that ended, and a later one may be about to commit.
 const ALL_SETTLED: &str =
-    "SELECT pg_snapshot_xmin(s) = pg_snapshot_xmax(s) FROM pg_current_snapshot() AS s";
+    "SELECT age(pg_snapshot_xmin(s)::xid) = 0 FROM pg_current_snapshot() AS s";
 
 /// A longer statement is cut in the log.
 const LOGGED_BYTES: usize = 2_000;

@@ -28,8 +28,9 @@ use crate::{Lsn, dispatch, text};
 /// replica that is declared down is run elsewhere at once. Writes are never
 /// retried.
 ///
-/// A statement is prepared once per connection and its text is kept there
-/// without bound: pass values as parameters, never build the text per call.
+/// A statement is prepared once per connection and kept there. A connection with
+/// more than 500 forgets them all when it comes back (looked at every 64th
+/// time): pass values as parameters rather than build the text per call.
 ///
 /// Cancel safety: if the future is dropped, a statement on the wire is
 /// cancelled on the server and its connection is closed, so the next borrower
@@ -77,7 +78,7 @@ impl<'p> Route<'p> {
     /// [`Error::SessionStatement`] for statements such as `BEGIN`; acquiring:
     /// [`Error::Connect`], [`Error::ConnectTimeout`], [`Error::AcquireTimeout`],
     /// [`Error::NotWritable`], [`Error::NoNode`], [`Error::Closed`]; running:
-    /// [`Error::Query`], [`Error::QueryTimeout`].
+    /// [`Error::Query`], [`Error::QueryTimeout`], [`Error::ParameterCount`].
     pub async fn query(self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
         Ok(self.run(sql, params, Shape::All, false).await?.1.rows)
     }
@@ -124,7 +125,9 @@ impl<'p> Route<'p> {
     /// The position is read before the statement takes its snapshot, in the
     /// same flight: no extra round trip, a few tens of microseconds of
     /// server time. On the primary, while transactions that write are under
-    /// way, it is one below the true position (see the crate documentation).
+    /// way, it is one below the true position (see the crate documentation). Should
+    /// a write be done and its position not be readable, [`At::lsn`] is
+    /// `Lsn(0)`, which claims nothing.
     ///
     /// # Errors
     ///

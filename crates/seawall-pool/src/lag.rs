@@ -20,7 +20,8 @@ pub struct Lag {
     /// Log that the primary had written and the replica had not replayed.
     pub bytes: u64,
     /// How long ago the primary passed the replica's position, to within one
-    /// health interval and never less than the truth by more than that.
+    /// health interval and never less than the truth by more than that. For a
+    /// position passed before the pool was made it counts from then.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub time: Duration,
 }

@@ -7,20 +7,25 @@
 //! transaction, settings, locks) is first reset by a task of its own.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Object};
+use scopeguard::{ScopeGuard, guard};
 use tokio::time::timeout;
 use tokio_postgres::NoTls;
 
 use crate::exec::Session;
 use crate::node::Node;
 
-/// A connection on loan, never empty until it is dropped.
-pub(crate) struct Lease {
-    object: Option<Object>,
+/// A connection on loan; goes home when dropped.
+pub(crate) struct Lease(ScopeGuard<Loan, fn(Loan)>);
+
+/// What a lease holds.
+pub(crate) struct Loan {
+    object: Object,
     pub(crate) node: Arc<Node>,
     pub(crate) marks: Marks,
 }
@@ -44,6 +49,10 @@ impl Marks {
         self.busy.fetch_sub(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.load(Ordering::Relaxed) > 0
+    }
+
     pub(crate) fn soil(&self) {
         self.dirty.store(true, Ordering::Relaxed);
     }
@@ -51,14 +60,11 @@ impl Marks {
 
 impl Lease {
     pub(crate) fn new(object: Object, node: Arc<Node>) -> Self {
-        Self { object: Some(object), node, marks: Marks::default() }
+        Self(guard(Loan { object, node, marks: Marks::default() }, take_home))
     }
 
     pub(crate) fn client(&self) -> &ClientWrapper {
-        match &self.object {
-            Some(object) => object,
-            None => unreachable!("a lease holds its connection until it is dropped"),
-        }
+        &self.object
     }
 
     pub(crate) fn session(&self) -> Session<'_> {
@@ -73,26 +79,28 @@ impl Lease {
     }
 
     pub(crate) fn client_mut(&mut self) -> (&mut ClientWrapper, &Arc<Node>, &Marks) {
-        match &mut self.object {
-            Some(object) => (object, &self.node, &self.marks),
-            None => unreachable!("a lease holds its connection until it is dropped"),
-        }
+        let Loan { object, node, marks } = &mut *self.0;
+        (object, node, marks)
     }
 }
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let Some(object) = self.object.take() else {
-            return;
-        };
-        if self.marks.busy.load(Ordering::Relaxed) > 0 {
-            discard(object, &self.node);
-        } else if self.marks.dirty.load(Ordering::Relaxed) && !object.is_closed() {
-            let node = Arc::clone(&self.node);
-            self.node.runtime.spawn(reset(object, node));
-        } else {
-            give_back(object, &self.node);
-        }
+impl Deref for Lease {
+    type Target = Loan;
+
+    fn deref(&self) -> &Loan {
+        &self.0
+    }
+}
+
+fn take_home(Loan { object, node, marks }: Loan) {
+    if marks.is_busy() {
+        discard(object, &node);
+    } else if marks.dirty.load(Ordering::Relaxed) && !object.is_closed() {
+        // Made here, so that a task that never runs does not hand it on as it is.
+        let object = guard(object, |object| drop(Object::take(object)));
+        node.runtime.clone().spawn(reset(object, node));
+    } else {
+        give_back(object, &node);
     }
 }
 
@@ -107,8 +115,10 @@ impl fmt::Debug for Lease {
 
 /// Ends an open transaction and drops everything a session can carry, except
 /// prepared statements, which the next borrower wants.
-async fn reset(object: Object, node: Arc<Node>) {
-    match timeout(RESET_LIMIT, object.batch_execute(RESET)).await {
+async fn reset(object: ScopeGuard<Object, impl FnOnce(Object)>, node: Arc<Node>) {
+    let result = timeout(RESET_LIMIT, object.batch_execute(RESET)).await;
+    let object = ScopeGuard::into_inner(object);
+    match result {
         Ok(Ok(())) => give_back(object, &node),
         Ok(Err(_)) | Err(_) => discard(object, &node),
     }
@@ -137,6 +147,12 @@ fn discard(object: Object, node: &Arc<Node>) {
 }
 
 fn give_back(object: Object, node: &Arc<Node>) {
+    // Seldom, because counting them takes a look at each.
+    if Object::metrics(&object).recycle_count.is_multiple_of(COUNT_STATEMENTS_EVERY)
+        && object.statement_cache.size() > MAX_STATEMENTS
+    {
+        object.statement_cache.clear();
+    }
     drop(object);
     closed_one_returned(node);
 }
@@ -153,4 +169,8 @@ const RESET: &str = "ROLLBACK; CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RES
 /// A reset takes one round trip. If it takes this long, a statement that the
 /// borrower dropped is still running in front of it.
 const RESET_LIMIT: Duration = Duration::from_millis(250);
+/// Prepared statements that a connection may keep. One that has more forgets
+/// them all.
+const MAX_STATEMENTS: usize = 500;
+const COUNT_STATEMENTS_EVERY: usize = 64;
 const CANCEL_LIMIT: Duration = Duration::from_secs(1);

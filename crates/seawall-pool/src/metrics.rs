@@ -22,6 +22,8 @@ pub(crate) struct NodeMetrics {
     pub(crate) up: Gauge,
     pub(crate) lag_bytes: Gauge,
     pub(crate) lag_seconds: Gauge,
+    pub(crate) failed_acquires: Counter,
+    pub(crate) failed_queries: Counter,
     pub(crate) slow: Counter,
     pub(crate) retried: Counter,
     pub(crate) discarded: Counter,
@@ -35,6 +37,7 @@ impl NodeMetrics {
         let queries = |op: &'static str| counter!(QUERIES, "node" => node(), "op" => op);
         let connections =
             |state: &'static str| gauge!(CONNECTIONS, "node" => node(), "state" => state);
+        let errors = |phase: &'static str| counter!(ERRORS, "node" => node(), "phase" => phase);
         Self {
             reads: queries(Intent::Read.name()),
             writes: queries(Intent::Write.name()),
@@ -47,6 +50,8 @@ impl NodeMetrics {
             up: gauge!(NODE_UP, "node" => node()),
             lag_bytes: gauge!(LAG_BYTES, "node" => node()),
             lag_seconds: gauge!(LAG_SECONDS, "node" => node()),
+            failed_acquires: errors("acquire"),
+            failed_queries: errors("query"),
             slow: counter!(SLOW, "node" => node()),
             retried: counter!(RETRIED, "node" => node()),
             discarded: counter!(DISCARDED, "node" => node()),
@@ -83,6 +88,7 @@ fn describe() {
         Unit::Seconds,
         "Time since the primary passed the replica's position"
     );
+    describe_counter!(ERRORS, Unit::Count, "Attempts to acquire or to run that failed");
     describe_counter!(SLOW, Unit::Count, "Statements that took longer than slow_query");
     describe_counter!(
         RETRIED,
@@ -92,7 +98,7 @@ fn describe() {
     describe_counter!(
         DISCARDED,
         Unit::Count,
-        "Connections closed because a statement was still running on them"
+        "Connections closed because a statement was still running on them or they could not be reset"
     );
 }
 
@@ -104,6 +110,7 @@ const WAITING: &str = "seawall_pool_waiting";
 const NODE_UP: &str = "seawall_pool_node_up";
 const LAG_BYTES: &str = "seawall_pool_replay_lag_bytes";
 const LAG_SECONDS: &str = "seawall_pool_replay_lag_seconds";
+const ERRORS: &str = "seawall_pool_errors_total";
 const SLOW: &str = "seawall_pool_slow_queries_total";
 const RETRIED: &str = "seawall_pool_retried_reads_total";
 const DISCARDED: &str = "seawall_pool_discarded_connections_total";

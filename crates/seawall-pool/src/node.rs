@@ -129,6 +129,7 @@ impl Node {
             Ok(Err(error)) => error,
             Err(_) => PoolError::Timeout(TimeoutType::Wait),
         };
+        self.metrics.failed_acquires.increment(1);
         let node = Arc::clone(&self.name);
         Err(match error {
             PoolError::Backend(source) => {
@@ -143,6 +144,12 @@ impl Node {
             }
             PoolError::Timeout(TimeoutType::Wait | TimeoutType::Recycle) => {
                 let status = self.pool.status();
+                if status.size < self.max_size {
+                    // There was room: the time went into making a connection.
+                    self.poke.notify_one();
+                    let limit = limit.min(self.connect_timeout);
+                    return Err(Error::ConnectTimeout { node, limit });
+                }
                 Error::AcquireTimeout {
                     node,
                     limit,

@@ -31,10 +31,10 @@ impl Pool {
     /// Connects to the primary, has a first look at every replica, and starts
     /// the tasks that watch the nodes and keep spare connections.
     ///
-    /// Needs a tokio runtime with time and IO enabled. A replica that does not
-    /// answer is marked down and does not hold up the start for longer than
-    /// [`PoolConfig::health_timeout`]. Install the metrics recorder before:
-    /// handles are registered here, once.
+    /// Needs a tokio runtime with time and IO enabled; the tasks end with that
+    /// runtime. A replica that does not answer is marked down and does not hold
+    /// up the start for longer than [`PoolConfig::health_timeout`]. Install the
+    /// metrics recorder before: handles are registered here, once.
     ///
     /// # Errors
     ///

@@ -1,15 +1,18 @@
 //! What the first words of a statement give away.
 
 /// The first word of a statement that changes the state of its session, in
-/// capitals, or `None` for any other statement.
+/// capitals (or `CREATE TEMP`), or `None` for any other statement.
 ///
 /// Such a statement needs a connection of its own: `BEGIN` on a pooled one
 /// would leave a transaction open for the next borrower. Only the first word
-/// is looked at, so a function that changes settings or takes an advisory lock
-/// goes unseen.
+/// is looked at (after `CREATE` the next ones too), so a function that changes
+/// settings or takes an advisory lock goes unseen.
 pub(crate) fn session_keyword(sql: &str) -> Option<&'static str> {
     let mut rest = sql;
     let first = next_word(&mut rest);
+    if first.eq_ignore_ascii_case("CREATE") {
+        return creates_temporary(rest).then_some("CREATE TEMP");
+    }
     SESSION_KEYWORDS.iter().copied().find(|keyword| keyword.eq_ignore_ascii_case(first))
 }
 
@@ -32,6 +35,16 @@ pub(crate) fn outlives_transaction(sql: &str) -> bool {
         "ROLLBACK" => !next_word(&mut rest).eq_ignore_ascii_case("TO"),
         _ => true,
     }
+}
+
+/// Whether what comes after `CREATE` makes something that lives in the session.
+fn creates_temporary(mut rest: &str) -> bool {
+    let mut words = std::iter::from_fn(|| Some(next_word(&mut rest))).take(4);
+    words
+        .find(|word| {
+            !["OR", "REPLACE", "GLOBAL", "LOCAL"].iter().any(|w| w.eq_ignore_ascii_case(word))
+        })
+        .is_some_and(|word| ["TEMP", "TEMPORARY"].iter().any(|w| w.eq_ignore_ascii_case(word)))
 }
 
 /// Statements that begin with one of these belong on a connection of their own.

@@ -23,9 +23,11 @@ use crate::text;
 /// [`Outcome::NoEffect`]: nothing is committed, whatever was lost. Derefs to
 /// [`deadpool_postgres::Transaction`] for everything else.
 ///
-/// Cancel safety: if a future of this type is dropped before it is done, the
-/// statement is cancelled, the connection is closed, and with it the
-/// transaction ends. A dropped `commit` may or may not have committed.
+/// Cancel safety: if a future of this type is dropped before it is done, or
+/// runs out of time, the statement goes on until the transaction and its
+/// connection are dropped too; then it is cancelled and the connection closed.
+/// A [`commit`](Self::commit) that is called all the same waits for the statement
+/// and commits what it did. A dropped `commit` may or may not have committed.
 pub struct Transaction<'a> {
     inner: deadpool_postgres::Transaction<'a>,
     node: &'a Arc<Node>,
@@ -51,7 +53,7 @@ impl<'a> Transaction<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Query`] and [`Error::QueryTimeout`].
+    /// [`Error::Query`], [`Error::QueryTimeout`] and [`Error::ParameterCount`].
     pub async fn query(
         &self,
         sql: &str,
@@ -94,7 +96,7 @@ impl<'a> Transaction<'a> {
     /// Commits.
     ///
     /// PostgreSQL answers `COMMIT` of a failed transaction with a silent
-    /// rollback. If a statement failed, this first asks whether the
+    /// rollback. If a statement failed or was given up, this first asks whether the
     /// transaction is still alive, and fails if it is not.
     ///
     /// # Errors
@@ -103,7 +105,8 @@ impl<'a> Transaction<'a> {
     /// [`Error::Query`] or [`Error::QueryTimeout`] with [`Outcome::Unknown`] if
     /// its answer was lost.
     pub async fn commit(self) -> Result<(), Error> {
-        if self.doubtful.load(Ordering::Relaxed) {
+        // A statement whose future was dropped may fail with nobody listening.
+        if self.doubtful.load(Ordering::Relaxed) || self.marks.is_busy() {
             self.run("SELECT", &[], Shape::Count).await?;
         }
         let Self { inner, node, marks, limit, .. } = self;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Timeouts;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use tokio::time::{Instant, sleep_until};
 
 use crate::PoolConfig;
@@ -44,7 +44,7 @@ fn reap(node: &Node, idle_timeout: Duration) {
 /// Opens connections until there are as many as the node is to keep.
 ///
 /// A connection can be added only by taking one while no other is idle, so
-/// the idle ones are held for as long as it takes to open the missing ones.
+/// the idle ones are held until the missing ones have begun to open.
 async fn fill(node: &Node, connect_timeout: Duration) {
     let connections = node.connections();
     let status = connections.status();
@@ -54,9 +54,11 @@ async fn fill(node: &Node, connect_timeout: Duration) {
     }
     let timeouts =
         Timeouts { wait: Some(Duration::ZERO), create: Some(connect_timeout), recycle: None };
-    let opened =
-        join_all((0..status.available + missing).map(|_| connections.timeout_get(&timeouts)));
-    let failed = opened.await.iter().filter(|connection| connection.is_err()).count();
+    let take = |count| join_all((0..count).map(|_| connections.timeout_get(&timeouts)));
+    let idle = take(status.available).await;
+    // The second is polled when the first has been, once.
+    let (opened, ()) = join(take(missing), async { drop(idle) }).await;
+    let failed = opened.iter().filter(|connection| connection.is_err()).count();
     if failed > 0 {
         tracing::debug!(node = %node.name, failed, "could not open spare connections");
     }

@@ -177,7 +177,9 @@ async fn read(
             Err(_) => What::Reset,
         };
         let last = !matches!(what, What::Bytes(_));
-        let jitter = seeded.next(faults.borrow().seed);
+        let now = *faults.borrow();
+        // Chunks without jitter leave the sequence where it is.
+        let jitter = if now.jitter.is_zero() { 0.0 } else { seeded.next(now.seed) };
         let arrival = Arrival { at: Instant::now(), jitter, what };
         if arrivals.send(arrival).await.is_err() || last {
             return;

@@ -5,13 +5,15 @@ use std::error::Error as _;
 use std::io;
 
 use tokio_postgres::Error;
-use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 /// The connection broke, or the server is stopping or starting: the same read
 /// can be run elsewhere.
 pub(crate) fn is_connection_lost(error: &Error) -> bool {
+    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     error.is_closed()
-        || error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>)
+        // Not a failure of the link, but bytes that cannot be encoded or decoded.
+        || io.is_some_and(|io| io.kind() != io::ErrorKind::InvalidInput)
         || error.code().is_some_and(|code| {
             code.code().starts_with("08")
                 || [
@@ -48,6 +50,13 @@ pub(crate) fn is_refusal(error: &Error) -> bool {
         .as_db_error()
         .is_some_and(|db| db.parsed_severity().is_none_or(|severity| severity == Severity::Error))
         && !is_connection_lost(error)
+}
+
+/// A parameter does not fit the type that the statement wants: found before
+/// anything is sent. Of the errors of running a statement only this one has
+/// a cause that is neither of the link nor of the server.
+pub(crate) fn is_unsent(error: &Error) -> bool {
+    error.source().is_some_and(|source| !source.is::<io::Error>() && !source.is::<DbError>())
 }
 
 /// The prepared statement is gone or its plan no longer fits the tables.

@@ -14,6 +14,9 @@ fn session_statements_are_seen_through_blanks_comments_and_case() {
         ("/**/ROLLBACK", "ROLLBACK"),
         ("LISTEN channel", "LISTEN"),
         ("DISCARD ALL", "DISCARD"),
+        ("CREATE TEMP TABLE a ()", "CREATE TEMP"),
+        ("create or replace temporary view a as select 1", "CREATE TEMP"),
+        ("CREATE LOCAL /**/ TEMP TABLE a ()", "CREATE TEMP"),
     ] {
         assert_eq!(session_keyword(sql), Some(keyword), "{sql:?}");
     }
@@ -31,6 +34,9 @@ fn ordinary_statements_are_left_alone() {
         "INSERT INTO set VALUES (1)",
         "WITH begin AS (SELECT 1) SELECT * FROM begin",
         "SETTLE",
+        "CREATE TABLE temp ()",
+        "CREATE OR REPLACE VIEW temp AS SELECT 1",
+        "CREATE",
         "UPDATE a SET b = 1",
         "",
     ] {

@@ -151,3 +151,30 @@ async fn a_bad_configuration_connects_to_nothing() {
     let error = refused(|config| config.primary.url.clear()).await;
     assert!(matches!(error, Error::Hosts { hosts: 0, .. }), "{error}");
 }
+
+#[tokio::test]
+async fn opening_spare_connections_does_not_hold_those_that_are_idle() {
+    let stack = stack(0).await;
+    let config = PoolConfig {
+        max_size: 2,
+        min_idle: 2,
+        health_interval: secs(60),
+        health_timeout: secs(60),
+        ..config(&stack)
+    };
+    let pool = Pool::connect(config).await.unwrap();
+    until("two are idle", secs(3), async || node(&pool, "primary").available == 2).await;
+    stack.primary().unwrap().pause().await.unwrap();
+    pool.write().timeout(millis(50)).execute("SELECT 1", &[]).await.unwrap_err();
+    assert_eq!(node(&pool, "primary").size, 1, "one was given up");
+    // Twice as long as it takes the pool to begin opening another, in vain.
+    let start = Instant::now();
+    until("some time has passed", secs(5), async || {
+        let asked = Instant::now();
+        drop(pool.write().get().await.unwrap());
+        assert!(asked.elapsed() < millis(500), "the idle one is there");
+        start.elapsed() > secs(2)
+    })
+    .await;
+    stack.primary().unwrap().resume().await.unwrap();
+}

@@ -11,6 +11,7 @@
 mod connections;
 mod consistency;
 mod failure;
+mod metrics;
 mod routing;
 mod session;
 mod slow;

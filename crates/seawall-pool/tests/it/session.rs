@@ -304,8 +304,7 @@ async fn a_write_that_returns_too_many_rows_is_not_cut_off() {
     let pool = pool_of_one(&stack).await;
     pool.write().execute("CREATE TABLE leak (id int, note text)", &[]).await.unwrap();
     let process = backend(pool.write()).await;
-    let sql =
-        "INSERT INTO leak SELECT n, repeat('x', 1000) FROM generate_series(1, 20000) AS n RETURNING *";
+    let sql = "INSERT INTO leak SELECT n, repeat('x', 1000) FROM generate_series(1, 20000) AS n RETURNING *";
     let error = pool.write().query_opt(sql, &[]).await.unwrap_err();
     assert!(matches!(error, Error::RowCount { many: true, .. }), "{error}");
     let row = pool.write().query_one("SELECT count(*) FROM leak", &[]).await.unwrap();
@@ -360,4 +359,23 @@ async fn statement_texts_without_end_do_not_grow_a_connection_without_end() {
     let sql = "SELECT count(*) FROM pg_prepared_statements";
     let kept: i64 = pool.read().query_one(sql, &[]).await.unwrap().get(0);
     assert!(kept <= 600, "{kept}");
+}
+
+/// The task that resets is lost with the runtime of the pool; the connection
+/// must be lost too.
+#[test]
+fn nothing_of_a_session_reaches_the_next_borrower_on_another_runtime() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (servers, first, second) = (runtime(), runtime(), runtime());
+    let stack = servers.block_on(stack(0));
+    let pool = first.block_on(pool_of_one(&stack));
+    drop(first);
+    second.block_on(async {
+        let conn = pool.write().get().await.unwrap();
+        conn.batch_execute("SET work_mem = '77MB'").await.unwrap();
+        drop(conn);
+        let row = pool.write().query_one("SHOW work_mem", &[]).await.unwrap();
+        assert_ne!(row.get::<_, String>(0), "77MB");
+    });
+    servers.block_on(stack.shutdown());
 }

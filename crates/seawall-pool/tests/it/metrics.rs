@@ -1,0 +1,61 @@
+//! Metrics that move.
+
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+use seawall_pool::{Pool, PoolConfig};
+
+use crate::support::{config, millis, secs, stack, until};
+
+/// The value of a counter or gauge of the primary whose other labels include `label`.
+fn value(snapshotter: &Snapshotter, name: &str, label: &str) -> f64 {
+    let metrics = snapshotter.snapshot().into_vec().into_iter();
+    metrics
+        .filter(|(key, ..)| {
+            key.key().name() == name && key.key().labels().any(|l| l.value() == label)
+        })
+        .map(|(.., value)| match value {
+            #[allow(clippy::cast_precision_loss, reason = "small")]
+            DebugValue::Counter(count) => count as f64,
+            DebugValue::Gauge(gauge) => gauge.into_inner(),
+            DebugValue::Histogram(samples) => {
+                samples.iter().map(|sample| sample.into_inner()).sum()
+            }
+        })
+        .sum()
+}
+
+#[tokio::test]
+async fn every_failure_is_counted_where_it_happened() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let stack = stack(0).await;
+    let config = PoolConfig {
+        max_size: 1,
+        min_idle: 1,
+        acquire_timeout: millis(100),
+        slow_query: millis(20),
+        ..config(&stack)
+    };
+    let pool = Pool::connect(config).await.unwrap();
+    // A snapshot takes the counts with it.
+    let moved = |name: &str, label: &str| value(&snapshotter, name, label);
+    assert!(moved("seawall_pool_node_up", "primary") > 0.0);
+
+    let held = pool.write().get().await.unwrap();
+    pool.write().execute("SELECT 1", &[]).await.unwrap_err();
+    assert!(moved("seawall_pool_errors_total", "acquire") > 0.0);
+    until("a connection is seen in use", secs(3), async || {
+        moved("seawall_pool_connections", "used") > 0.0
+    })
+    .await;
+    drop(held);
+
+    pool.write().execute("SELECT 1 / 0", &[]).await.unwrap_err();
+    assert!(moved("seawall_pool_errors_total", "query") > 0.0);
+    pool.read().execute("SELECT pg_sleep(0.05)", &[]).await.unwrap();
+    assert!(moved("seawall_pool_slow_queries_total", "primary") > 0.0);
+    pool.read().execute("SELECT 1", &[]).await.unwrap();
+    assert!(moved("seawall_pool_queries_total", "read") > 0.0);
+    pool.read().timeout(millis(20)).execute("SELECT pg_sleep(9)", &[]).await.unwrap_err();
+    assert!(moved("seawall_pool_discarded_connections_total", "primary") > 0.0);
+}
