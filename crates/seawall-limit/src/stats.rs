@@ -9,7 +9,7 @@ use crate::policy::Policy;
 pub(crate) struct Stats {
     policies: Box<[Outcomes]>,
     saturated: Counter,
-    /// When a decision last had to share a cell; 0 is never.
+    /// When a decision last had to share a cell, to the second; 0 is never.
     saturated_at: AtomicU64,
 }
 
@@ -49,6 +49,12 @@ impl Stats {
     /// Warns when saturation begins: first ever, or after a minute without.
     pub(crate) fn saturated(&self, now: u64) {
         self.saturated.increment(1);
+        // Kept to the second: a flood of keys must not make threads fight for
+        // this word.
+        let before = self.saturated_at.load(Ordering::Relaxed);
+        if before != 0 && now.saturating_sub(before) < SECOND {
+            return;
+        }
         let before = self.saturated_at.swap(now.max(1), Ordering::Relaxed);
         if before == 0 || now.saturating_sub(before) > MINUTE {
             tracing::warn!(
@@ -60,4 +66,5 @@ impl Stats {
 
 const DECISIONS: &str = "seawall_limit_decisions_total";
 const SATURATED: &str = "seawall_limit_saturated_total";
+const SECOND: u64 = 1_000_000_000;
 const MINUTE: u64 = 60_000_000_000;

@@ -74,11 +74,14 @@ pub async fn place(
         });
     };
     let bid_id: i64 = row.get(0);
-    let lsn = conn.commit_lsn().await?;
+    // The bid is placed from here on, whatever becomes of the rest.
+    let Ok(lsn) = conn.commit_lsn().await else {
+        // Without its position no replica can be trusted with it, so nobody is told that it is there.
+        let _ = app.caches.auctions.remove(&id).await;
+        return Err(Problem::in_doubt());
+    };
     drop(conn);
-
-    // The write is done, so from here nothing may turn it into an error. The cache
-    // remembers a removal that Redis did not hear, and reads past Redis until it has.
+    // The cache remembers a removal that Redis did not hear, and reads past Redis until it has.
     let written = app.caches.auctions.remove_after(&id, lsn.into()).await;
     tracing::debug!(auction = id, partial = written.is_partial(), "removed from the cache");
     let body = json!({ "bid_id": bid_id, "auction_id": id, "amount_cents": amount_cents });

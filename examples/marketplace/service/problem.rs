@@ -5,6 +5,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use seawall::cache::LoadError;
+use seawall::pool::Outcome;
 use serde_json::{Map, Value, json};
 
 use super::auctions::LoadFailure;
@@ -86,7 +87,11 @@ impl From<JsonRejection> for Problem {
 impl From<seawall::pool::Error> for Problem {
     fn from(error: seawall::pool::Error) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "a query failed");
-        Self::unavailable()
+        if error.outcome() == Some(Outcome::Unknown) {
+            Self::in_doubt()
+        } else {
+            Self::unavailable()
+        }
     }
 }
 
@@ -98,11 +103,20 @@ impl From<LoadError<LoadFailure>> for Problem {
 }
 
 impl Problem {
+    /// A write whose end nobody saw: it may be done.
+    pub fn in_doubt() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Outcome unknown",
+            "The database was lost while it worked on this. Look whether it was done before you try again.",
+        )
+    }
+
     fn unavailable() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "Temporarily unavailable",
-            "The database did not answer. Nothing is known to have changed; try again shortly.",
+            "The database did not answer. Nothing was changed; try again shortly.",
         )
     }
 }

@@ -87,7 +87,7 @@ impl Gate {
 
     fn unknown(&self) -> Key<'static> {
         self.unidentified.increment(1);
-        if !self.warned.swap(true, Ordering::Relaxed) {
+        if !self.warned.load(Ordering::Relaxed) && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "a request has no peer address: such clients share one quota; see ClientIp::peer"
             );

@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 
-/// A compiled pattern. A trailing slash of the request's path is ignored, so
-/// that it is no way around a rule where the router ignores it too.
+/// A compiled pattern. Slashes at the end of the request's path are ignored, so
+/// that they are no way around a rule where the router ignores them too.
 #[derive(Debug)]
 pub(crate) enum Pattern {
     Any,
@@ -44,13 +44,14 @@ impl Pattern {
             Self::Exact(pattern) => (pattern, true),
             Self::Prefix(pattern) => (pattern, false),
         };
-        let mut path = segments(path);
+        let mut path = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
         let agree = pattern.iter().all(|segment| match (segment, path.next()) {
             (Segment::Literal(literal), Some(given)) => **literal == *given,
-            (Segment::Parameter, Some(given)) => !given.is_empty(),
+            // axum's router lets a parameter be empty if a slash follows.
+            (Segment::Parameter, Some(given)) => !given.is_empty() || path.peek().is_some(),
             (_, None) => false,
         });
-        agree && (!whole || path.next().is_none())
+        agree && (!whole || path.all(str::is_empty))
     }
 }
 
@@ -59,7 +60,11 @@ fn parse(pattern: &str, text: &str) -> Result<Vec<Segment>, Error> {
     if !pattern.starts_with('/') {
         return Err(wrong());
     }
-    segments(text)
+    let text = text.strip_prefix('/').unwrap_or(text).trim_end_matches('/');
+    // Of `/`, none.
+    let count = if text.is_empty() { 0 } else { usize::MAX };
+    text.split('/')
+        .take(count)
         .map(|segment| match segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) {
             Some(name) if !name.is_empty() && !name.contains(['{', '}', '*']) => {
                 Ok(Segment::Parameter)
@@ -69,13 +74,6 @@ fn parse(pattern: &str, text: &str) -> Result<Vec<Segment>, Error> {
             None => Ok(Segment::Literal(segment.into())),
         })
         .collect()
-}
-
-/// The segments of a path; of `/`, none.
-fn segments(path: &str) -> impl Iterator<Item = &str> {
-    let path = path.strip_prefix('/').unwrap_or(path).trim_end_matches('/');
-    let count = if path.is_empty() { 0 } else { usize::MAX };
-    path.split('/').take(count)
 }
 
 #[cfg(test)]

@@ -11,9 +11,11 @@ use crate::set::PolicySet;
 
 /// Requests by path and method, and the policies that they meet.
 ///
-/// Paths are compared as they are sent, segment by segment, without decoding;
-/// a trailing slash is ignored. `/api` as a prefix covers `/api` and `/api/x`,
-/// not `/apix`.
+/// Paths are compared segment by segment, as the layer gets them and without
+/// decoding, as axum's router does; a trailing slash is ignored. `/api` as a
+/// prefix covers `/api` and `/api/x`, not `/apix`. For a service that decodes
+/// paths itself (files, a proxy) name the prefix that leads to it, and in a
+/// router nested in another leave out the part that was cut off.
 #[derive(Debug, Clone)]
 #[must_use = "a rule does nothing until it is added to a layer"]
 pub struct Rule {
@@ -37,7 +39,8 @@ impl Rule {
     }
 
     /// Requests to one path. `{name}` stands for one segment, a last `{*name}`
-    /// for one or more: the patterns of axum.
+    /// for one or more: the patterns of axum. As there, a segment may be empty
+    /// if a slash follows: `/a/{id}/b` covers `/a//b`.
     pub fn path(pattern: &str) -> Self {
         Self::at(Path::Exact(pattern.into()))
     }

@@ -280,8 +280,12 @@ impl Inner {
                 "too many removals wait for the remote store; nothing is read from it"
             );
         }
-        worker::ensure(self, &mut pending);
         self.report_pending(&pending.table);
+        let running = std::mem::replace(&mut pending.worker, true);
+        drop(pending);
+        if !running {
+            worker::start(self);
+        }
     }
 
     fn report_pending(&self, table: &Pending) {

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Inner, Waitlist};
+use super::Inner;
 use crate::remote::RemoteError;
 
-/// Starts the task unless it runs. It ends when nothing waits, or when the last handle is gone.
-pub(super) fn ensure(inner: &Arc<Inner>, pending: &mut Waitlist) {
-    if !std::mem::replace(&mut pending.worker, true) {
-        tokio::spawn(work(Arc::downgrade(inner)));
-    }
+/// Starts the task, which has not been running. It ends when nothing waits, or when the last
+/// handle is gone. The lock on what waits must not be held: if the runtime is shutting down, the
+/// task is dropped here, and takes it.
+pub(super) fn start(inner: &Arc<Inner>) {
+    // Made here, not in the task: a task may be dropped before its first poll.
+    tokio::spawn(work(Running { inner: Arc::downgrade(inner), ended: false }));
 }
 
-async fn work(inner: Weak<Inner>) {
-    let mut running = Running { inner, ended: false };
+async fn work(mut running: Running) {
     loop {
         sleep(RETRY_DELAY).await;
         let Some(inner) = running.inner.upgrade() else { return };

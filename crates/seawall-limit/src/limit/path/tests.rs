@@ -27,8 +27,31 @@ fn a_parameter_is_one_segment() {
     assert!(exact(bids, "/api/auctions/7/bids"));
     assert!(!exact(bids, "/api/auctions/7"));
     assert!(!exact(bids, "/api/auctions/7/8/bids"));
-    assert!(!exact(bids, "/api/auctions//bids"));
     assert!(!exact(bids, "/api/auctions/7/bids/1"));
+    assert!(!exact("/api/auctions/{id}", "/api/auctions/"));
+    assert!(!prefix("/api/auctions/{id}", "/api/auctions/"));
+}
+
+/// What matchit 0.8, axum's router, hands to these patterns.
+#[test]
+fn an_empty_segment_is_no_way_around() {
+    for (pattern, path) in [
+        ("/api/auctions/{id}/bids", "/api/auctions//bids"),
+        ("/a/{x}/{y}", "/a//b"),
+        ("/a/{x}/", "/a//"),
+        ("/{x}/b", "//b"),
+        ("/files/{*path}", "/files//a"),
+        ("/files/{*path}", "/files//"),
+        ("/files/{*path}", "/files///a"),
+        ("/{*path}", "//"),
+        ("/{*path}", "//a"),
+    ] {
+        assert!(exact(pattern, path), "{pattern} does not cover {path}");
+    }
+    // A router nested at /u/{id}.
+    for path in ["/u//x", "/u///"] {
+        assert!(prefix("/u/{id}", path), "{path}");
+    }
 }
 
 #[test]
