@@ -1,7 +1,6 @@
 //! One decision over several policies: all are charged, or none.
 
 use crate::gcra::{Gcra, Verdict};
-use crate::table::MAX_POLICIES;
 
 /// What a decision says, in plain numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +34,7 @@ pub(crate) enum Outcome {
 /// charges them all if all admit and `charge` is set.
 ///
 /// A rejection may still shorten a TAT: see [`Gcra::heal`].
+#[inline]
 pub(crate) fn decide(
     gcras: &[Gcra],
     ids: &[u8],
@@ -43,32 +43,18 @@ pub(crate) fn decide(
     cost: u32,
     charge: bool,
 ) -> Ruling {
-    let mut charged = [0; MAX_POLICIES];
     let mut refusal = Refusal::default();
     for (position, id) in ids.iter().enumerate() {
         let id = usize::from(*id);
         match gcras[id].check(tats[id], now, cost) {
-            Verdict::Admit { tat } => charged[position] = tat,
+            Verdict::Admit { .. } => {}
             Verdict::Wait { nanos } => refusal.wait(position, nanos),
             Verdict::Never => refusal.never(position),
         }
     }
     if refusal.violated != 0 {
-        for id in ids {
-            let id = usize::from(*id);
-            tats[id] = gcras[id].heal(tats[id], now);
-        }
         return refusal.ruling(gcras, ids, tats, now);
     }
-    if charge {
-        for (id, tat) in ids.iter().zip(charged) {
-            tats[usize::from(*id)] = tat;
-        }
-    }
-    allowed(gcras, ids, tats, now)
-}
-
-fn allowed(gcras: &[Gcra], ids: &[u8], tats: &[u64], now: u64) -> Ruling {
     let mut ruling = Ruling {
         outcome: Outcome::Allowed,
         policy: 0,
@@ -79,7 +65,11 @@ fn allowed(gcras: &[Gcra], ids: &[u8], tats: &[u64], now: u64) -> Ruling {
         violated: 0,
     };
     for (position, id) in ids.iter().enumerate() {
-        let standing = gcras[usize::from(*id)].standing(tats[usize::from(*id)], now);
+        let (gcra, tat) = (gcras[usize::from(*id)], &mut tats[usize::from(*id)]);
+        if charge && let Verdict::Admit { tat: next } = gcra.check(*tat, now, cost) {
+            *tat = next;
+        }
+        let standing = gcra.standing(*tat, now);
         if position == 0 || standing.remaining < ruling.remaining {
             ruling.policy = *id;
             ruling.remaining = standing.remaining;
@@ -114,7 +104,11 @@ impl Refusal {
         }
     }
 
-    fn ruling(self, gcras: &[Gcra], ids: &[u8], tats: &[u64], now: u64) -> Ruling {
+    fn ruling(self, gcras: &[Gcra], ids: &[u8], tats: &mut [u64], now: u64) -> Ruling {
+        for id in ids {
+            let id = usize::from(*id);
+            tats[id] = gcras[id].heal(tats[id], now);
+        }
         let (position, next) = self.named.unwrap_or_default();
         let policy = ids[position];
         let standing = gcras[usize::from(policy)].standing(tats[usize::from(policy)], now);

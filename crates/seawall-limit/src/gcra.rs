@@ -49,11 +49,13 @@ impl Gcra {
     ///
     /// Clamped, so that a state from a clock since set back cannot block a key
     /// for longer than the capacity.
+    #[inline]
     fn spent(self, tat: u64, now: u64) -> u64 {
         tat.saturating_sub(now).min(self.capacity)
     }
 
     /// Decides on `cost` units, all or none. Changes nothing.
+    #[inline]
     pub(crate) fn check(self, tat: u64, now: u64, cost: u32) -> Verdict {
         let price = self.emission.saturating_mul(u64::from(cost));
         if price > self.capacity {
@@ -79,6 +81,7 @@ impl Gcra {
     }
 
     /// How the quota stands.
+    #[inline]
     pub(crate) fn standing(self, tat: u64, now: u64) -> Standing {
         let reset = self.spent(tat, now);
         let free = self.capacity - reset;

@@ -53,6 +53,7 @@ impl Limiter {
     }
 
     /// Charges one unit to every policy of the set, or to none.
+    #[inline]
     pub fn check<'s, 'k>(
         &self,
         key: impl Into<Key<'k>>,
@@ -165,6 +166,7 @@ impl Inner {
         &self.texts[usize::from(id)]
     }
 
+    #[inline]
     fn hash(&self, key: Key<'_>) -> KeyHash {
         let [place, tag] = &self.seeds;
         // 0 marks an empty slot.
@@ -172,6 +174,7 @@ impl Inner {
     }
 
     /// Nanoseconds since the limiter was built: enough for 584 years.
+    #[inline]
     fn nanos(&self, now: Instant) -> u64 {
         let since: Duration = now.saturating_duration_since(self.start);
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)

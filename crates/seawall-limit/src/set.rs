@@ -47,10 +47,12 @@ impl PolicySet {
         }
     }
 
+    #[inline]
     pub(crate) fn ids(&self) -> &[u8] {
         &self.resolved.ids
     }
 
+    #[inline]
     pub(crate) fn limiter(&self) -> &Inner {
         &self.resolved.limiter
     }

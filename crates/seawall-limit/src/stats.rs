@@ -40,6 +40,7 @@ impl Stats {
     }
 
     /// A decision counts once, under the policy that it names.
+    #[inline]
     pub(crate) fn decided(&self, policy: u8, allowed: bool) {
         let outcomes = &self.policies[usize::from(policy)];
         let counter = if allowed { &outcomes.allowed } else { &outcomes.rejected };

@@ -55,21 +55,16 @@ impl Table {
         let mut slots = self.shard(key).lock();
         let now = slots.observe(now);
         let (first, second) = slots.buckets(key);
-        if let Some(slot) = slots.find(key.tag, first, second) {
-            return (decide(slots.tats(slot), now), false);
-        }
-        let Some(slot) = slots.vacancy(first, second, now) else {
-            return (decide(slots.cell(key), now), true);
+        let (slot, found) = match slots.find(key.tag, first, second) {
+            Some(slot) => (slot, Found::Known),
+            None => slots.enter(key, first, second, now),
         };
-        let mut fresh = [0; MAX_POLICIES];
-        let cell = slots.cell(key);
-        let fresh = &mut fresh[..cell.len()];
-        fresh.copy_from_slice(cell);
-        let answer = decide(fresh, now);
-        if *fresh != *cell && fresh.iter().any(|tat| *tat > now) {
-            slots.occupy(slot, key.tag, fresh);
+        // The only call, so that it is compiled into this place.
+        let answer = decide(slots.tats(slot), now);
+        if found == Found::New {
+            slots.settle(slot, key, now);
         }
-        (answer, false)
+        (answer, found == Found::Shared)
     }
 
     /// Lets `look` see the TATs that [`update`](Self::update) would; changes to
@@ -83,10 +78,8 @@ impl Table {
         let mut slots = self.shard(key).lock();
         let now = slots.time(now);
         let (first, second) = slots.buckets(key);
-        let tats = match slots.find(key.tag, first, second) {
-            Some(slot) => slots.tats(slot),
-            None => slots.cell(key),
-        };
+        let slot = slots.find(key.tag, first, second).unwrap_or_else(|| slots.cell(key));
+        let tats = slots.tats(slot);
         let mut copy = [0; MAX_POLICIES];
         let copy = &mut copy[..tats.len()];
         copy.copy_from_slice(tats);
@@ -115,6 +108,7 @@ impl Table {
         self.shards.iter().map(|shard| shard.0.lock().tags.len() * WAYS).sum()
     }
 
+    #[inline]
     fn shard(&self, key: KeyHash) -> &Mutex<Slots> {
         // The low half of the place picks the bucket. The count is a power of two.
         let index = (key.place >> 32) as usize & (self.shards.len() - 1);
@@ -131,10 +125,20 @@ struct Shard(Mutex<Slots>);
 #[derive(Clone, Copy)]
 struct Bucket([u64; WAYS]);
 
+/// Where [`Table::update`] found a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Known,
+    /// In a slot it was just given, and keeps if it spends.
+    New,
+    /// In an overflow cell.
+    Shared,
+}
+
 struct Slots {
     tags: Box<[Bucket]>,
+    /// Of the slots, then of the overflow cells: these are slots without a tag.
     tats: Box<[u64]>,
-    cells: Box<[u64]>,
     policies: usize,
     latest: u64,
 }
@@ -143,8 +147,7 @@ impl Slots {
     fn new(buckets: usize, policies: usize) -> Self {
         Self {
             tags: vec![Bucket([0; WAYS]); buckets].into_boxed_slice(),
-            tats: vec![0; buckets * WAYS * policies].into_boxed_slice(),
-            cells: vec![0; CELLS * policies].into_boxed_slice(),
+            tats: vec![0; (buckets * WAYS + CELLS) * policies].into_boxed_slice(),
             policies,
             latest: 0,
         }
@@ -154,21 +157,25 @@ impl Slots {
     /// lock, so theirs may be a little behind one that was here first; were
     /// that believed, a slot just taken over could be forgiven its last
     /// instants. A long step back is the caller's wish, and believed.
+    #[inline]
     fn time(&self, now: u64) -> u64 {
         if now < self.latest && self.latest - now < MAX_SKEW { self.latest } else { now }
     }
 
+    #[inline]
     fn observe(&mut self, now: u64) -> u64 {
         self.latest = self.time(now);
         self.latest
     }
 
+    #[inline]
     fn buckets(&self, key: KeyHash) -> (usize, usize) {
         let buckets = self.tags.len() as u64;
         let scale = |half: u64| (((half & 0xffff_ffff) * buckets) >> 32) as usize;
         (scale(key.place), scale(key.tag >> 32))
     }
 
+    #[inline]
     fn find(&self, tag: u64, first: usize, second: usize) -> Option<usize> {
         [first, second].into_iter().find_map(|bucket| {
             let way = self.tags[bucket].0.iter().position(|stored| *stored == tag)?;
@@ -178,17 +185,20 @@ impl Slots {
 
     /// A slot for a new key: in the first bucket while that has room to spare,
     /// else in the emptier one.
-    fn vacancy(&self, first: usize, second: usize, now: u64) -> Option<usize> {
-        let (room, slot) = self.room(first, now);
+    fn vacancy(&self, tag: u64, first: usize, second: usize, now: u64) -> Option<usize> {
+        let (room, slot) = self.room(tag, first, now);
         if room > WAYS / 3 {
             return slot;
         }
-        let (other_room, other_slot) = self.room(second, now);
+        let (other_room, other_slot) = self.room(tag, second, now);
         if other_room > room { other_slot } else { slot }
     }
 
-    fn room(&self, bucket: usize, now: u64) -> (usize, Option<usize>) {
-        let slots = bucket * WAYS..(bucket + 1) * WAYS;
+    /// How many slots of a bucket are free, and one of them. Each key looks
+    /// from a place of its own, so that keys which refill quickly do not take
+    /// one and the same slot from each other again and again.
+    fn room(&self, tag: u64, bucket: usize, now: u64) -> (usize, Option<usize>) {
+        let slots = (0..WAYS).map(|way| bucket * WAYS + (tag as usize % WAYS + way) % WAYS);
         let mut vacant = slots.filter(|slot| !self.is_live(*slot, now));
         let slot = vacant.next();
         (usize::from(slot.is_some()) + vacant.count(), slot)
@@ -199,19 +209,39 @@ impl Slots {
         self.tats[start..start + self.policies].iter().any(|tat| *tat > now)
     }
 
-    fn occupy(&mut self, slot: usize, tag: u64, tats: &[u64]) {
-        self.tags[slot / WAYS].0[slot % WAYS] = tag;
-        self.tats(slot).copy_from_slice(tats);
+    /// Gives a key that has no slot one with its cell's state, or the cell.
+    #[inline(never)]
+    fn enter(&mut self, key: KeyHash, first: usize, second: usize, now: u64) -> (usize, Found) {
+        let cell = self.cell(key);
+        let Some(slot) = self.vacancy(key.tag, first, second, now) else {
+            return (cell, Found::Shared);
+        };
+        self.tags[slot / WAYS].0[slot % WAYS] = key.tag;
+        let start = cell * self.policies;
+        self.tats.copy_within(start..start + self.policies, slot * self.policies);
+        (slot, Found::New)
     }
 
+    /// Takes the slot back from a key that did not spend.
+    fn settle(&mut self, slot: usize, key: KeyHash, now: u64) {
+        let (kept, cell) = (slot * self.policies, self.cell(key) * self.policies);
+        let unspent =
+            self.tats[kept..kept + self.policies] == self.tats[cell..cell + self.policies];
+        if unspent || !self.is_live(slot, now) {
+            self.tags[slot / WAYS].0[slot % WAYS] = 0;
+            self.tats(slot).fill(0);
+        }
+    }
+
+    #[inline]
     fn tats(&mut self, slot: usize) -> &mut [u64] {
         let start = slot * self.policies;
         &mut self.tats[start..start + self.policies]
     }
 
-    fn cell(&mut self, key: KeyHash) -> &mut [u64] {
-        let start = key.tag as usize % CELLS * self.policies;
-        &mut self.cells[start..start + self.policies]
+    /// The overflow cell of a key.
+    fn cell(&self, key: KeyHash) -> usize {
+        self.tags.len() * WAYS + key.tag as usize % CELLS
     }
 
     fn live(&self, now: u64) -> usize {

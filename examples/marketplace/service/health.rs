@@ -23,7 +23,7 @@ pub async fn health(State(app): State<App>) -> Response {
             let ping = app.pool.write().query("SELECT 1", &[]).await;
             ping.map(|_| ()).map_err(|error| error.to_string())
         }),
-        timed(async { if !app.redis.status().breaker_open { Ok(()) } else { Err(String::new()) } }),
+        timed(async { app.redis.ping().await.map_err(|error| error.to_string()) }),
         timed(async { free_disk(&app.disk) }),
     );
     let ok = [&database, &redis, &disk].iter().all(|check| check["status"] == "ok");

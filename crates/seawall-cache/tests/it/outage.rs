@@ -16,7 +16,12 @@ async fn a_frozen_redis_costs_one_deadline_and_then_nothing() {
     let handle = connect(&stack).await;
     let cache = cache(&handle);
     load(&cache, 1, 10).await;
+    handle.ping().await.expect("alive");
     redis.pause().await.expect("frozen");
+
+    let asked = Instant::now();
+    handle.ping().await.expect_err("frozen");
+    assert!(asked.elapsed() < DEADLINE * 3, "{:?}", asked.elapsed());
 
     let asked = Instant::now();
     assert!(load(&cache, 2, 20).await.degraded);

@@ -50,11 +50,7 @@ impl Connection {
         key: &str,
         arguments: Vec<Value>,
     ) -> Result<R, RemoteError> {
-        // Otherwise fred would queue it until the deadline.
-        if self.client.state() != ClientState::Connected {
-            let error = Error::new(ErrorKind::IO, "not connected");
-            return Err(RemoteError::Disconnected(Box::new(error)));
-        }
+        connected(&self.client)?;
         let key = [&*self.key_prefix, key].concat();
         match script.script.evalsha(&self.client, key.as_str(), arguments.clone()).await {
             // EVAL both runs the script and loads it, on the node that owns the key.
@@ -154,6 +150,10 @@ impl EndsWithUs {
         Self { client, task: None, deadline, runtime: Handle::current() }
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(super) fn with(mut self, task: ConnectHandle) -> Self {
         self.task = Some(task);
         self
@@ -209,6 +209,20 @@ impl ScriptText {
     fn new(text: &'static str) -> Self {
         Self { script: Script::from_lua(text), text }
     }
+}
+
+pub(super) async fn ping(client: &Client, deadline: Duration) -> Result<(), RemoteError> {
+    connected(client)?;
+    client.ping::<()>(None).await.map_err(|error| classify(error, deadline))
+}
+
+/// Without this fred would queue a command until its deadline.
+fn connected(client: &Client) -> Result<(), RemoteError> {
+    if client.state() == ClientState::Connected {
+        return Ok(());
+    }
+    let error = Error::new(ErrorKind::IO, "not connected");
+    Err(RemoteError::Disconnected(Box::new(error)))
 }
 
 fn classify(error: Error, deadline: Duration) -> RemoteError {

@@ -16,6 +16,7 @@ pub use self::config::RedisConfig;
 use self::connection::{Connection, EndsWithUs};
 use super::guarded::{Guarded, RemoteStatus};
 use crate::error::Error;
+use crate::remote::RemoteError;
 
 /// A Redis that caches can share: a cheap clone of one client. Redis 6 or newer.
 ///
@@ -25,6 +26,8 @@ use crate::error::Error;
 #[derive(Clone)]
 pub struct Redis {
     guarded: Guarded,
+    client: Client,
+    command_timeout: Duration,
 }
 
 impl Redis {
@@ -63,6 +66,15 @@ impl Redis {
         self.guarded.status()
     }
 
+    /// Asks Redis for a sign of life, whatever the breaker says: for health checks. On a cluster
+    /// one node answers, any one. Changes nothing; dropping the future is safe.
+    ///
+    /// # Errors
+    /// If there is no connection, or no answer within `command_timeout`.
+    pub async fn ping(&self) -> Result<(), RemoteError> {
+        connection::ping(&self.client, self.command_timeout).await
+    }
+
     /// Tries the removals that wait until Redis has acknowledged them or `patience` has passed,
     /// then closes the connection for every clone. Returns how many removals Redis never heard of.
     pub async fn shutdown(&self, patience: Duration) -> usize {
@@ -70,9 +82,11 @@ impl Redis {
     }
 
     fn over(ends: EndsWithUs, config: &RedisConfig) -> Self {
+        let client = ends.client().clone();
         let connection = Connection::new(ends, config);
-        let guarded = Guarded::new(connection, "redis", config.command_timeout, &config.outage);
-        Self { guarded }
+        let command_timeout = config.command_timeout;
+        let guarded = Guarded::new(connection, "redis", command_timeout, &config.outage);
+        Self { guarded, client, command_timeout }
     }
 }
 
