@@ -25,8 +25,14 @@ fn main() -> std::io::Result<()> {
     let moka: moka::sync::Cache<u64, Arc<u64>, RandomState> = moka::sync::Cache::builder()
         .max_capacity(2 * KEYS)
         .build_with_hasher(RandomState::default());
-    let quick: quick_cache::sync::Cache<u64, Arc<u64>> =
-        quick_cache::sync::Cache::new(2 * KEYS as usize);
+    // The same hasher for all.
+    let quick = quick_cache::sync::Cache::<u64, Arc<u64>, _, RandomState>::with(
+        2 * KEYS as usize,
+        2 * KEYS,
+        quick_cache::UnitWeighter,
+        RandomState::default(),
+        quick_cache::sync::DefaultLifecycle::default(),
+    );
     for key in 1..=KEYS {
         runtime.block_on(ours.set(&key, key));
         moka.insert(key, Arc::new(key));

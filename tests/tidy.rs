@@ -147,7 +147,19 @@ fn every_program_is_listed_in_its_readme_and_every_listed_program_exists() {
             if !readme.contains(&format!("`{name}`")) {
                 offenders.push(format!("{}: `{name}` is not in its README", folder.display()));
             }
-            named.insert(program["path"].as_str().unwrap().to_owned());
+            let path = program["path"].as_str().unwrap().to_owned();
+            if !folder.join(&path).exists() {
+                offenders.push(format!("{}: {path} of `{name}` does not exist", folder.display()));
+            }
+            named.insert(path);
+        }
+        let known: Vec<_> =
+            programs.iter().filter_map(|program| program["name"].as_str()).collect();
+        for row in readme.lines().filter_map(|line| line.strip_prefix("| `")) {
+            let name = row.split('`').next().unwrap();
+            if !known.contains(&name) {
+                offenders.push(format!("{}: its README lists `{name}`", folder.display()));
+            }
         }
         for entry in fs::read_dir(&folder).unwrap() {
             let name = entry.unwrap().file_name().to_string_lossy().into_owned();
@@ -157,6 +169,22 @@ fn every_program_is_listed_in_its_readme_and_every_listed_program_exists() {
         }
     }
     assert_none("programs and their README agree", &offenders);
+}
+
+#[test]
+fn make_test_runs_every_example_that_ends_by_itself() {
+    let manifest = manifest(root().join("examples/Cargo.toml"));
+    let script = read(root().join("scripts/test"));
+    let list = script.split("for example in ").nth(1).unwrap().split(';').next().unwrap();
+    let run: BTreeSet<_> = list.split_whitespace().collect();
+    let examples = manifest["example"].as_array().unwrap();
+    let names: BTreeSet<_> = examples
+        .iter()
+        .map(|example| example["name"].as_str().unwrap())
+        // It has tests of its own that run it.
+        .filter(|name| *name != "marketplace")
+        .collect();
+    assert_eq!(run, names);
 }
 
 #[test]

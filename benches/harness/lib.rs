@@ -30,8 +30,9 @@ impl Bench {
     /// `name` is the file under `target/bench/`.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        // `cargo test --benches` and `--quick` want to see it run, not numbers.
-        let quick = std::env::args().any(|arg| arg == "--quick" || arg == "--test");
+        // Only `cargo bench` passes `--bench`; others want to see it run, not numbers.
+        let has = |flag: &str| std::env::args().any(|arg| arg == flag);
+        let quick = has("--quick") || !has("--bench");
         Self { name, rounds: if quick { 1 } else { ROUNDS }, rows: Vec::new() }
     }
 
@@ -49,18 +50,6 @@ impl Bench {
         for (subject, samples) in subjects.iter().zip(samples) {
             self.rows.push(Row::of(case, subject.name, subject.role, "ns", samples));
         }
-    }
-
-    /// Records what was measured elsewhere: one value a round, in `unit`.
-    pub fn record(
-        &mut self,
-        case: &str,
-        subject: &str,
-        role: Role,
-        unit: &'static str,
-        values: Vec<f64>,
-    ) {
-        self.rows.push(Row::of(case, subject, role, unit, values));
     }
 
     /// Prints the table and writes the numbers.

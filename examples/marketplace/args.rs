@@ -21,8 +21,8 @@ pub struct Args {
     #[arg(long)]
     pub no_limits: bool,
 
-    /// Length of the run in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=86_400))]
+    /// Length of the run in seconds, at most 3000: sessions last an hour
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3_000))]
     pub duration: u64,
 
     /// Traffic trace, `timestamp_s,value` [default: the 1998 World Cup group stage]
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_name = "FACTOR", default_value_t = 120.0, value_parser = positive)]
     pub compress: f64,
 
-    /// Requests a second in the busiest moment [default: measured on this machine]
+    /// Arrivals a second in the busiest moment [default: measured on this machine]
     #[arg(long, value_name = "PER_SECOND", value_parser = positive)]
     pub rate: Option<f64>,
 
@@ -46,8 +46,12 @@ pub struct Args {
     pub scale: f64,
 
     /// Settings of the service [default: built in, see examples/marketplace/marketplace.toml]
-    #[arg(long, value_name = "FILE.toml")]
+    #[arg(long, value_name = "FILE.toml", env = "MARKETPLACE_CONFIG")]
     pub config: Option<PathBuf>,
+
+    /// Signs sessions; instances that share it share sessions [default: random]
+    #[arg(long, env = "MARKETPLACE_SECRET", hide_env_values = true)]
+    pub secret: Option<String>,
 
     /// Where the HTML report goes
     #[arg(long, value_name = "FILE.html", default_value = "target/demo/report.html")]

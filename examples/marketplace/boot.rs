@@ -62,9 +62,10 @@ pub async fn open(args: &Args, settings: &Settings) -> Result<Market, Failure> {
     let redis_config = RedisConfig { url: stack.redis()?.url(), ..RedisConfig::default() };
     let redis = Redis::connect(redis_config).await?;
     let caches = Arc::new(caches(settings, &redis)?);
-    let secret: [u8; 32] = rand::rng().random();
+    let random: [u8; 32] = rand::rng().random();
+    let secret = args.secret.as_ref().map_or(&random[..], |secret| secret.as_bytes());
     let keys =
-        Keys::new(&secret).map_err(|_| Failure::Load { what: "the session key has no length" })?;
+        Keys::new(secret).map_err(|_| Failure::Load { what: "the session key has no length" })?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let app = App {
         pool,

@@ -48,14 +48,15 @@ async fn measure(args: &Args, market: &Market, shape: Shape) -> Result<Run, Fail
     let load = LoadRuntime::start()?;
     let client = Client::new(market.address());
     let step = Step::spin("users");
-    let crowd = Arc::new(load.run(Crowd::sign_in(client, SESSIONS)).await??);
-    step.done(&format!("{SESSIONS} signed in"));
+    let sessions = SESSIONS.min(market.size().users);
+    let crowd = Arc::new(load.run(Crowd::sign_in(client, sessions)).await??);
+    step.done(&format!("{sessions} signed in"));
 
     let wishes = |salt: u64| {
-        Wishes::new(market.size(), SESSIONS as usize, StdRng::seed_from_u64(args.seed ^ salt))
+        Wishes::new(market.size(), sessions as usize, StdRng::seed_from_u64(args.seed ^ salt))
     };
     let (peak, peak_reason) = match args.rate {
-        Some(rate) => (rate, "as asked for by --rate".to_owned()),
+        Some(rate) => (rate, "as asked for by --rate; caches start cold".to_owned()),
         None => {
             let step =
                 Step::count("calibrate", calibrate::LENGTH.as_secs(), "{msg} [{bar:40}] {elapsed}");
@@ -69,7 +70,9 @@ async fn measure(args: &Args, market: &Market, shape: Shape) -> Result<Run, Fail
                 }
             };
             let peak = round(capacity * SHARE).max(1.0);
-            step.done(&format!("this machine answers {capacity:.0} requests/s when callers wait"));
+            step.done(&format!(
+                "this machine copes with {capacity:.0} arrivals/s when callers wait"
+            ));
             let share = SHARE * 100.0;
             (
                 peak,
@@ -80,7 +83,7 @@ async fn measure(args: &Args, market: &Market, shape: Shape) -> Result<Run, Fail
         }
     };
     say(&format!(
-        "load        {} s of {}, {:.0} s of the trace a second, peak {peak:.0} requests/s: {peak_reason}",
+        "load        {} s of {}, {:.0} s of the trace a second, peak {peak:.0} arrivals/s: {peak_reason}",
         args.duration,
         shape.name(),
         shape.compression()

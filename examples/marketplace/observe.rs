@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::boot::Market;
 use crate::error::Failure;
-use crate::load::crowd::Crowd;
+use crate::load::crowd::{Crowd, Glance};
 use crate::load::trace::Shape;
 use crate::progress::Step;
 use crate::report::{Decided, Tick};
@@ -83,48 +83,56 @@ impl Watcher {
         let mut watched = Watched::default();
         let start = Instant::now();
         let mut second = tokio::time::interval_at(start + SECOND, SECOND);
-        second.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let (mut cache, mut reads, mut done) = (self.cache(), self.reads(), 0);
+        second.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = self.look(start);
         loop {
-            tokio::select! {
-                _ = second.tick() => {}
-                _ = stopped.changed() => return watched,
+            let over = tokio::select! {
+                _ = second.tick() => false,
+                _ = stopped.changed() => true,
+            };
+            let look = self.look(Instant::now());
+            self.compare(&look, &last, start, &mut watched);
+            if over {
+                return watched;
             }
-            let now = Instant::now();
-            let at = (now - start).as_secs_f64();
-            if at > self.shape.duration().as_secs_f64() + 1.0 {
-                // The last answers are still coming; the trace is over.
-                continue;
-            }
-            let (cache_now, reads_now) = (self.cache(), self.reads());
-            let (done_now, errors, stale) = self.crowd.glance();
-            let rate = done_now.saturating_sub(done);
-            let cpu = self.resources.cpu_ratio().unwrap_or(f64::NAN);
-            let decided = self.fleet.decide(&self.app, rate as f64, cpu, now);
-            if let Some(decision) = decided {
-                watched.decisions.push(Decided { second: at.round() as u64, ..decision });
-            }
-            watched.ticks.push(Tick {
-                offered: self.peak * self.shape.at(at - 0.5),
-                reads: reads_now
-                    .iter()
-                    .zip(&reads)
-                    .map(|(now, then)| now.saturating_sub(*then))
-                    .collect(),
-                l1_hits: cache_now.0.saturating_sub(cache.0),
-                l2_hits: cache_now.1.saturating_sub(cache.1),
-                misses: cache_now.2.saturating_sub(cache.2),
-                cpu,
-                instances: self.fleet.instances(),
-            });
-            self.bar.set_position(at as u64);
-            self.bar.set_prefix(format!(
-                "{rate}/s, cpu {:.0} %, {errors} errors, {stale} stale, {} instances wanted",
-                cpu * 100.0,
-                self.fleet.instances()
-            ));
-            (cache, reads, done) = (cache_now, reads_now, done_now);
+            last = look;
         }
+    }
+
+    fn look(&self, at: Instant) -> Look {
+        let (cache, reads) = (self.cache(), self.reads());
+        Look { at, cache, reads, seen: self.crowd.glance() }
+    }
+
+    fn compare(&mut self, now: &Look, then: &Look, start: Instant, watched: &mut Watched) {
+        let at = (now.at - start).as_secs_f64();
+        let elapsed = (now.at - then.at).as_secs_f64().max(1e-3);
+        let requests = now.seen.requests.saturating_sub(then.seen.requests) as f64 / elapsed;
+        let cpu = self.resources.cpu_ratio().unwrap_or(f64::NAN);
+        let running = at <= self.shape.duration().as_secs_f64() + 0.5;
+        // After the trace the last answers trickle in; that is no load to size a fleet by.
+        if running && let Some(decided) = self.fleet.decide(&self.app, requests, now.at) {
+            watched.decisions.push(Decided { second: at.round() as u64, ..decided });
+        }
+        let grown = |now: u64, then: u64| now.saturating_sub(then);
+        let reads = now.reads.iter().zip(&then.reads);
+        watched.ticks.push(Tick {
+            offered: if running { self.peak * self.shape.at(at - elapsed / 2.0) } else { f64::NAN },
+            reads: reads.map(|(&now, &then)| grown(now, then)).collect(),
+            l1_hits: grown(now.cache.0, then.cache.0),
+            l2_hits: grown(now.cache.1, then.cache.1),
+            misses: grown(now.cache.2, then.cache.2),
+            cpu,
+            instances: self.fleet.instances(),
+        });
+        self.bar.set_position(at as u64);
+        self.bar.set_prefix(format!(
+            "{requests:.0}/s, cpu {:.0} %, {} errors, {} stale, {} instances wanted",
+            cpu * 100.0,
+            now.seen.errors,
+            now.seen.stale,
+            self.fleet.instances()
+        ));
     }
 
     /// L1 hits, L2 hits and misses of all caches.
@@ -144,6 +152,14 @@ impl Watcher {
     fn reads(&self) -> Vec<u64> {
         self.app.pool.status().nodes.iter().map(|node| node.served.reads).collect()
     }
+}
+
+/// The counters at one moment.
+struct Look {
+    at: Instant,
+    cache: (u64, u64, u64),
+    reads: Vec<u64>,
+    seen: Glance,
 }
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,8 +1,8 @@
 //! What the person at the terminal sees: a bar for long work, a line for each
 //! finished step. Bars hide by themselves when the output is not a terminal.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the program's voice")]
 
 use std::error::Error;
+use std::io::Write as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -41,21 +41,22 @@ impl Step {
     /// Ends the step with a line that stays.
     pub fn done(self, note: &str) {
         self.bar.finish_and_clear();
-        println!("{:<12}{note} ({:.1} s)", self.name, self.start.elapsed().as_secs_f64());
+        say(&format!("{:<12}{note} ({:.1} s)", self.name, self.start.elapsed().as_secs_f64()));
     }
 }
 
-/// Prints text as it is.
+/// Prints text as it is. Nobody listening (`| head`) is no reason to end.
 pub fn say(text: &str) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Prints an error and the chain of its causes.
 pub fn explain(error: &dyn Error) {
-    eprintln!("error: {error}");
+    let mut out = std::io::stderr();
+    let _ = writeln!(out, "error: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
-        eprintln!("  because: {error}");
+        let _ = writeln!(out, "  because: {error}");
         cause = error.source();
     }
 }

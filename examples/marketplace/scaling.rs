@@ -2,7 +2,8 @@
 //!
 //! One process serves all of the load here, so the fleet is imagined: each of its
 //! instances is to carry an eighth of the peak. Cooldowns and windows are those of
-//! the requirements, divided by the factor by which the trace is sped up.
+//! the requirements, divided by the factor by which the trace is sped up. CPU is no
+//! signal of it: the machine's CPU carries the load and the databases too.
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ const MIN: u32 = 3;
 const MAX: u32 = 20;
 /// Instances at the peak, before any headroom.
 const AT_PEAK: f64 = 8.0;
+const DURATION: &str = "http_server_request_duration_seconds";
 const WINDOW: Duration = Duration::from_secs(10);
 
 impl Fleet {
@@ -56,18 +58,13 @@ impl Fleet {
     }
 
     /// Feeds the last second's signals and decides; a decision that changes nothing is no news.
-    pub fn decide(&mut self, app: &App, requests: f64, cpu: f64, now: Instant) -> Option<Decided> {
-        let window = app.metrics.window("http_server_request_duration_seconds", &[], WINDOW);
-        let errors = app.metrics.window(
-            "http_server_request_duration_seconds",
-            &[("error_type", "5xx")],
-            WINDOW,
-        );
+    pub fn decide(&mut self, app: &App, requests: f64, now: Instant) -> Option<Decided> {
+        let window = app.metrics.window(DURATION, &[], WINDOW);
         let signals = &mut self.signals;
         signals.set("requests", requests, Unit::PerSecond, now);
-        signals.set("cpu_usage", cpu, Unit::Ratio, now);
         signals.set("response_time", window.p95, Unit::Seconds, now);
-        signals.set("error_rate", errors.count as f64 / window.count as f64, Unit::Ratio, now);
+        let errors = errors(app) as f64 / window.count as f64;
+        signals.set("error_rate", errors, Unit::Ratio, now);
         signals.set("pool_usage", pool_usage(app), Unit::Ratio, now);
         let from = self.engine.state().current;
         let decision = self.engine.tick(signals, now);
@@ -75,6 +72,12 @@ impl Fleet {
         let to = decision.target;
         (decision.action != Action::Hold).then_some(Decided { second: 0, from, to, reason })
     }
+}
+
+/// Requests of the window that ended in a server's error.
+fn errors(app: &App) -> u64 {
+    let ended = |kind: &&str| app.metrics.window(DURATION, &[("error_type", kind)], WINDOW).count;
+    ["500", "502", "503", "504", "service_error", "panic", "body_error"].iter().map(ended).sum()
 }
 
 /// The busiest node's share of connections in use.

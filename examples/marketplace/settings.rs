@@ -49,6 +49,7 @@ impl Settings {
         };
         let settings: Self = toml::from_str(&text)?;
         settings.guards.validate()?;
+        settings.limits.validate()?;
         Ok(settings)
     }
 }

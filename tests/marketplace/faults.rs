@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::program::{Served, is_alive, wait_for};
+use super::program::{Served, TURN, is_alive, wait_for};
 
 const CALLERS: u64 = 16;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn losing_a_replica_then_redis_then_both_replicas_costs_no_read() {
+    let _turn = TURN.lock().await;
     let market = Arc::new(Served::start(&["--no-limits"]));
     let (stop, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let callers: Vec<_> = (0..CALLERS)
@@ -73,8 +74,9 @@ async fn losing_a_replica_then_redis_then_both_replicas_costs_no_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_program_leaves_no_server_and_no_folder() {
+    let _turn = TURN.lock().await;
     let mut market = Served::start(&[]);
-    let pids: Vec<_> = market.servers.iter().map(|(name, _)| market.pid(name)).collect();
+    let pids: Vec<_> = market.servers.iter().map(|(name, ..)| market.pid(name)).collect();
     assert_eq!(pids.len(), 4, "primary, two replicas, Redis");
     assert!(pids.iter().all(|&pid| is_alive(pid)) && market.folder.exists());
     market.kill_program();

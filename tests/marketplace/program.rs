@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,11 +18,24 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-/// The program, built by the same `cargo test`.
+/// One market at a time: each wants the machine for itself.
+pub static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// The program, built from the sources as they are now.
 pub fn path() -> PathBuf {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        // The features of `make test`, so that nothing is built twice.
+        let build =
+            ["build", "--workspace", "--all-features", "--example", "marketplace", "--quiet"];
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let status = Command::new(cargo).args(build).current_dir(folder).status().unwrap();
+        assert!(status.success(), "the marketplace does not build");
+    });
     let test = std::env::current_exe().unwrap();
     let path = test.parent().unwrap().parent().unwrap().join("examples/marketplace");
-    assert!(path.exists(), "{} is not built: run cargo build --examples first", path.display());
+    assert!(path.exists(), "{} is not there", path.display());
     path
 }
 
@@ -29,8 +43,8 @@ pub fn path() -> PathBuf {
 pub struct Served {
     child: Child,
     base: String,
-    /// Name and process of each server underneath.
-    pub servers: Vec<(String, i32)>,
+    /// Name, process and port of each server underneath.
+    pub servers: Vec<(String, i32, u16)>,
     pub folder: PathBuf,
     client: Client<HttpConnector, Full<Bytes>>,
 }
@@ -80,10 +94,10 @@ impl Served {
                 break PathBuf::from(folder);
             }
             let words: Vec<_> = line.split_whitespace().collect();
-            if let [name, pid, _port] = words[..]
-                && let Ok(pid) = pid.parse()
+            if let [name, pid, port] = words[..]
+                && let (Ok(pid), Ok(port)) = (pid.parse(), port.parse())
             {
-                servers.push((name.to_owned(), pid));
+                servers.push((name.to_owned(), pid, port));
             }
         };
         // Keeps the pipe open and empty, so that the program never blocks on it.
@@ -99,7 +113,7 @@ impl Served {
     }
 
     pub fn pid(&self, server: &str) -> Pid {
-        let (_, pid) = self.servers.iter().find(|(name, _)| name == server).unwrap();
+        let (_, pid, _) = self.servers.iter().find(|(name, ..)| name == server).unwrap();
         Pid::from_raw(*pid).unwrap()
     }
 
@@ -149,6 +163,25 @@ impl Served {
         answer
     }
 
+    /// Sends bytes and goes away after `patience`.
+    pub async fn abandon(&self, request: &str, patience: Duration) {
+        let address = self.base.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 1];
+        let _ = tokio::time::timeout(patience, stream.read(&mut answer)).await;
+    }
+
+    /// A connection to the database underneath.
+    pub async fn primary(&self) -> tokio_postgres::Client {
+        let (_, _, port) = self.servers.iter().find(|(name, ..)| name == "primary").unwrap();
+        let url = format!("postgres://seawall@127.0.0.1:{port}/seawall");
+        let (client, connection) =
+            tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
     pub async fn sign_in(&self, user: u64) -> String {
         let body = format!(r#"{{"email":"user{user}@example.com","password":"surge-ready-2026"}}"#);
         let answer = self.post("/api/login", "", &body).await;
@@ -172,8 +205,12 @@ pub fn run(args: &[&str]) -> (Option<i32>, String) {
     (child.wait().unwrap().code(), out)
 }
 
+/// A zombie is dead; it waits for a parent that may never ask.
 pub fn is_alive(pid: Pid) -> bool {
-    test_kill_process(pid).is_ok()
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    let zombie =
+        stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")));
+    test_kill_process(pid).is_ok() && !zombie
 }
 
 /// Waits for a condition; panics with `what` after `limit`.

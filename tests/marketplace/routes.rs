@@ -1,14 +1,18 @@
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::json;
 
-use super::program::Served;
+use super::program::{Served, TURN, wait_for};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_answers_and_bad_input_gets_a_problem() {
+    let _turn = TURN.lock().await;
     let market = Served::start(&[]);
     reads(&market).await;
     bids(&market).await;
     bad_input(&market).await;
+    abandoned_bids(&market).await;
     limits(&market).await;
 }
 
@@ -112,6 +116,20 @@ async fn bad_input(market: &Served) {
     wrong.assert_problem(405);
     assert!(wrong.headers.contains_key("allow"));
 
+    market.get("/api/auctions?min_cents=-1").await.assert_problem(400);
+    market.get("/api/auctions?min_cents=2&max_cents=1").await.assert_problem(400);
+    market.post("/metrics", "", "").await.assert_problem(405);
+    market
+        .post("/api/login", "", r#"{"email":"a\u0000b","password":"no"}"#)
+        .await
+        .assert_problem(400);
+    let large = format!(r#"{{"email":"nobody","password":"{}"}}"#, "x".repeat(3_000_000));
+    let answer = market.post("/api/login", "", &large).await.assert_problem(400);
+    assert!(
+        answer["detail"].as_str().unwrap().contains("password"),
+        "3 MB pass the guard: {answer}"
+    );
+
     let long = "x".repeat(2_048);
     market.get(&format!("/api/auctions?status={long}")).await.assert_problem(414);
     let many = "a&".repeat(101);
@@ -129,6 +147,36 @@ async fn bad_input(market: &Served) {
     let answer = market.raw(&head).await;
     assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
     assert!(answer.contains("application/problem+json"), "{answer}");
+}
+
+/// A client that goes away between the commit and the answer must not leave the
+/// readers with the price of before.
+async fn abandoned_bids(market: &Served) {
+    let token = market.sign_in(10).await;
+    let mut price = market.get("/api/auctions/51").await.json()["current_cents"].as_i64().unwrap();
+    for turn in 0..60_u64 {
+        price += 10;
+        let body = format!(r#"{{"amount_cents":{price}}}"#);
+        let request = format!(
+            "POST /api/auctions/51/bids HTTP/1.1\r\nhost: m\r\nauthorization: Bearer {token}\r\n\
+             x-forwarded-for: 198.51.100.{turn}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        market.abandon(&request, Duration::from_micros(100 * turn)).await;
+        // Warms the cache again in the middle of it.
+        market.get("/api/auctions/51").await;
+    }
+    // One more, acknowledged, comes after all of them; then every price is final.
+    let offer = format!(r#"{{"amount_cents":{}}}"#, price + 10);
+    assert_eq!(market.post("/api/auctions/52/bids", &token, &offer).await.status.as_u16() / 100, 2);
+    let database = market.primary().await;
+    let shows = async || {
+        let row = database.query_one("SELECT current_cents FROM auctions WHERE id = 51", &[]).await;
+        let stored: i64 = row.unwrap().get(0);
+        market.get("/api/auctions/51").await.json()["current_cents"] == stored
+    };
+    wait_for("the API shows what the database holds", Duration::from_secs(5), shows).await;
 }
 
 async fn limits(market: &Served) {

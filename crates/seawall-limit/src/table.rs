@@ -55,16 +55,21 @@ impl Table {
         let mut slots = self.shard(key).lock();
         let now = slots.observe(now);
         let (first, second) = slots.buckets(key);
-        let (slot, found) = match slots.find(key.tag, first, second) {
-            Some(slot) => (slot, Found::Known),
-            None => slots.enter(key, first, second, now),
-        };
-        // The only call, so that it is compiled into this place.
-        let answer = decide(slots.tats(slot), now);
-        if found == Found::New {
-            slots.settle(slot, key, now);
+        if let Some(slot) = slots.find(key.tag, first, second) {
+            return (decide(slots.tats(slot), now), false);
         }
-        (answer, found == Found::Shared)
+        let Some(slot) = slots.vacancy(key.tag, first, second, now) else {
+            return (decide(slots.cell(key), now), true);
+        };
+        let mut fresh = [0; MAX_POLICIES];
+        let cell = slots.cell(key);
+        let fresh = &mut fresh[..cell.len()];
+        fresh.copy_from_slice(cell);
+        let answer = decide(fresh, now);
+        if *fresh != *cell && fresh.iter().any(|tat| *tat > now) {
+            slots.occupy(slot, key.tag, fresh);
+        }
+        (answer, false)
     }
 
     /// Lets `look` see the TATs that [`update`](Self::update) would; changes to
@@ -78,8 +83,10 @@ impl Table {
         let mut slots = self.shard(key).lock();
         let now = slots.time(now);
         let (first, second) = slots.buckets(key);
-        let slot = slots.find(key.tag, first, second).unwrap_or_else(|| slots.cell(key));
-        let tats = slots.tats(slot);
+        let tats = match slots.find(key.tag, first, second) {
+            Some(slot) => slots.tats(slot),
+            None => slots.cell(key),
+        };
         let mut copy = [0; MAX_POLICIES];
         let copy = &mut copy[..tats.len()];
         copy.copy_from_slice(tats);
@@ -125,20 +132,10 @@ struct Shard(Mutex<Slots>);
 #[derive(Clone, Copy)]
 struct Bucket([u64; WAYS]);
 
-/// Where [`Table::update`] found a key.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
-    Known,
-    /// In a slot it was just given, and keeps if it spends.
-    New,
-    /// In an overflow cell.
-    Shared,
-}
-
 struct Slots {
     tags: Box<[Bucket]>,
-    /// Of the slots, then of the overflow cells: these are slots without a tag.
     tats: Box<[u64]>,
+    cells: Box<[u64]>,
     policies: usize,
     latest: u64,
 }
@@ -147,7 +144,8 @@ impl Slots {
     fn new(buckets: usize, policies: usize) -> Self {
         Self {
             tags: vec![Bucket([0; WAYS]); buckets].into_boxed_slice(),
-            tats: vec![0; (buckets * WAYS + CELLS) * policies].into_boxed_slice(),
+            tats: vec![0; buckets * WAYS * policies].into_boxed_slice(),
+            cells: vec![0; CELLS * policies].into_boxed_slice(),
             policies,
             latest: 0,
         }
@@ -209,28 +207,9 @@ impl Slots {
         self.tats[start..start + self.policies].iter().any(|tat| *tat > now)
     }
 
-    /// Gives a key that has no slot one with its cell's state, or the cell.
-    #[inline(never)]
-    fn enter(&mut self, key: KeyHash, first: usize, second: usize, now: u64) -> (usize, Found) {
-        let cell = self.cell(key);
-        let Some(slot) = self.vacancy(key.tag, first, second, now) else {
-            return (cell, Found::Shared);
-        };
-        self.tags[slot / WAYS].0[slot % WAYS] = key.tag;
-        let start = cell * self.policies;
-        self.tats.copy_within(start..start + self.policies, slot * self.policies);
-        (slot, Found::New)
-    }
-
-    /// Takes the slot back from a key that did not spend.
-    fn settle(&mut self, slot: usize, key: KeyHash, now: u64) {
-        let (kept, cell) = (slot * self.policies, self.cell(key) * self.policies);
-        let unspent =
-            self.tats[kept..kept + self.policies] == self.tats[cell..cell + self.policies];
-        if unspent || !self.is_live(slot, now) {
-            self.tags[slot / WAYS].0[slot % WAYS] = 0;
-            self.tats(slot).fill(0);
-        }
+    fn occupy(&mut self, slot: usize, tag: u64, tats: &[u64]) {
+        self.tags[slot / WAYS].0[slot % WAYS] = tag;
+        self.tats(slot).copy_from_slice(tats);
     }
 
     #[inline]
@@ -239,9 +218,9 @@ impl Slots {
         &mut self.tats[start..start + self.policies]
     }
 
-    /// The overflow cell of a key.
-    fn cell(&self, key: KeyHash) -> usize {
-        self.tags.len() * WAYS + key.tag as usize % CELLS
+    fn cell(&mut self, key: KeyHash) -> &mut [u64] {
+        let start = key.tag as usize % CELLS * self.policies;
+        &mut self.cells[start..start + self.policies]
     }
 
     fn live(&self, now: u64) -> usize {

@@ -31,7 +31,7 @@ pub struct Config {
     pub default_buckets: Option<Vec<f64>>,
     /// Most series per metric, at least 1. Further label sets share one series
     /// with the single label `overflow="true"`: values are kept, labels are
-    /// not. Default: 10 000.
+    /// not. The series without labels is always let in. Default: 10 000.
     pub max_series: usize,
 }
 

@@ -141,9 +141,10 @@ impl Handle {
         let mut timer = interval(TICK);
         timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let now = timer.tick().await;
+            timer.tick().await;
             match registry.upgrade() {
-                Some(registry) => registry.tick(now),
+                // Not the time the timer was set to: it may be late.
+                Some(registry) => registry.tick(Instant::now()),
                 None => return,
             }
         }

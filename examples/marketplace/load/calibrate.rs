@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::crowd::Crowd;
+use super::crowd::{Crowd, Phase};
 use super::wish::Wishes;
 
 /// Enough callers to keep every core busy, few enough not to queue for seconds.
@@ -18,9 +18,10 @@ const MEASURE: Duration = Duration::from_secs(4);
 pub const SHARE: f64 = 0.5;
 
 /// How long [`capacity`] takes.
-pub const LENGTH: Duration = Duration::from_secs(7);
+pub const LENGTH: Duration = WARM_UP.saturating_add(MEASURE);
 
-/// Requests a second that the service answers when callers wait for each answer.
+/// Arrivals a second that the service copes with when callers wait for each answer;
+/// most are one request, a bid is two or more.
 pub async fn capacity(crowd: &Arc<Crowd>, wishes: Wishes) -> f64 {
     let wishes = Arc::new(Mutex::new(wishes));
     let begin = Instant::now();
@@ -39,9 +40,9 @@ pub async fn capacity(crowd: &Arc<Crowd>, wishes: Wishes) -> f64 {
         })
         .collect();
     tokio::time::sleep(WARM_UP).await;
-    let start = crowd.begin();
+    let start = crowd.begin(Phase::Calibration);
     tokio::time::sleep(MEASURE).await;
-    let rate = crowd.glance().0 as f64 / start.elapsed().as_secs_f64();
+    let rate = crowd.glance().arrivals as f64 / start.elapsed().as_secs_f64();
     for caller in callers {
         // A caller ends with its last answer; a panic in it shows on stderr.
         let _ = caller.await;

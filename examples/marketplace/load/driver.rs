@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::crowd::Crowd;
+use super::crowd::{Crowd, Phase};
 use super::schedule::Schedule;
 use super::wish::Wishes;
 
-/// Requests under way at once; beyond it a due request is counted as unsent, not queued.
+/// Arrivals under way at once; beyond it one that is due is counted as missed, not queued.
 const SLOTS: u32 = 4_096;
 /// How long the last answers may take.
 const DRAIN: Duration = Duration::from_secs(35);
@@ -18,7 +18,7 @@ const DRAIN: Duration = Duration::from_secs(35);
 /// Runs the schedule to its end and waits for the last answers.
 pub async fn run(crowd: &Arc<Crowd>, schedule: Schedule, mut wishes: Wishes) {
     let slots = Arc::new(Semaphore::new(SLOTS as usize));
-    let start = crowd.begin();
+    let start = crowd.begin(Phase::Run);
     for offset in schedule {
         let due = start + offset;
         if due > Instant::now() {
@@ -26,7 +26,7 @@ pub async fn run(crowd: &Arc<Crowd>, schedule: Schedule, mut wishes: Wishes) {
         }
         let (wish, address) = (wishes.draw(), wishes.address());
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-            crowd.missed();
+            crowd.missed(1);
             continue;
         };
         let crowd = Arc::clone(crowd);
@@ -35,6 +35,7 @@ pub async fn run(crowd: &Arc<Crowd>, schedule: Schedule, mut wishes: Wishes) {
             drop(slot);
         });
     }
-    // Answers that are later than this are lost, and their requests with them.
-    let _ = tokio::time::timeout(DRAIN, slots.acquire_many(SLOTS)).await;
+    if tokio::time::timeout(DRAIN, slots.acquire_many(SLOTS)).await.is_err() {
+        crowd.missed(u64::from(SLOTS).saturating_sub(slots.available_permits() as u64));
+    }
 }

@@ -53,9 +53,9 @@ pub struct Tally {
     pub refused: u64,
     pub limited: u64,
     pub errors: u64,
-    /// From the moment the schedule wanted the request sent: what a user waits.
+    /// Of answers (429s and errors left out), from the moment the request was due: what a user waits.
     pub response: Histogram<u64>,
-    /// From the moment it was sent: what the service takes.
+    /// Of answers, from the moment the request was sent: what the service takes.
     pub service: Histogram<u64>,
 }
 
@@ -82,6 +82,9 @@ impl Tally {
             Ending::Limited => self.limited += 1,
             Ending::Error => self.errors += 1,
         }
+        if !sample.counts() {
+            return;
+        }
         self.response.saturating_record(micros(sample.response));
         self.service.saturating_record(micros(sample.service));
     }
@@ -104,10 +107,20 @@ pub struct Sample {
     pub ending: Ending,
     /// Offset of the intended start from the run's start.
     pub due: Duration,
+    /// Whether the schedule asked for it; else it follows from the answer before.
+    pub scheduled: bool,
     pub response: Duration,
     pub service: Duration,
     /// How the answer compared with what was acknowledged, if it could be compared.
     pub verdict: Option<Freshness>,
+}
+
+impl Sample {
+    /// A refusal by quota is quick and an error is slow or quick: neither says how
+    /// long an answer takes.
+    fn counts(&self) -> bool {
+        matches!(self.ending, Ending::Ok | Ending::Refused)
+    }
 }
 
 /// One second of the run, by intended start.
@@ -119,6 +132,7 @@ pub struct Second {
     /// Reads that were compared with an acknowledged bid, and those that showed less.
     pub checked: u64,
     pub stale: u64,
+    /// Of scheduled requests.
     pub response: Histogram<u64>,
 }
 
@@ -127,14 +141,18 @@ pub struct Second {
 pub struct Stats {
     routes: Vec<Tally>,
     pub seconds: Vec<Second>,
-    /// Requests that were due but never sent, for want of a free slot.
-    pub unsent: u64,
+    /// Of scheduled requests, from their intended start: what the SLO is about.
+    pub scheduled: Histogram<u64>,
+    /// Wishes fulfilled; each is one request or more.
+    pub arrivals: u64,
+    /// Arrivals that were due but never sent, for want of a free slot, or never answered.
+    pub missed: u64,
 }
 
 impl Default for Stats {
     fn default() -> Self {
         let routes = Route::ALL.iter().map(|_| Tally::new()).collect();
-        Self { routes, seconds: Vec::new(), unsent: 0 }
+        Self { routes, seconds: Vec::new(), scheduled: histogram(), arrivals: 0, missed: 0 }
     }
 }
 
@@ -158,7 +176,10 @@ impl Stats {
         second.errors += u64::from(sample.ending == Ending::Error);
         second.checked += u64::from(sample.verdict.is_some());
         second.stale += u64::from(sample.verdict == Some(Freshness::Stale));
-        second.response.saturating_record(micros(sample.response));
+        if sample.scheduled && sample.counts() {
+            second.response.saturating_record(micros(sample.response));
+            self.scheduled.saturating_record(micros(sample.response));
+        }
     }
 
     /// Reads that were compared with an acknowledged bid.
@@ -220,15 +241,36 @@ mod tests {
         let mut stats = Stats::default();
         stats.record(&Sample {
             route: Route::Bid,
-            ending: Ending::Error,
+            ending: Ending::Refused,
             due: Duration::from_millis(1_900),
+            scheduled: true,
             response: Duration::from_secs(5),
             service: Duration::from_secs(1),
             verdict: None,
         });
         assert_eq!((stats.seconds[0].sent, stats.seconds[1].sent), (0, 1));
-        assert_eq!(stats.total().errors, 1);
+        assert_eq!((stats.total().refused, stats.scheduled.len()), (1, 1));
         assert!((quantile_ms(&stats.route(Route::Bid).response, 0.5) - 5_000.0).abs() < 5.0);
         assert!(quantile_ms(&stats.route(Route::Read).response, 0.5).is_nan());
+    }
+
+    #[test]
+    fn quick_refusals_and_follow_ups_do_not_improve_the_percentiles() {
+        let mut stats = Stats::default();
+        let sample = Sample {
+            route: Route::Login,
+            ending: Ending::Ok,
+            due: Duration::ZERO,
+            scheduled: true,
+            response: Duration::from_secs(2),
+            service: Duration::from_secs(2),
+            verdict: None,
+        };
+        let quick = Duration::from_millis(1);
+        stats.record(&sample);
+        stats.record(&Sample { ending: Ending::Limited, response: quick, ..sample });
+        stats.record(&Sample { scheduled: false, response: quick, ..sample });
+        assert!(quantile_ms(&stats.scheduled, 0.0) > 1_900.0);
+        assert_eq!(stats.route(Route::Login).response.len(), 2);
     }
 }

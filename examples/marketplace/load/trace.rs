@@ -51,6 +51,10 @@ impl Shape {
             return Err(TraceError::TooShort { rows: rows.len() });
         };
         let step = second - first;
+        let uneven = |pair: &[(f64, f64)]| ((pair[1].0 - pair[0].0) - step).abs() > step * 1e-6;
+        if let Some(row) = rows.windows(2).position(uneven) {
+            return Err(TraceError::Uneven { at: rows[row + 1].0, step });
+        }
         let whole = step * (rows.len() - 1) as f64;
         let window = (duration.as_secs_f64() * compression).min(whole);
         let peak = rows.iter().copied().fold(
@@ -106,6 +110,7 @@ pub enum TraceError {
     Read { path: PathBuf, source: std::io::Error },
     Line { number: usize },
     TooShort { rows: usize },
+    Uneven { at: f64, step: f64 },
     AllZero,
 }
 
@@ -118,6 +123,9 @@ impl fmt::Display for TraceError {
                 "line {number} of the trace is not `timestamp_s,value` with a value of 0 or more and a rising time"
             ),
             Self::TooShort { rows } => write!(f, "the trace has {rows} rows; two are the least"),
+            Self::Uneven { at, step } => {
+                write!(f, "the trace is not evenly spaced: at {at} s the step is not {step} s")
+            }
             Self::AllZero => f.write_str("the trace holds no traffic: every value is 0"),
         }
     }

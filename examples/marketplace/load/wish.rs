@@ -50,6 +50,8 @@ pub struct Wishes {
     popularity: Zipf<f64>,
     size: Size,
     sessions: usize,
+    /// Turns ranks into numbers that are spread over the table.
+    step: u64,
 }
 
 /// Zipf exponent of the popularity of auctions, the usual one for web objects.
@@ -63,7 +65,8 @@ impl Wishes {
         let popularity = Zipf::new(size.auctions as f64, EXPONENT).map_err(|_| Failure::Load {
             what: "the popularity of auctions needs at least one auction",
         })?;
-        Ok(Self { random, popularity, size, sessions: sessions.max(1) })
+        let step = coprime_step(size.auctions);
+        Ok(Self { random, popularity, size, sessions: sessions.max(1), step })
     }
 
     /// The next wish, in shares of a thousand.
@@ -102,8 +105,7 @@ impl Wishes {
 
     fn auction(&mut self) -> u64 {
         let rank = self.popularity.sample(&mut self.random) as u64;
-        // A prime step scatters the popular ones over the table.
-        1 + (rank * 1_000_003) % self.size.auctions
+        1 + (rank * self.step) % self.size.auctions
     }
 
     fn open_auction(&mut self) -> u64 {
@@ -118,6 +120,19 @@ impl Wishes {
     fn user(&mut self) -> u64 {
         self.random.random_range(1..=self.size.users)
     }
+}
+
+/// A step near the golden section of `count` that visits every number once, so that
+/// the popular rows do not lie side by side on the same pages.
+fn coprime_step(count: u64) -> u64 {
+    let gcd = |mut a: u64, mut b: u64| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let golden = (count as f64 * 0.618).ceil() as u64;
+    (golden..golden + count).find(|&step| gcd(step, count) == 1).unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -142,5 +157,16 @@ mod tests {
         }
         assert!((1_800..2_300).contains(&writes), "{writes}");
         assert!(counts.values().max() > Some(&500), "{:?}", counts.values().max());
+    }
+
+    #[test]
+    fn popular_auctions_lie_apart_and_each_number_is_some_rank() {
+        for count in [20, 2_000, 100_000, 1_000_003] {
+            let step = coprime_step(count);
+            let numbers: std::collections::HashSet<u64> =
+                (1..=count).map(|rank| (rank * step) % count).collect();
+            assert_eq!(numbers.len() as u64, count);
+            assert!(step > count / 10 && step < count, "{step} of {count}");
+        }
     }
 }

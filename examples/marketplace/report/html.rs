@@ -26,7 +26,7 @@ fn page(out: &mut String, run: &Run, slos: &[Slo]) -> std::fmt::Result {
     )?;
     write!(
         out,
-        "<p class=lead>An auction service on a real PostgreSQL primary with two streaming replicas and a real Redis, under {} s of <b>{}</b> at {:.0} times its speed, peak {:.0} requests/s ({}). Data: {}. Machine: {}.</p>",
+        "<p class=lead>An auction service on a real PostgreSQL primary with two streaming replicas and a real Redis, under {} s of <b>{}</b> at {:.0} times its speed, peak {:.0} arrivals/s ({}). Data: {}. Machine: {}.</p>",
         run.seconds,
         escape(&run.trace),
         run.compression,
@@ -45,7 +45,7 @@ fn page(out: &mut String, run: &Run, slos: &[Slo]) -> std::fmt::Result {
     decisions(out, run)?;
     write!(
         out,
-        "<p class=note>Response time counts from the moment the schedule wanted a request sent (open model), service time from the moment it was sent. Refused means outbid or a wrong password: answers a caller must reckon with. Two scripts are part of the load; the 429s are theirs. A read is stale when it shows less than a bid that was acknowledged before the read was sent. List and top pages may lag by their TTL of 60 s and are not part of that check. PostgreSQL runs with fsync off. Seed {}.</p></main></html>",
+        "<p class=note>An arrival is a user with a wish; most are one request, a bid is followed by the reads that check it. Response time counts from the moment the schedule wanted a request sent (open model), service time from the moment it was sent; 429s and errors are in neither, and the SLO is about scheduled requests only. Refused means outbid or a wrong password: answers a caller must reckon with. Two scripts are part of the load; the 429s are theirs. A read is stale when it shows less than a bid that was acknowledged before the read was sent. List and top pages may lag by their TTL of 60 s and are not part of that check. PostgreSQL runs with fsync off. Seed {}.</p></main></html>",
         run.seed
     )
 }
@@ -86,14 +86,14 @@ fn charts(run: &Run) -> Vec<Chart<'_>> {
     let nodes = run.nodes.iter().zip(["c1", "c2", "c3", "c4", "c5"]).enumerate();
     vec![
         Chart {
-            title: "Requests",
+            title: "Load",
             unit: "per second",
             log: false,
             bound: None,
             lines: vec![
-                Line { name: "offered by the trace", class: "c2", values: ticks(|t| t.offered) },
+                Line { name: "arrivals by the trace", class: "c2", values: ticks(|t| t.offered) },
                 Line {
-                    name: "sent, with the reads that check bids",
+                    name: "requests sent, checks included",
                     class: "c1",
                     values: seconds.iter().map(|second| second.sent as f64).collect(),
                 },
@@ -101,7 +101,7 @@ fn charts(run: &Run) -> Vec<Chart<'_>> {
         },
         Chart {
             title: "Response time",
-            unit: "ms from intended start, log scale",
+            unit: "ms from intended start, scheduled requests, log scale",
             log: true,
             bound: Some((100.0, "p95 bound")),
             lines: vec![

@@ -10,7 +10,7 @@ use crate::load::stats::Stats;
 /// One second of the service's own view.
 #[derive(Clone, Debug, Default)]
 pub struct Tick {
-    /// Requests a second that the schedule asks for.
+    /// Arrivals a second that the schedule asks for.
     pub offered: f64,
     /// Reads served by each node since the last tick, in the order of [`Run::nodes`].
     pub reads: Vec<u64>,
@@ -65,7 +65,7 @@ impl Run {
     }
 }
 
-/// One decision of the scaling engine that changed something, or was held back.
+/// One decision of the scaling engine that changed something.
 #[derive(Clone, Debug)]
 pub struct Decided {
     pub second: u64,

@@ -19,7 +19,7 @@ fn write_all(out: &mut String, run: &Run, slos: &[Slo]) -> std::fmt::Result {
     writeln!(out)?;
     writeln!(
         out,
-        "{} s of {} at {:.0}x, peak {:.0} requests/s ({})",
+        "{} s of {} at {:.0}x, peak {:.0} arrivals/s ({})",
         run.seconds, run.trace, run.compression, run.peak, run.peak_reason
     )?;
     writeln!(
@@ -31,11 +31,23 @@ fn write_all(out: &mut String, run: &Run, slos: &[Slo]) -> std::fmt::Result {
         run.machine
     )?;
     writeln!(out)?;
-    writeln!(out, "{:<62}  {:^32}  {:^16}", "", "ms from intended start", "ms of service")?;
+    writeln!(out, "{:<62}  {:^32}  {:^32}", "", "ms from intended start", "ms of service")?;
     writeln!(
         out,
-        "{:<29}{:>9}{:>9}{:>8}{:>7}  {:>8}{:>8}{:>8}{:>8}  {:>8}{:>8}",
-        "route", "ok", "refused", "429", "errors", "p50", "p95", "p99", "p99.9", "p50", "p95"
+        "{:<29}{:>9}{:>9}{:>8}{:>7}  {:>8}{:>8}{:>8}{:>8}  {:>8}{:>8}{:>8}{:>8}",
+        "route",
+        "ok",
+        "refused",
+        "429",
+        "errors",
+        "p50",
+        "p95",
+        "p99",
+        "p99.9",
+        "p50",
+        "p95",
+        "p99",
+        "p99.9"
     )?;
     for route in Route::ALL {
         row(out, route.name(), run.stats.route(route))?;
@@ -61,8 +73,8 @@ fn write_all(out: &mut String, run: &Run, slos: &[Slo]) -> std::fmt::Result {
     writeln!(out, "reads     {}  of {sum:.0} that reached PostgreSQL", shares.join("  "))?;
     writeln!(
         out,
-        "refusals  {} answered 429, {} refused with reason (outbid, wrong password), {} never sent",
-        total.limited, total.refused, run.stats.unsent
+        "refusals  {} answered 429, {} refused with reason (outbid, wrong password), {} never sent or answered",
+        total.limited, total.refused, run.stats.missed
     )?;
     writeln!(out)?;
     writeln!(
@@ -103,7 +115,7 @@ fn row(out: &mut String, name: &str, tally: &Tally) -> std::fmt::Result {
         write!(out, "{:>8}", millis(quantile_ms(&tally.response, q)))?;
     }
     write!(out, "  ")?;
-    for q in [0.5, 0.95] {
+    for q in [0.5, 0.95, 0.99, 0.999] {
         write!(out, "{:>8}", millis(quantile_ms(&tally.service, q)))?;
     }
     writeln!(out)

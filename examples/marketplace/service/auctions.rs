@@ -170,6 +170,16 @@ impl Filter {
         if !(1..=MAX_PER_PAGE).contains(&self.per_page) {
             return Err(Problem::field("per_page", self.per_page, "between 1 and 100"));
         }
+        for (field, cents) in [("min_cents", self.min_cents), ("max_cents", self.max_cents)] {
+            if let Some(cents) = cents.filter(|&cents| cents < 0) {
+                return Err(Problem::field(field, cents, "0 or more"));
+            }
+        }
+        if let (Some(min), Some(max)) = (self.min_cents, self.max_cents)
+            && min > max
+        {
+            return Err(Problem::field("min_cents", min, "at most max_cents"));
+        }
         match self.status.as_deref() {
             None | Some("open" | "ended") => Ok(()),
             // The value is not echoed: it may be anything.

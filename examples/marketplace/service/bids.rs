@@ -6,9 +6,10 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 use seawall::cache::Loaded;
-use seawall::pool::Lsn;
+use seawall::pool::{Conn, Lsn, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio_postgres::Row;
 
 use super::auctions::{LoadFailure, unknown};
 use super::session::SignedIn;
@@ -33,16 +34,30 @@ struct Mine {
     payment: Option<String>,
 }
 
+impl Mine {
+    fn from_row(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            bid_id: row.try_get(0)?,
+            auction_id: row.try_get(1)?,
+            title: row.try_get(2)?,
+            amount_cents: row.try_get(3)?,
+            at_s: row.try_get(4)?,
+            leading: row.try_get::<_, Option<bool>>(5)?.unwrap_or(false),
+            payment: row.try_get(6)?,
+        })
+    }
+}
+
 /// One statement, so one transaction and one round trip while the row is locked:
 /// two bidders at once are decided by that lock, and the lower one finds no row.
 const PLACE: &str = "WITH raised AS (
     UPDATE auctions SET current_cents = $2, bid_count = bid_count + 1, leader_id = $3
     WHERE id = $1 AND status = 'open' AND ends_at > now() AND current_cents < $2
+      AND seller_id <> $3
     RETURNING id)
   INSERT INTO bids (auction_id, user_id, amount_cents)
   SELECT id, $3, $2 FROM raised RETURNING id";
-const WHY_NOT: &str =
-    "SELECT status = 'open' AND ends_at > now(), current_cents FROM auctions WHERE id = $1";
+const WHY_NOT: &str = "SELECT status = 'open' AND ends_at > now(), current_cents, seller_id FROM auctions WHERE id = $1";
 const MINE: &str = "SELECT b.id, b.auction_id, a.title, b.amount_cents,
     extract(epoch FROM b.created_at)::bigint, a.leader_id = b.user_id AND a.current_cents = b.amount_cents,
     p.status
@@ -64,28 +79,80 @@ pub async fn place(
     if !(1..=MAX_CENTS).contains(&amount_cents) {
         return Err(Problem::field("amount_cents", amount_cents, "between 1 and 100000000000"));
     }
-    let key = i64::try_from(id).map_err(|_| unknown(id))?;
+    // On a task of its own: a client that goes away must not keep the cache from
+    // hearing of a bid that was placed.
+    let placed = tokio::spawn(place_and_tell(app, id, user, amount_cents)).await;
+    let (bid_id, lsn) = placed.map_err(|_| Problem::in_doubt())??;
+    let body = json!({ "bid_id": bid_id, "auction_id": id, "amount_cents": amount_cents });
+    Ok((StatusCode::CREATED, [(READ_AFTER, lsn.to_string())], Json(body)).into_response())
+}
 
+async fn place_and_tell(
+    app: App,
+    id: u64,
+    user: i64,
+    amount_cents: i64,
+) -> Result<(i64, Lsn), Problem> {
+    let key = i64::try_from(id).map_err(|_| unknown(id))?;
     let conn = app.pool.write().get().await?;
-    let Some(row) = conn.query_opt(PLACE, &[&key, &amount_cents, &user]).await? else {
-        return Err(match conn.query_opt(WHY_NOT, &[&key]).await? {
-            None => unknown(id),
-            Some(row) => refusal(row.get(0), row.get(1)),
-        });
+    let row = match conn.query_opt(PLACE, &[&key, &amount_cents, &user]).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return Err(why_not(&conn, id, key, user).await),
+        Err(error) => {
+            if error.outcome() == Some(Outcome::Unknown) {
+                drop(conn);
+                tell_after_doubt(&app, id).await;
+            }
+            return Err(error.into());
+        }
     };
-    let bid_id: i64 = row.get(0);
     // The bid is placed from here on, whatever becomes of the rest.
     let Ok(lsn) = conn.commit_lsn().await else {
-        // Without its position no replica can be trusted with it, so nobody is told that it is there.
-        let _ = app.caches.auctions.remove(&id).await;
+        drop(conn);
+        tell_after_doubt(&app, id).await;
         return Err(Problem::in_doubt());
     };
     drop(conn);
     // The cache remembers a removal that Redis did not hear, and reads past Redis until it has.
     let written = app.caches.auctions.remove_after(&id, lsn.into()).await;
     tracing::debug!(auction = id, partial = written.is_partial(), "removed from the cache");
-    let body = json!({ "bid_id": bid_id, "auction_id": id, "amount_cents": amount_cents });
-    Ok((StatusCode::CREATED, [(READ_AFTER, lsn.to_string())], Json(body)).into_response())
+    Ok((row.try_get(0)?, lsn))
+}
+
+/// A bid that may be placed is told like one that is: from the primary's position
+/// now if that can be had, so that no replica before it fills the cache again.
+async fn tell_after_doubt(app: &App, id: u64) {
+    let position = async { app.pool.write().get().await?.commit_lsn().await };
+    let written = match position.await {
+        Ok(lsn) => app.caches.auctions.remove_after(&id, lsn.into()).await,
+        Err(_) => app.caches.auctions.remove(&id).await,
+    };
+    tracing::warn!(auction = id, partial = written.is_partial(), "a bid may have been placed");
+}
+
+async fn why_not(conn: &Conn, id: u64, key: i64, user: i64) -> Problem {
+    match conn.query_opt(WHY_NOT, &[&key]).await {
+        Ok(None) => unknown(id),
+        Ok(Some(row)) => refusal(&row, user).unwrap_or_else(Problem::from),
+        Err(error) => error.into(),
+    }
+}
+
+fn refusal(row: &Row, user: i64) -> Result<Problem, tokio_postgres::Error> {
+    let (open, current_cents, seller): (bool, i64, i64) =
+        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    Ok(if !open {
+        Problem::new(StatusCode::CONFLICT, "Auction ended", "this auction takes no more bids")
+    } else if seller == user {
+        Problem::new(
+            StatusCode::FORBIDDEN,
+            "Own auction",
+            "a seller cannot bid on their own auction",
+        )
+    } else {
+        let detail = format!("the price is {current_cents} cents already; bid more");
+        Problem::new(StatusCode::CONFLICT, "Outbid", detail).with("current_cents", current_cents)
+    })
 }
 
 /// `GET /api/users/me/bids`: the newest twenty, at least as new as `x-read-after`.
@@ -103,18 +170,7 @@ pub async fn mine(
         }
     };
     let rows = app.pool.read().after(after).query(MINE, &[&user]).await?;
-    let bids: Vec<Mine> = rows
-        .iter()
-        .map(|row| Mine {
-            bid_id: row.get(0),
-            auction_id: row.get(1),
-            title: row.get(2),
-            amount_cents: row.get(3),
-            at_s: row.get(4),
-            leading: row.get::<_, Option<bool>>(5).unwrap_or(false),
-            payment: row.get(6),
-        })
-        .collect();
+    let bids = rows.iter().map(Mine::from_row).collect::<Result<Vec<_>, _>>()?;
     let name = name(&app, user).await?;
     Ok(Json(json!({ "user": { "id": user, "name": name }, "bids": bids })).into_response())
 }
@@ -127,17 +183,9 @@ async fn name(app: &App, user: i64) -> Result<Option<String>, Problem> {
         .get_or_load(&user.unsigned_abs(), move |_load| async move {
             let row =
                 pool.read().query_opt("SELECT name FROM users WHERE id = $1", &[&user]).await?;
-            Ok::<_, LoadFailure>(row.map_or_else(Loaded::absent, |row| Loaded::new(row.get(0))))
+            let name = row.map(|row| row.try_get::<_, String>(0)).transpose()?;
+            Ok::<_, LoadFailure>(Loaded::from(name))
         })
         .await?;
     Ok(got.value.map(|name| (*name).clone()))
-}
-
-fn refusal(open: bool, current_cents: i64) -> Problem {
-    if open {
-        let detail = format!("the price is {current_cents} cents already; bid more");
-        Problem::new(StatusCode::CONFLICT, "Outbid", detail).with("current_cents", current_cents)
-    } else {
-        Problem::new(StatusCode::CONFLICT, "Auction ended", "this auction takes no more bids")
-    }
 }

@@ -1,6 +1,6 @@
 //! Signing in.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
@@ -32,20 +32,32 @@ pub async fn login(
     if password.len() > MAX_PASSWORD {
         return Err(Problem::field("password", "longer", "at most 256 bytes"));
     }
+    // No address is longer (RFC 5321), and PostgreSQL's text cannot hold a NUL.
+    if email.len() > MAX_EMAIL || email.contains('\0') {
+        return Err(Problem::field("email", "no address", "at most 254 bytes without NUL"));
+    }
     let row = app
         .pool
         .read()
         .query_opt("SELECT id, password_hash FROM users WHERE email = $1", &[&email])
         .await?;
-    let (user, hash) = row.map_or((None, None), |row| (Some(row.get(0)), Some(row.get(1))));
-    let Ok(_turn) = app.hashing.acquire().await else {
+    let (user, hash) = match row {
+        Some(row) => (Some(row.try_get(0)?), Some(row.try_get(1)?)),
+        None => (None, None),
+    };
+    let Ok(turn) = Arc::clone(&app.hashing).acquire_owned().await else {
         return Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "Shutting down",
             "try another instance",
         ));
     };
-    let fits = tokio::task::spawn_blocking(move || verify(hash, &password)).await.unwrap_or(false);
+    let hashed = tokio::task::spawn_blocking(move || {
+        // Held here: the hashing goes on when the client has gone.
+        let _turn = turn;
+        verify(hash, &password)
+    });
+    let fits = hashed.await.unwrap_or(false);
     // One answer for both, so that nobody learns which addresses exist.
     let Some(user) = user.filter(|_| fits) else {
         return Err(Problem::unauthorized("no user has this e-mail address and password"));
@@ -71,3 +83,4 @@ fn verify(hash: Option<String>, password: &str) -> bool {
 }
 
 const MAX_PASSWORD: usize = 256;
+const MAX_EMAIL: usize = 254;

@@ -10,8 +10,8 @@ mod state;
 mod top;
 
 use axum::Router;
-use axum::extract::MatchedPath;
-use axum::routing::{get, post};
+use axum::extract::{DefaultBodyLimit, MatchedPath};
+use axum::routing::{get, get_service, post};
 use seawall::limit::{GuardLayer, LimitLayer};
 use seawall::metrics::RedLayer;
 
@@ -36,9 +36,11 @@ pub fn router(app: App, guards: GuardLayer, limits: Option<LimitLayer>) -> Route
         .route("/api/login", post(login::login))
         .route("/health", get(health::health))
         .route("/ready", get(health::ready))
-        .route_service("/metrics", metrics)
+        .route("/metrics", get_service(metrics))
         .fallback(problem::no_such_route)
         .method_not_allowed_fallback(problem::no_such_method)
+        // The guard outside bounds every body; axum's own 2 MB would come first.
+        .layer(DefaultBodyLimit::disable())
         .with_state(app);
     let router = match limits {
         Some(limits) => router.layer(limits),

@@ -59,7 +59,10 @@ impl FromRequestParts<App> for SignedIn {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let header = parts.headers.get(header::AUTHORIZATION);
-        let token = header.and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        // The scheme's case does not matter (RFC 9110, 11.1).
+        let token = header
+            .and_then(|value| value.to_str().ok()?.split_once(' '))
+            .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then_some(token));
         let token = token.ok_or_else(|| {
             Problem::unauthorized(
                 "send `Authorization: Bearer TOKEN` with a token of POST /api/login",
@@ -71,7 +74,7 @@ impl FromRequestParts<App> for SignedIn {
     }
 }
 
-/// Wall clock, because a token outlives a process.
+/// Wall clock, because a token outlives a process that shares its secret.
 pub fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

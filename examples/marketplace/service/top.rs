@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use seawall::cache::Loaded;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio_postgres::Row;
 
 use super::auctions::LoadFailure;
 use super::{App, Problem};
@@ -19,6 +20,18 @@ pub struct Top {
     pub bids: i64,
     pub bidders: i64,
     pub highest_cents: i64,
+}
+
+impl Top {
+    fn from_row(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            auction_id: row.try_get(0)?,
+            title: row.try_get(1)?,
+            bids: row.try_get(2)?,
+            bidders: row.try_get(3)?,
+            highest_cents: row.try_get(4)?,
+        })
+    }
 }
 
 const TOP: &str = "SELECT a.id, a.title, count(*), count(DISTINCT b.user_id), max(b.amount_cents)
@@ -34,16 +47,7 @@ pub async fn top(State(app): State<App>) -> Result<Response, Problem> {
         .top
         .get_or_load(&"week".to_owned(), |_load| async move {
             let rows = pool.analytics().query(TOP, &[]).await?;
-            let top: Vec<Top> = rows
-                .iter()
-                .map(|row| Top {
-                    auction_id: row.get(0),
-                    title: row.get(1),
-                    bids: row.get(2),
-                    bidders: row.get(3),
-                    highest_cents: row.get(4),
-                })
-                .collect();
+            let top = rows.iter().map(Top::from_row).collect::<Result<Vec<_>, _>>()?;
             Ok::<_, LoadFailure>(Loaded::new(top))
         })
         .await?;

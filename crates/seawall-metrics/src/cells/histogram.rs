@@ -93,7 +93,9 @@ impl HistogramCell {
                 cells.push(page * PAGE_CELLS + at, count);
             }
         }
-        let sum = self.stripes().map(|stripe| f64::from_bits(stripe.sum.load(Relaxed))).sum();
+        let sums = self.stripes().map(|stripe| f64::from_bits(stripe.sum.load(Relaxed)));
+        // Not `sum()`: of nothing, that is minus zero.
+        let sum = sums.fold(0.0, |total, sum| total + sum);
         Totals { cells, sum }
     }
 

@@ -150,6 +150,49 @@ async fn the_ticking_task_ends_with_its_recorder() {
     tokio::time::timeout(secs(5), task).await.unwrap().unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_late_tick_does_not_make_new_values_old() {
+    let (recorder, handle) = recorder();
+    tokio::spawn(handle.clone().run());
+    tokio::task::yield_now().await;
+    let hits = counter(&recorder, "hits_total");
+    // A runtime that is blocked: the tick due at 1 s comes at 20 s.
+    advance(secs(20)).await;
+    hits.increment(1);
+    for _ in 0..2 {
+        tokio::task::yield_now().await;
+        advance(secs(1)).await;
+    }
+    assert_eq!(handle.window("hits_total", &[], secs(10)).count, 1);
+}
+
+#[test]
+fn a_histogram_without_values_has_a_sum_of_plain_zero() {
+    let (recorder, handle) = recorder();
+    let _unused = histogram(&recorder, "took_seconds", "/x");
+    let text = handle.render();
+    assert!(text.contains("took_seconds_sum{route=\"/x\"} 0\n"), "{text}");
+}
+
+#[test]
+fn a_look_up_in_a_full_metric_does_not_wait_for_a_scrape() {
+    let (recorder, handle) = Recorder::builder().max_series(1).build().unwrap();
+    for route in ["/a", "/b"] {
+        histogram(&recorder, "took_seconds", route).record(0.1);
+    }
+    let family = handle.registry.find("took_seconds").unwrap();
+    let scrape = family.series.read();
+    let (done, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        histogram(&recorder, "took_seconds", "/c").record(0.1);
+        done.send(()).unwrap();
+    });
+    wait.recv_timeout(secs(10)).unwrap();
+    drop(scrape);
+    let overflow = [("overflow", "true")];
+    assert_eq!(handle.window("took_seconds", &overflow, secs(10)).count, 2);
+}
+
 #[test]
 fn an_absolute_counter_never_goes_down() {
     let (recorder, handle) = recorder();

@@ -36,8 +36,9 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        let watched = Unwinding(this.guard);
         let result = ready!(this.inner.poll(cx));
-        let guard = this.guard.take();
+        let guard = watched.0.take();
         Poll::Ready(match result {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
@@ -51,5 +52,17 @@ where
                 Err(error)
             }
         })
+    }
+}
+
+/// Drops the guard while a panic passes: if a layer outside catches the panic,
+/// the future itself is dropped only later, when nothing tells of it any more.
+struct Unwinding<'a>(&'a mut Option<Guard>);
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.take();
+        }
     }
 }

@@ -93,9 +93,15 @@ impl Routes {
     /// True if the route is known or there is room for it.
     #[cold]
     fn admit(&self, route: &str) -> bool {
-        if self.known.read().contains(route) {
+        let known = self.known.read();
+        if known.contains(route) {
             return true;
         }
+        if known.len() >= MAX_ROUTES {
+            // For good, so that further routes cost no exclusive lock.
+            return false;
+        }
+        drop(known);
         let mut known = self.known.write();
         known.contains(route) || (known.len() < MAX_ROUTES && known.insert(route.into()))
     }

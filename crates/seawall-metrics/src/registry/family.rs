@@ -66,22 +66,33 @@ impl Family {
         max_series: usize,
         make: impl FnOnce() -> Cell,
     ) -> Found {
-        let mut labels = Labels::new(labels, self.kind == Kind::Histogram);
-        let mut series = self.series.write();
-        let known = |cell: &Cell, folded| Found { cell: cell.clone(), new: false, folded };
-        if let Some(cell) = series.get(&labels) {
-            return known(cell, false);
+        let labels = Labels::new(labels, self.kind == Kind::Histogram);
+        let find = |series: &BTreeMap<Labels, Cell>| {
+            let folded = series.len() >= max_series && !labels.is_empty();
+            let known = |cell: &Cell, folded| Found { cell: cell.clone(), new: false, folded };
+            match series.get(&labels) {
+                Some(cell) => Ok(known(cell, false)),
+                None if folded => {
+                    let overflow = Labels::overflow();
+                    series.get(&overflow).map(|cell| known(cell, true)).ok_or((overflow, true))
+                }
+                None => Err((labels.clone(), false)),
+            }
+        };
+        // Of a full metric every look-up of a further label set comes here:
+        // it must not wait for a scrape, nor for its likes.
+        if let Ok(found) = find(&self.series.read()) {
+            return found;
         }
-        let folded = series.len() >= max_series && !labels.is_empty();
-        if folded {
-            labels = Labels::overflow();
-            if let Some(cell) = series.get(&labels) {
-                return known(cell, true);
+        let mut series = self.series.write();
+        match find(&series) {
+            Ok(found) => found,
+            Err((labels, folded)) => {
+                let cell = make();
+                series.insert(labels, cell.clone());
+                Found { cell, new: true, folded }
             }
         }
-        let cell = make();
-        series.insert(labels, cell.clone());
-        Found { cell, new: true, folded }
     }
 
     /// True for what the recorder says about itself.

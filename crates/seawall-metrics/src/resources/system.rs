@@ -101,6 +101,10 @@ impl SystemProbe {
         let outside = || {
             self.networks.iter().filter(|(name, _)| !is_loopback(name)).map(|(_, network)| network)
         };
+        // What each interface gained since the sample before: the first is the
+        // start, and an interface that goes takes nothing away.
+        self.gauges.received.increment(outside().map(NetworkData::received).sum());
+        self.gauges.transmitted.increment(outside().map(NetworkData::transmitted).sum());
         let sample = SystemSample {
             cpu_ratio,
             cpus: system.cpus().len(),
@@ -158,8 +162,6 @@ impl SystemProbe {
         for (gauge, load) in gauges.load.iter().zip(sample.load) {
             gauge.set(load);
         }
-        gauges.received.absolute(sample.network_received);
-        gauges.transmitted.absolute(sample.network_transmitted);
         for disk in &sample.disks {
             let (free, total) = self.disk_gauges.entry(disk.mount.clone()).or_insert_with(|| {
                 let mount = disk.mount.clone();
@@ -201,11 +203,11 @@ fn describe() {
     describe_counter!(
         "system_network_receive_bytes_total",
         bytes,
-        "Received by all interfaces but the loopback."
+        "Received by all interfaces but the loopback since the first sample."
     );
     describe_counter!(
         "system_network_transmit_bytes_total",
         bytes,
-        "Sent by all interfaces but the loopback."
+        "Sent by all interfaces but the loopback since the first sample."
     );
 }

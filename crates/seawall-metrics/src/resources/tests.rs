@@ -38,6 +38,16 @@ fn host_figures_are_plausible_and_exposed_under_standard_names() {
     assert!(handle.render().contains("# TYPE process_cpu_seconds_total counter\n"));
 }
 
+#[test]
+fn traffic_from_before_the_recorder_is_no_traffic_of_the_last_minute() {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    let system = with_local_recorder(&recorder, || Sampler::new().sample_system(Instant::now()));
+    let minute = Duration::from_secs(60);
+    let received = handle.window("system_network_receive_bytes_total", &[], minute).count;
+    // Only what came in while the first sample was taken.
+    assert!(received <= system.network_received / 2, "{received} of {}", system.network_received);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn threads_and_descriptors_are_counted() {

@@ -67,6 +67,24 @@ async fn a_panic_in_the_future_or_in_the_call_is_counted_and_leaves_nothing_in_f
 }
 
 #[tokio::test]
+async fn a_panic_that_a_layer_outside_catches_is_still_a_panic() {
+    use futures_util::FutureExt;
+    let (layer, handle) = layer();
+    let inner = service_fn(|_: Request<()>| async {
+        if true {
+            panic!("expected by the test");
+        }
+        Ok::<Response<TestBody>, Infallible>(Response::new(full("")))
+    });
+    let mut call = Box::pin(layer.layer(inner).oneshot(request(Method::GET)));
+    // As a catch-panic layer does: the future is dropped when all is calm again.
+    assert!(std::panic::AssertUnwindSafe(&mut call).catch_unwind().await.is_err());
+    drop(call);
+    assert_eq!(outcomes(&handle), ["- panic 1"]);
+    assert_eq!(active(&handle), 0.0);
+}
+
+#[tokio::test]
 async fn a_status_of_500_and_above_is_its_own_error_type() {
     let (layer, handle) = layer();
     for status in [200, 404, 500, 503, 503] {
