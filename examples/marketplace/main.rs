@@ -29,9 +29,9 @@ use error::Failure;
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let filter = tracing_subscriber::EnvFilter::builder()
-        .with_default_directive(tracing_subscriber::filter::LevelFilter::WARN.into())
-        .from_env_lossy();
+    // The pool reports a lost node once; deadpool would report each of its connections.
+    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| "warn,deadpool=error".to_owned());
+    let filter = tracing_subscriber::EnvFilter::new(filter);
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
     match run(&args) {
