@@ -77,7 +77,7 @@ async fn measure(args: &Args, market: &Market, shape: Shape) -> Result<Run, Fail
             (
                 peak,
                 format!(
-                    "{share:.0} % of the {capacity:.0}/s that this machine answered in a closed loop"
+                    "{share:.0} % of the {capacity:.0}/s that this machine coped with in a closed loop, which warmed the caches"
                 ),
             )
         }

@@ -129,6 +129,6 @@ pub use resources::{
 #[cfg(feature = "tower")]
 pub use scrape::MetricsService;
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "tower", feature = "resources"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -55,8 +55,9 @@ impl RedLayer {
     /// Says where the matched route template is found in the extensions of a
     /// request. In axum, with the layer added by `Router::layer`:
     ///
-    /// ```ignore
-    /// RedLayer::new().route(|e| e.get::<axum::extract::MatchedPath>().map(|path| path.as_str()))
+    /// ```
+    /// # use seawall_metrics::RedLayer;
+    /// RedLayer::new().route(|e| e.get::<axum::extract::MatchedPath>().map(|path| path.as_str()));
     /// ```
     ///
     /// Give a template (`/users/{id}`), never the path itself: each value is a
