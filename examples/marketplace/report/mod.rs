@@ -1,5 +1,6 @@
 //! What came of the run: a table for the terminal, a page for the browser.
 
+mod charts;
 pub mod html;
 pub mod plot;
 pub mod table;
