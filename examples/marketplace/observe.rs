@@ -91,6 +91,13 @@ impl Watcher {
                 _ = stopped.changed() => true,
             };
             let look = self.look(Instant::now());
+            if over && look.at - last.at < SECOND / 2 {
+                // Too short for a point of its own in a plot, but part of the totals.
+                if let Some(tick) = watched.ticks.last_mut() {
+                    tick.add(&grown(&look, &last));
+                }
+                return watched;
+            }
             self.compare(&look, &last, start, &mut watched);
             if over {
                 return watched;
@@ -114,16 +121,11 @@ impl Watcher {
         if running && let Some(decided) = self.fleet.decide(&self.app, requests, now.at) {
             watched.decisions.push(Decided { second: at.round() as u64, ..decided });
         }
-        let grown = |now: u64, then: u64| now.saturating_sub(then);
-        let reads = now.reads.iter().zip(&then.reads);
         watched.ticks.push(Tick {
             offered: if running { self.peak * self.shape.at(at - elapsed / 2.0) } else { f64::NAN },
-            reads: reads.map(|(&now, &then)| grown(now, then)).collect(),
-            l1_hits: grown(now.cache.0, then.cache.0),
-            l2_hits: grown(now.cache.1, then.cache.1),
-            misses: grown(now.cache.2, then.cache.2),
             cpu,
             instances: self.fleet.instances(),
+            ..grown(now, then)
         });
         self.bar.set_position(at as u64);
         self.bar.set_prefix(format!(
@@ -151,6 +153,18 @@ impl Watcher {
 
     fn reads(&self) -> Vec<u64> {
         self.app.pool.status().nodes.iter().map(|node| node.served.reads).collect()
+    }
+}
+
+/// By how much the counters grew.
+fn grown(now: &Look, then: &Look) -> Tick {
+    let by = |now: u64, then: u64| now.saturating_sub(then);
+    Tick {
+        reads: now.reads.iter().zip(&then.reads).map(|(&now, &then)| by(now, then)).collect(),
+        l1_hits: by(now.cache.0, then.cache.0),
+        l2_hits: by(now.cache.1, then.cache.1),
+        misses: by(now.cache.2, then.cache.2),
+        ..Tick::default()
     }
 }
 

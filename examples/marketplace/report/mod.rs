@@ -25,6 +25,16 @@ pub struct Tick {
 }
 
 impl Tick {
+    /// Adds another's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.l1_hits += other.l1_hits;
+        self.l2_hits += other.l2_hits;
+        self.misses += other.misses;
+        for (sum, more) in self.reads.iter_mut().zip(&other.reads) {
+            *sum += more;
+        }
+    }
+
     /// Share of look-ups that `hits` of this tick answered, NaN when there were none.
     pub fn ratio(&self, hits: u64) -> f64 {
         let lookups = self.l1_hits + self.l2_hits + self.misses;
