@@ -5,6 +5,7 @@
 //! only if they still stand there. A key has fences only while someone holds a lease on it, so
 //! idle keys cost nothing and unrelated keys never disturb each other.
 
+pub(crate) mod engine;
 mod entry;
 mod lease;
 
