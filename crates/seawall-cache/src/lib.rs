@@ -101,6 +101,7 @@ mod record;
 mod remote;
 mod sources;
 mod stats;
+mod sync;
 
 pub use self::builder::CacheBuilder;
 pub use self::cache::Cache;

@@ -22,7 +22,7 @@ use crate::config::CacheConfig;
 use crate::error::{Error, LoadError};
 use crate::key::CacheKey;
 use crate::loaded::{Load, Loaded};
-use crate::local::{Join, Local};
+use crate::local::{Join, Local, Look, Options};
 use crate::outcome::{Got, Layer, Written};
 use crate::remote::guarded::Guarded;
 use crate::sources::MinSources;
@@ -53,7 +53,18 @@ where
         }
         let inner = Inner {
             prefix: format!("{namespace}:"),
-            local: Arc::new(Local::new(config.capacity)),
+            local: Arc::new(Local::new(Options {
+                namespace: namespace.to_owned(),
+                capacity: config.capacity,
+                weigher: None,
+                // Marks are this node's own: nothing advances them in L2.
+                remote: false,
+                l1_ttl: config.l1_ttl.unwrap_or(config.ttl),
+                max_staleness: None,
+                refresh_beta: 0.0,
+                load_timeout: config.load_timeout,
+                node: 0,
+            })),
             sources: MinSources::new(config.tombstone_ttl, MIN_SOURCES),
             counters: Counters::new(namespace),
             tasks: watch::Sender::new(()),
@@ -132,9 +143,10 @@ where
         if let Some(got) = inner.hit(key) {
             return Ok(got);
         }
-        let mut flight = match inner.local.join(key.to_owned(), Instant::now()) {
-            Join::Hit(entry) => {
-                let got = entry.got(Layer::L1, Instant::now());
+        let now = inner.local.clock().now();
+        let mut flight = match inner.local.join(key.to_owned(), now) {
+            Join::Hit { entry, .. } => {
+                let got = entry.got(Layer::L1, now);
                 inner.counters.answered(&got);
                 return Ok(got);
             }
@@ -264,8 +276,11 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
-        let now = Instant::now();
-        let got = self.local.get(key, now)?.got(Layer::L1, now);
+        let now = self.local.clock().now();
+        let Look::Hit(entry) = self.local.look(key, now) else {
+            return None;
+        };
+        let got = entry.got(Layer::L1, now);
         self.counters.answered(&got);
         Some(got)
     }
