@@ -98,7 +98,7 @@ where
             lease.remove();
             return Written { l1: false, l2 };
         }
-        let issued = l2 != L2Write::Pending;
+        let issued = matches!(l2, L2Write::Done | L2Write::NotConfigured);
         Written { l1: lease.end_write(entry, issued, at) != Kept::No, l2 }
     }
 
@@ -145,7 +145,7 @@ where
 
     async fn remove_l2(&self, remote: &Guarded, text: &str, source: u64) -> L2Write {
         match remote.remove(text, source, self.config.tombstone_ttl).await {
-            Ok(()) => L2Write::Done,
+            Ok(_) => L2Write::Done,
             Err(error) => {
                 self.counters.remote_error(&error);
                 L2Write::Pending
