@@ -18,7 +18,7 @@ use super::l2::{Filled, Looked};
 use crate::error::LoadError;
 use crate::key::CacheKey;
 use crate::loaded::{Load, Loaded};
-use crate::local::{Entry, Flight, Lease};
+use crate::local::{Draft, Flight, Kept, Lease};
 use crate::outcome::{Got, Layer};
 use crate::remote::Seen;
 use crate::stats::{LoadEnd, Refusal};
@@ -143,33 +143,41 @@ where
         min_source: u64,
         loaded: Loaded<V>,
     ) -> Got<V> {
-        let now = Instant::now();
+        let now = self.local.clock().now();
         let ttl = self.config.entry_ttl(loaded.ttl, loaded.value.is_none());
-        let mut entry = Entry {
+        let mut draft = Draft {
             value: loaded.value.map(Arc::new),
-            loaded: now,
-            expires: now + self.config.l1_share(ttl),
+            at: now,
+            age: Duration::ZERO,
+            fresh: ttl,
+            hard: ttl,
+            l1: self.config.l1_share(ttl),
+            delta: Duration::ZERO,
             version: 0,
             source: loaded.source,
+            node: 0,
+            namespace: self.local.stamp(self.local.namespace(), now).unwrap_or(0),
+            tags: Vec::new(),
             degraded: loaded.source < min_source || (self.remote.is_some() && seen.is_none()),
         };
         if loaded.source < min_source {
             self.counters.refused(Refusal::Source);
         }
         if loaded.source < min_source || !loaded.cached || ttl.is_zero() {
-            return entry.got(Layer::Loader, now);
+            return draft.got(Layer::Loader);
         }
         if let (Some(remote), Some(seen)) = (&self.remote, seen) {
-            match self.fill_l2(remote, text, seen, &entry, ttl).await {
-                Filled::Done(version) => entry.version = version,
+            match self.fill_l2(remote, text, seen, &draft, ttl).await {
+                Filled::Done(version) => draft.version = version,
                 Filled::Refused => {
                     self.counters.refused(Refusal::L2);
-                    return entry.got(Layer::Loader, now);
+                    return draft.got(Layer::Loader);
                 }
-                Filled::Failed => entry.degraded = true,
+                Filled::Failed => draft.degraded = true,
             }
         }
-        if !lease.fill(entry.clone()) {
+        let (kept, entry) = lease.fill(draft, now);
+        if kept == Kept::No {
             self.counters.refused(Refusal::L1);
         }
         self.counters.entries(self.local.len());

@@ -22,11 +22,12 @@ use crate::config::CacheConfig;
 use crate::error::{Error, LoadError};
 use crate::key::CacheKey;
 use crate::loaded::{Load, Loaded};
-use crate::local::{Join, Local};
+use crate::local::{Join, Local, Look, Options};
 use crate::outcome::{Got, Layer, Written};
 use crate::remote::guarded::Guarded;
 use crate::sources::MinSources;
 use crate::stats::{Counters, Stats};
+use crate::text;
 
 /// A typed cache of one namespace: L1 in this process and, if it has a remote, L2 there.
 ///
@@ -52,8 +53,19 @@ where
             remote.expect_ttl(config.ttl);
         }
         let inner = Inner {
-            prefix: format!("{namespace}:"),
-            local: Arc::new(Local::new(config.capacity)),
+            namespace: namespace.into(),
+            local: Arc::new(Local::new(Options {
+                namespace: namespace.to_owned(),
+                capacity: config.capacity,
+                weigher: None,
+                // Marks are this node's own: nothing advances them in L2.
+                remote: false,
+                l1_ttl: config.l1_ttl.unwrap_or(config.ttl),
+                max_staleness: None,
+                refresh_beta: 0.0,
+                load_timeout: config.load_timeout,
+                node: 0,
+            })),
             sources: MinSources::new(config.tombstone_ttl, MIN_SOURCES),
             counters: Counters::new(namespace),
             tasks: watch::Sender::new(()),
@@ -132,9 +144,10 @@ where
         if let Some(got) = inner.hit(key) {
             return Ok(got);
         }
-        let mut flight = match inner.local.join(key.to_owned(), Instant::now()) {
-            Join::Hit(entry) => {
-                let got = entry.got(Layer::L1, Instant::now());
+        let now = inner.local.clock().now();
+        let mut flight = match inner.local.join(key.to_owned(), now) {
+            Join::Hit { entry, .. } => {
+                let got = entry.got(Layer::L1, now);
                 inner.counters.answered(&got);
                 return Ok(got);
             }
@@ -234,7 +247,7 @@ impl<K: Hash + Eq, V> Clone for Cache<K, V> {
 impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("namespace", &self.inner.prefix.trim_end_matches(':'))
+            .field("namespace", &self.inner.namespace)
             .field("config", &self.inner.config)
             .field("remote", &self.inner.remote)
             .finish_non_exhaustive()
@@ -243,8 +256,7 @@ impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
 
 /// What the clones of a cache share.
 pub(crate) struct Inner<K: Hash + Eq, V> {
-    /// The namespace and the separator, before every key in L2.
-    prefix: String,
+    namespace: Box<str>,
     config: CacheConfig,
     local: Arc<Local<K, V, Ended<V>>>,
     sources: MinSources<K>,
@@ -264,18 +276,18 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
-        let now = Instant::now();
-        let got = self.local.get(key, now)?.got(Layer::L1, now);
+        let now = self.local.clock().now();
+        let Look::Hit(entry) = self.local.look(key, now) else {
+            return None;
+        };
+        let got = entry.got(Layer::L1, now);
         self.counters.answered(&got);
         Some(got)
     }
 
     /// The key's name in L2.
     fn text<Q: CacheKey + ?Sized>(&self, key: &Q) -> String {
-        let mut text = String::with_capacity(self.prefix.len() + 24);
-        text.push_str(&self.prefix);
-        key.write_key(&mut text);
-        text
+        text::entry(&self.namespace, key)
     }
 }
 

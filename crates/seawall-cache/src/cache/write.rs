@@ -12,7 +12,7 @@ use super::Inner;
 use super::load::Ended;
 use crate::key::CacheKey;
 use crate::loaded::Loaded;
-use crate::local::{Entry, Lease};
+use crate::local::{Draft, Kept, Lease};
 use crate::outcome::{L2Write, Written};
 use crate::remote::Put;
 use crate::remote::guarded::Guarded;
@@ -61,12 +61,20 @@ where
         if !loaded.cached || ttl.is_zero() {
             return self.remove(lease, 0).await;
         }
-        let mut entry = Entry {
+        let at = self.local.clock().tick(now);
+        let mut entry = Draft {
             value: loaded.value.map(Arc::new),
-            loaded: now,
-            expires: now + self.config.l1_share(ttl),
+            at,
+            age: Duration::ZERO,
+            fresh: ttl,
+            hard: ttl,
+            l1: self.config.l1_share(ttl),
+            delta: Duration::ZERO,
             version: lease.written(),
             source: loaded.source,
+            node: 0,
+            namespace: self.local.stamp(self.local.namespace(), at).unwrap_or(0),
+            tags: Vec::new(),
             degraded: false,
         };
         let superseded = match &self.remote {
@@ -90,7 +98,8 @@ where
             lease.remove();
             return Written { l1: false, l2 };
         }
-        Written { l1: lease.end_write(entry), l2 }
+        let issued = matches!(l2, L2Write::Done | L2Write::NotConfigured);
+        Written { l1: lease.end_write(entry, issued, at) != Kept::No, l2 }
     }
 
     /// Writes an entry to L2 and notes the version it got there.
@@ -98,7 +107,7 @@ where
         &self,
         remote: &Guarded,
         lease: &Lease<K, V, Ended<V>>,
-        entry: &mut Entry<V>,
+        entry: &mut Draft<V>,
         ttl: Duration,
     ) -> L2Write {
         let text = self.text(lease.key());
@@ -136,7 +145,7 @@ where
 
     async fn remove_l2(&self, remote: &Guarded, text: &str, source: u64) -> L2Write {
         match remote.remove(text, source, self.config.tombstone_ttl).await {
-            Ok(()) => L2Write::Done,
+            Ok(_) => L2Write::Done,
             Err(error) => {
                 self.counters.remote_error(&error);
                 L2Write::Pending
