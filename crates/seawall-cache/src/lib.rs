@@ -88,6 +88,8 @@
 //! | `serde` | no | `Deserialize` on the configuration, durations as `"5m"` |
 
 mod codec;
+#[cfg(feature = "chaos")]
+mod chaos;
 mod key;
 mod loaded;
 mod outcome;
@@ -106,6 +108,8 @@ mod stats;
 mod sync;
 mod text;
 
+#[cfg(feature = "chaos")]
+pub use self::chaos::{Chaos, ChaosCodec, ChaosConfig};
 pub use self::builder::CacheBuilder;
 pub use self::cache::Cache;
 #[cfg(feature = "json")]
