@@ -87,7 +87,7 @@ where
         Looked::Hit(Entry {
             value: value.map(Into::into),
             loaded: asked.checked_sub(age).unwrap_or(asked),
-            expires: asked + self.config.l1_share(fetched.remaining.min(MAX_TTL)),
+            expires: self.policy.recheck(asked + fetched.remaining.min(MAX_TTL), asked),
             version: there.version,
             source: there.source,
             degraded: false,

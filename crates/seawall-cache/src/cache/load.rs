@@ -17,7 +17,7 @@ use super::Inner;
 use super::l2::{Filled, Looked};
 use crate::error::LoadError;
 use crate::key::CacheKey;
-use crate::loaded::{Load, Loaded};
+use crate::loaded::{Answer, Load, Loaded};
 use crate::local::{Entry, Flight, Lease};
 use crate::outcome::{Got, Layer};
 use crate::remote::Seen;
@@ -64,7 +64,7 @@ pub(super) fn start<K, V, F, Fut, L, E>(
 where
     K: CacheKey + Clone + Send + Sync + 'static,
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
-    F: FnOnce(Load) -> Fut + Send + 'static,
+    F: FnOnce(Load<V>) -> Fut + Send + 'static,
     Fut: Future<Output = Result<L, E>> + Send + 'static,
     L: Into<Loaded<V>>,
     E: StdError + Send + Sync + 'static,
@@ -90,7 +90,7 @@ where
 {
     async fn load<F, Fut, L, E>(&self, lease: &Lease<K, V, Ended<V>>, loader: F) -> Ended<V>
     where
-        F: FnOnce(Load) -> Fut + Send + 'static,
+        F: FnOnce(Load<V>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<L, E>> + Send + 'static,
         L: Into<Loaded<V>>,
         E: StdError + Send + Sync + 'static,
@@ -108,14 +108,14 @@ where
                 Looked::Failed(_) => {}
             }
         }
-        let loaded = self.run(loader, Load { min_source }).await?;
+        let loaded = self.run(loader, Load { min_source, previous: None }).await?;
         Ok(self.settle(lease, &text, seen, min_source, loaded).await)
     }
 
     /// Runs the loader under its timeout, and survives its panic.
-    async fn run<F, Fut, L, E>(&self, loader: F, load: Load) -> Result<Loaded<V>, Failure>
+    async fn run<F, Fut, L, E>(&self, loader: F, load: Load<V>) -> Result<Loaded<V>, Failure>
     where
-        F: FnOnce(Load) -> Fut,
+        F: FnOnce(Load<V>) -> Fut,
         Fut: Future<Output = Result<L, E>>,
         L: Into<Loaded<V>>,
         E: StdError + Send + Sync + 'static,
@@ -144,11 +144,15 @@ where
         loaded: Loaded<V>,
     ) -> Got<V> {
         let now = Instant::now();
-        let ttl = self.config.entry_ttl(loaded.ttl, loaded.value.is_none());
+        let value = match loaded.answer {
+            Answer::Value(value) => Some(Arc::new(value)),
+            Answer::Absent | Answer::NotModified => None,
+        };
+        let ttl = self.policy.life(loaded.ttl, None, value.is_none(), 0.0).fresh;
         let mut entry = Entry {
-            value: loaded.value.map(Arc::new),
+            value,
             loaded: now,
-            expires: now + self.config.l1_share(ttl),
+            expires: self.policy.recheck(now + ttl, now),
             version: 0,
             source: loaded.source,
             degraded: loaded.source < min_source || (self.remote.is_some() && seen.is_none()),

@@ -26,6 +26,7 @@ use crate::local::{Join, Local};
 use crate::outcome::{Got, Layer, Written};
 use crate::remote::guarded::Guarded;
 use crate::sources::MinSources;
+use crate::staleness::Policy;
 use crate::stats::{Counters, Stats};
 
 /// A typed cache of one namespace: L1 in this process and, if it has a remote, L2 there.
@@ -53,6 +54,7 @@ where
         }
         let inner = Inner {
             prefix: format!("{namespace}:"),
+            policy: Policy::new(&config),
             local: Arc::new(Local::new(config.capacity)),
             sources: MinSources::new(config.tombstone_ttl, MIN_SOURCES),
             counters: Counters::new(namespace),
@@ -123,7 +125,7 @@ where
     where
         K: Borrow<Q>,
         Q: CacheKey + ToOwned<Owned = K> + ?Sized,
-        F: FnOnce(Load) -> Fut + Send + 'static,
+        F: FnOnce(Load<V>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<L, E>> + Send + 'static,
         L: Into<Loaded<V>>,
         E: StdError + Send + Sync + 'static,
@@ -245,6 +247,7 @@ impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
 pub(crate) struct Inner<K: Hash + Eq, V> {
     /// The namespace and the separator, before every key in L2.
     prefix: String,
+    policy: Policy,
     config: CacheConfig,
     local: Arc<Local<K, V, Ended<V>>>,
     sources: MinSources<K>,

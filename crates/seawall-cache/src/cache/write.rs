@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 use super::Inner;
 use super::load::Ended;
 use crate::key::CacheKey;
-use crate::loaded::Loaded;
+use crate::loaded::{Answer, Loaded};
 use crate::local::{Entry, Lease};
 use crate::outcome::{L2Write, Written};
 use crate::remote::Put;
@@ -57,14 +57,18 @@ where
 {
     async fn set(&self, lease: &Lease<K, V, Ended<V>>, loaded: Loaded<V>) -> Written {
         let now = Instant::now();
-        let ttl = self.config.entry_ttl(loaded.ttl, loaded.value.is_none());
+        let value = match loaded.answer {
+            Answer::Value(value) => Some(Arc::new(value)),
+            Answer::Absent | Answer::NotModified => None,
+        };
+        let ttl = self.policy.life(loaded.ttl, None, value.is_none(), 0.0).fresh;
         if !loaded.cached || ttl.is_zero() {
             return self.remove(lease, 0).await;
         }
         let mut entry = Entry {
-            value: loaded.value.map(Arc::new),
+            value,
             loaded: now,
-            expires: now + self.config.l1_share(ttl),
+            expires: self.policy.recheck(now + ttl, now),
             version: lease.written(),
             source: loaded.source,
             degraded: false,

@@ -23,7 +23,8 @@ pub(crate) struct Entry<V> {
 impl<V> Entry<V> {
     pub(crate) fn got(self, layer: Layer, now: Instant) -> Got<V> {
         let age = now.saturating_duration_since(self.loaded);
-        Got { value: self.value, layer, age, degraded: self.degraded }
+        let freshness = crate::outcome::Freshness::Fresh;
+        Got { value: self.value, layer, age, freshness, degraded: self.degraded }
     }
 }
 
