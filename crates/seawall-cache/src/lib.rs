@@ -102,6 +102,7 @@ mod remote;
 mod sources;
 mod staleness;
 mod stats;
+mod sync;
 
 pub use self::builder::CacheBuilder;
 pub use self::cache::Cache;

@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::config::{CacheConfig, MAX_TTL};
+use crate::local::Tick;
 
 /// The part of the configuration that decides it.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,20 +81,14 @@ impl Policy {
 
     /// What may be done at `now` with a value that is fresh until `fresh_until` and dies at
     /// `expires`. `marked`: an `expire_..` call made it stale before its time.
-    pub(crate) fn allows(
-        &self,
-        fresh_until: Instant,
-        expires: Instant,
-        marked: bool,
-        now: Instant,
-    ) -> Use {
+    pub(crate) fn allows(&self, fresh_until: Tick, expires: Tick, marked: bool, now: Tick) -> Use {
         if now >= expires {
             return Use::Dead;
         }
         if now < fresh_until && !marked {
             return Use::Fresh;
         }
-        let past = now.saturating_duration_since(fresh_until);
+        let past = now.since(fresh_until);
         if past < self.while_revalidate {
             Use::WhileRevalidating
         } else if past < self.if_error {
@@ -105,59 +98,50 @@ impl Policy {
         }
     }
 
-    /// When XFetch may begin to refresh an entry ahead of its time: before that a draw would have
-    /// to be under e^-16 (one in nine million).
-    pub(crate) fn refresh_from(&self, fresh_until: Instant, delta: Duration) -> Instant {
-        if self.beta <= 0.0 {
-            return far(fresh_until);
-        }
-        let ahead = MAX_TTL.min(mul(delta, self.beta * FARTHEST));
-        fresh_until.checked_sub(ahead).unwrap_or(fresh_until)
+    /// How long after `now` a value that is not fresh may still be served: at once, or in place of
+    /// an error.
+    pub(crate) fn servable_for(
+        &self,
+        fresh_until: Tick,
+        expires: Tick,
+        on_error: bool,
+        now: Tick,
+    ) -> Duration {
+        let window =
+            if on_error { self.while_revalidate.max(self.if_error) } else { self.while_revalidate };
+        fresh_until.plus(window).min(expires).since(now)
     }
 
-    /// XFetch (Vattani, Chierichetti, Lowenstein, VLDB 2015): whether a read at `now` refreshes an
-    /// entry that took `delta` to load. `draw` is uniform in 0 to 1. With time t left a read does
-    /// so with probability e^(-t / (beta delta)).
-    pub(crate) fn refreshes(
-        &self,
-        fresh_until: Instant,
-        delta: Duration,
-        draw: f64,
-        now: Instant,
-    ) -> bool {
+    /// Whether a value that may not be fresh is served when its loader fails.
+    pub(crate) fn outlives_errors(&self) -> bool {
+        !self.if_error.is_zero()
+    }
+
+    /// XFetch (Vattani, Chierichetti, Lowenstein, VLDB 2015): whether a read refreshes an entry
+    /// with `left` to the end of its TTL, which took `delta` to load. `draw` is uniform in 0 to 1.
+    /// It does so with probability e^(-left / (beta delta)).
+    pub(crate) fn refreshes(&self, left: Duration, delta: Duration, draw: f64) -> bool {
         if self.beta <= 0.0 || delta.is_zero() {
             return false;
         }
-        let left = fresh_until.saturating_duration_since(now);
         let gap = -draw.clamp(f64::MIN_POSITIVE, 1.0).ln();
         left <= mul(delta, self.beta * gap)
     }
 
-    /// When the next load may be tried after one that failed at `now`, if the value may be served
-    /// until `limit`.
-    pub(crate) fn retry_at(&self, limit: Instant, now: Instant) -> Instant {
-        (now + self.throttle).min(limit.max(now))
+    /// For how long after a failure the loader is left alone.
+    pub(crate) fn throttle(&self) -> Duration {
+        self.throttle
     }
 
-    /// The last moment a stale value may be served because its loader fails.
-    pub(crate) fn error_limit(&self, fresh_until: Instant, expires: Instant) -> Instant {
-        (fresh_until + self.while_revalidate.max(self.if_error)).min(expires)
+    /// How long L1 may answer with an entry before it asks L2 again.
+    pub(crate) fn l1_share(&self) -> Duration {
+        self.l1_ttl.unwrap_or(MAX_TTL).min(MAX_TTL)
     }
 
-    /// How long L1 may answer with an entry before it asks L2 again, from `now` on.
-    pub(crate) fn recheck(&self, fresh_until: Instant, now: Instant) -> Instant {
-        self.l1_ttl.map_or(fresh_until, |cap| fresh_until.min(now + cap.min(MAX_TTL)))
+    /// The longest an entry that the loader does not choose a TTL for stays in L2.
+    pub(crate) fn longest(&self) -> Duration {
+        self.ttl.saturating_add(self.while_revalidate.max(self.if_error)).min(MAX_TTL)
     }
-
-    /// Whether L1 may answer at `now` without asking L2, once the entry is stale.
-    pub(crate) fn within_l1(&self, since: Instant, now: Instant) -> bool {
-        self.l1_ttl.is_none_or(|cap| now.saturating_duration_since(since) < cap)
-    }
-}
-
-/// A moment that is past every other one here.
-pub(crate) fn far(from: Instant) -> Instant {
-    from + MAX_TTL
 }
 
 /// `duration * factor`, at most [`MAX_TTL`].
@@ -165,9 +149,6 @@ fn mul(duration: Duration, factor: f64) -> Duration {
     let seconds = duration.as_secs_f64() * factor;
     Duration::try_from_secs_f64(seconds).unwrap_or(MAX_TTL).min(MAX_TTL)
 }
-
-/// The longest draw of XFetch's exponential gap that is looked at, in units of beta delta.
-const FARTHEST: f64 = 16.0;
 
 #[cfg(test)]
 mod tests;

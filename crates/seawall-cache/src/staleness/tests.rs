@@ -60,13 +60,13 @@ proptest! {
 
     #[test]
     fn uses_only_get_fewer_with_time_and_with_a_mark(
-        policy in policy(), ttl in duration(), delta in duration(), steps in proptest::collection::vec(0.0..1.2_f64, 2),
+        policy in policy(), ttl in duration(), steps in proptest::collection::vec(0.0..1.2_f64, 2),
     ) {
-        let loaded = Instant::now() + Duration::from_secs(3600);
+        let loaded = Tick::FIRST.plus(Duration::from_secs(3600));
         let life = policy.life(Some(ttl), None, false, 0.5);
-        let (fresh_until, expires) = (loaded + life.fresh, loaded + life.hard);
+        let (fresh_until, expires) = (loaded.plus(life.fresh), loaded.plus(life.hard));
         let mut moments: Vec<_> =
-            steps.iter().map(|step| loaded + life.hard.mul_f64(*step)).collect();
+            steps.iter().map(|step| loaded.plus(life.hard.mul_f64(*step))).collect();
         moments.sort();
         let [early, late] = moments.try_into().expect("two");
         let at = |now, marked| policy.allows(fresh_until, expires, marked, now);
@@ -74,36 +74,34 @@ proptest! {
         assert!(at(early, true) <= at(early, false));
         assert_ne!(at(early, true), Use::Fresh);
         assert_eq!(at(expires, false), Use::Dead, "the hard TTL is absolute");
-        let retry = policy.retry_at(policy.error_limit(fresh_until, expires), late.min(expires));
-        assert!(retry <= expires.max(late.min(expires)));
-        let _ = policy.refresh_from(fresh_until, delta);
-        assert!(policy.recheck(fresh_until, loaded) <= fresh_until);
+        for on_error in [true, false] {
+            let left = policy.servable_for(fresh_until, expires, on_error, late);
+            assert!(late.plus(left) <= expires.max(late));
+        }
     }
 
     #[test]
-    fn no_read_refreshes_before_the_moment_that_is_looked_at(
-        policy in policy(), ttl in duration(), delta in duration(), draw in 2e-7..=1.0_f64, part in 0.0..1.0_f64,
+    fn the_nearer_the_end_the_more_reads_refresh(
+        policy in policy(), delta in duration(), draw in 0.0..=1.0_f64, left in duration(), nearer in 0.0..1.0_f64,
     ) {
-        let loaded = Instant::now() + Duration::from_secs(3600);
-        let fresh_until = loaded + ttl.min(MAX_TTL);
-        let from = policy.refresh_from(fresh_until, delta);
-        let now = loaded + ttl.min(MAX_TTL).mul_f64(part);
-        // A microsecond: durations are multiplied as floats.
-        if now + Duration::from_micros(1) < from {
-            assert!(!policy.refreshes(fresh_until, delta, draw, now));
+        let left = left.min(MAX_TTL);
+        if policy.refreshes(left, delta, draw) {
+            assert!(policy.refreshes(left.mul_f64(nearer).min(left), delta, draw));
+            assert!(policy.refreshes(left, delta, draw / 2.0));
         }
     }
 }
 
-#[tokio::test]
-async fn each_window_ends_where_it_says() {
+#[test]
+fn each_window_ends_where_it_says() {
     let policy = plain();
-    let loaded = Instant::now();
+    let loaded = Tick::FIRST;
     let life = policy.life(None, None, false, 0.0);
     assert_eq!(life.hard, Duration::from_secs(150));
+    let (fresh_until, expires) = (loaded.plus(life.fresh), loaded.plus(life.hard));
     let at = |seconds: f64, marked| {
-        let now = loaded + Duration::from_secs_f64(seconds);
-        policy.allows(loaded + life.fresh, loaded + life.hard, marked, now)
+        let now = loaded.plus(Duration::from_secs_f64(seconds));
+        policy.allows(fresh_until, expires, marked, now)
     };
     assert_eq!(at(99.999, false), Use::Fresh);
     assert_eq!(at(100.0, false), Use::WhileRevalidating);
@@ -111,36 +109,24 @@ async fn each_window_ends_where_it_says() {
     assert_eq!(at(110.0, false), Use::OnError);
     assert_eq!(at(149.999, true), Use::OnError);
     assert_eq!(at(150.0, false), Use::Dead);
+    let left = |on_error| policy.servable_for(fresh_until, expires, on_error, fresh_until);
+    assert_eq!(left(false), Duration::from_secs(10));
+    assert_eq!(left(true), Duration::from_secs(50));
 }
 
-#[tokio::test]
-async fn early_refreshes_follow_the_exponential_law() {
+#[test]
+fn early_refreshes_follow_the_exponential_law() {
     let policy = plain();
-    let fresh_until = Instant::now() + Duration::from_secs(100);
     let delta = Duration::from_secs(2);
     for (left, expected) in [(2, 0.3679), (4, 0.1353), (0, 1.0)] {
-        let now = fresh_until - Duration::from_secs(left);
         let draws = 10_000;
         let hits = (0..draws)
             .filter(|draw| {
                 let draw = (f64::from(*draw) + 0.5) / f64::from(draws);
-                policy.refreshes(fresh_until, delta, draw, now)
+                policy.refreshes(Duration::from_secs(left), delta, draw)
             })
             .count();
         let share = hits as f64 / f64::from(draws);
         assert!((share - expected).abs() < 0.001, "{left} s left: {share}");
     }
-}
-
-#[tokio::test]
-async fn a_failing_loader_is_tried_once_a_throttle_and_never_served_past_the_limit() {
-    let policy = plain();
-    let fresh_until = Instant::now();
-    let expires = fresh_until + Duration::from_secs(50);
-    let limit = policy.error_limit(fresh_until, expires);
-    assert_eq!(limit, expires);
-    let second = Duration::from_secs(1);
-    assert_eq!(policy.retry_at(limit, fresh_until + second), fresh_until + 11 * second);
-    assert_eq!(policy.retry_at(limit, fresh_until + 45 * second), expires);
-    assert_eq!(policy.retry_at(limit, fresh_until + 60 * second), fresh_until + 60 * second);
 }
