@@ -1,7 +1,24 @@
 //! The cache: what users call.
+//!
+//! - This file, [`many`], [`write`], [`clear`]: the calls.
+//! - [`approach`]: what a read does before it waits; [`flight`]: what it waits for.
+//! - [`leader`], [`turn`], [`settle`]: one load, from the look into L2 to the entry that is kept;
+//!   [`batch`]: many at once.
+//! - [`look`], [`marks`]: what L2 has, and what the marks say of it.
+//! - [`background`]: what is compared with L2 when no caller waits.
 
-mod l2;
-mod load;
+mod approach;
+mod background;
+mod batch;
+mod clear;
+mod flight;
+mod leader;
+mod loader;
+mod look;
+mod many;
+mod marks;
+mod settle;
+mod turn;
 mod write;
 
 use std::borrow::Borrow;
@@ -13,21 +30,26 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use self::l2::Looked;
-use self::load::{Ended, Failure};
-use crate::builder::CacheBuilder;
+use self::approach::First;
+use self::background::Background;
+pub(crate) use self::flight::Progress;
+use self::flight::Failure;
+use crate::builder::{CacheBuilder, Parts};
+use crate::codec::{Codec, Postcard};
 use crate::config::CacheConfig;
 use crate::error::{Error, LoadError};
 use crate::key::CacheKey;
 use crate::loaded::{Load, Loaded};
-use crate::local::{Join, Local};
-use crate::outcome::{Got, Layer, Written};
+use crate::local::{Local, Mode, Options};
+use crate::outcome::{CacheStatus, Coherence, Got};
+use crate::record::Bounds;
 use crate::remote::guarded::Guarded;
 use crate::sources::MinSources;
 use crate::staleness::Policy;
 use crate::stats::{Counters, Stats};
+use crate::text;
+use crate::throttle::Throttle;
 
 /// A typed cache of one namespace: L1 in this process and, if it has a remote, L2 there.
 ///
@@ -75,10 +97,10 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ToOwned<Owned = K> + ?Sized,
     {
-        if let Some(hit) = self.inner.hit(key) {
-            return Ok(Some(hit.got));
+        match self.inner.first(key) {
+            First::Hit(got) | First::Early(got, _) => Ok(Some(got)),
+            First::Else(look) => Box::pin(self.inner.get_slowly(key.to_owned(), look)).await,
         }
-        Box::pin(self.inner.get_slowly(key.to_owned())).await
     }
 
     /// What L1 has under `key` and may answer with: [`get`](Self::get) without L2. It does not
@@ -124,14 +146,17 @@ where
         E: StdError + Send + Sync + 'static,
     {
         let inner = &self.inner;
-        if let Some(hit) = inner.hit(key) {
-            if hit.early {
-                inner.refresh_ahead(key.to_owned(), loader::erase(loader));
+        match inner.first(key) {
+            First::Hit(got) => Ok(got),
+            First::Early(got, entry) => {
+                inner.refresh_ahead(key.to_owned(), &entry, loader::erase(loader));
+                Ok(got)
             }
-            return Ok(hit.got);
+            First::Else(look) => {
+                let load = inner.load_slowly(key.to_owned(), look, loader::erase(loader));
+                Box::pin(load).await.map_err(Failure::into_error)
+            }
         }
-        let load = inner.load_slowly(key.to_owned(), loader::erase(loader));
-        Box::pin(load).await.map_err(Failure::into_error)
     }
 
     /// What this cache has done since it was built.
@@ -169,7 +194,7 @@ impl<K: Hash + Eq, V> Clone for Cache<K, V> {
 impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("namespace", &self.inner.prefix.trim_end_matches(':'))
+            .field("namespace", &self.inner.namespace)
             .field("config", &self.inner.config)
             .field("remote", &self.inner.remote)
             .finish_non_exhaustive()
@@ -178,16 +203,68 @@ impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
 
 /// What the clones of a cache share.
 pub(crate) struct Inner<K: Hash + Eq, V> {
-    /// The namespace and the separator, before every key in L2.
-    prefix: String,
-    policy: Policy,
+    namespace: Box<str>,
     config: CacheConfig,
-    local: Arc<Local<K, V, Ended<V>>>,
+    policy: Policy,
+    bounds: Bounds,
+    /// There is one if there is a remote.
+    codec: Option<Arc<dyn Codec<V>>>,
+    local: Arc<Local<K, V, Progress<V>>>,
     sources: MinSources<K>,
+    throttle: Throttle<K>,
     remote: Option<Guarded>,
-    counters: Counters,
+    counters: Arc<Counters>,
+    background: Background<K, V>,
     /// Every task of ours holds a receiver, so that `shutdown` can wait for the last.
     tasks: watch::Sender<()>,
+}
+
+impl<K, V> Cache<K, V>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    pub(crate) fn new(parts: Parts<K, V>) -> Self {
+        let Parts { namespace, config, remote, codec, weigher } = parts;
+        let policy = Policy::new(&config);
+        let options = Options {
+            capacity: config.capacity_bytes.unwrap_or(config.capacity),
+            weigher: weigher.filter(|_| config.capacity_bytes.is_some()),
+            remote: remote.is_some(),
+            l1_ttl: config.l1_ttl.unwrap_or(config.ttl),
+            max_staleness: config.max_staleness,
+            refresh_beta: config.refresh_beta,
+            load_timeout: config.load_timeout,
+            node: remote.as_ref().map_or(0, |remote| remote.node(&text::namespace(&namespace))),
+            namespace: namespace.clone(),
+        };
+        let local = Arc::new(Local::new(options));
+        let counters = Arc::new(Counters::new(&namespace, config.hits_alias));
+        let background = Background::new(&local, &counters);
+        if let Some(remote) = &remote {
+            remote.expect_ttl(policy.longest());
+            background.watch(&namespace, remote);
+        }
+        let inner = Inner {
+            namespace: namespace.into(),
+            policy,
+            bounds: Bounds {
+                record: config.max_record_bytes,
+                value: config.max_value_bytes,
+                compress_above: config.compress_above,
+            },
+            codec,
+            local,
+            sources: MinSources::new(config.tombstone_ttl, MIN_SOURCES),
+            throttle: Throttle::new(THROTTLED),
+            counters,
+            background,
+            tasks: watch::Sender::new(()),
+            config,
+            remote,
+        };
+        Self { inner: Arc::new(inner) }
+    }
 }
 
 impl<K, V> Inner<K, V>
@@ -195,28 +272,32 @@ where
     K: CacheKey + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    fn hit<Q>(&self, key: &Q) -> Option<Got<V>>
-    where
-        K: Borrow<Q>,
-        Q: CacheKey + ?Sized,
-    {
-        let now = Instant::now();
-        let got = self.local.get(key, now)?.got(Layer::L1, now);
-        self.counters.answered(&got);
-        Some(got)
-    }
-
     /// The key's name in L2.
     fn text<Q: CacheKey + ?Sized>(&self, key: &Q) -> String {
-        let mut text = String::with_capacity(self.prefix.len() + 24);
-        text.push_str(&self.prefix);
-        key.write_key(&mut text);
-        text
+        text::entry(&self.namespace, key)
+    }
+
+    fn status(&self) -> CacheStatus {
+        let coherence = self.local.coherence();
+        let how = match coherence.mode() {
+            Mode::Alone => Coherence::Alone,
+            Mode::Timed => Coherence::Unwatched,
+            Mode::Watched if coherence.is_interrupted() => Coherence::Interrupted,
+            Mode::Watched => Coherence::Watching,
+        };
+        CacheStatus {
+            coherence: how,
+            staleness: coherence.staleness(self.local.clock().now()),
+            remote: self.remote.as_ref().map(Guarded::status),
+        }
     }
 }
 
 /// Removed keys whose source version is remembered one by one.
 const MIN_SOURCES: usize = 65_536;
+
+/// Keys whose loader failed that are left alone one by one.
+const THROTTLED: usize = 65_536;
 
 #[cfg(test)]
 mod tests;
