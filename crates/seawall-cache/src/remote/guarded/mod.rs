@@ -1,6 +1,7 @@
 //! A remote that may be down: deadline, breaker, and the removals it has not heard of yet.
 
 mod breaker;
+mod calls;
 mod pending;
 mod worker;
 
@@ -9,17 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use metrics::{Gauge, gauge};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
 use self::breaker::{Admission, Breaker, Change};
-use self::pending::Pending;
-use super::{Fetched, Fill, Put, Remote, RemoteError, RemoteFuture, Seen};
+use self::pending::{Pending, Task};
+use super::{Fetched, Remote, RemoteError, RemoteFuture};
 use crate::config::MAX_TTL;
 use crate::error::ConfigError;
-use crate::record;
+use crate::marks::MarkChange;
 
 /// How a [`Guarded`] deals with a remote that does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct OutageConfig {
     /// Default: 1 second.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub open_for: Duration,
-    /// How many removals are remembered while the remote is out of reach, about 150 bytes each.
+    /// How many keys to remove and marks to advance are remembered while the remote is out of reach, about 150 bytes each.
     /// When more come, nothing is read from the remote until these are acknowledged and the
     /// longest TTL seen has passed. At least 1. Default: 10 000.
     pub max_pending: usize,
@@ -136,79 +136,6 @@ impl Guarded {
     pub(crate) fn expect_ttl(&self, ttl: Duration) {
         self.inner.note_ttl(ttl);
     }
-
-    /// [`Remote::read`], unless a removal that waits hides the key.
-    ///
-    /// # Errors
-    /// Within the deadline, if the remote does not answer, or is not asked.
-    pub async fn read(&self, key: &str) -> Result<Fetched, RemoteError> {
-        if self.inner.pending.lock().table.hides(key, Instant::now()) {
-            return Err(RemoteError::RemovalPending);
-        }
-        let fetched = self.inner.call(|| self.inner.remote.read(key)).await?;
-        self.inner.note_ttl(fetched.remaining);
-        Ok(fetched)
-    }
-
-    /// [`Remote::fill`], unless a removal that waits hides the key.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read); it may have taken effect all the same.
-    pub async fn fill(
-        &self,
-        key: &str,
-        seen: Seen,
-        keep: Duration,
-        record: Bytes,
-        ttl: Duration,
-    ) -> Result<Fill, RemoteError> {
-        if self.inner.pending.lock().table.hides(key, Instant::now()) {
-            return Err(RemoteError::RemovalPending);
-        }
-        self.inner.note_ttl(ttl);
-        self.inner.call(|| self.inner.remote.fill(key, seen, keep, record, ttl)).await
-    }
-
-    /// [`Remote::put`]. If it fails, the removal of `key` is remembered, to be kept for `keep`.
-    /// The future must be polled to its end: dropping it remembers nothing.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read); it may have taken effect all the same.
-    pub async fn put(
-        &self,
-        key: &str,
-        record: Bytes,
-        ttl: Duration,
-        keep: Duration,
-    ) -> Result<Put, RemoteError> {
-        self.inner.note_ttl(ttl);
-        let source = record::peek(&record).source;
-        let sequence = self.inner.pending.lock().table.sequence();
-        let answer = self.inner.call(|| self.inner.remote.put(key, record, ttl)).await;
-        match answer {
-            Ok(Put::Stored(_)) => self.inner.settle(key, sequence),
-            // Nothing was stored, so a removal that waits is still to be made.
-            Ok(Put::Superseded) => {}
-            // What the put had seen, fills must have seen too.
-            Err(_) => self.inner.remember(key, source, keep),
-        }
-        answer
-    }
-
-    /// [`Remote::remove`]. If it fails, it is remembered.
-    /// The future must be polled to its end: dropping it remembers nothing.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read); it may have taken effect all the same.
-    pub async fn remove(&self, key: &str, source: u64, keep: Duration) -> Result<(), RemoteError> {
-        let sequence = self.inner.pending.lock().table.sequence();
-        let answer = self.inner.call(|| self.inner.remote.remove(key, source, keep)).await;
-        match answer {
-            Ok(()) => self.inner.settle(key, sequence),
-            Err(_) => self.inner.remember(key, source, keep),
-        }
-        answer
-    }
 }
 
 impl<R: Remote> From<R> for Guarded {
@@ -263,6 +190,54 @@ impl Inner {
         answer
     }
 
+    /// A call on a key that is not read while a removal of it waits.
+    async fn call_unhidden<'a, T>(
+        &'a self,
+        key: &str,
+        operation: impl FnOnce() -> RemoteFuture<'a, T>,
+    ) -> Result<T, RemoteError> {
+        if self.hides(key) {
+            return Err(RemoteError::RemovalPending);
+        }
+        self.call(operation).await
+    }
+
+    fn hides(&self, key: &str) -> bool {
+        self.pending.lock().table.hides(key, Instant::now())
+    }
+
+    fn sequence(&self) -> u64 {
+        self.pending.lock().table.sequence()
+    }
+
+    /// As many reads in one call. One that is out of reach tells the breaker.
+    async fn call_many(&self, texts: &[String]) -> Vec<Result<Fetched, RemoteError>> {
+        if texts.is_empty() {
+            return Vec::new();
+        }
+        let admission = self.breaker.lock().admit(Instant::now());
+        if admission == Admission::Refused {
+            return texts.iter().map(|_| Err(RemoteError::BreakerOpen)).collect();
+        }
+        let mut attempt = Attempt { inner: self, admission, told: false };
+        let after = self.deadline;
+        let mut answers = timeout(after, self.remote.read_many(texts)).await.unwrap_or_default();
+        answers.resize_with(texts.len(), || Err(RemoteError::TimedOut { after }));
+        let errors = || answers.iter().filter_map(|answer| answer.as_ref().err());
+        attempt.tell(errors().find(|error| error.is_outage()).or_else(|| errors().next()));
+        for fetched in answers.iter().flatten() {
+            self.note_ttl(fetched.remaining);
+        }
+        answers
+    }
+
+    /// What waited for the mark `key` before `sequence` is settled, as far as `change` did it.
+    fn settle_advance(&self, key: &str, sequence: u64, change: &MarkChange) {
+        let mut pending = self.pending.lock();
+        pending.table.settle_advance(key, sequence, change);
+        self.report_pending(&pending.table);
+    }
+
     /// What waited for `key` before `sequence` is settled.
     fn settle(&self, key: &str, sequence: u64) {
         let mut pending = self.pending.lock();
@@ -270,11 +245,11 @@ impl Inner {
         self.report_pending(&pending.table);
     }
 
-    /// The removal of `key` waits from now on: before its caller hears of the failure.
-    fn remember(self: &Arc<Self>, key: &str, source: u64, keep: Duration) {
+    /// What is to be done to `key` waits from now on: before its caller hears of the failure.
+    fn remember(self: &Arc<Self>, key: &str, task: Task) {
         let longest = Duration::from_millis(self.longest_ttl_ms.load(Ordering::Relaxed));
         let mut pending = self.pending.lock();
-        if pending.table.remember(key, source, keep, longest, Instant::now()) {
+        if pending.table.remember(key, task, longest, Instant::now()) {
             tracing::warn!(
                 remote = self.name,
                 "too many removals wait for the remote store; nothing is read from it"

@@ -2,6 +2,8 @@
 
 mod config;
 mod connection;
+mod scripts;
+mod sweep;
 
 use std::fmt;
 use std::time::Duration;
