@@ -1,15 +1,12 @@
 //! What this node knows of the marks in L2: one cell for the namespace, one per tag in use.
 
-mod cell;
-
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-pub(crate) use self::cell::{Advance, Ask, Cell};
-pub(super) use self::cell::{Standing, Told};
+use super::cell::Cell;
 use super::clock::Tick;
 use crate::marks::Mark;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::cells::Cell;
+use super::cell::Cell;
 use super::entry::Entry;
 
 /// Something that L1 goes on serving while L2 is asked whether it is still right.

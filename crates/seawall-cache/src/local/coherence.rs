@@ -200,6 +200,3 @@ impl Links {
         &mut self.nodes[index]
     }
 }
-
-#[cfg(test)]
-mod tests;

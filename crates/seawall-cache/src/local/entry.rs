@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::cells::Cell;
+use super::cell::Cell;
 use super::clock::Tick;
 use super::table::Item;
 use crate::outcome::{Freshness, Got, Layer};
@@ -260,6 +260,3 @@ fn millis(duration: Duration) -> u32 {
 fn nanos(millis: u32) -> u64 {
     u64::from(millis) * 1_000_000
 }
-
-#[cfg(test)]
-mod tests;

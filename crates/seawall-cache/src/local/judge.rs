@@ -4,7 +4,7 @@ use std::borrow::{Borrow, Cow};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use super::cells::{Cell, Standing};
+use super::cell::{Cell, Standing};
 use super::clock::Tick;
 use super::entry::{Entry, Phase};
 use super::{Local, Look};

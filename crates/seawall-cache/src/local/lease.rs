@@ -110,8 +110,7 @@ where
     fn entry(&self, draft: Draft<V>, now: Tick) -> (Arc<Entry<V>>, Stamped) {
         let local = &self.local;
         let mut entry = Entry::new(draft, self.epoch);
-        let stamped =
-            local.stamped(&self.key, entry.namespace(), entry.tags(), self.epoch, now);
+        let stamped = local.stamped(&self.key, entry.namespace(), entry.tags(), self.epoch, now);
         entry.set_validated(Local::<K, V, R>::validated_at(stamped, self.epoch));
         if !entry.degraded()
             && let Some(until) = local.timed_until(&entry)

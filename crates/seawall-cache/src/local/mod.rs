@@ -11,6 +11,7 @@
 //! - [`judge`]: whether an entry from an earlier epoch is still right.
 //! - [`watch`]: what L2 tells; [`checks`]: what must be compared with L2 in the background.
 
+mod cell;
 mod cells;
 mod checks;
 mod clock;
@@ -32,14 +33,14 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use tokio::sync::{Notify, watch as channel};
 
+pub(crate) use self::cell::{Advance, Ask, Cell};
 use self::cells::Cells;
-pub(crate) use self::cells::{Advance, Ask, Cell};
 pub(crate) use self::checks::Check;
 use self::checks::Checks;
 pub(crate) use self::clock::{Clock, Tick};
 pub(crate) use self::coherence::{Coherence, Mode};
-pub(crate) use self::entry::{Draft, Entry};
 use self::entry::Phase;
+pub(crate) use self::entry::{Draft, Entry};
 pub(crate) use self::judge::Stamped;
 pub(crate) use self::lease::{Join, Lease};
 use self::shelf::Store;
@@ -53,6 +54,7 @@ use crate::text;
 
 /// L1 of one cache. `R` is what a load in flight will answer.
 pub(crate) struct Local<K, V, R> {
+    name: Box<str>,
     table: Table<K, Store<K, V>, Flight<R>, Landed, RandomState>,
     coherence: Coherence,
     cells: Cells,
@@ -129,6 +131,7 @@ where
         let store = Store::new(options.capacity, options.weigher, hasher.clone(), clock);
         let bound = options.max_staleness.map_or(options.l1_ttl, |max| max.min(options.l1_ttl));
         Self {
+            name: options.namespace.into(),
             table: Table::new(store, STRIPES, hasher),
             coherence: Coherence::new(mode, options.max_staleness),
             cells: Cells::new(namespace, options.load_timeout),
@@ -168,7 +171,7 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
-        match self.table.shelf().peek_any(key) {
+        match self.table.shelf().look(key) {
             Some(entry) => self.found(key, entry, now),
             None => Look::Miss,
         }
@@ -208,7 +211,7 @@ where
     /// [`Join::Hit`] if something else is in already, which is then left alone.
     pub(crate) fn refresh(self: &Arc<Self>, key: K, entry: &Arc<Entry<V>>) -> Join<K, V, R> {
         self.lead(key, |key| {
-            let there = self.table.shelf().peek_any(key)?;
+            let there = self.table.shelf().look(key)?;
             (!Arc::ptr_eq(&there, entry)).then_some((there, false))
         })
     }

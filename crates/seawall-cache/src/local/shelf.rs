@@ -50,7 +50,7 @@ where
     }
 
     /// [`get`](Self::get) that feeds nothing.
-    pub(super) fn peek_any<Q>(&self, key: &Q) -> Option<Arc<Entry<V>>>
+    pub(super) fn look<Q>(&self, key: &Q) -> Option<Arc<Entry<V>>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -78,7 +78,11 @@ where
 
     fn peek(&self, key: &K) -> Option<Arc<Entry<V>>> {
         let now = self.clock.now();
-        self.peek_any(key).filter(|entry| entry.phase(now, 0) != Phase::Expired)
+        self.look(key).filter(|entry| entry.phase(now, 0) != Phase::Expired)
+    }
+
+    fn peek_any(&self, key: &K) -> Option<Arc<Entry<V>>> {
+        self.look(key)
     }
 
     fn insert(&self, key: K, entry: Arc<Entry<V>>) {

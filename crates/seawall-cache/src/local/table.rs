@@ -20,6 +20,9 @@ pub(crate) trait Shelf<K> {
     /// The entry of `key`, if it has not expired.
     fn peek(&self, key: &K) -> Option<Self::Item>;
 
+    /// The entry of `key`, expired or not.
+    fn peek_any(&self, key: &K) -> Option<Self::Item>;
+
     fn insert(&self, key: K, item: Self::Item);
 
     fn remove(&self, key: &K);
@@ -279,7 +282,7 @@ where
     /// Removes `item` if it is still the entry of `key`; voids nothing. Returns whether it was.
     pub(crate) fn discard(&self, key: &K, item: &S::Item) -> bool {
         let _stripe = self.stripe(key).lock();
-        let is_there = self.shelf.peek(key).is_some_and(|known| known.is(item));
+        let is_there = self.shelf.peek_any(key).is_some_and(|known| known.is(item));
         if is_there {
             self.shelf.remove(key);
         }

@@ -2,11 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::cells::Told;
+use super::Local;
+use super::cell::Told;
 use super::checks::Check;
 use super::entry::node;
 use super::table::Changed;
-use super::Local;
 use crate::key::CacheKey;
 use crate::remote::Watcher;
 use crate::text::{self, Named};
@@ -18,19 +18,19 @@ where
     R: Send + Sync + 'static,
 {
     fn changed(&self, text: &str, version: Option<u64>) {
-        match text::parse(text) {
-            Some((_, Named::Entry(key))) => match K::read_key(&key) {
+        match self.parse(text) {
+            Some(Named::Entry(key)) => match K::read_key(&key) {
                 Some(key) => self.entry_changed(key, version),
                 // Which entry that is cannot be said: any.
                 None => self.coherence.lost(None),
             },
-            Some((_, Named::Tag(_) | Named::Namespace)) => self.mark_changed(text, version),
+            Some(Named::Tag(_) | Named::Namespace) => self.mark_changed(text, version),
             None => {}
         }
     }
 
     fn landed(&self, text: &str) {
-        if let Some((_, Named::Entry(key))) = text::parse(text)
+        if let Some(Named::Entry(key)) = self.parse(text)
             && let Some(key) = K::read_key(&key)
         {
             self.table.landed(&key);
@@ -72,5 +72,11 @@ where
         {
             self.queue(Check::Mark(cell));
         }
+    }
+
+    /// What `text` names in this cache's namespace.
+    fn parse<'a>(&self, text: &'a str) -> Option<Named<'a>> {
+        let (namespace, named) = text::parse(text)?;
+        (*namespace == *self.name).then_some(named)
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
-use crate::local::clock::Tick;
-use crate::local::coherence::{Coherence, Mode};
+use super::clock::Tick;
+use super::coherence::{Coherence, Mode};
 use crate::marks::{Mark, MarkChange, Verdict, glob};
 
 /// One mark, as far as this node knows it. Reads and changes are atomic.
@@ -74,7 +74,7 @@ pub(crate) struct Advance {
 
 /// What a mark says of an entry, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::local) enum Standing {
+pub(super) enum Standing {
     /// The mark is known, or its link is down and this is the last that was known.
     Known {
         verdict: Verdict,
@@ -89,7 +89,7 @@ pub(in crate::local) enum Standing {
 
 /// What a change that L2 told of asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::local) enum Told {
+pub(super) enum Told {
     /// It was known already.
     Nothing,
     /// The mark must be read again.
@@ -98,7 +98,7 @@ pub(in crate::local) enum Told {
 
 impl Cell {
     /// `mark`: what it is known to have been since `held`, without an L2.
-    pub(in crate::local) fn new(text: &str, node: u16, mark: Option<Mark>, held: Tick) -> Self {
+    pub(super) fn new(text: &str, node: u16, mark: Option<Mark>, held: Tick) -> Self {
         let known =
             mark.map(|mark| Known { version: mark.version(), mark, asked: 0, read: held, held });
         let state = State { known, ..State::default() };
@@ -111,12 +111,12 @@ impl Cell {
     }
 
     /// To be called before L2 is asked for the mark.
-    pub(in crate::local) fn ask(coherence: &Coherence, now: Tick) -> Ask {
+    pub(super) fn ask(coherence: &Coherence, now: Tick) -> Ask {
         Ask { epoch: coherence.epoch(), at: now }
     }
 
     /// See [`Local::learn`](crate::local::Local::learn).
-    pub(in crate::local) fn learn(&self, coherence: &Coherence, ask: Ask, mark: Mark, held: Tick) -> bool {
+    pub(super) fn learn(&self, coherence: &Coherence, ask: Ask, mark: Mark, held: Tick) -> bool {
         let mut state = self.state.write();
         let version = mark.version();
         if let Some(known) = &state.known {
@@ -139,7 +139,7 @@ impl Cell {
     }
 
     /// See [`Local::begin_advance`](crate::local::Local::begin_advance).
-    pub(in crate::local) fn begin(&self, coherence: &Coherence, now: Tick, change: MarkChange) -> Advance {
+    pub(super) fn begin(&self, coherence: &Coherence, now: Tick, change: MarkChange) -> Advance {
         let mut state = self.state.write();
         // As L2 will tell of the advance, in the epoch before it.
         let ask = Self::ask(coherence, now);
@@ -156,7 +156,7 @@ impl Cell {
 
     /// L2 acknowledged the advance, and the mark is now `mark`. Returns whether to read it again
     /// in the background: L2 told of a change meanwhile, ours, another's, or both in one message.
-    pub(in crate::local) fn advanced(
+    pub(super) fn advanced(
         &self,
         coherence: &Coherence,
         advance: Advance,
@@ -182,7 +182,7 @@ impl Cell {
     }
 
     /// Without an L2: the mark advances here.
-    pub(in crate::local) fn advance_alone(
+    pub(super) fn advance_alone(
         &self,
         coherence: &Coherence,
         version: u64,
@@ -198,7 +198,7 @@ impl Cell {
     }
 
     /// L2 told that the mark was advanced, and to which `version`, if it says so.
-    pub(in crate::local) fn changed(&self, coherence: &Coherence, version: Option<u64>) -> Told {
+    pub(super) fn changed(&self, coherence: &Coherence, version: Option<u64>) -> Told {
         let mut state = self.state.write();
         match version {
             Some(version) => {
@@ -216,7 +216,7 @@ impl Cell {
 
     /// What the mark says of an entry with `stamp` that was right as of epoch `since`; for one
     /// that was just read from L2, 0. `key` is its key as [`CacheKey`](crate::CacheKey) writes it.
-    pub(in crate::local) fn check<'k>(
+    pub(super) fn check<'k>(
         &self,
         coherence: &Coherence,
         stamp: u64,
@@ -252,12 +252,7 @@ impl Cell {
 
     /// The stamp for a load that began at `began`: what the mark was at or before that moment.
     /// `None` if this node does not know, or not well enough: L2 must be asked.
-    pub(in crate::local) fn stamp(
-        &self,
-        coherence: &Coherence,
-        began: Tick,
-        bound: Duration,
-    ) -> Option<u64> {
+    pub(super) fn stamp(&self, coherence: &Coherence, began: Tick, bound: Duration) -> Option<u64> {
         let state = self.state.read();
         let known = state.known.as_ref().filter(|known| known.held <= began)?;
         let recent = began < known.read.plus(bound);
@@ -275,11 +270,7 @@ impl Cell {
     }
 
     /// Until when entries may be compared with what is known, where only time says so.
-    pub(in crate::local) fn timed_until(
-        &self,
-        coherence: &Coherence,
-        bound: Duration,
-    ) -> Option<Tick> {
+    pub(super) fn timed_until(&self, coherence: &Coherence, bound: Duration) -> Option<Tick> {
         if coherence.mode() != Mode::Timed {
             return None;
         }
@@ -307,9 +298,7 @@ impl State {
             return Cover::Full;
         }
         let node = coherence.node(node);
-        if self.changed > known.asked
-            || self.told > known.version
-            || node.missed_since(known.asked)
+        if self.changed > known.asked || self.told > known.version || node.missed_since(known.asked)
         {
             Cover::None
         } else if mode == Mode::Timed {
@@ -332,6 +321,3 @@ fn says<'k>(change: &MarkChange, key: &impl Fn() -> Cow<'k, str>) -> Verdict {
     };
     if hard { Verdict::Gone } else { Verdict::Stale }
 }
-
-#[cfg(test)]
-mod tests;
