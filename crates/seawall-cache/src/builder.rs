@@ -4,17 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use crate::cache::Cache;
+use crate::codec::Codec;
 use crate::config::{CacheConfig, EngineKind};
 use crate::error::{ConfigError, Error};
 use crate::key::CacheKey;
+use crate::local::Weigher;
 use crate::remote::guarded::Guarded;
-
-/// Counts the bytes of an entry.
-pub(crate) type Weigher<K, V> = Arc<dyn Fn(&K, Option<&V>) -> u32 + Send + Sync>;
 
 /// Builds a [`Cache`]. Metrics go to the recorder that is installed when [`build`](Self::build)
 /// is called.
@@ -23,16 +19,27 @@ pub struct CacheBuilder<K, V> {
     namespace: String,
     config: CacheConfig,
     remote: Option<Guarded>,
+    codec: Option<Arc<dyn Codec<V>>>,
     weigher: Option<Weigher<K, V>>,
+}
+
+/// What a cache is made of, checked.
+pub(crate) struct Parts<K, V> {
+    pub(crate) namespace: String,
+    pub(crate) config: CacheConfig,
+    pub(crate) remote: Option<Guarded>,
+    pub(crate) codec: Option<Arc<dyn Codec<V>>>,
+    pub(crate) weigher: Option<Weigher<K, V>>,
 }
 
 impl<K, V> CacheBuilder<K, V>
 where
     K: CacheKey + Clone + Send + Sync + 'static,
-    V: Serialize + DeserializeOwned + Send + Sync + 'static,
+    V: Send + Sync + 'static,
 {
     pub(crate) fn new(namespace: String) -> Self {
-        Self { namespace, config: CacheConfig::default(), remote: None, weigher: None }
+        let config = CacheConfig::default();
+        Self { namespace, config, remote: None, codec: None, weigher: None }
     }
 
     /// Takes all settings from `config`, replacing what was set before.
@@ -195,10 +202,18 @@ where
         self
     }
 
+    /// How values are written to L2: [`Postcard`](crate::Postcard), unless the builder comes from
+    /// [`Cache::local`].
+    pub fn codec(mut self, codec: impl Codec<V>) -> Self {
+        self.codec = Some(Arc::new(codec));
+        self
+    }
+
     /// The cache.
     ///
     /// # Errors
-    /// If the namespace or a setting is out of bounds.
+    /// If the namespace or a setting is out of bounds, a capacity in bytes comes without a
+    /// weigher, or a remote without a codec.
     pub fn build(self) -> Result<Cache<K, V>, Error> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
         ConfigError::check(
@@ -208,7 +223,20 @@ where
             "1 to 64 ASCII letters, digits, '_', '-' or '.'",
         )?;
         self.config.validate()?;
-        Ok(Cache::new(&self.namespace, self.config, self.remote))
+        ConfigError::check(
+            self.config.capacity_bytes.is_none() || self.weigher.is_some(),
+            "capacity_bytes",
+            &self.config.capacity_bytes,
+            "set together with a weigher",
+        )?;
+        ConfigError::check(
+            self.remote.is_none() || self.codec.is_some(),
+            "codec",
+            &None::<()>,
+            "set where there is a remote",
+        )?;
+        let Self { namespace, config, remote, codec, weigher } = self;
+        Ok(Cache::new(Parts { namespace, config, remote, codec, weigher }))
     }
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::Inner;
 use super::flight::{self, Ended, Progress};
 use super::leader::{Leader, Wish};
 use super::loader::Loader;
-use super::look::Looked;
+use super::look::{Asked, Looked};
+use super::{Inner, Lease};
 use crate::error::Error;
 use crate::key::CacheKey;
-use crate::local::{Entry, Flight, Join, Look, Tick};
+use crate::local::{Draft, Entry, Flight, Join, Kept, Look, Tick};
 use crate::outcome::{Freshness, Got, Layer};
 use crate::staleness::Use;
 use crate::stats::Refusal;
@@ -119,27 +119,25 @@ where
         let lease = self.local.lease(key);
         let min_source = self.sources.get(lease.key(), Instant::now());
         let text = self.text(lease.key());
-        let looked = self.look(remote, lease.key(), &text, min_source, look.entry()).await;
+        let asked = Asked { key: lease.key(), text: &text, min_source, known: look.entry() };
+        let looked = self.look(remote, asked).await;
         self.answer_get(&lease, looked, &look)
     }
 
     /// What a read without a loader answers after its look into L2.
     pub(super) fn answer_get(
         &self,
-        lease: &super::Lease<K, V>,
+        lease: &Lease<K, V>,
         looked: Looked<V>,
         look: &Look<V>,
     ) -> Result<Option<Got<V>>, Error> {
         match looked {
             Looked::Found { draft, marked, .. } => {
                 let now = self.local.clock().now();
-                let (kept, entry) = lease.fill(draft, now);
-                if kept == crate::local::Kept::No {
-                    self.counters.refused(Refusal::L1);
-                }
-                self.counters.entries(self.local.len());
-                let allowed =
-                    self.policy.allows(entry.fresh_until(), entry.expires(), marked, now);
+                let (fresh_until, expires) =
+                    (draft.at.plus(draft.fresh), draft.at.plus(draft.hard));
+                let allowed = self.policy.allows(fresh_until, expires, marked, now);
+                let got = self.keep(lease, draft);
                 let freshness = match allowed {
                     Use::Fresh => Freshness::Fresh,
                     Use::WhileRevalidating => Freshness::Stale,
@@ -148,12 +146,16 @@ where
                         return Ok(None);
                     }
                 };
-                let got = Got { freshness, ..entry.got(Layer::L2, now) };
+                let got = Got { freshness, ..got };
                 self.counters.answered(&got);
                 Ok(Some(got))
             }
-            Looked::Miss { .. } => {
-                if let Some(entry) = look.entry() {
+            Looked::Miss { seen, removed, .. } => {
+                // L2 has lost what was evicted, and has taken away all else.
+                let trusted = matches!(look, Look::Stale { .. });
+                if let Some(entry) = look.entry()
+                    && (!trusted || removed || seen.version != 0)
+                {
                     self.local.discard(lease.key(), entry);
                 }
                 self.counters.missed();
@@ -161,6 +163,17 @@ where
             }
             Looked::Failed(error) => Err(Error::Remote(error)),
         }
+    }
+
+    /// Keeps in L1 what L2 had.
+    pub(super) fn keep(&self, lease: &Lease<K, V>, draft: Draft<V>) -> Got<V> {
+        let now = self.local.clock().now();
+        let (kept, entry) = lease.fill(draft, now);
+        if kept == Kept::No {
+            self.counters.refused(Refusal::L1);
+        }
+        self.counters.entries(self.local.len());
+        entry.got(Layer::L2, now)
     }
 
     pub(super) async fn load_slowly(
@@ -230,7 +243,7 @@ where
 
     fn refresh(self: &Arc<Self>, key: K, entry: &Arc<Entry<V>>, wish: Wish, loader: Loader<V>) {
         if let Join::Lead(lease, teller) = self.local.refresh(key, entry) {
-            self.counters.refreshing(wish);
+            self.counters.refreshing(wish == Wish::Early);
             Leader::new(self, lease, teller, wish).start(loader);
         }
     }

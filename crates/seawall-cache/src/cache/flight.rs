@@ -17,7 +17,11 @@ pub(crate) type Ended<V> = Result<Got<V>, Failure>;
 /// How far a load is.
 pub(crate) enum Progress<V> {
     /// It goes on; until this moment its callers may have this stale answer.
-    Interim { got: Got<V>, at: Instant, until: Instant },
+    Interim {
+        got: Got<V>,
+        at: Instant,
+        until: Instant,
+    },
     Ended(Ended<V>),
 }
 

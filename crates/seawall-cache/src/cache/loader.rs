@@ -65,10 +65,8 @@ where
     Box::new(move |load| {
         Box::pin(async move {
             let previous = load.previous.map(|previous| (key.clone(), previous));
-            let load = LoadMany {
-                min_source: load.min_source,
-                previous: previous.into_iter().collect(),
-            };
+            let load =
+                LoadMany { min_source: load.min_source, previous: previous.into_iter().collect() };
             let mut answers = many(vec![key.clone()], load).await?;
             answers.remove(&key).unwrap_or_else(|| Ok(Loaded::absent()))
         })

@@ -2,8 +2,9 @@
 
 use std::error::Error as StdError;
 
-use super::Cache;
-use super::loader;
+use super::batch::Batch;
+use super::flight::Failure;
+use super::{Cache, loader};
 use crate::error::{Error, LoadError};
 use crate::key::CacheKey;
 use crate::loaded::{LoadMany, Loaded, LoadedItem};
@@ -44,8 +45,13 @@ where
         L: LoadedItem<V, E>,
         E: StdError + Send + Sync + 'static,
     {
-        let ended = Box::pin(self.inner.load_many(keys, || loader::erase_many(loader))).await;
-        ended.into_iter().map(|ended| ended.map_err(super::flight::Failure::into_error)).collect()
+        let batch = Batch::new(&self.inner, keys);
+        let ended = if batch.is_complete() {
+            batch.into_answers()
+        } else {
+            Box::pin(self.inner.load_many(batch, loader::erase_many(loader))).await
+        };
+        ended.into_iter().map(|ended| ended.map_err(Failure::into_error)).collect()
     }
 
     /// [`set`](Self::set) of many keys, answered in their order. Each is a write of its own: some

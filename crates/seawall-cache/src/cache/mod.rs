@@ -33,8 +33,8 @@ use tokio::sync::watch;
 
 use self::approach::First;
 use self::background::Background;
-pub(crate) use self::flight::Progress;
 use self::flight::Failure;
+pub(crate) use self::flight::Progress;
 use crate::builder::{CacheBuilder, Parts};
 use crate::codec::{Codec, Postcard};
 use crate::config::CacheConfig;
@@ -200,6 +200,9 @@ impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
             .finish_non_exhaustive()
     }
 }
+
+/// The right to write one key of L1.
+type Lease<K, V> = crate::local::Lease<K, V, Progress<V>>;
 
 /// What the clones of a cache share.
 pub(crate) struct Inner<K: Hash + Eq, V> {
