@@ -87,9 +87,11 @@
 //! | `redis` | yes | [`Redis`], through fred |
 //! | `serde` | no | `Deserialize` on the configuration, durations as `"5m"` |
 
-mod codec;
+#[cfg(feature = "tower")]
+mod cached;
 #[cfg(feature = "chaos")]
 mod chaos;
+mod codec;
 mod key;
 mod loaded;
 mod outcome;
@@ -110,10 +112,12 @@ mod sync;
 mod text;
 mod throttle;
 
-#[cfg(feature = "chaos")]
-pub use self::chaos::{Chaos, ChaosCodec, ChaosConfig};
 pub use self::builder::CacheBuilder;
 pub use self::cache::Cache;
+#[cfg(feature = "tower")]
+pub use self::cached::{Cached, CachedError, CachedFuture, CacheLayer};
+#[cfg(feature = "chaos")]
+pub use self::chaos::{Chaos, ChaosCodec, ChaosConfig};
 #[cfg(feature = "json")]
 pub use self::codec::Json;
 pub use self::codec::{Codec, CodecError, Postcard};

@@ -40,7 +40,7 @@ pub struct CacheLayer<K: Hash + Eq, V, F> {
     keep: Keep<V>,
 }
 
-impl<K: Hash + Eq, V, F> CacheLayer<K, V, F> {
+impl<K: Hash + Eq, V: 'static, F> CacheLayer<K, V, F> {
     /// Keeps every response as the cache's configuration says.
     pub fn new(cache: Cache<K, V>, key: F) -> Self {
         Self { cache, key, keep: Arc::new(Loaded::new) }

@@ -10,6 +10,7 @@
 
 mod conformance;
 mod outage;
+mod processes;
 mod redis;
 
 use std::time::Duration;

@@ -45,14 +45,14 @@ pub(crate) struct World {
 
 impl World {
     /// Everything that happens in the world of `seed`.
-    pub(crate) fn run(seed: u64) -> History {
+    pub(crate) fn run(seed: u64, told: bool) -> History {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
             .build()
             .unwrap();
         let history = runtime.block_on(async {
-            let world = Self::new(seed);
+            let world = Self::new(seed, told);
             let mut tasks = JoinSet::new();
             for place in 0..NODES {
                 for actor in 0..2 {
@@ -65,20 +65,20 @@ impl World {
                 world.history.lock().wrong("somebody waits for ever".into());
             }
             actors::calm(&world).await;
-            std::mem::replace(&mut *world.history.lock(), History::new(Instant::now()))
+            std::mem::replace(&mut *world.history.lock(), History::new(Instant::now(), false))
         });
         runtime.shutdown_background();
         history
     }
 
-    fn new(seed: u64) -> Arc<Self> {
+    fn new(seed: u64, told: bool) -> Arc<Self> {
         let now = Instant::now();
         let world = Self {
             seed,
             sources: seed % 2 == 1,
             nodes: Mutex::default(),
             origin: Mutex::new([1; KEYS as usize]),
-            history: Mutex::new(History::new(now)),
+            history: Mutex::new(History::new(now, told)),
             ends: now + LASTS,
             store: MemoryRemote::default(),
             built: Mutex::new(0),
@@ -124,8 +124,8 @@ impl World {
         StdRng::seed_from_u64(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(actor))
     }
 
-    pub(crate) fn tell(&self, what: &str) {
-        self.history.lock().tell(what, Instant::now());
+    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
+        self.history.lock().tell(what);
     }
 }
 
@@ -139,5 +139,5 @@ pub(crate) fn usual() -> ChaosConfig {
 
 pub(crate) const NODES: usize = 3;
 pub(crate) const KEYS: u64 = 4;
-const LASTS: Duration = Duration::from_millis(2_500);
+const LASTS: Duration = Duration::from_millis(600);
 const PATIENCE: Duration = Duration::from_secs(60);
