@@ -18,7 +18,7 @@ pub(super) type Stamped = Vec<(Arc<Cell>, u64)>;
 pub(super) enum Stamps {
     /// What the marks were when the load began, or before.
     Known(Stamped),
-    /// L2 could not say: what was known last.
+    /// L2 could not say: what was known last before the load began.
     Guessed(Stamped),
     /// A tag was invalidated while the load ran, or that cannot be ruled out.
     Moved,
@@ -88,7 +88,7 @@ where
         {
             return Ok(read.mark.version());
         }
-        Err(cell.last_known().unwrap_or_default())
+        Err(cell.last_known(self.local.clock().now()).unwrap_or_default())
     }
 
     /// The stamps of `tags` for a load that began at `began`.
@@ -115,7 +115,7 @@ where
             let asked: Vec<_> = unknown.iter().map(|index| Arc::clone(&cells[*index])).collect();
             let Ok(reads) = self.read_marks(remote, &asked, began).await else {
                 let last = cells.into_iter().map(|cell| {
-                    let stamp = cell.last_known().unwrap_or_default();
+                    let stamp = cell.last_known(began_at).unwrap_or_default();
                     (cell, stamp)
                 });
                 return Stamps::Guessed(last.collect());

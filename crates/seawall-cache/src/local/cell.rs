@@ -264,9 +264,11 @@ impl Cell {
         }
     }
 
-    /// The version that was last known, right or not: the stamp of what L2 has no word on.
-    pub(crate) fn last_known(&self) -> Option<u64> {
-        self.state.read().known.as_ref().map(|known| known.version)
+    /// The version that was last known before `began`, right or not: the stamp of a load that
+    /// began then and on which L2 has no word.
+    pub(crate) fn last_known(&self, began: Tick) -> Option<u64> {
+        let state = self.state.read();
+        state.known.as_ref().filter(|known| known.held <= began).map(|known| known.version)
     }
 
     /// Until when entries may be compared with what is known, where only time says so.
