@@ -233,7 +233,7 @@ fn end(world: &World, reading: Reading, got: &Got<Row>) {
     let from_l1 = got.layer == Layer::L1;
     let answer = Answer { version, degraded: got.degraded, from_l1 };
     let mut history = world.history.lock();
-    history.tell(|| format!("{reading} answered {version} from {:?}", got.layer));
+    history.tell(|| format!("{reading} (asked {:?} ago) answered {version} from {:?}, {:?} old{}", reading.since(), got.layer, got.age, if got.degraded { ", degraded" } else { "" }));
     history.answered(reading, answer);
 }
 

@@ -29,6 +29,13 @@ pub(crate) struct Reading {
     linked_since: Option<Instant>,
 }
 
+impl Reading {
+    /// How long ago it was asked.
+    pub(crate) fn since(&self) -> Duration {
+        self.at.elapsed()
+    }
+}
+
 impl fmt::Display for Reading {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "read {} of key {} on node {}", self.order, self.key, self.node)
