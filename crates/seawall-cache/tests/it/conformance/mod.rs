@@ -66,7 +66,8 @@ fn stamped(source: u64, stamp: u64) -> Bytes {
 }
 
 pub(crate) fn version(fetched: &Fetched) -> u64 {
-    let bytes = fetched.bytes.as_ref().and_then(|bytes| bytes.get(8..16));
+    let ours = fetched.bytes.as_ref().filter(|bytes| bytes.starts_with(b"SWC"));
+    let bytes = ours.and_then(|bytes| bytes.get(8..16));
     bytes.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().expect("8 bytes")))
 }
 
