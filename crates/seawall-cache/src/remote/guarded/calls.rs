@@ -234,3 +234,6 @@ impl Guarded {
         self.inner.remote.watch(namespace, watcher)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,3 +193,6 @@ impl Remote for MemoryRemote {
 
 /// Entries that a sweep looks at under one lock.
 const STEP: usize = 512;
+
+#[cfg(test)]
+mod tests;

@@ -222,6 +222,12 @@ impl Store {
         old.then(|| self.remove(text, 0, keep, now).1)
     }
 
+    /// Records, leases, marks.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [usize; 3] {
+        [self.records.len(), self.leases.len(), self.marks.len()]
+    }
+
     fn live(&self, text: &str, now: Instant) -> Option<&Stored> {
         self.records.get(text).filter(|stored| stored.expires > now)
     }
