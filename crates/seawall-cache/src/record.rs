@@ -176,6 +176,12 @@ pub(crate) fn expires(bytes: &[u8]) -> Option<u64> {
     u64_at(bytes, EXPIRES_AT).filter(|expires| ours && *expires < MAX_VERSION)
 }
 
+/// What is left of a record that has expired: a tombstone with its version and source.
+pub(crate) fn expired(record: &[u8]) -> Bytes {
+    let was = peek(record);
+    stamp(&tombstone("", 0), was.version, was.source, expires(record).unwrap_or(0))
+}
+
 /// The namespace stamp of an entry (0 in format 1); `None` if it is a tombstone or not ours.
 pub(crate) fn namespace_stamp(bytes: &[u8]) -> Option<u64> {
     let there = peek(bytes);

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::config::MAX_TTL;
 use crate::marks::Mark;
+use crate::record;
 
 /// What a [`Remote`](super::Remote) read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,21 @@ pub struct Fetched {
     pub remaining: Duration,
     /// The store's clock when it was read, in microseconds: rather too early than too late.
     pub now: u64,
+}
+
+impl Fetched {
+    /// What `bytes` are at `latest` by the store's clock, for a store that writes into records when
+    /// they expire and may keep them longer. `now`: the earliest that its clock can have read.
+    #[cfg(feature = "redis")]
+    pub(crate) fn of(bytes: Option<Bytes>, latest: u64, now: u64) -> Self {
+        let expires = bytes.as_deref().and_then(record::expires);
+        let remaining = Duration::from_micros(expires.unwrap_or(0).saturating_sub(latest));
+        let bytes = match (bytes, expires) {
+            (Some(bytes), Some(_)) if remaining.is_zero() => Some(record::expired(&bytes)),
+            (bytes, _) => bytes,
+        };
+        Self { bytes, remaining: remaining.min(MAX_TTL), now }
+    }
 }
 
 /// What a load saw in the store when it began.

@@ -125,7 +125,7 @@ impl Guarded {
         inner.note_ttl(ttl);
         let source = record::peek(&record).source;
         let sequence = inner.sequence();
-        let answer = inner.call(|| inner.remote.put(text, record, ttl)).await;
+        let answer = inner.call(|| inner.remote.put(text, record, ttl, keep)).await;
         match answer {
             Ok(Put::Stored(_)) => inner.settle(text, sequence),
             // Nothing was stored, so a removal that waits is still to be made.

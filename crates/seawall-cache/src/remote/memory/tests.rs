@@ -64,7 +64,7 @@ fn listen(remote: &impl Remote, ear: Ear, namespace: &str) -> Arc<Ear> {
 }
 
 async fn put(remote: &impl Remote, text: &str) -> u64 {
-    match remote.put(text, plain(text, 0, &7_u64), TTL).await.expect("never fails") {
+    match remote.put(text, plain(text, 0, &7_u64), TTL, KEEP).await.expect("never fails") {
         Put::Stored(version) => version,
         Put::Superseded => panic!("no source"),
     }
@@ -100,9 +100,9 @@ async fn what_is_written_is_told_with_its_version_before_it_is_acknowledged() {
 #[tokio::test(start_paused = true)]
 async fn what_changed_nothing_is_not_told() {
     let remote = MemoryRemote::default();
-    remote.put("ns:1", plain("ns:1", 9, &7_u64), TTL).await.expect("never fails");
+    remote.put("ns:1", plain("ns:1", 9, &7_u64), TTL, KEEP).await.expect("never fails");
     let ear = listen(&remote, Ear::default(), "ns");
-    let superseded = remote.put("ns:1", plain("ns:1", 8, &7_u64), TTL).await;
+    let superseded = remote.put("ns:1", plain("ns:1", 8, &7_u64), TTL, KEEP).await;
     assert_eq!(superseded.expect("never fails"), Put::Superseded);
     let ticket = Ticket { seen: Seen { version: 1, at: 1 }, keep: KEEP, token: None };
     let moved = remote.fill("ns:1", ticket, plain("ns:1", 9, &7_u64), TTL).await;
