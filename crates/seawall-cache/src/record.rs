@@ -94,10 +94,13 @@ pub(crate) struct Meta<'a> {
 }
 
 /// Why a value cannot be a record.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Unencodable {
-    Codec(CodecError),
+    #[error("the codec cannot write it")]
+    Codec(#[source] CodecError),
+    #[error("it is larger than the bound")]
     TooLarge,
+    #[error("too many or too long tags")]
     Tags,
 }
 

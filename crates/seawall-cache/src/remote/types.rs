@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::MAX_TTL;
 use crate::marks::Mark;
-use crate::record;
 
 /// What a [`Remote`](super::Remote) read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +24,7 @@ impl Fetched {
     /// they expire and may keep them longer. `now`: the earliest that its clock can have read.
     #[cfg(feature = "redis")]
     pub(crate) fn of(bytes: Option<Bytes>, latest: u64, now: u64) -> Self {
+        use crate::{config::MAX_TTL, record};
         let expires = bytes.as_deref().and_then(record::expires);
         let remaining = Duration::from_micros(expires.unwrap_or(0).saturating_sub(latest));
         let bytes = match (bytes, expires) {
