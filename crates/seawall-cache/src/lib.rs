@@ -109,7 +109,7 @@ pub use self::error::{ConfigError, Error, LoadError};
 pub use self::key::CacheKey;
 pub use self::loaded::{Load, Loaded};
 pub use self::outcome::{Got, L2Write, Layer, Written};
-pub use self::remote::guarded::{Guarded, OutageConfig, RemoteStatus};
+pub use self::remote::guarded::{Guarded, NodeStatus, OutageConfig, RemoteStatus};
 #[cfg(feature = "redis")]
 pub use self::remote::redis::{Redis, RedisConfig};
 pub use self::remote::{Fetched, Fill, MemoryRemote, Put, Remote, RemoteError, RemoteFuture, Seen};

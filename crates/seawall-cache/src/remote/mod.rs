@@ -32,6 +32,11 @@ pub type RemoteFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, RemoteError
 /// [`Guarded`](crate::Guarded), which sets a deadline, opens a breaker and remembers the removals
 /// the remote did not acknowledge.
 pub trait Remote: Send + Sync + 'static {
+    /// Which node serves `text`: the unit of breakers and of lost messages. Stable between topology changes.
+    fn node(&self, _text: &str) -> u32 {
+        0
+    }
+
     /// What is stored under `key`.
     fn read<'a>(&'a self, key: &'a str) -> RemoteFuture<'a, Fetched>;
 

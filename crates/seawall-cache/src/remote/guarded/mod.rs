@@ -1,7 +1,10 @@
 //! A remote that may be down: deadline, breaker, and the removals it has not heard of yet.
 
 mod breaker;
+mod config;
+mod nodes;
 mod pending;
+mod window;
 mod worker;
 
 use std::fmt;
@@ -14,53 +17,14 @@ use metrics::{Gauge, gauge};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
-use self::breaker::{Admission, Breaker, Change};
+use self::config::HOUR;
+pub use self::config::OutageConfig;
+use self::nodes::Nodes;
+pub use self::nodes::NodeStatus;
 use self::pending::Pending;
 use super::{Fetched, Fill, Put, Remote, RemoteError, RemoteFuture, Seen};
 use crate::config::MAX_TTL;
-use crate::error::ConfigError;
 use crate::record;
-
-/// How a [`Guarded`] deals with a remote that does not answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
-pub struct OutageConfig {
-    /// How many calls in a row must fail before the breaker opens. At least 1. Default: 3.
-    pub failures: u32,
-    /// How long the breaker stays open before it lets one probe through. 1 ms to 1 hour.
-    /// Default: 1 second.
-    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
-    pub open_for: Duration,
-    /// How many removals are remembered while the remote is out of reach, about 150 bytes each.
-    /// When more come, nothing is read from the remote until these are acknowledged and the
-    /// longest TTL seen has passed. At least 1. Default: 10 000.
-    pub max_pending: usize,
-}
-
-impl Default for OutageConfig {
-    fn default() -> Self {
-        Self { failures: 3, open_for: Duration::from_secs(1), max_pending: 10_000 }
-    }
-}
-
-impl OutageConfig {
-    /// Checks every field against its bound.
-    ///
-    /// # Errors
-    /// Names the first field that is out of bounds, its value and the bound.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let ms = Duration::from_millis(1);
-        ConfigError::check(self.failures >= 1, "failures", &self.failures, "at least 1")?;
-        ConfigError::check(
-            (ms..=HOUR).contains(&self.open_for),
-            "open_for",
-            &self.open_for,
-            "1 ms to 1 hour",
-        )?;
-        ConfigError::check(self.max_pending >= 1, "max_pending", &self.max_pending, "at least 1")
-    }
-}
 
 /// A [`Remote`] behind a deadline and a circuit breaker, which also remembers the removals that
 /// the remote did not acknowledge and repeats them until it does. Clones share all of it, so
@@ -79,7 +43,7 @@ pub struct Guarded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteStatus {
-    /// Whether the breaker is open (or half open), so that the remote is not asked.
+    /// Whether the breaker of any node is open (or half open), so that it is not asked.
     pub breaker_open: bool,
     /// Removals that wait for the remote to acknowledge them.
     pub pending: usize,
@@ -97,17 +61,17 @@ impl Guarded {
         deadline: Duration,
         config: &OutageConfig,
     ) -> Self {
+        let deadline = deadline.min(HOUR);
         let inner = Inner {
             remote: Box::new(remote),
             name,
-            deadline: deadline.min(HOUR),
-            breaker: Mutex::new(Breaker::new(config.failures.max(1), config.open_for.min(HOUR))),
+            deadline,
+            nodes: Nodes::new(name, config.rules(deadline)),
             pending: Mutex::new(Waitlist {
                 table: Pending::new(config.max_pending.max(1)),
                 worker: false,
             }),
             longest_ttl_ms: AtomicU64::new(0),
-            breaker_open: gauge!("seawall_cache_breaker_open", "remote" => name),
             pending_removals: gauge!("seawall_cache_pending_removals", "remote" => name),
         };
         Self { inner: Arc::new(inner) }
@@ -118,10 +82,16 @@ impl Guarded {
     pub fn status(&self) -> RemoteStatus {
         let pending = self.inner.pending.lock();
         RemoteStatus {
-            breaker_open: self.inner.breaker.lock().is_open(),
+            breaker_open: self.inner.nodes.is_any_open(),
             pending: pending.table.len(),
             blind: pending.table.blinds(Instant::now()),
         }
+    }
+
+    /// The state of each node that was ever asked, by number.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeStatus> {
+        self.inner.nodes.status(Instant::now())
     }
 
     /// Tries the waiting removals until the remote has acknowledged them or `patience` has passed,
@@ -145,7 +115,7 @@ impl Guarded {
         if self.inner.pending.lock().table.hides(key, Instant::now()) {
             return Err(RemoteError::RemovalPending);
         }
-        let fetched = self.inner.call(|| self.inner.remote.read(key)).await?;
+        let fetched = self.inner.call(key, || self.inner.remote.read(key)).await?;
         self.inner.note_ttl(fetched.remaining);
         Ok(fetched)
     }
@@ -166,7 +136,7 @@ impl Guarded {
             return Err(RemoteError::RemovalPending);
         }
         self.inner.note_ttl(ttl);
-        self.inner.call(|| self.inner.remote.fill(key, seen, keep, record, ttl)).await
+        self.inner.call(key, || self.inner.remote.fill(key, seen, keep, record, ttl)).await
     }
 
     /// [`Remote::put`]. If it fails, the removal of `key` is remembered, to be kept for `keep`.
@@ -184,7 +154,7 @@ impl Guarded {
         self.inner.note_ttl(ttl);
         let source = record::peek(&record).source;
         let sequence = self.inner.pending.lock().table.sequence();
-        let answer = self.inner.call(|| self.inner.remote.put(key, record, ttl)).await;
+        let answer = self.inner.call(key, || self.inner.remote.put(key, record, ttl)).await;
         match answer {
             Ok(Put::Stored(_)) => self.inner.settle(key, sequence),
             // Nothing was stored, so a removal that waits is still to be made.
@@ -202,7 +172,7 @@ impl Guarded {
     /// As [`read`](Self::read); it may have taken effect all the same.
     pub async fn remove(&self, key: &str, source: u64, keep: Duration) -> Result<(), RemoteError> {
         let sequence = self.inner.pending.lock().table.sequence();
-        let answer = self.inner.call(|| self.inner.remote.remove(key, source, keep)).await;
+        let answer = self.inner.call(key, || self.inner.remote.remove(key, source, keep)).await;
         match answer {
             Ok(()) => self.inner.settle(key, sequence),
             Err(_) => self.inner.remember(key, source, keep),
@@ -231,11 +201,10 @@ struct Inner {
     remote: Box<dyn Remote>,
     name: &'static str,
     deadline: Duration,
-    breaker: Mutex<Breaker>,
+    nodes: Nodes,
     pending: Mutex<Waitlist>,
     /// How long a record may outlive a removal that was forgotten: see [`Pending`].
     longest_ttl_ms: AtomicU64,
-    breaker_open: Gauge,
     pending_removals: Gauge,
 }
 
@@ -246,16 +215,13 @@ struct Waitlist {
 }
 
 impl Inner {
-    /// One call to the remote, under the deadline and the breaker.
+    /// One call about `text`, under the deadline and the breaker of its node.
     async fn call<'a, T>(
         &'a self,
+        text: &str,
         operation: impl FnOnce() -> RemoteFuture<'a, T>,
     ) -> Result<T, RemoteError> {
-        let admission = self.breaker.lock().admit(Instant::now());
-        if admission == Admission::Refused {
-            return Err(RemoteError::BreakerOpen);
-        }
-        let mut attempt = Attempt { inner: self, admission, told: false };
+        let attempt = self.nodes.get(self.remote.node(text)).admit()?;
         let answer = timeout(self.deadline, operation())
             .await
             .unwrap_or(Err(RemoteError::TimedOut { after: self.deadline }));
@@ -298,52 +264,7 @@ impl Inner {
             self.longest_ttl_ms.fetch_max(ms, Ordering::Relaxed);
         }
     }
-
-    fn announce(&self, change: Option<Change>) {
-        match change {
-            Some(Change::Opened) => {
-                self.breaker_open.set(1.0);
-                tracing::warn!(remote = self.name, "remote store out of reach, breaker opened");
-            }
-            Some(Change::Closed) => {
-                self.breaker_open.set(0.0);
-                tracing::info!(remote = self.name, "remote store in reach again, breaker closed");
-            }
-            None => {}
-        }
-    }
 }
-
-/// Tells the breaker how a call ended, also when it is dropped half-way.
-struct Attempt<'a> {
-    inner: &'a Inner,
-    admission: Admission,
-    told: bool,
-}
-
-impl Attempt<'_> {
-    fn tell(&mut self, error: Option<&RemoteError>) {
-        self.told = true;
-        let mut breaker = self.inner.breaker.lock();
-        let change = if error.is_some_and(RemoteError::is_outage) {
-            breaker.failed(self.admission, Instant::now())
-        } else {
-            breaker.succeeded(self.admission)
-        };
-        drop(breaker);
-        self.inner.announce(change);
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if !self.told {
-            self.inner.breaker.lock().abandoned(self.admission, Instant::now());
-        }
-    }
-}
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests;

@@ -65,7 +65,7 @@ impl Inner {
             let due = self.pending.lock().table.due(BATCH, self.deadline, Instant::now());
             let mut acknowledged = 0;
             for (key, waiting) in &due {
-                match self.call(|| self.remote.remove(key, waiting.source, waiting.keep)).await {
+                match self.call(key, || self.remote.remove(key, waiting.source, waiting.keep)).await {
                     Ok(()) => {
                         self.settle(key, waiting.sequence);
                         acknowledged += 1;

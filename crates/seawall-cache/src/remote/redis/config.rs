@@ -7,7 +7,7 @@ use crate::error::ConfigError;
 use crate::remote::guarded::OutageConfig;
 
 /// How to reach Redis, and what to do when it is out of reach.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct RedisConfig {

@@ -1,7 +1,10 @@
 //! Redis as the L2: single, sentinel or cluster, through fred.
 
+mod clock;
 mod config;
 mod connection;
+mod fold;
+mod topology;
 
 use std::fmt;
 use std::time::Duration;
