@@ -87,6 +87,7 @@
 //! | `redis` | yes | [`Redis`], through fred |
 //! | `serde` | no | `Deserialize` on the configuration, durations as `"5m"` |
 
+mod codec;
 mod key;
 mod loaded;
 mod outcome;
@@ -97,22 +98,31 @@ mod config;
 mod error;
 
 mod local;
+mod marks;
 mod record;
 mod remote;
 mod sources;
 mod stats;
+mod text;
 
 pub use self::builder::CacheBuilder;
 pub use self::cache::Cache;
+#[cfg(feature = "json")]
+pub use self::codec::Json;
+pub use self::codec::{Codec, CodecError, Postcard};
 pub use self::config::{CacheConfig, MAX_TTL};
 pub use self::error::{ConfigError, Error, LoadError};
 pub use self::key::CacheKey;
 pub use self::loaded::{Load, Loaded};
+pub use self::marks::{Clear, Mark, MarkChange};
 pub use self::outcome::{Got, L2Write, Layer, Written};
 pub use self::remote::guarded::{Guarded, NodeStatus, OutageConfig, RemoteStatus};
 #[cfg(feature = "redis")]
 pub use self::remote::redis::{Redis, RedisConfig};
-pub use self::remote::{Fetched, Fill, MemoryRemote, Put, Remote, RemoteError, RemoteFuture, Seen};
+pub use self::remote::{
+    Fetched, Fill, Leased, MarkRead, MemoryRemote, Put, ReadMany, Remote, RemoteConfig,
+    RemoteError, RemoteFuture, Seen, Swept, Ticket, Watcher,
+};
 pub use self::stats::Stats;
 
 #[cfg(all(doctest, feature = "redis"))]

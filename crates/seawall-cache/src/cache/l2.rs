@@ -10,13 +10,14 @@ use tokio::time::Instant;
 
 use super::Inner;
 use super::load::Ended;
+use crate::codec::Postcard;
 use crate::config::MAX_TTL;
 use crate::key::CacheKey;
 use crate::local::{Entry, Lease};
 use crate::outcome::{Got, Layer};
-use crate::record::{self, Record};
+use crate::record::{self, Bounds, Meta, Record, Unencodable};
 use crate::remote::guarded::Guarded;
-use crate::remote::{Fetched, Fill, RemoteError, Seen};
+use crate::remote::{Fetched, Fill, RemoteError, Seen, Ticket};
 use crate::stats::Refusal;
 
 /// What a look into L2 brought.
@@ -66,15 +67,16 @@ where
         if fetched.bytes.is_none() {
             return miss(0);
         }
-        let value = match record::decode::<V>(
-            bytes,
-            text,
-            self.config.schema,
-            self.config.max_record_bytes,
-        ) {
+        let stored = match record::open(bytes, text, self.config.schema, self.bounds()) {
             Ok(Record::Tombstone) => return miss(there.source),
-            Ok(Record::Value(value)) => Some(value),
-            Ok(Record::Absent) => None,
+            Ok(Record::Entry(stored)) => stored,
+            Err(damage) => {
+                self.counters.corrupt(damage);
+                return miss(0);
+            }
+        };
+        let value = match stored.value::<V>(&Postcard, self.bounds()) {
+            Ok(value) => value,
             Err(damage) => {
                 self.counters.corrupt(damage);
                 return miss(0);
@@ -106,9 +108,10 @@ where
         let Some(record) = self.encode(text, entry) else {
             return Filled::Done(0);
         };
-        match remote.fill(text, seen, self.config.tombstone_ttl, record, ttl).await {
+        let ticket = Ticket { seen, keep: self.config.tombstone_ttl, token: None };
+        match remote.fill(text, ticket, record, ttl).await {
             Ok(Fill::Stored(version)) => Filled::Done(version),
-            Ok(Fill::Moved | Fill::Late | Fill::OldSource) => Filled::Refused,
+            Ok(Fill::Moved | Fill::Late | Fill::OldSource | Fill::Fenced) => Filled::Refused,
             Err(error) => {
                 self.counters.remote_error(&error);
                 Filled::Failed
@@ -118,17 +121,23 @@ where
 
     /// The record of an entry, unless L2 cannot hold it.
     pub(super) fn encode(&self, text: &str, entry: &Entry<V>) -> Option<Bytes> {
-        match record::encode(text, self.config.schema, entry.source, entry.value.as_deref()) {
-            Ok(record) if record.len() <= self.config.max_record_bytes => Some(record.into()),
-            Ok(_) => {
+        let meta = Meta { schema: self.config.schema, source: entry.source, ..Meta::default() };
+        match record::encode(text, &meta, entry.value.as_deref(), &Postcard, self.bounds()) {
+            Ok(record) => Some(record),
+            Err(Unencodable::TooLarge) => {
                 self.counters.l2_error("too_large");
                 None
             }
-            Err(_) => {
+            Err(Unencodable::Codec(_) | Unencodable::Tags) => {
                 self.counters.l2_error("not_encodable");
                 None
             }
         }
+    }
+
+    fn bounds(&self) -> Bounds {
+        let record = self.config.max_record_bytes;
+        Bounds { record, value: record, compress_above: usize::MAX }
     }
 }
 

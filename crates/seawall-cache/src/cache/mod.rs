@@ -27,6 +27,7 @@ use crate::outcome::{Got, Layer, Written};
 use crate::remote::guarded::Guarded;
 use crate::sources::MinSources;
 use crate::stats::{Counters, Stats};
+use crate::text;
 
 /// A typed cache of one namespace: L1 in this process and, if it has a remote, L2 there.
 ///
@@ -52,7 +53,7 @@ where
             remote.expect_ttl(config.ttl);
         }
         let inner = Inner {
-            prefix: format!("{namespace}:"),
+            namespace: namespace.into(),
             local: Arc::new(Local::new(config.capacity)),
             sources: MinSources::new(config.tombstone_ttl, MIN_SOURCES),
             counters: Counters::new(namespace),
@@ -234,7 +235,7 @@ impl<K: Hash + Eq, V> Clone for Cache<K, V> {
 impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
-            .field("namespace", &self.inner.prefix.trim_end_matches(':'))
+            .field("namespace", &self.inner.namespace)
             .field("config", &self.inner.config)
             .field("remote", &self.inner.remote)
             .finish_non_exhaustive()
@@ -243,8 +244,7 @@ impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
 
 /// What the clones of a cache share.
 pub(crate) struct Inner<K: Hash + Eq, V> {
-    /// The namespace and the separator, before every key in L2.
-    prefix: String,
+    namespace: Box<str>,
     config: CacheConfig,
     local: Arc<Local<K, V, Ended<V>>>,
     sources: MinSources<K>,
@@ -272,10 +272,7 @@ where
 
     /// The key's name in L2.
     fn text<Q: CacheKey + ?Sized>(&self, key: &Q) -> String {
-        let mut text = String::with_capacity(self.prefix.len() + 24);
-        text.push_str(&self.prefix);
-        key.write_key(&mut text);
-        text
+        text::entry(&self.namespace, key)
     }
 }
 

@@ -136,7 +136,7 @@ where
 
     async fn remove_l2(&self, remote: &Guarded, text: &str, source: u64) -> L2Write {
         match remote.remove(text, source, self.config.tombstone_ttl).await {
-            Ok(()) => L2Write::Done,
+            Ok(_) => L2Write::Done,
             Err(error) => {
                 self.counters.remote_error(&error);
                 L2Write::Pending

@@ -1,7 +1,7 @@
 //! What stands in L2, and what happens when it is not ours.
 
 use super::*;
-use crate::record;
+use crate::record::tests::plain;
 use crate::remote::Remote;
 use crate::{CacheKey, L2Write, Layer};
 
@@ -11,11 +11,11 @@ async fn plant(remote: &FakeRemote, key: &str, bytes: Vec<u8>) {
 
 #[tokio::test(start_paused = true)]
 async fn bytes_that_are_not_ours_are_a_counted_miss_and_get_replaced() {
-    let good = record::encode("numbers:1", 0, 0, Some(&7_u64)).expect("encodable");
-    let wrong_key = record::encode("numbers:2", 0, 0, Some(&7_u64)).expect("encodable");
-    let other_type = record::encode("numbers:1", 0, 0, Some(&"text")).expect("encodable");
+    let good = plain("numbers:1", 0, &7_u64);
+    let wrong_key = plain("numbers:2", 0, &7_u64).to_vec();
+    let other_type = plain("numbers:1", 0, &"text".to_owned()).to_vec();
     let truncated = good[..good.len() - 1].to_vec();
-    let huge = record::encode("numbers:1", 0, 0, Some(&vec![7_u8; 1 << 20])).expect("encodable");
+    let huge = plain("numbers:1", 0, &vec![7_u8; 1 << 20]).to_vec();
     let planted = [b"plain text".to_vec(), vec![0; 64], truncated, wrong_key, other_type, huge];
     for bytes in planted {
         let remote = FakeRemote::default();

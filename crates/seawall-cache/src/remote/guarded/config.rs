@@ -37,8 +37,8 @@ pub struct OutageConfig {
     /// The breaker opens when this part of the window's calls was answered, but slowly. More than
     /// 0, at most 1. Default: 0.8.
     pub slow_ratio: f64,
-    /// How many removals are remembered while the remote is out of reach, about 150 bytes each.
-    /// When more come, nothing is read from the remote until these are acknowledged and the
+    /// How many keys to remove and marks to advance are remembered while the remote is out of
+    /// reach, about 150 bytes each. When more come, nothing is read from the remote until these are acknowledged and the
     /// longest TTL seen has passed. At least 1. Default: 10 000.
     pub max_pending: usize,
 }

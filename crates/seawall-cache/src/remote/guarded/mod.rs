@@ -1,32 +1,34 @@
 //! A remote that may be down: deadline, breaker, and the removals it has not heard of yet.
 
 mod breaker;
+mod calls;
 mod config;
 mod nodes;
 mod pending;
 mod window;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use futures_util::future::{join_all, try_join_all};
 use metrics::{Gauge, gauge};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
 use self::config::HOUR;
 pub use self::config::OutageConfig;
-use self::nodes::Nodes;
 pub use self::nodes::NodeStatus;
-use self::pending::Pending;
-use super::{Fetched, Fill, Put, Remote, RemoteError, RemoteFuture, Seen};
+use self::nodes::Nodes;
+use self::pending::{Pending, Task};
+use super::{Fetched, Remote, RemoteError, RemoteFuture};
 use crate::config::MAX_TTL;
-use crate::record;
+use crate::marks::MarkChange;
 
-/// A [`Remote`] behind a deadline and a circuit breaker, which also remembers the removals that
+/// A [`Remote`] behind a deadline and a circuit breaker for each of its nodes, which also remembers the removals that
 /// the remote did not acknowledge and repeats them until it does. Clones share all of it, so
 /// caches that share a remote learn of its outage together.
 ///
@@ -88,7 +90,7 @@ impl Guarded {
         }
     }
 
-    /// The state of each node that was ever asked, by number.
+    /// The state of each node that was asked so far, by number.
     #[must_use]
     pub fn nodes(&self) -> Vec<NodeStatus> {
         self.inner.nodes.status(Instant::now())
@@ -105,79 +107,6 @@ impl Guarded {
     /// A cache that keeps records for `ttl` uses this remote.
     pub(crate) fn expect_ttl(&self, ttl: Duration) {
         self.inner.note_ttl(ttl);
-    }
-
-    /// [`Remote::read`], unless a removal that waits hides the key.
-    ///
-    /// # Errors
-    /// Within the deadline, if the remote does not answer, or is not asked.
-    pub async fn read(&self, key: &str) -> Result<Fetched, RemoteError> {
-        if self.inner.pending.lock().table.hides(key, Instant::now()) {
-            return Err(RemoteError::RemovalPending);
-        }
-        let fetched = self.inner.call(key, || self.inner.remote.read(key)).await?;
-        self.inner.note_ttl(fetched.remaining);
-        Ok(fetched)
-    }
-
-    /// [`Remote::fill`], unless a removal that waits hides the key.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read); it may have taken effect all the same.
-    pub async fn fill(
-        &self,
-        key: &str,
-        seen: Seen,
-        keep: Duration,
-        record: Bytes,
-        ttl: Duration,
-    ) -> Result<Fill, RemoteError> {
-        if self.inner.pending.lock().table.hides(key, Instant::now()) {
-            return Err(RemoteError::RemovalPending);
-        }
-        self.inner.note_ttl(ttl);
-        self.inner.call(key, || self.inner.remote.fill(key, seen, keep, record, ttl)).await
-    }
-
-    /// [`Remote::put`]. If it fails, the removal of `key` is remembered, to be kept for `keep`.
-    /// The future must be polled to its end: dropping it remembers nothing.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read); it may have taken effect all the same.
-    pub async fn put(
-        &self,
-        key: &str,
-        record: Bytes,
-        ttl: Duration,
-        keep: Duration,
-    ) -> Result<Put, RemoteError> {
-        self.inner.note_ttl(ttl);
-        let source = record::peek(&record).source;
-        let sequence = self.inner.pending.lock().table.sequence();
-        let answer = self.inner.call(key, || self.inner.remote.put(key, record, ttl)).await;
-        match answer {
-            Ok(Put::Stored(_)) => self.inner.settle(key, sequence),
-            // Nothing was stored, so a removal that waits is still to be made.
-            Ok(Put::Superseded) => {}
-            // What the put had seen, fills must have seen too.
-            Err(_) => self.inner.remember(key, source, keep),
-        }
-        answer
-    }
-
-    /// [`Remote::remove`]. If it fails, it is remembered.
-    /// The future must be polled to its end: dropping it remembers nothing.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read); it may have taken effect all the same.
-    pub async fn remove(&self, key: &str, source: u64, keep: Duration) -> Result<(), RemoteError> {
-        let sequence = self.inner.pending.lock().table.sequence();
-        let answer = self.inner.call(key, || self.inner.remote.remove(key, source, keep)).await;
-        match answer {
-            Ok(()) => self.inner.settle(key, sequence),
-            Err(_) => self.inner.remember(key, source, keep),
-        }
-        answer
     }
 }
 
@@ -221,12 +150,104 @@ impl Inner {
         text: &str,
         operation: impl FnOnce() -> RemoteFuture<'a, T>,
     ) -> Result<T, RemoteError> {
-        let attempt = self.nodes.get(self.remote.node(text)).admit()?;
+        self.call_node(self.remote.node(text), operation).await
+    }
+
+    async fn call_node<'a, T>(
+        &self,
+        node: u32,
+        operation: impl FnOnce() -> RemoteFuture<'a, T>,
+    ) -> Result<T, RemoteError> {
+        let attempt = self.nodes.get(node).admit()?;
         let answer = timeout(self.deadline, operation())
             .await
             .unwrap_or(Err(RemoteError::TimedOut { after: self.deadline }));
         attempt.tell(answer.as_ref().err());
         answer
+    }
+
+    /// A call on a key that is not read while a removal of it waits.
+    async fn call_unhidden<'a, T>(
+        &'a self,
+        key: &str,
+        operation: impl FnOnce() -> RemoteFuture<'a, T>,
+    ) -> Result<T, RemoteError> {
+        if self.hides(key) {
+            return Err(RemoteError::RemovalPending);
+        }
+        self.call(key, operation).await
+    }
+
+    fn hides(&self, key: &str) -> bool {
+        self.pending.lock().table.hides(key, Instant::now())
+    }
+
+    fn sequence(&self) -> u64 {
+        self.pending.lock().table.sequence()
+    }
+
+    /// Reads, node by node at once: one that is out of reach fails its own reads only.
+    async fn call_many(&self, texts: &[String]) -> Vec<Result<Fetched, RemoteError>> {
+        let after = self.deadline;
+        let read = async |node: u32, texts: &[String]| -> Vec<Result<Fetched, RemoteError>> {
+            let Ok(attempt) = self.nodes.get(node).admit() else {
+                return texts.iter().map(|_| Err(RemoteError::BreakerOpen)).collect();
+            };
+            let reads = timeout(after, self.remote.read_many(texts));
+            let mut answers = reads.await.unwrap_or_default();
+            answers.resize_with(texts.len(), || Err(RemoteError::TimedOut { after }));
+            let errors = || answers.iter().filter_map(|answer| answer.as_ref().err());
+            attempt.tell(errors().find(|error| error.is_outage()).or_else(|| errors().next()));
+            answers
+        };
+        let groups = self.by_node(texts);
+        let answers = match groups.as_slice() {
+            [(node, _)] => read(*node, texts).await,
+            _ => {
+                let reads = groups.iter().map(async |(node, places)| {
+                    (places, read(*node, &pick(texts, places)).await)
+                });
+                in_order(texts.len(), join_all(reads).await)
+            }
+        };
+        for fetched in answers.iter().flatten() {
+            self.note_ttl(fetched.remaining);
+        }
+        answers
+    }
+
+    /// A call about many texts, node by node at once: it fails if a node does.
+    async fn call_all<T>(
+        &self,
+        texts: &[String],
+        operation: impl for<'r> Fn(&'r dyn Remote, &'r [String]) -> RemoteFuture<'r, Vec<T>>,
+    ) -> Result<Vec<T>, RemoteError> {
+        let groups = self.by_node(texts);
+        if let [(node, _)] = groups.as_slice() {
+            return self.call_node(*node, || operation(&*self.remote, texts)).await;
+        }
+        let calls = groups.iter().map(async |(node, places)| {
+            let texts = pick(texts, places);
+            let answers = self.call_node(*node, || operation(&*self.remote, &texts)).await;
+            answers.map(|answers| (places, answers))
+        });
+        Ok(in_order(texts.len(), try_join_all(calls).await?))
+    }
+
+    /// The places of `texts`, by the node that serves them.
+    fn by_node(&self, texts: &[String]) -> Vec<(u32, Vec<usize>)> {
+        let mut groups = BTreeMap::<u32, Vec<usize>>::new();
+        for (place, text) in texts.iter().enumerate() {
+            groups.entry(self.remote.node(text)).or_default().push(place);
+        }
+        groups.into_iter().collect()
+    }
+
+    /// What waited for the mark `key` before `sequence` is settled, as far as `change` did it.
+    fn settle_advance(&self, key: &str, sequence: u64, change: &MarkChange) {
+        let mut pending = self.pending.lock();
+        pending.table.settle_advance(key, sequence, change);
+        self.report_pending(&pending.table);
     }
 
     /// What waited for `key` before `sequence` is settled.
@@ -236,11 +257,11 @@ impl Inner {
         self.report_pending(&pending.table);
     }
 
-    /// The removal of `key` waits from now on: before its caller hears of the failure.
-    fn remember(self: &Arc<Self>, key: &str, source: u64, keep: Duration) {
+    /// What is to be done to `key` waits from now on: before its caller hears of the failure.
+    fn remember(self: &Arc<Self>, key: &str, task: Task) {
         let longest = Duration::from_millis(self.longest_ttl_ms.load(Ordering::Relaxed));
         let mut pending = self.pending.lock();
-        if pending.table.remember(key, source, keep, longest, Instant::now()) {
+        if pending.table.remember(key, task, longest, Instant::now()) {
             tracing::warn!(
                 remote = self.name,
                 "too many removals wait for the remote store; nothing is read from it"
@@ -264,6 +285,23 @@ impl Inner {
             self.longest_ttl_ms.fetch_max(ms, Ordering::Relaxed);
         }
     }
+}
+
+fn pick(texts: &[String], places: &[usize]) -> Vec<String> {
+    places.iter().filter_map(|place| texts.get(*place)).cloned().collect()
+}
+
+/// Puts the answers for groups of places where they belong.
+fn in_order<T>(count: usize, groups: Vec<(&Vec<usize>, Vec<T>)>) -> Vec<T> {
+    let mut placed: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    for (places, answers) in groups {
+        for (place, answer) in places.iter().zip(answers) {
+            if let Some(slot) = placed.get_mut(*place) {
+                *slot = Some(answer);
+            }
+        }
+    }
+    placed.into_iter().flatten().collect()
 }
 
 #[cfg(test)]

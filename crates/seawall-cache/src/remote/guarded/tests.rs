@@ -1,7 +1,11 @@
 //! A remote that is slow, silent or gone.
 
+use bytes::Bytes;
+
 use super::*;
+use crate::record::{self, tests::plain};
 use crate::remote::fake::FakeRemote;
+use crate::remote::{Fetched, Put};
 
 const DEADLINE: Duration = Duration::from_millis(100);
 const KEEP: Duration = Duration::from_secs(60);
@@ -13,7 +17,7 @@ fn guarded(config: &OutageConfig) -> (FakeRemote, Guarded) {
 }
 
 fn entry(key: &str) -> Bytes {
-    record::encode(key, 0, 0, Some(&7_u64)).expect("encodable").into()
+    plain(key, 0, &7_u64)
 }
 
 async fn settled(guarded: &Guarded) {
@@ -126,13 +130,11 @@ async fn an_acknowledged_put_settles_the_removal_before_it() {
 #[tokio::test(start_paused = true)]
 async fn a_put_that_stored_nothing_settles_nothing() {
     let (fake, guarded) = guarded(&OutageConfig::default());
-    let newer = record::encode("k", 0, 40, Some(&7_u64)).expect("encodable");
-    guarded.put("k", newer.into(), TTL, KEEP).await.expect("stored");
+    guarded.put("k", plain("k", 40, &7_u64), TTL, KEEP).await.expect("stored");
     fake.disconnect();
     guarded.remove("k", 0, KEEP).await.expect_err("gone");
     fake.heal();
-    let older = record::encode("k", 0, 30, Some(&6_u64)).expect("encodable");
-    let put = guarded.put("k", older.into(), TTL, KEEP).await;
+    let put = guarded.put("k", plain("k", 30, &6_u64), TTL, KEEP).await;
     assert_eq!(put.expect("in reach"), Put::Superseded);
     assert_eq!(guarded.status().pending, 1);
 }

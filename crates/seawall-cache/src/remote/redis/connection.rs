@@ -1,32 +1,37 @@
-//! The four scripts that make Redis a [`Remote`].
+//! Redis as a [`Remote`].
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, LuaInterface};
-use fred::types::scripts::Script;
-use fred::types::{ClientState, ConnectHandle, FromValue, Value};
+use fred::interfaces::{ClientLike, KeysInterface};
+use fred::types::{ClientState, ClusterHash, ConnectHandle, CustomCommand, FromValue, Value};
+use fred::util::redis_keyslot;
+use futures_util::future::{join, try_join_all};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
 use super::RedisConfig;
+use super::scripts::{ScriptText, Scripts};
+use crate::config::MAX_TTL;
+use crate::marks::{Mark, MarkChange};
 use crate::record;
-use crate::remote::{Fetched, Fill, Put, Remote, RemoteError, RemoteFuture, Seen};
+use crate::remote::{
+    Fetched, Fill, Leased, MarkRead, Put, Remote, RemoteError, RemoteFuture, Seen, Swept, Ticket,
+};
 
 /// A connected client and its scripts.
 pub(super) struct Connection {
-    client: Client,
+    pub(super) client: Client,
     _ends: EndsWithUs,
-    key_prefix: Box<str>,
-    command_timeout: Duration,
+    pub(super) key_prefix: Box<str>,
+    /// The channel where the ends of leases are told.
+    landed: String,
+    pub(super) command_timeout: Duration,
     clock: Clock,
-    read: ScriptText,
-    fill: ScriptText,
-    put: ScriptText,
-    remove: ScriptText,
+    pub(super) scripts: Scripts,
 }
 
 impl Connection {
@@ -35,83 +40,209 @@ impl Connection {
             client: ends.client.clone(),
             _ends: ends,
             key_prefix: config.key_prefix.as_str().into(),
+            landed: [&config.key_prefix, "landed"].concat(),
             command_timeout: config.command_timeout,
             clock: Clock::new(),
-            read: ScriptText::new(include_str!("read.lua")),
-            fill: ScriptText::new(concat!(include_str!("peek.lua"), include_str!("fill.lua"))),
-            put: ScriptText::new(concat!(include_str!("peek.lua"), include_str!("put.lua"))),
-            remove: ScriptText::new(concat!(include_str!("peek.lua"), include_str!("remove.lua"))),
+            scripts: Scripts::new(),
         }
+    }
+
+    fn key(&self, text: &str) -> String {
+        [&*self.key_prefix, text].concat()
+    }
+
+    /// Runs a script about the entry of `text`.
+    pub(super) async fn entry<R: FromValue>(
+        &self,
+        script: &ScriptText,
+        text: &str,
+        arguments: impl IntoIterator<Item = Value>,
+    ) -> Result<R, RemoteError> {
+        let key = self.key(text);
+        // In the same slot, since all of the entry's key is in braces.
+        let lease = ["lease{", &key, "}"].concat();
+        let mut all = vec![Value::from(self.landed.as_str())];
+        all.extend(arguments);
+        self.run(script, vec![key, lease], all).await
+    }
+
+    /// Runs a script about the mark of `text`, which answers with it. Says when that was.
+    async fn mark(
+        &self,
+        script: &ScriptText,
+        text: &str,
+        arguments: impl IntoIterator<Item = Value>,
+    ) -> Result<(Mark, Tick), RemoteError> {
+        let mut all = vec![integer(micros(Mark::GRACE)), millis(MAX_TTL)];
+        all.extend(arguments);
+        let sent = Instant::now();
+        let (bytes, now): (Bytes, u64) = self.run(script, vec![self.key(text)], all).await?;
+        let tick = self.learn(now, sent);
+        let mark = Mark::from_bytes(&bytes)
+            .ok_or_else(|| RemoteError::Refused("the script answered with no mark".into()))?;
+        Ok((mark, tick))
     }
 
     async fn run<R: FromValue>(
         &self,
         script: &ScriptText,
-        key: &str,
+        keys: Vec<String>,
         arguments: Vec<Value>,
     ) -> Result<R, RemoteError> {
         connected(&self.client)?;
-        let key = [&*self.key_prefix, key].concat();
-        match script.script.evalsha(&self.client, key.as_str(), arguments.clone()).await {
-            // EVAL both runs the script and loads it, on the node that owns the key.
-            Err(error) if error.details().starts_with("NOSCRIPT") => {
-                self.client.eval(script.text, key.as_str(), arguments).await
-            }
-            answer => answer,
+        let answer = script.run(&self.client, keys, arguments).await;
+        answer.map_err(|error| self.classify(error))
+    }
+
+    pub(super) fn classify(&self, error: Error) -> RemoteError {
+        classify(error, self.command_timeout)
+    }
+
+    fn learn(&self, now: u64, sent: Instant) -> Tick {
+        let tick = Tick { now, sent, received: Instant::now() };
+        self.clock.learn(tick);
+        tick
+    }
+
+    /// What the clock of Redis is, asking it if that was not learned lately.
+    async fn lately(&self, key: &str) -> Result<Tick, RemoteError> {
+        if let Some(tick) = self.clock.last()
+            && tick.received.elapsed() < LATELY
+        {
+            return Ok(tick);
         }
-        .map_err(|error| classify(error, self.command_timeout))
+        let slot = ClusterHash::Custom(redis_keyslot(key.as_bytes()));
+        let command = CustomCommand::new_static("TIME", slot, false);
+        let sent = Instant::now();
+        let answer = self.client.custom(command, Vec::<Value>::new()).await;
+        let (seconds, micros): (u64, u64) = answer.map_err(|error| self.classify(error))?;
+        Ok(self.learn(seconds.saturating_mul(1_000_000).saturating_add(micros), sent))
     }
 }
 
 impl Remote for Connection {
-    fn read<'a>(&'a self, key: &'a str) -> RemoteFuture<'a, Fetched> {
+    fn read<'a>(&'a self, text: &'a str) -> RemoteFuture<'a, Fetched> {
         Box::pin(async move {
-            let (bytes, remaining, now): (Option<Bytes>, i64, u64) =
-                self.run(&self.read, key, Vec::new()).await?;
-            self.clock.learn(now, Instant::now());
-            // Below zero: no TTL, which none of ours lacks, or no key.
-            let remaining = Duration::from_millis(u64::try_from(remaining).unwrap_or(0));
-            Ok(Fetched { bytes, remaining, now })
+            connected(&self.client)?;
+            let key = self.key(text);
+            let sent = Instant::now();
+            let get = self.client.get::<Option<Bytes>, _>(&key);
+            let (bytes, tick) = join(get, self.lately(&key)).await;
+            let bytes = match bytes {
+                // Another type: foreign, not absent. An empty string is foreign too.
+                Err(error) if is_wrong_type(&error) => Some(Bytes::new()),
+                bytes => bytes.map_err(|error| self.classify(error))?,
+            };
+            let tick = tick?;
+            let expires = bytes.as_deref().and_then(record::expires).unwrap_or(0);
+            let remaining = Duration::from_micros(expires.saturating_sub(tick.latest(sent)));
+            Ok(Fetched { bytes, remaining: remaining.min(MAX_TTL), now: tick.earliest(sent) })
+        })
+    }
+
+    fn versions<'a>(&'a self, texts: &'a [String]) -> RemoteFuture<'a, Vec<u64>> {
+        Box::pin(async move {
+            connected(&self.client)?;
+            let version = async |text: &String| {
+                let head = self.client.getrange::<Bytes, _>(self.key(text), 0, record::FIXED - 1);
+                match head.await {
+                    Ok(head) => Ok(record::peek(&head).version),
+                    Err(error) if is_wrong_type(&error) => Ok(0),
+                    Err(error) => Err(self.classify(error)),
+                }
+            };
+            try_join_all(texts.iter().map(version)).await
+        })
+    }
+
+    fn lease<'a>(
+        &'a self,
+        text: &'a str,
+        seen: Seen,
+        token: u64,
+        hold: Duration,
+    ) -> RemoteFuture<'a, Leased> {
+        Box::pin(async move {
+            let arguments = [eight(seen.version), eight(token), millis(hold)];
+            let sent = Instant::now();
+            let (code, ms, now): (u8, u64, u64) =
+                self.entry(&self.scripts.lease, text, arguments).await?;
+            self.learn(now, sent);
+            Ok(match code {
+                0 => Leased::Granted,
+                // A moment more: Redis counts down to the millisecond in which it ends.
+                1 => Leased::Held { for_at_most: Duration::from_millis(ms + 1) },
+                _ => Leased::Moved,
+            })
+        })
+    }
+
+    fn renew<'a>(&'a self, text: &'a str, token: u64, hold: Duration) -> RemoteFuture<'a, bool> {
+        Box::pin(async move {
+            let sent = Instant::now();
+            let (ours, now): (u8, u64) =
+                self.entry(&self.scripts.renew, text, [eight(token), millis(hold)]).await?;
+            self.learn(now, sent);
+            Ok(ours == 1)
+        })
+    }
+
+    fn release<'a>(&'a self, text: &'a str, token: u64) -> RemoteFuture<'a, ()> {
+        Box::pin(async move {
+            let sent = Instant::now();
+            let now: u64 = self.entry(&self.scripts.release, text, [eight(token)]).await?;
+            self.learn(now, sent);
+            Ok(())
         })
     }
 
     fn fill<'a>(
         &'a self,
-        key: &'a str,
-        seen: Seen,
-        keep: Duration,
+        text: &'a str,
+        ticket: Ticket,
         record: Bytes,
         ttl: Duration,
     ) -> RemoteFuture<'a, Fill> {
         Box::pin(async move {
-            let version = Bytes::copy_from_slice(&seen.version.to_be_bytes());
-            let last_moment = seen.at.saturating_add(micros(keep));
-            let arguments = vec![record.into(), millis(ttl), version.into(), integer(last_moment)];
-            let (code, version): (u8, u64) = self.run(&self.fill, key, arguments).await?;
-            match code {
-                0 => Ok(Fill::Stored(version)),
-                2 => Ok(Fill::Late),
-                3 => Ok(Fill::OldSource),
-                _ => Ok(Fill::Moved),
-            }
+            let arguments = [
+                record.into(),
+                millis(ttl),
+                eight(ticket.seen.version),
+                integer(ticket.seen.at.saturating_add(micros(ticket.keep))),
+                ticket.token.map_or_else(|| Value::from(Bytes::new()), eight),
+            ];
+            let sent = Instant::now();
+            let (code, version, now): (u8, u64, u64) =
+                self.entry(&self.scripts.fill, text, arguments).await?;
+            self.learn(now, sent);
+            Ok(match code {
+                0 => Fill::Stored(version),
+                2 => Fill::Late,
+                3 => Fill::OldSource,
+                4 => Fill::Fenced,
+                _ => Fill::Moved,
+            })
         })
     }
 
-    fn put<'a>(&'a self, key: &'a str, record: Bytes, ttl: Duration) -> RemoteFuture<'a, Put> {
+    fn put<'a>(&'a self, text: &'a str, record: Bytes, ttl: Duration) -> RemoteFuture<'a, Put> {
         Box::pin(async move {
             let started = Instant::now();
+            let deadline = started + self.command_timeout;
             loop {
-                let last_moment = self.clock.at(started + self.command_timeout);
-                let arguments = vec![record.clone().into(), millis(ttl), integer(last_moment)];
+                // What Redis's clock will surely have passed when the caller has given up: a put
+                // that sat in a socket or a frozen server is refused there from then on.
+                let last_moment = self.clock.last().map_or(0, |tick| tick.earliest(deadline));
+                let arguments = [record.clone().into(), millis(ttl), integer(last_moment)];
+                let sent = Instant::now();
                 let (code, version, now): (u8, u64, u64) =
-                    self.run(&self.put, key, arguments).await?;
-                let answered = Instant::now();
-                self.clock.learn(now, answered);
+                    self.entry(&self.scripts.put, text, arguments).await?;
+                self.learn(now, sent);
                 match code {
                     0 => return Ok(Put::Stored(version)),
                     1 => return Ok(Put::Superseded),
                     // Late by what we knew of this node's clock; now we know better.
-                    _ if answered < started + self.command_timeout => {}
+                    _ if Instant::now() < deadline => {}
                     _ => {
                         return Err(RemoteError::TimedOut { after: self.command_timeout });
                     }
@@ -120,19 +251,57 @@ impl Remote for Connection {
         })
     }
 
-    fn remove<'a>(&'a self, key: &'a str, source: u64, keep: Duration) -> RemoteFuture<'a, ()> {
+    fn remove<'a>(&'a self, text: &'a str, source: u64, keep: Duration) -> RemoteFuture<'a, u64> {
         Box::pin(async move {
-            let arguments = vec![record::tombstone(key, source).into(), millis(keep)];
-            let now: u64 = self.run(&self.remove, key, arguments).await?;
-            self.clock.learn(now, Instant::now());
-            Ok(())
+            let arguments = [record::tombstone(text, source).into(), millis(keep)];
+            let sent = Instant::now();
+            let (version, now): (u64, u64) =
+                self.entry(&self.scripts.remove, text, arguments).await?;
+            self.learn(now, sent);
+            Ok(version)
         })
     }
 
-    fn close(&self) -> RemoteFuture<'_, ()> {
+    fn marks<'a>(&'a self, texts: &'a [String], since: Instant) -> RemoteFuture<'a, Vec<MarkRead>> {
         Box::pin(async move {
-            self.client.quit().await.map_err(|error| classify(error, self.command_timeout))
+            let read = async |text: &String| {
+                let before = self.clock.last();
+                let (mark, tick) = self.mark(&self.scripts.marks, text, []).await?;
+                // Both what was known of the clock before and what is now: should it have been
+                // set in between, the mark may have been advanced by the other one.
+                let known = before.map_or(u64::MAX, |before| before.earliest(since));
+                let unmoved = mark.version() < tick.earliest(since).min(known);
+                Ok(MarkRead { mark, unmoved })
+            };
+            try_join_all(texts.iter().map(read)).await
         })
+    }
+
+    fn advance<'a>(&'a self, text: &'a str, change: MarkChange) -> RemoteFuture<'a, Mark> {
+        Box::pin(async move {
+            let arguments = match change.bounded() {
+                MarkChange::Hard => vec!["hard".into()],
+                MarkChange::Soft => vec!["soft".into()],
+                MarkChange::Clear { pattern, hard } => {
+                    vec!["clear".into(), pattern.into(), i64::from(hard).into()]
+                }
+            };
+            Ok(self.mark(&self.scripts.advance, text, arguments).await?.0)
+        })
+    }
+
+    fn sweep<'a>(
+        &'a self,
+        pattern: &'a str,
+        before: u64,
+        keep: Duration,
+        progress: &'a (dyn Fn(Swept) + Send + Sync),
+    ) -> RemoteFuture<'a, Swept> {
+        Box::pin(super::sweep::sweep(self, pattern, before, keep, progress))
+    }
+
+    fn close(&self) -> RemoteFuture<'_, ()> {
+        Box::pin(async move { self.client.quit().await.map_err(|error| self.classify(error)) })
     }
 }
 
@@ -172,42 +341,49 @@ impl Drop for EndsWithUs {
     }
 }
 
-/// What Redis's clock will surely have passed when ours reads a given time: so that a `put` that
-/// sat in a socket or a frozen server is refused there once its caller has given up.
-///
-/// Each reply carries Redis's clock at some moment before it arrived; taking that moment for the
-/// arrival errs to the early side. A cluster's nodes may differ by their clocks' skew, at the
-/// price of one more round trip.
+/// What Redis's clock read at some moment between sending a command and receiving its answer.
+#[derive(Debug, Clone, Copy)]
+struct Tick {
+    now: u64,
+    sent: Instant,
+    received: Instant,
+}
+
+impl Tick {
+    /// The earliest that Redis's clock can have read at `moment`.
+    fn earliest(&self, moment: Instant) -> u64 {
+        self.at(self.received, moment)
+    }
+
+    /// The latest that it can have read.
+    fn latest(&self, moment: Instant) -> u64 {
+        self.at(self.sent, moment)
+    }
+
+    fn at(&self, read: Instant, moment: Instant) -> u64 {
+        let after = micros(moment.saturating_duration_since(read));
+        let before = micros(read.saturating_duration_since(moment));
+        self.now.saturating_add(after).saturating_sub(before)
+    }
+}
+
+/// The last that is known of Redis's clock. The nodes of a cluster may differ by their clocks'
+/// skew.
 struct Clock {
-    epoch: Instant,
-    /// Redis's clock minus ours, in microseconds.
-    offset: AtomicI64,
+    last: Mutex<Option<Tick>>,
 }
 
 impl Clock {
     fn new() -> Self {
-        Self { epoch: Instant::now(), offset: AtomicI64::new(0) }
+        Self { last: Mutex::new(None) }
     }
 
-    fn at(&self, moment: Instant) -> u64 {
-        let ours = signed(micros(moment.saturating_duration_since(self.epoch)));
-        u64::try_from(ours.saturating_add(self.offset.load(Ordering::Relaxed))).unwrap_or(0)
+    fn learn(&self, tick: Tick) {
+        *self.last.lock() = Some(tick);
     }
 
-    fn learn(&self, redis: u64, answered: Instant) {
-        let ours = signed(micros(answered.saturating_duration_since(self.epoch)));
-        self.offset.store(signed(redis).saturating_sub(ours), Ordering::Relaxed);
-    }
-}
-
-struct ScriptText {
-    script: Script,
-    text: &'static str,
-}
-
-impl ScriptText {
-    fn new(text: &'static str) -> Self {
-        Self { script: Script::from_lua(text), text }
+    fn last(&self) -> Option<Tick> {
+        *self.last.lock()
     }
 }
 
@@ -217,7 +393,7 @@ pub(super) async fn ping(client: &Client, deadline: Duration) -> Result<(), Remo
 }
 
 /// Without this fred would queue a command until its deadline.
-fn connected(client: &Client) -> Result<(), RemoteError> {
+pub(super) fn connected(client: &Client) -> Result<(), RemoteError> {
     if client.state() == ClientState::Connected {
         return Ok(());
     }
@@ -239,19 +415,27 @@ fn classify(error: Error, deadline: Duration) -> RemoteError {
     }
 }
 
-/// At least 1: Redis refuses a TTL of 0.
-fn millis(duration: Duration) -> Value {
-    integer(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1))
+fn is_wrong_type(error: &Error) -> bool {
+    error.details().starts_with("WRONGTYPE")
+}
+
+/// At least 1, since Redis refuses a TTL of 0, and at most [`MAX_TTL`].
+pub(super) fn millis(ttl: Duration) -> Value {
+    integer(u64::try_from(ttl.min(MAX_TTL).as_millis()).unwrap_or(u64::MAX).max(1))
+}
+
+/// As the scripts compare it.
+pub(super) fn eight(number: u64) -> Value {
+    Bytes::copy_from_slice(&number.to_be_bytes()).into()
 }
 
 fn integer(number: u64) -> Value {
-    Value::Integer(signed(number))
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+    Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
+
+/// After this long, drift and steps of a clock begin to count.
+const LATELY: Duration = Duration::from_secs(1);

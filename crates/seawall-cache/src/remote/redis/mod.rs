@@ -4,6 +4,8 @@ mod clock;
 mod config;
 mod connection;
 mod fold;
+mod scripts;
+mod sweep;
 mod topology;
 
 use std::fmt;
