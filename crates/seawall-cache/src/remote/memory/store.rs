@@ -68,7 +68,9 @@ impl Store {
 
     /// The clock. It starts far from 0, which stands for absence.
     pub(super) fn micros(&self, now: Instant) -> u64 {
-        EPOCH_MICROS.saturating_add(micros(now.saturating_duration_since(self.epoch)))
+        let before = micros(self.epoch.saturating_duration_since(now));
+        let after = micros(now.saturating_duration_since(self.epoch));
+        EPOCH_MICROS.saturating_sub(before).saturating_add(after)
     }
 
     pub(super) fn read(&self, text: &str, now: Instant) -> Fetched {
