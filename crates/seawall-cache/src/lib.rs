@@ -121,7 +121,7 @@ pub use self::remote::guarded::{Guarded, NodeStatus, OutageConfig, RemoteStatus}
 pub use self::remote::redis::{Redis, RedisConfig};
 pub use self::remote::{
     Fetched, Fill, Leased, MarkRead, MemoryRemote, Put, ReadMany, Remote, RemoteConfig,
-    RemoteError, RemoteFuture, Seen, Swept, Ticket, Watcher,
+    RemoteError, RemoteFuture, Seen, Swept, Ticket, Tracking, Watcher,
 };
 pub use self::stats::Stats;
 

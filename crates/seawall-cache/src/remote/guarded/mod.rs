@@ -24,7 +24,7 @@ pub use self::config::OutageConfig;
 pub use self::nodes::NodeStatus;
 use self::nodes::Nodes;
 use self::pending::{Pending, Task};
-use super::{Fetched, Remote, RemoteError, RemoteFuture};
+use super::{Fetched, Remote, RemoteError, RemoteFuture, Tracking};
 use crate::config::MAX_TTL;
 use crate::marks::MarkChange;
 
@@ -51,6 +51,8 @@ pub struct RemoteStatus {
     pub pending: usize,
     /// Whether so many removals came that nothing at all is read from the remote.
     pub blind: bool,
+    /// Whether the remote tells of writes by others.
+    pub tracking: Tracking,
 }
 
 impl Guarded {
@@ -87,6 +89,7 @@ impl Guarded {
             breaker_open: self.inner.nodes.is_any_open(),
             pending: pending.table.len(),
             blind: pending.table.blinds(Instant::now()),
+            tracking: self.inner.remote.tracking(),
         }
     }
 
@@ -204,9 +207,9 @@ impl Inner {
         let answers = match groups.as_slice() {
             [(node, _)] => read(*node, texts).await,
             _ => {
-                let reads = groups.iter().map(async |(node, places)| {
-                    (places, read(*node, &pick(texts, places)).await)
-                });
+                let reads = groups
+                    .iter()
+                    .map(async |(node, places)| (places, read(*node, &pick(texts, places)).await));
                 in_order(texts.len(), join_all(reads).await)
             }
         };

@@ -39,11 +39,6 @@ impl Clocks {
         self.of(node).lock().at(moment, now)
     }
 
-    /// `node` is another server from now on.
-    pub(super) fn forget(&self, node: u32) {
-        *self.of(node).lock() = Estimate::default();
-    }
-
     fn of(&self, node: u32) -> Arc<Mutex<Estimate>> {
         let index = node as usize;
         if let Some(known) = self.nodes.read().get(index) {
@@ -67,18 +62,21 @@ impl Clocks {
 
 /// The pure core: times are microseconds of our own clock.
 ///
-/// A sample says that the node's clock minus ours was in an interval as wide as the round trip
-/// that brought it. The narrowest sample of the last second counts, widened by what two clocks may
-/// drift apart since; one that contradicts it shows that a clock was set, and replaces it.
+/// A reply says that the node's clock minus ours is in an interval as wide as its round trip. What
+/// earlier ones said, widened by what two clocks may have drifted apart since, narrows it. One
+/// that contradicts them shows that a clock was set, and replaces them.
 #[derive(Debug, Clone, Copy, Default)]
 struct Estimate {
-    sample: Option<Sample>,
+    known: Option<Known>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Sample {
+struct Known {
+    /// The node's clock minus ours: no less, no more.
     least: i64,
     most: i64,
+    /// What the last reply said, and its round trip.
+    clock: i64,
     sent: i64,
     received: i64,
 }
@@ -86,50 +84,45 @@ struct Sample {
 impl Estimate {
     fn learn(&mut self, clock: u64, sent: i64, received: i64) {
         let clock = i64::try_from(clock).unwrap_or(i64::MAX);
-        let sample = Sample {
-            least: clock.saturating_sub(received),
-            most: clock.saturating_sub(sent),
+        let new = Known {
+            least: clock.saturating_sub(received) - 1,
+            most: clock.saturating_sub(sent) + 1,
+            clock,
             sent,
             received,
         };
-        let keep = self.sample.is_some_and(|old| {
+        let narrowed = self.known.filter(|old| sent >= old.sent).map(|old| {
             let drift = drift(received - old.sent);
-            let agree = old.least - drift <= sample.most && sample.least <= old.most + drift;
-            let narrower = old.width() + 2 * drift < sample.width();
-            agree && narrower && received - old.received <= TRUSTED
+            let (least, most) = (old.least - drift, old.most + drift);
+            Known { least: new.least.max(least), most: new.most.min(most), ..new }
         });
-        if !keep {
-            self.sample = Some(sample);
-        }
+        // None is left: they contradict each other.
+        self.known = Some(narrowed.filter(|it| it.least <= it.most).unwrap_or(new));
     }
 
     fn at(&self, moment: i64, now: i64) -> Option<Bounds> {
-        let sample = self.sample.filter(|sample| now - sample.received <= TRUSTED)?;
-        let drift = drift(moment - sample.sent);
+        let known = self.known.filter(|known| now - known.received <= TRUSTED)?;
+        let drift = drift(moment - known.sent);
+        let mut earliest = moment.saturating_add(known.least - drift);
+        if moment >= known.received {
+            earliest = earliest.max(known.clock);
+        }
+        let latest = moment.saturating_add(known.most + drift);
         let unsigned = |micros: i64| u64::try_from(micros).unwrap_or(0);
-        Some(Bounds {
-            earliest: unsigned(moment.saturating_add(sample.least - drift)),
-            latest: unsigned(moment.saturating_add(sample.most + drift)),
-        })
-    }
-}
-
-impl Sample {
-    fn width(&self) -> i64 {
-        self.most - self.least
+        Some(Bounds { earliest: unsigned(earliest), latest: unsigned(latest) })
     }
 }
 
 /// Two clocks that NTP slews by 500 ppm in opposite directions.
 fn drift(elapsed: i64) -> i64 {
-    elapsed.abs() / 1_000 + 1
+    elapsed.abs() / 1_000
 }
 
 fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// For how long a sample counts, in microseconds.
+/// For how long a reply counts, in microseconds.
 const TRUSTED: i64 = 1_000_000;
 
 #[cfg(test)]
@@ -155,7 +148,7 @@ mod tests {
         estimate.learn(5_000_000, 0, 100);
         estimate.learn(5_000_000 + 60 * MS as u64, 10 * MS, 110 * MS);
         let bounds = estimate.at(110 * MS, 110 * MS).expect("known");
-        assert!(bounds.latest - bounds.earliest < 500, "{bounds:?}");
+        assert!(bounds.latest - bounds.earliest < 1_000, "{bounds:?}");
     }
 
     #[test]
@@ -180,9 +173,7 @@ mod tests {
         clocks.learn(2, 7_000_000, now, now);
         assert_eq!(clocks.at(0, now, now), None);
         let bounds = clocks.at(2, now, now).expect("known");
-        assert!((6_999_999..=7_000_000).contains(&bounds.earliest), "{bounds:?}");
-        clocks.forget(2);
-        assert_eq!(clocks.at(2, now, now), None);
+        assert_eq!(bounds, Bounds { earliest: 7_000_000, latest: 7_000_001 });
     }
 
     proptest! {
@@ -204,6 +195,7 @@ mod tests {
                 now = sent + there + back;
                 estimate.learn(clock as u64, sent, now);
                 let bounds = estimate.at(now, now).expect("just learned");
+                prop_assert!(bounds.earliest >= clock as u64, "a reply is never in the future");
                 prop_assert!(bounds.earliest as i64 <= theirs(now));
                 prop_assert!(bounds.latest as i64 >= theirs(now));
             }

@@ -215,7 +215,8 @@ g7 :0@0 master,noaddr - 1 1 0 disconnected
 
     #[test]
     fn garbage_is_no_master() {
-        for line in ["", "a", "a b", "a b master", "a b master - 0 0 1 connected 0-5", "-ERR x y z"] {
+        for line in ["", "a", "a b", "a b master", "a b master - 0 0 1 connected 0-5", "-ERR x y z"]
+        {
             assert_eq!(masters(line, &asked()), [], "{line}");
         }
         let odd = "a1 h:1@2 master - 0 0 1 connected 9-3 70000 0-16384 5 x-y\n";

@@ -6,8 +6,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
-use super::Tracking;
-use crate::remote::Watcher;
+use crate::remote::{Tracking, Watcher};
 use crate::text;
 
 /// Watchers by namespace, and the state of the links that tell them.

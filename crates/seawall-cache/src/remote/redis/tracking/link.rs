@@ -8,6 +8,7 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::{
     ClientInterface, ClientLike, EventInterface, PubsubInterface, TrackingInterface,
 };
+use fred::types::client::Toggle;
 use fred::types::config::Config;
 use fred::types::{RespVersion, Value};
 use tokio::time::{Instant, sleep, timeout};
@@ -71,24 +72,25 @@ impl Link {
 
     /// A connection that tells of writes, and has told that it may have missed some.
     async fn track(&mut self) -> Result<Listener, Failure> {
-        let mut listener = self.connect(RespVersion::RESP3).await?;
-        let prefix = self.shared.config.key_prefix.clone();
-        let client = listener.client();
-        let on = client.client_tracking::<Value, _, _>("ON", None, prefix, true, false, false, false);
-        on.await.map_err(judge)?;
-        let hears = self.subscribe(client).await;
-        if hears.is_err() {
+        let mut listener = self.arm().await?;
+        let hears = self.subscribe(listener.client()).await.is_ok();
+        if !hears {
             // fred may by now take the refusal for the answer to another command.
-            listener = self.connect(RespVersion::RESP3).await?;
-            let prefix = self.shared.config.key_prefix.clone();
-            let client = listener.client();
-            let on =
-                client.client_tracking::<Value, _, _>("ON", None, prefix, true, false, false, false);
-            on.await.map_err(judge)?;
+            listener = self.arm().await?;
         }
         listener.make_canary().await.map_err(judge)?;
-        self.shared.board.armed(self.node, hears.is_ok(), &self.also);
+        self.shared.board.armed(self.node, hears, &self.also);
         self.also.clear();
+        Ok(listener)
+    }
+
+    async fn arm(&self) -> Result<Listener, Failure> {
+        let listener = self.connect(RespVersion::RESP3).await?;
+        let (prefix, client) = (self.shared.config.key_prefix.clone(), listener.client());
+        client
+            .client_tracking::<Value, _, _>(Toggle::On, None, prefix, true, false, false, false)
+            .await
+            .map_err(judge)?;
         Ok(listener)
     }
 

@@ -165,7 +165,7 @@ impl Listener {
                 board.lost(Some(node));
             }
             // A flush between the end of the old one and the start of this one was not seen.
-            Seen::New => board.lost(Some(node)),
+            Seen::New | Seen::Missing => board.lost(Some(node)),
         }
         if !std::mem::replace(&mut self.up, true) {
             board.answers(node);

@@ -61,7 +61,7 @@ impl Masters {
         if self.main.state() != ClientState::Connected {
             return;
         }
-        // Any node of the cluster answers; one that does not is asked no second time in a row.
+        // Any node of the cluster answers.
         let Ok(nodes) = self.main.cluster_nodes::<String>().await else { return };
         let configured = self.main.client_config().server.hosts();
         let Some(asked) = configured.first() else { return };
@@ -70,7 +70,7 @@ impl Masters {
     }
 
     fn apply(&mut self, change: Change) {
-        let board = &self.shared.board;
+        let board = Arc::clone(&self.shared.board);
         for node in &change.left {
             self.links.remove(node);
             board.leaves(*node);

@@ -32,21 +32,7 @@ use self::masters::Masters;
 use super::RedisConfig;
 use super::clock::Clocks;
 use super::topology::Topology;
-use crate::remote::Watcher;
-
-/// Whether caches hear of writes by others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Tracking {
-    /// Not asked for, or the remote has no such thing.
-    Off,
-    /// The server, a proxy before it or its ACL does not allow it. Caches rely on their L1 TTL.
-    Refused,
-    /// Some master does not answer, or is being connected to.
-    Down,
-    /// Every master tells of writes.
-    Up,
-}
+use crate::remote::{Tracking, Watcher};
 
 /// The tasks that listen. They end when this is dropped.
 pub(super) struct Listening {

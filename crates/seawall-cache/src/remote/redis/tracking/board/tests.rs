@@ -58,7 +58,10 @@ fn only_the_caches_of_the_namespace_are_told() {
     let board = board();
     let (users, users_too, user) =
         (watch(&board, "users"), watch(&board, "users"), watch(&board, "user"));
-    changed(&board, &["p:users:1", "p:user:2", "p:users#ns", "q:users:3", "p:users", "p:users#t:x"]);
+    changed(
+        &board,
+        &["p:users:1", "p:user:2", "p:users#ns", "q:users:3", "p:users", "p:users#t:x"],
+    );
     board.changed([&b"p:users:\xff"[..], b"p:", b""].into_iter());
     let expected = ["changed users:1", "changed users#ns", "changed users", "changed users#t:x"];
     assert_eq!(users.take(), expected);
