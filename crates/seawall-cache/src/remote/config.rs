@@ -9,7 +9,7 @@ use crate::error::{ConfigError, Error};
 /// Which L2 the caches of a process share. As text it is told by its `kind`:
 /// `{"kind": "memory"}`, or `{"kind": "redis", "url": "redis://cache:6379"}` with the other fields
 /// of [`RedisConfig`](crate::RedisConfig) beside it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(tag = "kind", rename_all = "snake_case"))]
 #[non_exhaustive]
