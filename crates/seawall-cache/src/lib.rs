@@ -127,12 +127,12 @@ pub use self::key::CacheKey;
 pub use self::loaded::{Load, LoadMany, Loaded, LoadedItem};
 pub use self::marks::{Clear, Mark, MarkChange};
 pub use self::outcome::{CacheStatus, Cleared, Coherence, Freshness, Got, L2Write, Layer, Written};
-pub use self::remote::guarded::{Guarded, OutageConfig, RemoteStatus};
+pub use self::remote::guarded::{Guarded, NodeStatus, OutageConfig, RemoteStatus};
 #[cfg(feature = "redis")]
 pub use self::remote::redis::{Redis, RedisConfig};
 pub use self::remote::{
     Fetched, Fill, Leased, MarkRead, MemoryRemote, Put, ReadMany, Remote, RemoteConfig,
-    RemoteError, RemoteFuture, Seen, Swept, Ticket, Watcher,
+    RemoteError, RemoteFuture, Seen, Swept, Ticket, Tracking, Watcher,
 };
 pub use self::stats::Stats;
 

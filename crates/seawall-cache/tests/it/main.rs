@@ -11,7 +11,9 @@
 mod conformance;
 mod outage;
 mod processes;
+mod protocol;
 mod redis;
+mod tracking;
 
 use std::time::Duration;
 

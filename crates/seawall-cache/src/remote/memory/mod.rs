@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use self::store::Store;
 use self::watchers::{Told, Watchers};
 use super::{
-    Fetched, Fill, Leased, MarkRead, Put, Remote, RemoteFuture, Seen, Swept, Ticket, Watcher,
+    Fetched, Fill, Leased, MarkRead, Put, Remote, RemoteFuture, Seen, Swept, Ticket, Tracking,
+    Watcher,
 };
 use crate::marks::{Mark, MarkChange};
 
@@ -123,8 +124,14 @@ impl Remote for MemoryRemote {
         self.answer(text, move |store, now| store.fill(text, ticket, &record, ttl, now))
     }
 
-    fn put<'a>(&'a self, text: &'a str, record: Bytes, ttl: Duration) -> RemoteFuture<'a, Put> {
-        self.answer(text, move |store, now| store.put(text, &record, ttl, now))
+    fn put<'a>(
+        &'a self,
+        text: &'a str,
+        record: Bytes,
+        ttl: Duration,
+        keep: Duration,
+    ) -> RemoteFuture<'a, Put> {
+        self.answer(text, move |store, now| store.put(text, &record, ttl, keep, now))
     }
 
     fn remove<'a>(&'a self, text: &'a str, source: u64, keep: Duration) -> RemoteFuture<'a, u64> {
@@ -185,6 +192,10 @@ impl Remote for MemoryRemote {
         })
     }
 
+    fn tracking(&self) -> Tracking {
+        Tracking::Up
+    }
+
     fn watch(&self, namespace: &str, watcher: Weak<dyn Watcher>) -> bool {
         self.shared.watchers.add(namespace, watcher);
         true
@@ -193,3 +204,6 @@ impl Remote for MemoryRemote {
 
 /// Entries that a sweep looks at under one lock.
 const STEP: usize = 512;
+
+#[cfg(test)]
+mod tests;
