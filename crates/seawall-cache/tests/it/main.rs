@@ -10,6 +10,7 @@
 
 mod conformance;
 mod outage;
+mod protocol;
 mod redis;
 
 use std::time::Duration;

@@ -6,7 +6,7 @@ use crate::remote::Remote;
 use crate::{CacheKey, L2Write, Layer};
 
 async fn plant(remote: &FakeRemote, key: &str, bytes: Vec<u8>) {
-    remote.put(key, bytes.into(), Duration::from_secs(60)).await.expect("stored");
+    remote.put(key, bytes.into(), Duration::from_secs(60), Duration::ZERO).await.expect("stored");
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,8 @@ pub struct RedisConfig {
     /// `redis://user:password@host:port/db`, `redis-cluster://host:port?node=host:port`, or
     /// `redis-sentinel://host:port?sentinelServiceName=name`. Default: `redis://127.0.0.1:6379`.
     pub url: String,
-    /// Put before every key. Default: `seawall:`.
+    /// Put before every key. No braces: in a cluster they would decide where keys are. Default:
+    /// `seawall:`.
     pub key_prefix: String,
     /// The deadline of every command, its retries included. 1 ms to 1 minute. Default: 100 ms.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
@@ -53,6 +54,12 @@ impl RedisConfig {
     /// Names the first field that is out of bounds, its value and the bound.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let ms = Duration::from_millis(1);
+        ConfigError::check(
+            !self.key_prefix.contains(['{', '}']),
+            "key_prefix",
+            &self.key_prefix,
+            "without braces",
+        )?;
         ConfigError::check(
             (ms..=Duration::from_secs(60)).contains(&self.command_timeout),
             "command_timeout",

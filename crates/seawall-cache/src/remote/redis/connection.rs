@@ -134,9 +134,7 @@ impl Remote for Connection {
                 bytes => bytes.map_err(|error| self.classify(error))?,
             };
             let tick = tick?;
-            let expires = bytes.as_deref().and_then(record::expires).unwrap_or(0);
-            let remaining = Duration::from_micros(expires.saturating_sub(tick.latest(sent)));
-            Ok(Fetched { bytes, remaining: remaining.min(MAX_TTL), now: tick.earliest(sent) })
+            Ok(Fetched::of(bytes, tick.latest(sent), tick.earliest(sent)))
         })
     }
 
@@ -210,6 +208,7 @@ impl Remote for Connection {
                 eight(ticket.seen.version),
                 integer(ticket.seen.at.saturating_add(micros(ticket.keep))),
                 ticket.token.map_or_else(|| Value::from(Bytes::new()), eight),
+                millis(ticket.keep),
             ];
             let sent = Instant::now();
             let (code, version, now): (u8, u64, u64) =
@@ -225,7 +224,13 @@ impl Remote for Connection {
         })
     }
 
-    fn put<'a>(&'a self, text: &'a str, record: Bytes, ttl: Duration) -> RemoteFuture<'a, Put> {
+    fn put<'a>(
+        &'a self,
+        text: &'a str,
+        record: Bytes,
+        ttl: Duration,
+        keep: Duration,
+    ) -> RemoteFuture<'a, Put> {
         Box::pin(async move {
             let started = Instant::now();
             let deadline = started + self.command_timeout;
@@ -233,7 +238,12 @@ impl Remote for Connection {
                 // What Redis's clock will surely have passed when the caller has given up: a put
                 // that sat in a socket or a frozen server is refused there from then on.
                 let last_moment = self.clock.last().map_or(0, |tick| tick.earliest(deadline));
-                let arguments = [record.clone().into(), millis(ttl), integer(last_moment)];
+                let arguments = [
+                    record.clone().into(),
+                    millis(ttl),
+                    integer(last_moment),
+                    millis(ttl.max(keep)),
+                ];
                 let sent = Instant::now();
                 let (code, version, now): (u8, u64, u64) =
                     self.entry(&self.scripts.put, text, arguments).await?;

@@ -21,7 +21,8 @@ local function older(a, b)
   return a_high < b_high or (a_high == b_high and a_low < b_low)
 end
 
-local function peek(bytes)
+-- A record that stays after its expiry stands for a tombstone.
+local function peek(bytes, now)
   if type(bytes) ~= 'string' or #bytes < 24 or string.sub(bytes, 1, 3) ~= 'SWC' then
     return NOTHING
   end
@@ -29,16 +30,17 @@ local function peek(bytes)
   if number(version) >= 9007199254740992 then
     return NOTHING
   end
+  local expired = string.byte(bytes, 4) == 2 and #bytes == 60 and number(string.sub(bytes, 37, 44)) <= now
   return {
     version = version,
     source = string.sub(bytes, 17, 24),
-    tombstone = string.byte(bytes, 5) == 2,
+    tombstone = expired or string.byte(bytes, 5) == 2,
   }
 end
 
-local there = peek(head)
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local there = peek(head, now)
 
 -- `record` with the version, source and expiry that are L2's to write.
 local function stamped(record, source, version, ttl)
