@@ -3,7 +3,7 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use seawall_cache::{Cache, Load, Loaded};
+//! use seawall_cache::Cache;
 //!
 //! # #[derive(serde::Serialize, serde::Deserialize, Debug, PartialEq)]
 //! # struct Auction { title: String }
@@ -18,7 +18,7 @@
 //!     // .remote(Redis::connect(config).await?)
 //!     .build()?;
 //!
-//! let got = auctions.get_or_load(&42, |_load: Load| select(42)).await?;
+//! let got = auctions.get_or_load(&42, |_load| select(42)).await?;
 //! match &got.value {
 //!     Some(auction) => println!("{} from {:?}", auction.title, got.layer),
 //!     None => println!("404"),
@@ -102,21 +102,23 @@ mod marks;
 mod record;
 mod remote;
 mod sources;
+mod staleness;
 mod stats;
 mod sync;
 mod text;
+mod throttle;
 
 pub use self::builder::CacheBuilder;
 pub use self::cache::Cache;
 #[cfg(feature = "json")]
 pub use self::codec::Json;
 pub use self::codec::{Codec, CodecError, Postcard};
-pub use self::config::{CacheConfig, MAX_TTL};
+pub use self::config::{CacheConfig, EngineKind, MAX_TTL};
 pub use self::error::{ConfigError, Error, LoadError};
 pub use self::key::CacheKey;
-pub use self::loaded::{Load, Loaded};
+pub use self::loaded::{Load, LoadMany, Loaded, LoadedItem};
 pub use self::marks::{Clear, Mark, MarkChange};
-pub use self::outcome::{Got, L2Write, Layer, Written};
+pub use self::outcome::{CacheStatus, Cleared, Coherence, Freshness, Got, L2Write, Layer, Written};
 pub use self::remote::guarded::{Guarded, OutageConfig, RemoteStatus};
 #[cfg(feature = "redis")]
 pub use self::remote::redis::{Redis, RedisConfig};

@@ -21,6 +21,11 @@ impl Tick {
         Self(self.0.saturating_add(nanos(duration)))
     }
 
+    /// `self` and `duration` earlier.
+    pub(crate) fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(duration)))
+    }
+
     /// How long after `earlier` it is; zero if it is not.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanos_since(earlier))

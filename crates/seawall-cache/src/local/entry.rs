@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::cell::Cell;
 use super::clock::Tick;
 use super::table::Item;
-use crate::outcome::{Got, Layer};
+use crate::outcome::{Freshness, Got, Layer};
 
 /// An entry before it is in L1: what a load, a back-fill or a write brought. Durations count from
 /// `at`.
@@ -42,9 +42,10 @@ pub(crate) struct Draft<V> {
 }
 
 impl<V> Draft<V> {
-    /// What its reader gets at `at`.
+    /// What its reader gets at `at`, while it is fresh.
     pub(crate) fn got(&self, layer: Layer) -> Got<V> {
-        Got { value: self.value.clone(), layer, age: self.age, degraded: self.degraded }
+        let freshness = Freshness::Fresh;
+        Got { value: self.value.clone(), layer, age: self.age, freshness, degraded: self.degraded }
     }
 }
 
@@ -203,9 +204,11 @@ impl<V> Entry<V> {
         self.l1 = self.l1.min(millis(at.since(self.at)));
     }
 
-    /// What its reader gets.
+    /// What its reader gets while it is fresh.
     pub(crate) fn got(&self, layer: Layer, now: Tick) -> Got<V> {
-        Got { value: self.value.clone(), layer, age: self.age(now), degraded: self.degraded }
+        let age = self.age(now);
+        let freshness = Freshness::Fresh;
+        Got { value: self.value.clone(), layer, age, freshness, degraded: self.degraded }
     }
 }
 

@@ -116,6 +116,22 @@ pub(crate) enum Look<V> {
     Unknown(Arc<Entry<V>>),
 }
 
+impl<V> Look<V> {
+    /// The entry, whatever must be done before it is served.
+    pub(crate) fn entry(&self) -> Option<&Arc<Entry<V>>> {
+        match self {
+            Self::Miss => None,
+            Self::Hit(entry)
+            | Self::Early(entry)
+            | Self::Degraded(entry)
+            | Self::Stale { entry, .. }
+            | Self::Recheck(entry)
+            | Self::Suspect(entry)
+            | Self::Unknown(entry) => Some(entry),
+        }
+    }
+}
+
 impl<K, V, R> Local<K, V, R>
 where
     K: CacheKey + Clone + Send + Sync + 'static,
@@ -318,6 +334,12 @@ where
         if !Arc::ptr_eq(cell, self.cells.namespace()) {
             self.cells.remember(cell, now);
         }
+    }
+
+    /// Who comes from now on joins no load that began before: many entries were invalidated, and
+    /// which ones a load concerns is not known before its end.
+    pub(crate) fn displace(&self) {
+        self.table.displace();
     }
 
     /// From now on the remote tells of changes.

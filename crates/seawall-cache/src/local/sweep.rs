@@ -32,6 +32,20 @@ where
         });
         Sweep { dead }
     }
+
+    /// The entries whose version must be compared with L2's before they are served. One pass, as
+    /// [`sweep`](Self::sweep).
+    pub(crate) fn suspects(&self, now: Tick) -> Vec<(K, Arc<Entry<V>>)> {
+        let mut suspects = Vec::new();
+        self.table.shelf().for_each(&mut |key, entry| {
+            if entry.phase(now, 0) != Phase::Expired
+                && self.judge(key, entry, now) == Trust::Suspect
+            {
+                suspects.push((key.clone(), Arc::clone(entry)));
+            }
+        });
+        suspects
+    }
 }
 
 impl<K, V> Sweep<K, V>

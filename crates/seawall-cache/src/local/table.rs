@@ -317,6 +317,15 @@ where
         Changed::Removed
     }
 
+    /// Nobody joins the loads from before any more; they may still be kept.
+    pub(crate) fn displace(&self) {
+        for stripe in &self.stripes {
+            for fences in stripe.lock().values_mut() {
+                fences.flight = None;
+            }
+        }
+    }
+
     /// The lease of another node on `key` may have ended: wakes the loads that wait for that.
     pub(crate) fn landed(&self, key: &K) {
         if let Some(fences) = self.stripe(key).lock().get(key) {

@@ -46,7 +46,7 @@ async fn a_removal_on_another_node_beats_the_load() {
     assert!(a.get(&1).await.expect("in reach").is_none());
     let told = Arc::new(AtomicUsize::new(0));
     let tell = Arc::clone(&told);
-    let loader = move |load: seawall_cache::Load| async move {
+    let loader = move |load: seawall_cache::Load<_>| async move {
         tell.store(load.min_source().unwrap_or(0) as usize, Ordering::Relaxed);
         Ok::<_, OriginDown>(seawall_cache::Loaded::new(11).source(7))
     };

@@ -118,7 +118,7 @@ impl World {
         let everywhere =
             self.everywhere.lock().iter().filter(old_enough).map(|(_, version)| *version).max();
         let world = Arc::clone(self);
-        let loader = move |load: Load| async move {
+        let loader = move |load: Load<u64>| async move {
             let seen = match load.min_source() {
                 _ if !world.sources => world.database.primary(),
                 Some(least) if world.database.replica() < least => world.database.primary(),

@@ -79,7 +79,7 @@ impl Origin {
     ) -> impl Future<Output = Result<Got<u64>, LoadError<OriginDown>>> + Send + 'static {
         let (loads, cache) = (Arc::clone(&self.loads), cache.clone());
         async move {
-            let loader = move |_: Load| async move {
+            let loader = move |_: Load<u64>| async move {
                 loads.fetch_add(1, Ordering::Relaxed);
                 sleep(takes).await;
                 answer

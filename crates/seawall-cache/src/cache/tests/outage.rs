@@ -56,7 +56,7 @@ async fn a_fill_that_l2_did_not_take_stays_in_l1() {
     let cache = node(&remote);
     let loader_then_outage = {
         let remote = remote.clone();
-        move |_: Load| async move {
+        move |_: Load<u64>| async move {
             remote.freeze();
             Ok::<_, OriginDown>(10)
         }
