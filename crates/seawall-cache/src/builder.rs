@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::codec::Codec;
-use crate::config::{CacheConfig, EngineKind};
+use crate::config::CacheConfig;
 use crate::error::{ConfigError, Error};
 use crate::key::CacheKey;
 use crate::local::Weigher;
+use crate::local::engine::EngineKind;
 use crate::remote::guarded::Guarded;
 
 /// Builds a [`Cache`]. Metrics go to the recorder that is installed when [`build`](Self::build)

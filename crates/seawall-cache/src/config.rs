@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::error::ConfigError;
+use crate::local::engine::EngineKind;
 
 /// The longest TTL: 30 days. Longer ones that a loader chooses are cut to it.
 pub const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -94,20 +95,6 @@ pub struct CacheConfig {
     /// Whether hits are also counted as `cache_hits_total{level,key_type}`, for dashboards that
     /// look for that name. Costs a hit one more counter. Default: no.
     pub hits_alias: bool,
-}
-
-/// What decides which entries stay in L1.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-#[non_exhaustive]
-pub enum EngineKind {
-    /// moka's TinyLFU, with a concurrent index beside it that serves the reads.
-    #[default]
-    Moka,
-    /// quick_cache's S3-FIFO: smaller entries, faster writes.
-    #[cfg(feature = "quick")]
-    Quick,
 }
 
 impl Default for CacheConfig {

@@ -110,6 +110,7 @@ mod staleness;
 mod stats;
 mod sync;
 mod text;
+mod thread;
 mod throttle;
 
 pub use self::builder::CacheBuilder;
@@ -121,10 +122,11 @@ pub use self::chaos::{Chaos, ChaosCodec, ChaosConfig};
 #[cfg(feature = "json")]
 pub use self::codec::Json;
 pub use self::codec::{Codec, CodecError, Postcard};
-pub use self::config::{CacheConfig, EngineKind, MAX_TTL};
+pub use self::config::{CacheConfig, MAX_TTL};
 pub use self::error::{ConfigError, Error, LoadError};
 pub use self::key::CacheKey;
 pub use self::loaded::{Load, LoadMany, Loaded, LoadedItem};
+pub use self::local::engine::EngineKind;
 pub use self::marks::{Clear, Mark, MarkChange};
 pub use self::outcome::{CacheStatus, Cleared, Coherence, Freshness, Got, L2Write, Layer, Written};
 pub use self::remote::guarded::{Guarded, NodeStatus, OutageConfig, RemoteStatus};

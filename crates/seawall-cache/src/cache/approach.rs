@@ -45,19 +45,23 @@ where
         Q: CacheKey + ?Sized,
     {
         let now = self.local.clock().now();
-        match self.local.look(key, now) {
-            Look::Hit(entry) => {
-                let got = entry.got(Layer::L1, now);
+        match self.local.hit(key, now, |entry| entry.got(Layer::L1, now)) {
+            Ok(got) => {
                 self.counters.answered(&got);
                 First::Hit(got)
             }
-            look => self.second(look, now),
+            Err(look) => self.second(look, now),
         }
     }
 
     #[cold]
     fn second(&self, look: Look<V>, now: Tick) -> First<V> {
         match look {
+            Look::Hit(entry) => {
+                let got = entry.got(Layer::L1, now);
+                self.counters.answered(&got);
+                First::Hit(got)
+            }
             Look::Early(entry) => {
                 let got = entry.got(Layer::L1, now);
                 self.counters.answered(&got);

@@ -144,9 +144,13 @@ where
             return miss(0, true);
         }
         let tags: Stamped = stored.tags().map(|(tag, stamp)| (self.tag(tag), stamp)).collect();
-        // Format 1 had no stamps. Its version is no older than the moment its load began, and
-        // those who write it know of no marks.
-        let namespace = if stored.fresh.is_some() { stored.namespace } else { stored.version };
+        // Format 1 had no stamps, and those who write it know of no marks. It was written after the
+        // advances up to its version.
+        let mark = || self.local.namespace().last_known().unwrap_or(u64::MAX);
+        let namespace = match stored.fresh {
+            Some(_) => stored.namespace,
+            None => stored.version.min(mark()),
+        };
         let stamped = self.local.stamped(asked.key, namespace, &tags, 0, at);
         if stamped == local::Stamped::Gone {
             return miss(0, true);
@@ -166,14 +170,17 @@ where
                 return miss(0, false);
             }
         };
-        let hard = fetched.remaining.min(MAX_TTL);
+        let (left, window) = (fetched.remaining.min(MAX_TTL), stale_window(&stored, bytes));
+        let age = Duration::from_micros(fetched.now.saturating_sub(stored.version));
+        // One that is stale counts from when it began to be.
+        let overdue = window.saturating_sub(left);
         let draft = Draft {
             value,
-            at,
-            age: Duration::from_micros(fetched.now.saturating_sub(stored.version)),
-            fresh: hard.saturating_sub(stale_window(&stored, bytes)),
-            hard,
-            l1: self.policy.l1_share(),
+            at: at.minus(overdue),
+            age: age.saturating_sub(overdue),
+            fresh: left.saturating_sub(window),
+            hard: left + overdue,
+            l1: self.policy.l1_share() + overdue,
             delta: stored.load,
             version: stored.version,
             source: stored.source,

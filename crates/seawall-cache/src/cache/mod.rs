@@ -231,6 +231,7 @@ where
         let Parts { namespace, config, remote, codec, weigher } = parts;
         let policy = Policy::new(&config);
         let options = Options {
+            engine: config.engine,
             capacity: config.capacity_bytes.unwrap_or(config.capacity),
             weigher: weigher.filter(|_| config.capacity_bytes.is_some()),
             remote: remote.is_some(),

@@ -58,7 +58,10 @@ where
         if phase == Phase::Expired {
             return Look::Miss;
         }
-        let trust = self.judge(key, &entry, now);
+        let in_time = matches!(phase, Phase::Fresh | Phase::Early);
+        let vouched = in_time && self.vouches(&entry, now);
+        let trust =
+            if vouched { Trust::Valid { degraded: false } } else { self.judge(key, &entry, now) };
         match (trust, phase) {
             (Trust::Gone, _) | (_, Phase::Expired) => Look::Miss,
             (Trust::Suspect, _) => Look::Suspect(entry),

@@ -16,6 +16,7 @@ mod cells;
 mod checks;
 mod clock;
 mod coherence;
+pub(crate) mod engine;
 mod entry;
 mod judge;
 mod lease;
@@ -39,6 +40,7 @@ pub(crate) use self::checks::Check;
 use self::checks::Checks;
 pub(crate) use self::clock::{Clock, Tick};
 pub(crate) use self::coherence::{Coherence, Mode};
+use self::engine::{AnyEngine, Engine as _, EngineKind};
 use self::entry::Phase;
 pub(crate) use self::entry::{Draft, Entry};
 pub(crate) use self::judge::Stamped;
@@ -79,6 +81,7 @@ pub(crate) struct Landed(Arc<Notify>);
 /// How L1 is made.
 pub(crate) struct Options<K, V> {
     pub(crate) namespace: String,
+    pub(crate) engine: EngineKind,
     /// Entries, or with a weigher the sum of their weights.
     pub(crate) capacity: u64,
     pub(crate) weigher: Option<Weigher<K, V>>,
@@ -144,7 +147,7 @@ where
         let mark = (mode == Mode::Alone).then(|| Mark::new(FIRST_VERSION));
         let text = text::namespace(&options.namespace);
         let namespace = Cell::new(&text, entry::node(options.node), mark, Tick::FIRST);
-        let store = Store::new(options.capacity, options.weigher, hasher.clone(), clock);
+        let store = Store::new(options.engine, options.capacity, options.weigher, clock);
         let bound = options.max_staleness.map_or(options.l1_ttl, |max| max.min(options.l1_ttl));
         Self {
             name: options.namespace.into(),
@@ -175,9 +178,35 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
-        match self.table.shelf().get(key) {
-            Some(entry) => self.found(key, entry, now),
-            None => Look::Miss,
+        match self.hit(key, now, Arc::clone) {
+            Ok(entry) => Look::Hit(entry),
+            Err(look) => look,
+        }
+    }
+
+    /// What `take` makes of a plain hit on `key`: the hot path of [`look`](Self::look) without the
+    /// clone of an `Arc`. Else the look; [`Look::Hit`] in it is one that was not plain. `take` must
+    /// be short and must not come back here.
+    #[inline]
+    pub(crate) fn hit<Q, T>(
+        &self,
+        key: &Q,
+        now: Tick,
+        take: impl FnOnce(&Arc<Entry<V>>) -> T,
+    ) -> Result<T, Look<V>>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        let found =
+            self.table.shelf().engine().read(key, |entry| match entry.phase(now, self.ahead) {
+                Phase::Fresh if self.vouches(entry, now) => Ok(take(entry)),
+                phase => Err((Arc::clone(entry), phase)),
+            });
+        match found {
+            Some(Ok(taken)) => Ok(taken),
+            Some(Err((entry, phase))) => Err(self.look_closer(key, entry, phase, now)),
+            None => Err(Look::Miss),
         }
     }
 
@@ -188,22 +217,18 @@ where
         Q: CacheKey + ?Sized,
     {
         match self.table.shelf().look(key) {
-            Some(entry) => self.found(key, entry, now),
+            Some(entry) => {
+                let phase = entry.phase(now, self.ahead);
+                self.look_closer(key, entry, phase, now)
+            }
             None => Look::Miss,
         }
     }
 
-    fn found<Q>(&self, key: &Q, entry: Arc<Entry<V>>, now: Tick) -> Look<V>
-    where
-        K: Borrow<Q>,
-        Q: CacheKey + ?Sized,
-    {
-        let vouched = entry.validated() == self.coherence.epoch() && self.coherence.is_trusted(now);
-        match entry.phase(now, self.ahead) {
-            Phase::Fresh if vouched => Look::Hit(entry),
-            Phase::Early if vouched => Look::Early(entry),
-            phase => self.look_closer(key, entry, phase, now),
-        }
+    /// Whether `entry` needs no closer look.
+    #[inline]
+    fn vouches(&self, entry: &Entry<V>, now: Tick) -> bool {
+        entry.validated() == self.coherence.epoch() && self.coherence.is_trusted(now)
     }
 
     /// A lease on `key`, for a back-fill or a write.
@@ -367,11 +392,17 @@ where
     /// Nothing in L1 is trusted from here on before its version was compared.
     pub(crate) fn distrust(&self) {
         self.coherence.lost(None);
+        self.displace();
+    }
+
+    /// The engine, for its capacity and its housekeeping. Entries go in through leases only.
+    pub(crate) fn engine(&self) -> &AnyEngine<K, Arc<Entry<V>>> {
+        self.table.shelf().engine()
     }
 
     /// Entries, roughly: expired ones count until they are evicted or swept.
     pub(crate) fn len(&self) -> u64 {
-        self.table.shelf().len()
+        self.table.shelf().engine().len()
     }
 
     /// Keys with leases: 0 when nothing is in flight.

@@ -1,22 +1,21 @@
 //! The entries themselves, in the engine that decides who stays.
 
 use std::borrow::Borrow;
-use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-
 use super::clock::Clock;
+use super::engine::{AnyEngine, Engine as _, EngineKind};
 use super::entry::{Entry, Phase};
 use super::table::Shelf;
 
-/// How much of the capacity an entry takes.
+/// How much of the capacity an entry takes. At least 1.
 pub(crate) type Weigher<K, V> = Arc<dyn Fn(&K, Option<&V>) -> u32 + Send + Sync>;
 
 /// The engine of one cache with its weigher.
 pub(super) struct Store<K, V> {
-    engine: moka::sync::Cache<K, Arc<Entry<V>>, RandomState>,
+    engine: AnyEngine<K, Arc<Entry<V>>>,
+    weigher: Option<Weigher<K, V>>,
     clock: Clock,
 }
 
@@ -26,46 +25,25 @@ where
     V: Send + Sync + 'static,
 {
     pub(super) fn new(
+        kind: EngineKind,
         capacity: u64,
         weigher: Option<Weigher<K, V>>,
-        hasher: RandomState,
         clock: Clock,
     ) -> Self {
-        let mut engine = moka::sync::Cache::builder().max_capacity(capacity);
-        if let Some(weigher) = weigher {
-            engine = engine.weigher(move |key, entry: &Arc<Entry<V>>| {
-                weigher(key, entry.value().map(AsRef::as_ref))
-            });
-        }
-        Self { engine: engine.build_with_hasher(hasher), clock }
+        Self { engine: AnyEngine::new(kind, capacity, weigher.is_some()), weigher, clock }
     }
 
-    /// The entry of `key`, expired or not. Feeds the engine's policy.
-    pub(super) fn get<Q>(&self, key: &Q) -> Option<Arc<Entry<V>>>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        self.engine.get(key)
+    pub(super) fn engine(&self) -> &AnyEngine<K, Arc<Entry<V>>> {
+        &self.engine
     }
 
-    /// [`get`](Self::get) that feeds nothing.
+    /// The entry of `key`, expired or not. The engine's policy does not learn of it.
     pub(super) fn look<Q>(&self, key: &Q) -> Option<Arc<Entry<V>>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.engine.get(key)
-    }
-
-    pub(super) fn len(&self) -> u64 {
-        self.engine.entry_count()
-    }
-
-    pub(super) fn for_each(&self, visit: &mut dyn FnMut(&K, &Arc<Entry<V>>)) {
-        for (key, entry) in &self.engine {
-            visit(&key, &entry);
-        }
+        self.engine.peek(key, Arc::clone)
     }
 }
 
@@ -85,17 +63,14 @@ where
         self.look(key)
     }
 
+    /// What is too heavy for the engine is not kept, and nothing else either.
     fn insert(&self, key: K, entry: Arc<Entry<V>>) {
-        self.engine.insert(key, entry);
+        let weigh = |weigher: &Weigher<K, V>| weigher(&key, entry.value().map(AsRef::as_ref));
+        let weight = self.weigher.as_ref().map_or(1, weigh).max(1);
+        self.engine.insert(key, entry, weight);
     }
 
     fn remove(&self, key: &K) {
-        self.engine.invalidate(key);
-    }
-}
-
-impl<K, V> fmt::Debug for Store<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").finish_non_exhaustive()
+        self.engine.remove(key);
     }
 }

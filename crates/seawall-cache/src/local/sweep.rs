@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Local;
 use super::clock::Tick;
+use super::engine::Engine as _;
 use super::entry::{Entry, Phase};
 use super::judge::Trust;
 use crate::key::CacheKey;
@@ -25,7 +26,7 @@ where
     /// an entry: not on a runtime's thread if L1 is large.
     pub(crate) fn sweep(&self, now: Tick) -> Sweep<K, V> {
         let mut dead = Vec::new();
-        self.table.shelf().for_each(&mut |key, entry| {
+        self.engine().for_each(|key, entry| {
             if entry.phase(now, 0) == Phase::Expired || self.judge(key, entry, now) == Trust::Gone {
                 dead.push((key.clone(), Arc::clone(entry)));
             }
@@ -33,11 +34,21 @@ where
         Sweep { dead }
     }
 
+    /// Removes what is past its hard TTL among the next `at_most` entries or so, and does the
+    /// engine's housekeeping. Calls go round; one every second or so keeps the memory of expired
+    /// entries from waiting for their eviction. Returns how many went.
+    pub(crate) fn tidy(&self, at_most: usize, now: Tick) -> u64 {
+        let live = |_: &K, entry: &Arc<Entry<V>>| entry.phase(now, 0) != Phase::Expired;
+        let removed = self.engine().sweep(at_most, live);
+        self.engine().upkeep();
+        removed
+    }
+
     /// The entries whose version must be compared with L2's before they are served. One pass, as
     /// [`sweep`](Self::sweep).
     pub(crate) fn suspects(&self, now: Tick) -> Vec<(K, Arc<Entry<V>>)> {
         let mut suspects = Vec::new();
-        self.table.shelf().for_each(&mut |key, entry| {
+        self.engine().for_each(|key, entry| {
             if entry.phase(now, 0) != Phase::Expired
                 && self.judge(key, entry, now) == Trust::Suspect
             {

@@ -317,11 +317,13 @@ where
         Changed::Removed
     }
 
-    /// Nobody joins the loads from before any more; they may still be kept.
+    /// Something happened to many keys: nobody joins the loads from before any more, though they
+    /// may still be kept; and those that wait for L2 look again.
     pub(crate) fn displace(&self) {
         for stripe in &self.stripes {
             for fences in stripe.lock().values_mut() {
                 fences.flight = None;
+                fences.wake();
             }
         }
     }

@@ -22,7 +22,7 @@ where
             Some(Named::Entry(key)) => match K::read_key(&key) {
                 Some(key) => self.entry_changed(key, version),
                 // Which entry that is cannot be said: any.
-                None => self.coherence.lost(None),
+                None => self.distrust(),
             },
             Some(Named::Tag(_) | Named::Namespace) => self.mark_changed(text, version),
             None => {}
@@ -39,10 +39,14 @@ where
 
     fn lost(&self, lost: Option<u32>) {
         self.coherence.lost(lost.map(node));
+        self.displace();
     }
 
     fn link(&self, of: u32, up: bool) {
         self.coherence.link(node(of), up);
+        if up {
+            self.displace();
+        }
     }
 
     fn proved(&self, at: Instant) {
@@ -65,11 +69,12 @@ where
     }
 
     /// The mark `text` was advanced in L2. Afterwards no entry is served that was not compared
-    /// with it since; except after an advance of this node, if this may have been its echo.
+    /// with it since, and nobody joins a load from before; except after an advance of this node, if this may have been its echo.
     pub(super) fn mark_changed(&self, text: &str, version: Option<u64>) {
         if let Some(cell) = self.cells.find(text)
             && cell.changed(&self.coherence, version) == Told::Read
         {
+            self.displace();
             self.queue(Check::Mark(cell));
         }
     }

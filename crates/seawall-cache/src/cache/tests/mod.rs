@@ -1,10 +1,17 @@
 //! The cache as its users see it, over a remote whose faults are scripted.
 
+mod ahead;
+mod batch;
 mod causal;
+mod clears;
+mod coherence;
 mod fences;
 mod laws;
+mod leases;
 mod outage;
 mod single_flight;
+mod stale;
+mod tags;
 mod ttl;
 mod wire;
 

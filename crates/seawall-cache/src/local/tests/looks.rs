@@ -207,3 +207,43 @@ async fn expired_entries_are_swept_in_steps() {
         assert_eq!(matches!(l1.look(&key, l1.clock().now()), Look::Hit(_)), key >= 6, "{key}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn expired_entries_do_not_wait_for_their_eviction() {
+    let l1 = timed();
+    for key in 0..100 {
+        assert!(fill(&l1.lease(key), &l1, key, 5));
+    }
+    let late = Draft { hard: TTL * 2, ..draft(&l1, 100, 5) };
+    assert_eq!(l1.lease(100).fill(late, l1.clock().now()).0, Kept::Yes);
+    tokio::time::advance(TTL).await;
+    let mut removed = 0;
+    for _ in 0..200 {
+        removed += l1.tidy(100, l1.clock().now());
+    }
+    assert_eq!((removed, l1.len()), (100, 1));
+}
+
+#[tokio::test]
+async fn who_comes_after_messages_were_lost_or_a_mark_moved_joins_no_load_from_before() {
+    let events: [fn(&L1); 4] = [
+        |l1| l1.lost(Some(1)),
+        |l1| {
+            l1.link(0, false);
+            l1.link(0, true);
+        },
+        |l1| l1.changed("numbers#ns", None),
+        |l1| l1.changed("numbers:?", None),
+    ];
+    for happen in events {
+        let l1 = watched();
+        let now = l1.clock().now();
+        let Join::Lead(old, _sender) = l1.join(1, now) else { panic!("leads") };
+        let landing = old.landing();
+        let mut woken = std::pin::pin!(landing.notified());
+        woken.as_mut().enable();
+        happen(&l1);
+        assert!(matches!(l1.join(1, now), Join::Lead(..)));
+        woken.await;
+    }
+}

@@ -20,6 +20,7 @@ const TTL: Duration = Duration::from_secs(60);
 fn options() -> Options<u64, u64> {
     Options {
         namespace: "numbers".into(),
+        engine: EngineKind::default(),
         capacity: 1_000,
         weigher: None,
         remote: true,
