@@ -146,7 +146,7 @@ where
         let tags: Stamped = stored.tags().map(|(tag, stamp)| (self.tag(tag), stamp)).collect();
         // Format 1 had no stamps, and those who write it know of no marks. It was written after the
         // advances up to its version.
-        let mark = || self.local.namespace().last_known().unwrap_or(u64::MAX);
+        let mark = || self.local.namespace().last_known(at).unwrap_or(u64::MAX);
         let namespace = match stored.fresh {
             Some(_) => stored.namespace,
             None => stored.version.min(mark()),

@@ -172,9 +172,17 @@ impl<R: Remote> Remote for Chaos<R> {
         })
     }
 
-    fn put<'a>(&'a self, text: &'a str, record: Bytes, ttl: Duration) -> RemoteFuture<'a, Put> {
+    fn put<'a>(
+        &'a self,
+        text: &'a str,
+        record: Bytes,
+        ttl: Duration,
+        keep: Duration,
+    ) -> RemoteFuture<'a, Put> {
         let text = text.to_owned();
-        self.act(false, move |inner| Box::pin(async move { inner.put(&text, record, ttl).await }))
+        self.act(false, move |inner| {
+            Box::pin(async move { inner.put(&text, record, ttl, keep).await })
+        })
     }
 
     fn remove<'a>(&'a self, text: &'a str, source: u64, keep: Duration) -> RemoteFuture<'a, u64> {

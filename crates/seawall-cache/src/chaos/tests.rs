@@ -41,7 +41,7 @@ async fn gives_up(operation: crate::RemoteFuture<'_, Put>) {
 async fn a_refused_operation_fails_at_once_and_has_no_effect() {
     let (store, chaos) = chaos(1);
     chaos.set(ChaosConfig::gone()).expect("in bounds");
-    let answer = chaos.put(TEXT, record(), TTL).await;
+    let answer = chaos.put(TEXT, record(), TTL, TTL).await;
     assert!(matches!(answer, Err(RemoteError::Disconnected(_))));
     assert!(!is_there(&store).await);
 }
@@ -50,7 +50,7 @@ async fn a_refused_operation_fails_at_once_and_has_no_effect() {
 async fn an_operation_that_hangs_has_no_effect() {
     let (store, chaos) = chaos(1);
     chaos.set(ChaosConfig::frozen()).expect("in bounds");
-    gives_up(chaos.put(TEXT, record(), TTL)).await;
+    gives_up(chaos.put(TEXT, record(), TTL, TTL)).await;
     assert!(!is_there(&store).await);
 }
 
@@ -58,7 +58,7 @@ async fn an_operation_that_hangs_has_no_effect() {
 async fn an_operation_whose_answer_is_lost_has_its_effect() {
     let (store, chaos) = chaos(1);
     chaos.set(only(|config| config.lose_answer = 1.0)).expect("in bounds");
-    gives_up(chaos.put(TEXT, record(), TTL)).await;
+    gives_up(chaos.put(TEXT, record(), TTL, TTL)).await;
     assert!(is_there(&store).await);
 }
 
@@ -66,7 +66,7 @@ async fn an_operation_whose_answer_is_lost_has_its_effect() {
 async fn a_late_removal_takes_effect_after_its_caller_left_and_a_late_put_never() {
     let (store, chaos) = chaos(1);
     chaos.set(only(|config| config.late = 1.0)).expect("in bounds");
-    gives_up(chaos.put(TEXT, record(), TTL)).await;
+    gives_up(chaos.put(TEXT, record(), TTL, TTL)).await;
     assert!(!is_there(&store).await);
     let removal = timeout(Duration::from_millis(100), chaos.remove(TEXT, 0, TTL)).await;
     removal.expect_err("never answered");

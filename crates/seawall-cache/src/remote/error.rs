@@ -57,16 +57,4 @@ impl RemoteError {
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::TimedOut { .. } | Self::Disconnected(_))
     }
-
-    /// The same for another caller of a call that was shared.
-    #[cfg(feature = "redis")]
-    pub(crate) fn again(&self) -> Self {
-        match self {
-            Self::TimedOut { after } => Self::TimedOut { after: *after },
-            Self::Disconnected(error) => Self::Disconnected(error.to_string().into()),
-            Self::Refused(error) => Self::Refused(error.to_string().into()),
-            Self::BreakerOpen => Self::BreakerOpen,
-            Self::RemovalPending => Self::RemovalPending,
-        }
-    }
 }
