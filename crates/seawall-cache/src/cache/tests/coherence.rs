@@ -324,8 +324,8 @@ macro_rules! passing {
             fn fill<'a>(&'a self, text: &'a str, ticket: crate::Ticket, record: bytes::Bytes, ttl: Duration) -> crate::RemoteFuture<'a, crate::Fill> {
                 self.0.fill(text, ticket, record, ttl)
             }
-            fn put<'a>(&'a self, text: &'a str, record: bytes::Bytes, ttl: Duration) -> crate::RemoteFuture<'a, crate::Put> {
-                self.0.put(text, record, ttl)
+            fn put<'a>(&'a self, text: &'a str, record: bytes::Bytes, ttl: Duration, keep: Duration) -> crate::RemoteFuture<'a, crate::Put> {
+                self.0.put(text, record, ttl, keep)
             }
             fn remove<'a>(&'a self, text: &'a str, source: u64, keep: Duration) -> crate::RemoteFuture<'a, u64> {
                 self.0.remove(text, source, keep)
