@@ -120,11 +120,12 @@ where
                     Check::Mark(cell) => cells.push(cell),
                 }
             }
-            let known = self.read_marks(&cells).await;
-            let compared = self.compare(entries).await;
-            if !known || !compared {
-                // Not asked, so not known: nothing from before is trusted until it was compared.
-                self.ears.local.distrust();
+            let local = &self.ears.local;
+            if !self.read_marks(&cells).await {
+                cells.iter().for_each(|cell| local.doubt(cell));
+            }
+            if !self.compare(&entries).await {
+                entries.iter().for_each(|(key, entry)| _ = local.discard(key, entry));
             }
         }
     }
@@ -153,7 +154,7 @@ where
         });
         // What fails stays suspect: the next read of it asks L2.
         stream::iter(chunks)
-            .map(|chunk| self.compare(chunk))
+            .map(|chunk| async move { self.compare(&chunk).await })
             .buffer_unordered(CHUNKS)
             .count()
             .await;
@@ -183,7 +184,7 @@ where
     }
 
     /// Compares entries with L2 by version. Returns whether L2 answered.
-    async fn compare(&self, entries: Vec<(K, Arc<Entry<V>>)>) -> bool {
+    async fn compare(&self, entries: &[(K, Arc<Entry<V>>)]) -> bool {
         if entries.is_empty() {
             return true;
         }

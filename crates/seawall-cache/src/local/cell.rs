@@ -163,9 +163,10 @@ impl Cell {
         mark: Mark,
         now: Tick,
     ) -> bool {
+        let Advance { ask, epoch } = advance;
         let mut state = self.state.write();
         let version = mark.version();
-        state.pending.retain(|pending| pending.epoch != advance.epoch);
+        state.pending.retain(|pending| pending.epoch != epoch);
         if state.known.as_ref().is_some_and(|known| known.version >= version) {
             return false;
         }
@@ -174,10 +175,10 @@ impl Cell {
             coherence.advance();
             return true;
         }
-        let told = state.changed > advance.ask.epoch;
+        let told = state.changed > ask.epoch;
         state.awaits_echo = !told && state.told < version;
         let asked = coherence.advance();
-        state.known = Some(Known { mark, version, asked, read: advance.ask.at, held: now });
+        state.known = Some(Known { mark, version, asked, read: ask.at, held: now });
         told
     }
 
@@ -212,6 +213,13 @@ impl Cell {
             None => state.changed = coherence.advance(),
         }
         Told::Read
+    }
+
+    /// See [`Local::doubt`](crate::local::Local::doubt).
+    pub(super) fn doubt(&self, coherence: &Coherence) {
+        let mut state = self.state.write();
+        state.awaits_echo = false;
+        state.changed = coherence.advance();
     }
 
     /// What the mark says of an entry with `stamp` that was right as of epoch `since`; for one

@@ -63,18 +63,6 @@ impl Clock {
         self.tick(Instant::now())
     }
 
-    /// The moment of `tick`, for what counts in those.
-    pub(crate) fn instant(&self, tick: Tick) -> Instant {
-        let far = Duration::from_secs(FAR);
-        match tick.0.checked_sub(BEGAN) {
-            Some(after) => self.began + Duration::from_nanos(after).min(far),
-            None => {
-                let before = Duration::from_nanos(BEGAN - tick.0);
-                self.began.checked_sub(before).unwrap_or(self.began)
-            }
-        }
-    }
-
     /// `at` on this clock.
     pub(crate) fn tick(&self, at: Instant) -> Tick {
         match at.checked_duration_since(self.began) {
@@ -88,9 +76,6 @@ impl Clock {
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
-
-/// What counts as never: ten years, in seconds.
-const FAR: u64 = 10 * 365 * 86_400;
 
 /// The tick of the beginning: 146 years of past.
 const BEGAN: u64 = 1 << 62;

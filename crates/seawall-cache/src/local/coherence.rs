@@ -179,11 +179,6 @@ impl Coherence {
         self.max_staleness.is_none_or(|bound| now < at.plus(bound))
     }
 
-    /// The bound where only time can keep it.
-    pub(super) fn timed_bound(&self) -> Option<Duration> {
-        self.max_staleness.filter(|_| self.mode() == Mode::Timed)
-    }
-
     fn set_trust(&self) {
         let enforced = self.max_staleness.is_some() && self.mode() == Mode::Watched;
         let until = if enforced { 0 } else { Tick::NEVER.to_bits() };

@@ -260,3 +260,75 @@ fn millis(duration: Duration) -> u32 {
 fn nanos(millis: u32) -> u64 {
     u64::from(millis) * 1_000_000
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::local::Clock;
+
+    fn draft(at: Tick) -> Draft<u64> {
+        let second = Duration::from_secs(1);
+        Draft {
+            value: Some(Arc::new(7)),
+            at,
+            age: Duration::ZERO,
+            fresh: second,
+            hard: second * 2,
+            l1: second * 3,
+            delta: Duration::ZERO,
+            version: 1,
+            source: 0,
+            node: 0,
+            namespace: 1,
+            tags: Vec::new(),
+            degraded: false,
+        }
+    }
+
+    #[test]
+    fn an_entry_takes_little_room() {
+        assert_eq!(size_of::<Entry<u64>>(), 72);
+        assert!(Entry::new(draft(Tick::FIRST), 1).more.is_none(), "what few entries have");
+    }
+
+    #[tokio::test]
+    async fn no_entry_lives_longer_than_it_may() {
+        let at = Clock::new().now();
+        let odd = Duration::from_micros(1_999);
+        let entry = Entry::new(Draft { fresh: odd, hard: odd, ..draft(at) }, 1);
+        assert_eq!(entry.phase(at.plus(Duration::from_micros(999)), 0), Phase::Fresh);
+        assert_eq!(entry.phase(at.plus(Duration::from_millis(1)), 0), Phase::Expired);
+        let brief = Duration::from_micros(999);
+        let entry = Entry::new(Draft { fresh: brief, hard: brief, ..draft(at) }, 1);
+        assert_eq!(entry.phase(at, 0), Phase::Expired);
+    }
+
+    #[tokio::test]
+    async fn odd_durations_make_no_entry_that_lives_for_ever_and_no_panic() {
+        let at = Clock::new().now();
+        let most = Duration::MAX;
+        let entry =
+            Draft { age: most, fresh: most, hard: most, l1: most, delta: most, ..draft(at) };
+        let entry = Entry::new(entry, 1);
+        let year = Duration::from_secs(365 * 86_400);
+        assert_eq!(entry.phase(at.plus(year), u64::MAX), Phase::Expired);
+        assert_eq!(entry.phase(at, u64::MAX), Phase::Early);
+        assert_eq!(entry.phase(Tick::NEVER, 0), Phase::Expired);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_has_not_come_to_the_entry_yet_finds_it_fresh() {
+        let at = Clock::new().now();
+        let later = at.plus(Duration::from_secs(1));
+        assert_eq!(Entry::new(draft(later), 1).phase(at, 0), Phase::Fresh);
+        assert_eq!(Entry::new(draft(later), 1).age(at), Duration::ZERO);
+    }
+
+    #[test]
+    fn many_nodes_share_the_last_state() {
+        assert_eq!(
+            (node(0), node(65_534), node(65_535), node(u32::MAX)),
+            (0, 65_534, u16::MAX, u16::MAX)
+        );
+    }
+}

@@ -1,7 +1,6 @@
 //! Whether an entry that was right at an earlier epoch still is.
 
 use std::borrow::{Borrow, Cow};
-use std::hash::Hash;
 use std::sync::Arc;
 
 use super::cell::{Cell, Standing};
@@ -155,26 +154,6 @@ where
         said.max().unwrap_or(Verdict::Fresh)
     }
 
-    /// The cells of `entry` whose marks must be read before it is served, with its stamps.
-    pub(crate) fn unknown_marks<Q>(
-        &self,
-        key: &Q,
-        entry: &Entry<V>,
-        now: Tick,
-    ) -> Vec<(Arc<Cell>, u64)>
-    where
-        K: Borrow<Q>,
-        Q: CacheKey + ?Sized,
-    {
-        let validated = entry.validated();
-        let namespace = (Arc::clone(self.cells.namespace()), entry.namespace());
-        let all = std::iter::once(namespace).chain(entry.tags().iter().cloned());
-        let unknown = |(cell, stamp): &(Arc<Cell>, u64)| {
-            matches!(self.check(cell, key, *stamp, validated, now), Standing::Unknown(_))
-        };
-        all.filter(unknown).collect()
-    }
-
     fn standing<Q>(
         &self,
         key: &Q,
@@ -255,10 +234,10 @@ fn plain<Q: CacheKey + ?Sized>(key: &Q) -> Cow<'static, str> {
     plain.into()
 }
 
-impl<K: Hash + Eq, V, R> Local<K, V, R> {
+impl Stamped {
     /// The epoch that an entry may say it was validated at, which is about to go in with marks
-    /// that `stamped` said this of: see [`Coherence`](super::Coherence).
-    pub(super) fn validated_at(stamped: Stamped, epoch: u64) -> u64 {
-        if stamped == Stamped::Fresh { epoch } else { epoch - 1 }
+    /// that said this of it: see [`Coherence`](super::Coherence).
+    pub(super) fn validated_at(self, epoch: u64) -> u64 {
+        if self == Self::Fresh { epoch } else { epoch - 1 }
     }
 }

@@ -29,11 +29,6 @@ impl<K: Hash + Eq, V, R> Lease<K, V, R> {
     pub(crate) fn key(&self) -> &K {
         &self.key
     }
-
-    /// The epoch of the cache when the lease was taken: what is filled under it was right then.
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch
-    }
 }
 
 impl<K, V, R> Lease<K, V, R>
@@ -111,7 +106,7 @@ where
         let local = &self.local;
         let mut entry = Entry::new(draft, self.epoch);
         let stamped = local.stamped(&self.key, entry.namespace(), entry.tags(), self.epoch, now);
-        entry.set_validated(Local::<K, V, R>::validated_at(stamped, self.epoch));
+        entry.set_validated(stamped.validated_at(self.epoch));
         if !entry.degraded()
             && let Some(until) = local.timed_until(&entry)
         {

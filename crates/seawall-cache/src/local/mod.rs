@@ -47,7 +47,6 @@ pub(crate) use self::judge::Stamped;
 pub(crate) use self::lease::{Join, Lease};
 use self::shelf::Store;
 pub(crate) use self::shelf::Weigher;
-pub(crate) use self::sweep::Sweep;
 pub(crate) use self::table::Kept;
 use self::table::{Joined, Table};
 use crate::key::CacheKey;
@@ -112,10 +111,9 @@ pub(crate) enum Look<V> {
     Stale { entry: Arc<Entry<V>>, marked: bool, degraded: bool },
     /// L1 had it for as long as it may without asking: read L2. Fresh or stale.
     Recheck(Arc<Entry<V>>),
-    /// Its node may have changed it untold: compare the version, and read the marks that
-    /// [`unknown_marks`](Local::unknown_marks) names.
+    /// Its node may have changed it untold: compare the version, and read its marks.
     Suspect(Arc<Entry<V>>),
-    /// Marks of it are not known: read those that [`unknown_marks`](Local::unknown_marks) names.
+    /// Not all of its marks are known: read them.
     Unknown(Arc<Entry<V>>),
 }
 
@@ -170,9 +168,8 @@ where
         &self.coherence
     }
 
-    /// What L1 has of `key` at `now`. The hot path: one look-up in the engine, two atomics that
-    /// are seldom written, no lock, no allocation; only a hit that is the first of its entry since
-    /// the epoch moved does more.
+    /// What L1 has of `key` at `now`.
+    #[cfg(test)]
     pub(crate) fn look<Q>(&self, key: &Q, now: Tick) -> Look<V>
     where
         K: Borrow<Q>,
@@ -184,9 +181,12 @@ where
         }
     }
 
-    /// What `take` makes of a plain hit on `key`: the hot path of [`look`](Self::look) without the
-    /// clone of an `Arc`. Else the look; [`Look::Hit`] in it is one that was not plain. `take` must
-    /// be short and must not come back here.
+    /// What `take` makes of a hit on `key` at `now`; else what L1 has of it, which may be a
+    /// [`Look::Hit`] too, one that was not plain.
+    ///
+    /// The hot path: one look-up in the engine, two atomics that are seldom written, no lock, no
+    /// allocation, no clone but those of `take`. Only a hit that is the first of its entry since
+    /// the epoch moved does more. `take` must be short and must not come back here.
     #[inline]
     pub(crate) fn hit<Q, T>(
         &self,
@@ -210,7 +210,7 @@ where
         }
     }
 
-    /// [`look`](Self::look) that does not tell the engine of it.
+    /// What L1 has of `key` at `now`; the engine does not learn of it.
     pub(crate) fn peek<Q>(&self, key: &Q, now: Tick) -> Look<V>
     where
         K: Borrow<Q>,
@@ -383,10 +383,15 @@ where
     }
 
     /// What must be compared with L2, oldest first. The caller asks L2 and then calls
-    /// [`settle`](Self::settle) or [`Cell::learn`]; if L2 does not answer, it must call
-    /// [`distrust`](Self::distrust).
+    /// [`settle`](Self::settle) or [`learn`](Self::learn); if L2 does not answer,
+    /// [`discard`](Self::discard) or [`doubt`](Self::doubt).
     pub(crate) fn take_checks(&self, at_most: usize) -> Vec<Check<K, V>> {
         self.checks.take(at_most)
+    }
+
+    /// The mark of `cell` could not be read although it may have changed: it is not known.
+    pub(crate) fn doubt(&self, cell: &Cell) {
+        cell.doubt(&self.coherence);
     }
 
     /// Nothing in L1 is trusted from here on before its version was compared.

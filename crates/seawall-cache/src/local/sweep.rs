@@ -34,10 +34,11 @@ where
         Sweep { dead }
     }
 
-    /// Removes what is past its hard TTL among the next `at_most` entries or so, and does the
-    /// engine's housekeeping. Calls go round; one every second or so keeps the memory of expired
-    /// entries from waiting for their eviction. Returns how many went.
-    pub(crate) fn tidy(&self, at_most: usize, now: Tick) -> u64 {
+    /// Removes what is past its hard TTL among the next sixtieth of L1, and does the engine's
+    /// housekeeping. To be called every second or so, so that the memory of expired entries does
+    /// not wait for their eviction. Returns how many went.
+    pub(crate) fn tidy(&self, now: Tick) -> u64 {
+        let at_most = usize::try_from(self.len() / 60).unwrap_or(usize::MAX).max(1_000);
         let live = |_: &K, entry: &Arc<Entry<V>>| entry.phase(now, 0) != Phase::Expired;
         let removed = self.engine().sweep(at_most, live);
         self.engine().upkeep();

@@ -54,11 +54,11 @@ pub(crate) trait Landing: Clone + Default {
 /// Fences and flights of all keys. `F` is what callers that join a load wait on.
 pub(crate) struct Table<K, S, F, W, H> {
     shelf: S,
-    stripes: Box<[Mutex<Stripe<K, F, W, H>>]>,
+    stripes: Box<[Stripe<K, F, W, H>]>,
     hasher: H,
 }
 
-type Stripe<K, F, W, H> = HashMap<K, Fences<F, W>, H>;
+type Stripe<K, F, W, H> = Mutex<HashMap<K, Fences<F, W>, H>>;
 
 /// What is known of a key that someone holds.
 struct Fences<F, W> {
@@ -345,12 +345,6 @@ where
         self.with(key, |fences, _| fences.written)
     }
 
-    /// Runs `act` under the lock of `key`: nothing goes in or out meanwhile.
-    pub(crate) fn locked<T>(&self, key: &K, act: impl FnOnce(&S) -> T) -> T {
-        let _stripe = self.stripe(key).lock();
-        act(&self.shelf)
-    }
-
     /// Keys that are held: 0 when nothing is in flight.
     #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
@@ -381,7 +375,7 @@ impl<K: Hash + Eq, S, F, W, H: BuildHasher> Table<K, S, F, W, H> {
         }
     }
 
-    fn stripe(&self, key: &K) -> &Mutex<Stripe<K, F, W, H>> {
+    fn stripe(&self, key: &K) -> &Stripe<K, F, W, H> {
         let hash = self.hasher.hash_one(key);
         // The high half: the engine and the stripe's own map use the low bits.
         let index = ((hash >> 32) % self.stripes.len() as u64) as usize;

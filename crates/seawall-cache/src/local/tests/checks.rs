@@ -44,7 +44,21 @@ async fn when_checks_pile_up_nothing_is_trusted_rather_than_forgotten() {
 }
 
 #[tokio::test]
-async fn when_l2_does_not_answer_checks_nothing_is_trusted() {
+async fn when_l2_does_not_answer_a_check_of_a_mark_the_mark_is_unknown() {
+    let l1 = watched();
+    let now = l1.clock().now();
+    let advance = l1.begin_advance(l1.namespace(), MarkChange::Soft, now);
+    let mark = Mark { soft: NAMESPACE + 1, ..Mark::new(NAMESPACE) };
+    l1.advanced(l1.namespace(), advance, mark, now);
+    filled(&l1);
+    l1.changed("numbers#ns", None);
+    assert_eq!(value(&l1), Some(10), "it may be the echo");
+    l1.doubt(l1.namespace());
+    assert!(matches!(look(&l1), Look::Unknown(_)));
+}
+
+#[tokio::test]
+async fn when_nobody_can_check_anything_nothing_is_trusted() {
     let l1 = watched();
     filled(&l1);
     l1.distrust();

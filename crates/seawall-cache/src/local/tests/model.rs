@@ -99,7 +99,6 @@ struct InL2 {
 
 struct Hand {
     lease: Lease<u64, u64, u64>,
-    began: u64,
     stamp: u64,
     read: Option<(u64, Option<u64>)>,
     sent: Option<Sent>,
@@ -200,8 +199,7 @@ impl World {
                 self.hands[hand] = None;
                 let lease = self.l1.lease(key);
                 let stamp = self.l1.stamp(&self.cell, self.now()).unwrap_or(self.mark);
-                let began = self.step;
-                self.hands[hand] = Some(Hand { lease, began, stamp, read: None, sent: None });
+                self.hands[hand] = Some(Hand { lease, stamp, read: None, sent: None });
             }
             Event::Remove { key } => {
                 let lease = self.l1.lease(key);
@@ -316,11 +314,9 @@ impl World {
                 self.mark += 1;
                 self.mark_untold = true;
             }
-            Event::TellAdvance { version } => {
-                if std::mem::take(&mut self.mark_untold) {
-                    self.told_mark = self.mark;
-                    self.l1.changed("numbers#t:red", version.then_some(self.mark));
-                }
+            Event::TellAdvance { version } if std::mem::take(&mut self.mark_untold) => {
+                self.told_mark = self.mark;
+                self.l1.changed("numbers#t:red", version.then_some(self.mark));
             }
             Event::Begin if self.advance.is_none() => {
                 let now = self.now();
