@@ -275,6 +275,8 @@ where
         if allowed == Use::Fresh {
             return Some(inner.keep(&self.lease, draft));
         }
+        // What replaces it must not be older.
+        self.min_source = self.min_source.max(draft.source);
         if !same {
             self.discard_prior();
         }

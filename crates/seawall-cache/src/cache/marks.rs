@@ -18,7 +18,7 @@ pub(super) type Stamped = Vec<(Arc<Cell>, u64)>;
 pub(super) enum Stamps {
     /// What the marks were when the load began, or before.
     Known(Stamped),
-    /// L2 could not say: what was known last before the load began.
+    /// L2 could not say: what was known last.
     Guessed(Stamped),
     /// A tag was invalidated while the load ran, or that cannot be ruled out.
     Moved,
@@ -88,7 +88,7 @@ where
         {
             return Ok(read.mark.version());
         }
-        Err(cell.last_known(self.local.clock().now()).unwrap_or_default())
+        Err(cell.last_known().unwrap_or_default())
     }
 
     /// The stamps of `tags` for a load that began at `began`.
@@ -114,11 +114,14 @@ where
             let Some(remote) = &self.remote else { return Stamps::Moved };
             let asked: Vec<_> = unknown.iter().map(|index| Arc::clone(&cells[*index])).collect();
             let Ok(reads) = self.read_marks(remote, &asked, began).await else {
-                let last = cells.into_iter().map(|cell| {
-                    let stamp = cell.last_known(began_at).unwrap_or_default();
-                    (cell, stamp)
-                });
-                return Stamps::Guessed(last.collect());
+                let last: Option<_> = cells
+                    .into_iter()
+                    .map(|cell| {
+                        let stamp = cell.known_at(began_at)?;
+                        Some((cell, stamp))
+                    })
+                    .collect();
+                return last.map_or(Stamps::Moved, Stamps::Guessed);
             };
             for (index, read) in unknown.into_iter().zip(reads) {
                 if unmoved && !read.unmoved {

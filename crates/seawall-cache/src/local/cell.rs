@@ -272,11 +272,18 @@ impl Cell {
         }
     }
 
-    /// The version that was last known before `began`, right or not: the stamp of a load that
-    /// began then and on which L2 has no word.
-    pub(crate) fn last_known(&self, began: Tick) -> Option<u64> {
-        let state = self.state.read();
-        state.known.as_ref().filter(|known| known.held <= began).map(|known| known.version)
+    /// The version that was known at `moment`, right or not; `None` if it has changed since. 0 if
+    /// none was ever known.
+    pub(crate) fn known_at(&self, moment: Tick) -> Option<u64> {
+        match &self.state.read().known {
+            None => Some(0),
+            Some(known) => (known.held <= moment).then_some(known.version),
+        }
+    }
+
+    /// The version that was last known, right or not: the stamp of what L2 has no word on.
+    pub(crate) fn last_known(&self) -> Option<u64> {
+        self.state.read().known.as_ref().map(|known| known.version)
     }
 
     /// Until when entries may be compared with what is known, where only time says so.

@@ -86,7 +86,7 @@ fn draft(l1: &L1, value: u64, version: u64) -> Draft<u64> {
         version,
         source: 0,
         node: 0,
-        namespace: l1.namespace().last_known(l1.clock().now()).unwrap_or(0),
+        namespace: l1.namespace().last_known().unwrap_or(0),
         tags: Vec::new(),
         degraded: false,
     }
