@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod cluster;
 mod conformance;
 mod outage;
 mod protocol;
