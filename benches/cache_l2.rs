@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a bench has nobody to hand an error to")]
 
 use std::hint::black_box;
-use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
 use bench_harness::{Bench, Role, Row, Subject};
@@ -51,56 +50,60 @@ fn reads(bench: &mut Bench, runtime: &Runtime, url: &str) {
     });
     let mut random = StdRng::seed_from_u64(1);
     let drawn: Vec<usize> = (0..DRAWS).map(|_| random.random_range(0..KEYS)).collect();
-    let texts: Rc<[String]> = drawn.iter().map(|number| format!("bench:{number}")).collect();
-    let keys: Rc<[String]> = texts.iter().map(|text| format!("seawall:{text}")).collect();
+    let texts: Arc<[String]> = drawn.iter().map(|number| format!("bench:{number}")).collect();
+    let keys: Arc<[String]> = texts.iter().map(|text| format!("seawall:{text}")).collect();
     for tasks in [1, 16, 128] {
-        let run_ours = |times| {
-            each(runtime, tasks, times, |turn| {
-                let (ours, texts) = (ours.clone(), Rc::clone(&texts));
-                async move { black_box(ours.read(&texts[turn % DRAWS]).await.unwrap().bytes) }
-            });
-        };
-        let run_fred = |times| {
-            each(runtime, tasks, times, |turn| {
-                let (fred, keys) = (fred.clone(), Rc::clone(&keys));
-                async move {
-                    black_box(fred.get::<Option<Bytes>, _>(&keys[turn % DRAWS]).await.unwrap())
-                }
-            });
-        };
-        let run_redis = |times| {
-            each(runtime, tasks, times, |turn| {
-                let (mut redis, keys) = (redis.clone(), Rc::clone(&keys));
-                async move {
-                    let value: Option<Bytes> = redis.get(&keys[turn % DRAWS]).await.unwrap();
-                    black_box(value)
-                }
-            });
-        };
+        let (get, texts) = (ours.clone(), Arc::clone(&texts));
+        let read_ours = each(runtime, tasks, move |turn| {
+            let (ours, texts) = (get.clone(), Arc::clone(&texts));
+            async move { ours.read(&texts[turn]).await.unwrap().bytes }
+        });
+        let (get, names) = (fred.clone(), Arc::clone(&keys));
+        let read_fred = each(runtime, tasks, move |turn| {
+            let (fred, keys) = (get.clone(), Arc::clone(&names));
+            async move { fred.get::<Option<Bytes>, _>(&keys[turn]).await.unwrap() }
+        });
+        let (get, names) = (redis.clone(), Arc::clone(&keys));
+        let read_redis = each(runtime, tasks, move |turn| {
+            let (mut redis, keys) = (get.clone(), Arc::clone(&names));
+            async move { redis.get::<_, Option<Bytes>>(&keys[turn]).await.unwrap() }
+        });
         bench.case(
             &format!("256 B out of Redis, {tasks} tasks on one thread"),
             vec![
-                Subject::new("seawall-cache, read of L2", Role::Ours, run_ours),
-                Subject::new("fred, GET", Role::Floor, run_fred),
-                Subject::new("redis-rs, GET, multiplexed", Role::Peer, run_redis),
+                Subject::new("seawall-cache, read of L2", Role::Ours, read_ours),
+                Subject::new("fred, GET", Role::Floor, read_fred),
+                Subject::new("redis-rs, GET, multiplexed", Role::Peer, read_redis),
             ],
         );
     }
 }
 
-/// Runs `times` operations in so many tasks.
-fn each<F, T>(runtime: &Runtime, tasks: usize, times: u64, operation: impl Fn(usize) -> F)
+/// Runs an operation so many times, each task the same share of them.
+fn each<F>(
+    runtime: &Runtime,
+    tasks: usize,
+    operation: impl Fn(usize) -> F + Clone + Send + 'static,
+) -> impl FnMut(u64)
 where
-    F: Future<Output = T>,
+    F: Future<Output = Option<Bytes>> + Send + 'static,
 {
-    let operation = &operation;
-    let task = |first: usize| async move {
-        for turn in (first..times as usize).step_by(tasks) {
-            black_box(operation(turn).await);
-        }
-    };
-    let all = futures_util::future::join_all((0..tasks).map(task));
-    runtime.block_on(all);
+    move |times| {
+        let task = |first: usize| {
+            let operation = operation.clone();
+            async move {
+                for turn in (first..times as usize).step_by(tasks) {
+                    assert!(black_box(operation(turn % DRAWS).await).is_some());
+                }
+            }
+        };
+        runtime.block_on(async {
+            let tasks: Vec<_> = (0..tasks).map(|first| tokio::spawn(task(first))).collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        });
+    }
 }
 
 fn config(url: &str) -> RedisConfig {

@@ -13,6 +13,7 @@ mod conformance;
 mod outage;
 mod protocol;
 mod redis;
+mod sentinel;
 mod tracking;
 
 use std::time::Duration;

@@ -64,6 +64,10 @@ impl Told {
         self.events.lock().contains(event)
     }
 
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.events.lock().clone()
+    }
+
     pub(crate) fn clear(&self) {
         self.events.lock().clear();
     }
