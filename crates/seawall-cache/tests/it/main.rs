@@ -8,11 +8,13 @@
     reason = "tests"
 )]
 
+mod cluster;
 mod conformance;
 mod outage;
 mod processes;
 mod protocol;
 mod redis;
+mod sentinel;
 mod tracking;
 
 use std::time::Duration;
