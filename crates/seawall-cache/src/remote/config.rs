@@ -12,6 +12,7 @@ use crate::error::{ConfigError, Error};
 #[derive(Debug, Clone, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(tag = "kind", rename_all = "snake_case"))]
+#[cfg_attr(feature = "redis", expect(clippy::large_enum_variant, reason = "one in a process"))]
 #[non_exhaustive]
 pub enum RemoteConfig {
     /// One in this process. It follows the same rules, and ends with the process.
