@@ -12,6 +12,7 @@ mod conformance;
 mod outage;
 mod protocol;
 mod redis;
+mod tracking;
 
 use std::time::Duration;
 
