@@ -13,10 +13,10 @@ use tokio::time::{Instant, sleep};
 use crate::{config, stack, until};
 
 /// The bound on seeing a flush, with room for a busy machine.
-const HEARTBEAT: Duration = Duration::from_millis(50);
+pub(crate) const HEARTBEAT: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Event {
+pub(crate) enum Event {
     Changed(String),
     Landed(String),
     Lost(Option<u32>),
@@ -26,7 +26,7 @@ enum Event {
 use Event::{Changed, Landed, Link, Lost};
 
 #[derive(Default)]
-struct Told {
+pub(crate) struct Told {
     events: Mutex<Vec<Event>>,
     proved: Mutex<Option<Instant>>,
     /// How long each change takes.
@@ -60,20 +60,24 @@ impl Watcher for Told {
 }
 
 impl Told {
-    fn has(&self, event: &Event) -> bool {
+    pub(crate) fn has(&self, event: &Event) -> bool {
         self.events.lock().contains(event)
     }
 
-    fn clear(&self) {
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.events.lock().clone()
+    }
+
+    pub(crate) fn clear(&self) {
         self.events.lock().clear();
     }
 
-    async fn hears(&self, event: Event) {
+    pub(crate) async fn hears(&self, event: Event) {
         until(&format!("{event:?}"), || async { self.has(&event) }).await;
     }
 
     /// Waits for a proof of what was acknowledged before now.
-    async fn is_complete(&self) {
+    pub(crate) async fn is_complete(&self) {
         let now = Instant::now();
         until("a proof", || async { self.proved.lock().is_some_and(|at| at >= now) }).await;
     }
@@ -83,11 +87,11 @@ fn quick(url: String) -> RedisConfig {
     RedisConfig { heartbeat: HEARTBEAT, ..config(url) }
 }
 
-async fn connected(url: String) -> Redis {
+pub(crate) async fn connected(url: String) -> Redis {
     Redis::connect(quick(url)).await.expect("it is up")
 }
 
-fn watch(redis: &Redis) -> (Arc<Told>, bool) {
+pub(crate) fn watch(redis: &Redis) -> (Arc<Told>, bool) {
     let told = Arc::new(Told::default());
     let watcher: Weak<dyn Watcher> = Arc::downgrade(&(told.clone() as Arc<dyn Watcher>));
     let tells = Guarded::from(redis.clone()).watch("numbers", watcher);
