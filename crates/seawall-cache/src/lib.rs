@@ -114,7 +114,7 @@
 //! |---|---|---|
 //! | `redis` | yes | [`Redis`], through fred |
 //! | `zstd` | yes | compression of large values in L2 |
-//! | `json` | no | the codec [`Json`](https://docs.rs/serde_json) |
+//! | `json` | no | the codec `Json` |
 //! | `quick` | no | a second L1 engine, on quick_cache |
 //! | `serde` | no | `Deserialize` on the configuration, durations as `"5m"` |
 
