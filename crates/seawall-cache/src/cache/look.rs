@@ -25,7 +25,8 @@ pub(super) enum Looked<V> {
         marked: bool,
         seen: Seen,
     },
-    /// Nothing that counts. A fill must show `seen`, and come from `min_source` or newer.
+    /// Nothing that counts. A fill must show `seen`, and come from `min_source` or newer: what a
+    /// tombstone asks for, or what the entry came from that is there no more.
     /// `removed`: L2 says that the key was removed or cleared.
     Miss {
         seen: Seen,
@@ -141,7 +142,7 @@ where
             }
         };
         if stored.source > 0 && stored.source < asked.min_source {
-            return miss(0, true);
+            return miss(stored.source, true);
         }
         let tags: Stamped = stored.tags().map(|(tag, stamp)| (self.tag(tag), stamp)).collect();
         // Format 1 had no stamps, and those who write it know of no marks. It was written after the
@@ -153,7 +154,7 @@ where
         };
         let stamped = self.local.stamped(asked.key, namespace, &tags, 0, at);
         if stamped == local::Stamped::Gone {
-            return miss(0, true);
+            return miss(stored.source, true);
         }
         let known = asked.known.filter(|known| known.version() == stored.version);
         let value = match (known, &self.codec) {
@@ -219,6 +220,7 @@ where
             Half::Looked(looked) => return looked,
             Half::Marks { draft, seen } => (draft, seen),
         };
+        let gone = |min_source| Looked::Miss { seen, min_source, removed: true };
         let namespace = (self.local.namespace(), draft.namespace);
         let stamps = draft.tags.iter().map(|(cell, stamp)| (cell, *stamp)).chain([namespace]);
         let mut read = Vec::with_capacity(draft.tags.len() + 1);
@@ -226,17 +228,15 @@ where
             match marks.get(cell.text()) {
                 Some(mark) => read.push((mark, stamp)),
                 // Each was read: that is what makes it whole.
-                None => return Looked::Miss { seen, min_source: 0, removed: true },
+                None => return gone(draft.source),
             }
         }
         // Advances of this node that L2 may not know of yet count as well.
         let now = self.local.clock().now();
         let ours = self.local.stamped(key, draft.namespace, &draft.tags, 0, now);
         match self.local.compare(key, read) {
-            Verdict::Gone => Looked::Miss { seen, min_source: 0, removed: true },
-            _ if ours == local::Stamped::Gone => {
-                Looked::Miss { seen, min_source: 0, removed: true }
-            }
+            Verdict::Gone => gone(draft.source),
+            _ if ours == local::Stamped::Gone => gone(draft.source),
             verdict => {
                 let marked = verdict == Verdict::Stale || ours == local::Stamped::Stale;
                 Looked::Found { draft, marked, seen }

@@ -114,11 +114,14 @@ where
             let Some(remote) = &self.remote else { return Stamps::Moved };
             let asked: Vec<_> = unknown.iter().map(|index| Arc::clone(&cells[*index])).collect();
             let Ok(reads) = self.read_marks(remote, &asked, began).await else {
-                let last = cells.into_iter().map(|cell| {
-                    let stamp = cell.last_known().unwrap_or_default();
-                    (cell, stamp)
-                });
-                return Stamps::Guessed(last.collect());
+                let last: Option<_> = cells
+                    .into_iter()
+                    .map(|cell| {
+                        let stamp = self.local.guess(&cell, began_at)?;
+                        Some((cell, stamp))
+                    })
+                    .collect();
+                return last.map_or(Stamps::Moved, Stamps::Guessed);
             };
             for (index, read) in unknown.into_iter().zip(reads) {
                 if unmoved && !read.unmoved {

@@ -15,6 +15,7 @@ use crate::key::CacheKey;
 use crate::loaded::{Answer, Loaded};
 use crate::local::{Draft, Kept};
 use crate::outcome::{L2Write, Written};
+use crate::record;
 use crate::remote::Put;
 use crate::remote::guarded::Guarded;
 use crate::stats::Refusal;
@@ -168,7 +169,7 @@ where
                 self.remove(&lease, source).await
             }
         };
-        self.counters.entries(self.local.len());
+        self.tidy();
         written
     }
 
@@ -202,6 +203,8 @@ where
         self.sources.raise(lease.key().clone(), loaded.source, now);
         let (namespace, tags) =
             tokio::join!(self.namespace_stamp(), self.tag_stamps_now(&loaded.tags));
+        // What is written without its stamps would be gone at once, and hide what was there.
+        let stamped = namespace.is_ok() && matches!(tags, Stamps::Known(_));
         let tags = match tags {
             Stamps::Known(tags) | Stamps::Guessed(tags) => tags,
             // A tag that cannot be compared later would not be invalidated then.
@@ -230,13 +233,18 @@ where
             degraded: false,
         };
         let l2 = match &self.remote {
-            Some(remote) => self.put(remote, lease, &mut draft, &names).await,
+            Some(remote) => {
+                let names = stamped.then_some(&*names);
+                self.put(remote, lease, &mut draft, names).await
+            }
             None => {
                 draft.version = self.local.next_version();
                 L2Write::NotConfigured
             }
         };
-        if l2 == L2Write::Superseded {
+        // A newer one may have begun after this, and ended before.
+        let overtaken = source > 0 && source < self.sources.get(lease.key(), Instant::now());
+        if overtaken || l2 == L2Write::Superseded {
             lease.remove();
             return Written { l1: false, l2 };
         }
@@ -245,31 +253,22 @@ where
         Written { l1: kept != Kept::No, l2 }
     }
 
-    /// Writes an entry to L2 and notes the version it got there.
+    /// Writes an entry to L2 and notes the version it got there. Without the names of its tags, it
+    /// cannot be written, and what is there is removed.
     async fn put(
         &self,
         remote: &Guarded,
         lease: &mut Lease<K, V>,
         draft: &mut Draft<V>,
-        tags: &[Box<str>],
+        tags: Option<&[Box<str>]>,
     ) -> L2Write {
         let text = self.text(lease.key());
         draft.node = remote.node(&text);
         let keep = self.config.tombstone_ttl;
-        let record = self.encode(&text, draft, tags);
+        let record = tags.and_then(|tags| self.encode(&text, draft, tags));
         lease.send();
         let Some(record) = record else {
-            // L1's entry has the tombstone's version: whoever writes next overtakes both.
-            return match remote.remove(&text, draft.source, keep).await {
-                Ok(version) => {
-                    draft.version = version;
-                    L2Write::Unstorable
-                }
-                Err(error) => {
-                    self.counters.remote_error(&error);
-                    L2Write::Pending
-                }
-            };
+            return self.remove_for(remote, &text, draft).await;
         };
         match remote.put(&text, record, draft.hard, keep).await {
             Ok(Put::Stored(version)) => {
@@ -282,6 +281,25 @@ where
                 L2Write::Pending
             }
         }
+    }
+
+    /// Removes what is there in favour of a value that L2 cannot hold.
+    async fn remove_for(&self, remote: &Guarded, text: &str, draft: &mut Draft<V>) -> L2Write {
+        match remote.remove(text, draft.source, self.config.tombstone_ttl).await {
+            // L1's entry has the tombstone's version: whoever writes next overtakes both.
+            Ok(version) => draft.version = version,
+            Err(error) => {
+                self.counters.remote_error(&error);
+                return L2Write::Pending;
+            }
+        }
+        // The tombstone kept what a newer source asked for; a put would have told so.
+        let sure = draft.source == 0
+            || remote.read(text).await.is_ok_and(|fetched| {
+                let there = record::peek(fetched.bytes.as_deref().unwrap_or_default());
+                there.source <= draft.source
+            });
+        if sure { L2Write::Unstorable } else { L2Write::Superseded }
     }
 
     async fn remove(&self, lease: &Lease<K, V>, source: u64) -> Written {

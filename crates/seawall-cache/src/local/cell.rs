@@ -272,6 +272,15 @@ impl Cell {
         }
     }
 
+    /// The version that was known at `moment`, right or not; `None` if it has changed since. 0 if
+    /// none was ever known.
+    pub(super) fn known_at(&self, moment: Tick) -> Option<u64> {
+        match &self.state.read().known {
+            None => Some(0),
+            Some(known) => (known.held <= moment).then_some(known.version),
+        }
+    }
+
     /// The version that was last known, right or not: the stamp of what L2 has no word on.
     pub(crate) fn last_known(&self) -> Option<u64> {
         self.state.read().known.as_ref().map(|known| known.version)

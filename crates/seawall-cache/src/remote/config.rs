@@ -9,9 +9,10 @@ use crate::error::{ConfigError, Error};
 /// Which L2 the caches of a process share. As text it is told by its `kind`:
 /// `{"kind": "memory"}`, or `{"kind": "redis", "url": "redis://cache:6379"}` with the other fields
 /// of [`RedisConfig`](crate::RedisConfig) beside it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(tag = "kind", rename_all = "snake_case"))]
+#[cfg_attr(feature = "redis", expect(clippy::large_enum_variant, reason = "one in a process"))]
 #[non_exhaustive]
 pub enum RemoteConfig {
     /// One in this process. It follows the same rules, and ends with the process.

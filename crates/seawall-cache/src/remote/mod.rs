@@ -25,7 +25,7 @@ pub use self::config::RemoteConfig;
 pub use self::error::RemoteError;
 pub use self::memory::MemoryRemote;
 pub use self::types::{Fetched, Fill, Leased, MarkRead, Put, Seen, Swept, Ticket};
-pub use self::watcher::Watcher;
+pub use self::watcher::{Tracking, Watcher};
 use crate::marks::{Mark, MarkChange};
 
 /// The future a [`Remote`] answers with.
@@ -152,6 +152,11 @@ pub trait Remote: Send + Sync + 'static {
     fn watch(&self, namespace: &str, watcher: Weak<dyn Watcher>) -> bool {
         let _ = (namespace, watcher);
         false
+    }
+
+    /// Whether [`watch`](Self::watch)ers are told at present. Default: [`Tracking::Off`].
+    fn tracking(&self) -> Tracking {
+        Tracking::Off
     }
 
     /// Ends connections. The default does nothing.

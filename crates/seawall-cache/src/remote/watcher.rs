@@ -27,3 +27,19 @@ pub trait Watcher: Send + Sync {
     /// Everything the store acknowledged before `at`, by this node's clock, has been told.
     fn proved(&self, at: Instant);
 }
+
+/// Whether a [`Remote`](super::Remote) tells of writes by others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Tracking {
+    /// It has no such thing, or was told not to.
+    Off,
+    /// The server, a proxy before it or its ACL does not allow it. Caches rely on their L1 TTL.
+    Refused,
+    /// Some node does not answer, or is being connected to.
+    Down,
+    /// Every node tells of writes.
+    Up,
+}

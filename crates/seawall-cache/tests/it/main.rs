@@ -8,10 +8,13 @@
     reason = "tests"
 )]
 
+mod cluster;
 mod conformance;
 mod outage;
 mod protocol;
 mod redis;
+mod sentinel;
+mod tracking;
 
 use std::time::Duration;
 

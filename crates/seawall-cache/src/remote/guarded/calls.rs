@@ -53,7 +53,7 @@ impl Guarded {
     /// As [`read`](Self::read).
     pub async fn versions(&self, texts: &[String]) -> Result<Vec<u64>, RemoteError> {
         let inner = &self.inner;
-        let mut versions = inner.call(|| inner.remote.versions(texts)).await?;
+        let mut versions = inner.call_all(texts, |remote, texts| remote.versions(texts)).await?;
         for (text, version) in texts.iter().zip(&mut versions) {
             if inner.hides(text) {
                 *version = 0;
@@ -82,7 +82,7 @@ impl Guarded {
     /// # Errors
     /// As [`read`](Self::read); it may have taken effect all the same.
     pub async fn renew(&self, text: &str, token: u64, hold: Duration) -> Result<bool, RemoteError> {
-        self.inner.call(|| self.inner.remote.renew(text, token, hold)).await
+        self.inner.call(text, || self.inner.remote.renew(text, token, hold)).await
     }
 
     /// [`Remote::release`](crate::Remote::release).
@@ -90,7 +90,7 @@ impl Guarded {
     /// # Errors
     /// As [`read`](Self::read). The lease then ends by itself.
     pub async fn release(&self, text: &str, token: u64) -> Result<(), RemoteError> {
-        self.inner.call(|| self.inner.remote.release(text, token)).await
+        self.inner.call(text, || self.inner.remote.release(text, token)).await
     }
 
     /// [`Remote::fill`](crate::Remote::fill), unless a removal that waits hides the key.
@@ -125,7 +125,7 @@ impl Guarded {
         inner.note_ttl(ttl);
         let source = record::peek(&record).source;
         let sequence = inner.sequence();
-        let answer = inner.call(|| inner.remote.put(text, record, ttl, keep)).await;
+        let answer = inner.call(text, || inner.remote.put(text, record, ttl, keep)).await;
         match answer {
             Ok(Put::Stored(_)) => inner.settle(text, sequence),
             // Nothing was stored, so a removal that waits is still to be made.
@@ -149,7 +149,7 @@ impl Guarded {
     ) -> Result<u64, RemoteError> {
         let inner = &self.inner;
         let sequence = inner.sequence();
-        let answer = inner.call(|| inner.remote.remove(text, source, keep)).await;
+        let answer = inner.call(text, || inner.remote.remove(text, source, keep)).await;
         match answer {
             Ok(_) => inner.settle(text, sequence),
             Err(_) => inner.remember(text, Task::Remove { source, keep }),
@@ -170,7 +170,7 @@ impl Guarded {
         if texts.iter().any(|text| inner.hides(text)) {
             return Err(RemoteError::RemovalPending);
         }
-        inner.call(|| inner.remote.marks(texts, since)).await
+        inner.call_all(texts, |remote, texts| remote.marks(texts, since)).await
     }
 
     /// [`Remote::advance`](crate::Remote::advance). If it fails, it is remembered, and until the
@@ -182,7 +182,7 @@ impl Guarded {
     pub async fn advance(&self, text: &str, change: MarkChange) -> Result<Mark, RemoteError> {
         let inner = &self.inner;
         let sequence = inner.sequence();
-        let answer = inner.call(|| inner.remote.advance(text, change.clone())).await;
+        let answer = inner.call(text, || inner.remote.advance(text, change.clone())).await;
         match answer {
             Ok(_) => inner.settle_advance(text, sequence, &change),
             Err(_) => inner.remember(text, Task::Advance(vec![change])),
@@ -190,7 +190,7 @@ impl Guarded {
         answer
     }
 
-    /// [`Remote::sweep`](crate::Remote::sweep). It is not asked while the breaker is open, and
+    /// [`Remote::sweep`](crate::Remote::sweep). It is not asked while a breaker is open, and
     /// given up when no step ends within ten deadlines.
     ///
     /// # Errors
@@ -203,7 +203,7 @@ impl Guarded {
         progress: &(dyn Fn(Swept) + Send + Sync),
     ) -> Result<Swept, RemoteError> {
         let inner = &self.inner;
-        if inner.breaker.lock().is_open() {
+        if inner.nodes.is_any_open() {
             return Err(RemoteError::BreakerOpen);
         }
         let steps = AtomicU64::new(0);

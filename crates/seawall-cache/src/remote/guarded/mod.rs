@@ -2,67 +2,33 @@
 
 mod breaker;
 mod calls;
+mod config;
+mod nodes;
 mod pending;
+mod window;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{join_all, try_join_all};
 use metrics::{Gauge, gauge};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
 
-use self::breaker::{Admission, Breaker, Change};
+use self::config::HOUR;
+pub use self::config::OutageConfig;
+pub use self::nodes::NodeStatus;
+use self::nodes::Nodes;
 use self::pending::{Pending, Task};
-use super::{Fetched, Remote, RemoteError, RemoteFuture};
+use super::{Fetched, Remote, RemoteError, RemoteFuture, Tracking};
 use crate::config::MAX_TTL;
-use crate::error::ConfigError;
 use crate::marks::MarkChange;
 
-/// How a [`Guarded`] deals with a remote that does not answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
-pub struct OutageConfig {
-    /// How many calls in a row must fail before the breaker opens. At least 1. Default: 3.
-    pub failures: u32,
-    /// How long the breaker stays open before it lets one probe through. 1 ms to 1 hour.
-    /// Default: 1 second.
-    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
-    pub open_for: Duration,
-    /// How many keys to remove and marks to advance are remembered while the remote is out of reach, about 150 bytes each.
-    /// When more come, nothing is read from the remote until these are acknowledged and the
-    /// longest TTL seen has passed. At least 1. Default: 10 000.
-    pub max_pending: usize,
-}
-
-impl Default for OutageConfig {
-    fn default() -> Self {
-        Self { failures: 3, open_for: Duration::from_secs(1), max_pending: 10_000 }
-    }
-}
-
-impl OutageConfig {
-    /// Checks every field against its bound.
-    ///
-    /// # Errors
-    /// Names the first field that is out of bounds, its value and the bound.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let ms = Duration::from_millis(1);
-        ConfigError::check(self.failures >= 1, "failures", &self.failures, "at least 1")?;
-        ConfigError::check(
-            (ms..=HOUR).contains(&self.open_for),
-            "open_for",
-            &self.open_for,
-            "1 ms to 1 hour",
-        )?;
-        ConfigError::check(self.max_pending >= 1, "max_pending", &self.max_pending, "at least 1")
-    }
-}
-
-/// A [`Remote`] behind a deadline and a circuit breaker, which also remembers the removals that
+/// A [`Remote`] behind a deadline and a circuit breaker for each of its nodes, which also remembers the removals that
 /// the remote did not acknowledge and repeats them until it does. Clones share all of it, so
 /// caches that share a remote learn of its outage together.
 ///
@@ -79,12 +45,14 @@ pub struct Guarded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteStatus {
-    /// Whether the breaker is open (or half open), so that the remote is not asked.
+    /// Whether the breaker of any node is open (or half open), so that it is not asked.
     pub breaker_open: bool,
     /// Removals that wait for the remote to acknowledge them.
     pub pending: usize,
     /// Whether so many removals came that nothing at all is read from the remote.
     pub blind: bool,
+    /// Whether the remote tells of writes by others.
+    pub tracking: Tracking,
 }
 
 impl Guarded {
@@ -97,17 +65,17 @@ impl Guarded {
         deadline: Duration,
         config: &OutageConfig,
     ) -> Self {
+        let deadline = deadline.min(HOUR);
         let inner = Inner {
             remote: Box::new(remote),
             name,
-            deadline: deadline.min(HOUR),
-            breaker: Mutex::new(Breaker::new(config.failures.max(1), config.open_for.min(HOUR))),
+            deadline,
+            nodes: Nodes::new(name, config.rules(deadline)),
             pending: Mutex::new(Waitlist {
                 table: Pending::new(config.max_pending.max(1)),
                 worker: false,
             }),
             longest_ttl_ms: AtomicU64::new(0),
-            breaker_open: gauge!("seawall_cache_breaker_open", "remote" => name),
             pending_removals: gauge!("seawall_cache_pending_removals", "remote" => name),
         };
         Self { inner: Arc::new(inner) }
@@ -118,10 +86,17 @@ impl Guarded {
     pub fn status(&self) -> RemoteStatus {
         let pending = self.inner.pending.lock();
         RemoteStatus {
-            breaker_open: self.inner.breaker.lock().is_open(),
+            breaker_open: self.inner.nodes.is_any_open(),
             pending: pending.table.len(),
             blind: pending.table.blinds(Instant::now()),
+            tracking: self.inner.remote.tracking(),
         }
+    }
+
+    /// The state of each node that was asked so far, by number.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeStatus> {
+        self.inner.nodes.status(Instant::now())
     }
 
     /// Tries the waiting removals until the remote has acknowledged them or `patience` has passed,
@@ -158,11 +133,10 @@ struct Inner {
     remote: Box<dyn Remote>,
     name: &'static str,
     deadline: Duration,
-    breaker: Mutex<Breaker>,
+    nodes: Nodes,
     pending: Mutex<Waitlist>,
     /// How long a record may outlive a removal that was forgotten: see [`Pending`].
     longest_ttl_ms: AtomicU64,
-    breaker_open: Gauge,
     pending_removals: Gauge,
 }
 
@@ -173,16 +147,21 @@ struct Waitlist {
 }
 
 impl Inner {
-    /// One call to the remote, under the deadline and the breaker.
+    /// One call about `text`, under the deadline and the breaker of its node.
     async fn call<'a, T>(
         &'a self,
+        text: &str,
         operation: impl FnOnce() -> RemoteFuture<'a, T>,
     ) -> Result<T, RemoteError> {
-        let admission = self.breaker.lock().admit(Instant::now());
-        if admission == Admission::Refused {
-            return Err(RemoteError::BreakerOpen);
-        }
-        let mut attempt = Attempt { inner: self, admission, told: false };
+        self.call_node(self.remote.node(text), operation).await
+    }
+
+    async fn call_node<'a, T>(
+        &self,
+        node: u32,
+        operation: impl FnOnce() -> RemoteFuture<'a, T>,
+    ) -> Result<T, RemoteError> {
+        let attempt = self.nodes.get(node).admit()?;
         let answer = timeout(self.deadline, operation())
             .await
             .unwrap_or(Err(RemoteError::TimedOut { after: self.deadline }));
@@ -199,7 +178,7 @@ impl Inner {
         if self.hides(key) {
             return Err(RemoteError::RemovalPending);
         }
-        self.call(operation).await
+        self.call(key, operation).await
     }
 
     fn hides(&self, key: &str) -> bool {
@@ -210,25 +189,61 @@ impl Inner {
         self.pending.lock().table.sequence()
     }
 
-    /// As many reads in one call. One that is out of reach tells the breaker.
+    /// Reads, node by node at once: one that is out of reach fails its own reads only.
     async fn call_many(&self, texts: &[String]) -> Vec<Result<Fetched, RemoteError>> {
-        if texts.is_empty() {
-            return Vec::new();
-        }
-        let admission = self.breaker.lock().admit(Instant::now());
-        if admission == Admission::Refused {
-            return texts.iter().map(|_| Err(RemoteError::BreakerOpen)).collect();
-        }
-        let mut attempt = Attempt { inner: self, admission, told: false };
         let after = self.deadline;
-        let mut answers = timeout(after, self.remote.read_many(texts)).await.unwrap_or_default();
-        answers.resize_with(texts.len(), || Err(RemoteError::TimedOut { after }));
-        let errors = || answers.iter().filter_map(|answer| answer.as_ref().err());
-        attempt.tell(errors().find(|error| error.is_outage()).or_else(|| errors().next()));
+        let read = async |node: u32, texts: &[String]| -> Vec<Result<Fetched, RemoteError>> {
+            let Ok(attempt) = self.nodes.get(node).admit() else {
+                return texts.iter().map(|_| Err(RemoteError::BreakerOpen)).collect();
+            };
+            let reads = timeout(after, self.remote.read_many(texts));
+            let mut answers = reads.await.unwrap_or_default();
+            answers.resize_with(texts.len(), || Err(RemoteError::TimedOut { after }));
+            let errors = || answers.iter().filter_map(|answer| answer.as_ref().err());
+            attempt.tell(errors().find(|error| error.is_outage()).or_else(|| errors().next()));
+            answers
+        };
+        let groups = self.by_node(texts);
+        let answers = match groups.as_slice() {
+            [(node, _)] => read(*node, texts).await,
+            _ => {
+                let reads = groups
+                    .iter()
+                    .map(async |(node, places)| (places, read(*node, &pick(texts, places)).await));
+                in_order(texts.len(), join_all(reads).await)
+            }
+        };
         for fetched in answers.iter().flatten() {
             self.note_ttl(fetched.remaining);
         }
         answers
+    }
+
+    /// A call about many texts, node by node at once: it fails if a node does.
+    async fn call_all<T>(
+        &self,
+        texts: &[String],
+        operation: impl for<'r> Fn(&'r dyn Remote, &'r [String]) -> RemoteFuture<'r, Vec<T>>,
+    ) -> Result<Vec<T>, RemoteError> {
+        let groups = self.by_node(texts);
+        if let [(node, _)] = groups.as_slice() {
+            return self.call_node(*node, || operation(&*self.remote, texts)).await;
+        }
+        let calls = groups.iter().map(async |(node, places)| {
+            let texts = pick(texts, places);
+            let answers = self.call_node(*node, || operation(&*self.remote, &texts)).await;
+            answers.map(|answers| (places, answers))
+        });
+        Ok(in_order(texts.len(), try_join_all(calls).await?))
+    }
+
+    /// The places of `texts`, by the node that serves them.
+    fn by_node(&self, texts: &[String]) -> Vec<(u32, Vec<usize>)> {
+        let mut groups = BTreeMap::<u32, Vec<usize>>::new();
+        for (place, text) in texts.iter().enumerate() {
+            groups.entry(self.remote.node(text)).or_default().push(place);
+        }
+        groups.into_iter().collect()
     }
 
     /// What waited for the mark `key` before `sequence` is settled, as far as `change` did it.
@@ -273,52 +288,24 @@ impl Inner {
             self.longest_ttl_ms.fetch_max(ms, Ordering::Relaxed);
         }
     }
+}
 
-    fn announce(&self, change: Option<Change>) {
-        match change {
-            Some(Change::Opened) => {
-                self.breaker_open.set(1.0);
-                tracing::warn!(remote = self.name, "remote store out of reach, breaker opened");
+fn pick(texts: &[String], places: &[usize]) -> Vec<String> {
+    places.iter().filter_map(|place| texts.get(*place)).cloned().collect()
+}
+
+/// Puts the answers for groups of places where they belong.
+fn in_order<T>(count: usize, groups: Vec<(&Vec<usize>, Vec<T>)>) -> Vec<T> {
+    let mut placed: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    for (places, answers) in groups {
+        for (place, answer) in places.iter().zip(answers) {
+            if let Some(slot) = placed.get_mut(*place) {
+                *slot = Some(answer);
             }
-            Some(Change::Closed) => {
-                self.breaker_open.set(0.0);
-                tracing::info!(remote = self.name, "remote store in reach again, breaker closed");
-            }
-            None => {}
         }
     }
+    placed.into_iter().flatten().collect()
 }
-
-/// Tells the breaker how a call ended, also when it is dropped half-way.
-struct Attempt<'a> {
-    inner: &'a Inner,
-    admission: Admission,
-    told: bool,
-}
-
-impl Attempt<'_> {
-    fn tell(&mut self, error: Option<&RemoteError>) {
-        self.told = true;
-        let mut breaker = self.inner.breaker.lock();
-        let change = if error.is_some_and(RemoteError::is_outage) {
-            breaker.failed(self.admission, Instant::now())
-        } else {
-            breaker.succeeded(self.admission)
-        };
-        drop(breaker);
-        self.inner.announce(change);
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if !self.told {
-            self.inner.breaker.lock().abandoned(self.admission, Instant::now());
-        }
-    }
-}
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests;

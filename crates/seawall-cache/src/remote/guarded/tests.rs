@@ -54,7 +54,7 @@ async fn the_breaker_closes_again_by_one_probe() {
     }
     assert!(guarded.status().breaker_open);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    fake.slow_answer(Duration::from_millis(50));
+    fake.slow_answer(Duration::from_millis(40));
     let (probe, other) = tokio::join!(guarded.read("k"), guarded.read("k"));
     probe.expect("the probe");
     assert!(matches!(other, Err(RemoteError::BreakerOpen)), "one probe at a time");
@@ -198,7 +198,17 @@ async fn shutdown_says_how_many_removals_were_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn absurd_durations_do_no_harm() {
-    let config = OutageConfig { failures: 0, open_for: Duration::MAX, max_pending: 0 };
+    let config = OutageConfig {
+        failures: 0,
+        open_for: Duration::MAX,
+        probes: 0,
+        window: Duration::MAX,
+        min_calls: 0,
+        error_ratio: f64::NAN,
+        slow_call: Some(Duration::MAX),
+        slow_ratio: f64::INFINITY,
+        max_pending: 0,
+    };
     let fake = FakeRemote::default();
     let guarded = Guarded::new(fake.clone(), "fake", Duration::MAX, &config);
     guarded.put("k", entry("k"), Duration::MAX, Duration::MAX).await.expect("stored");

@@ -87,12 +87,12 @@ impl Inner {
     async fn repeat(&self, key: &str, task: &Task) -> Result<(), RemoteError> {
         match task {
             Task::Remove { source, keep } => {
-                self.call(|| self.remote.remove(key, *source, *keep)).await?;
+                self.call(key, || self.remote.remove(key, *source, *keep)).await?;
             }
             // Those that are done are done again if a later one fails: that does no harm.
             Task::Advance(changes) => {
                 for change in changes {
-                    self.call(|| self.remote.advance(key, change.clone())).await?;
+                    self.call(key, || self.remote.advance(key, change.clone())).await?;
                 }
             }
         }

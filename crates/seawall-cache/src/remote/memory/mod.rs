@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use self::store::Store;
 use self::watchers::{Told, Watchers};
 use super::{
-    Fetched, Fill, Leased, MarkRead, Put, Remote, RemoteFuture, Seen, Swept, Ticket, Watcher,
+    Fetched, Fill, Leased, MarkRead, Put, Remote, RemoteFuture, Seen, Swept, Ticket, Tracking,
+    Watcher,
 };
 use crate::marks::{Mark, MarkChange};
 
@@ -189,6 +190,10 @@ impl Remote for MemoryRemote {
             progress(swept);
             Ok(swept)
         })
+    }
+
+    fn tracking(&self) -> Tracking {
+        Tracking::Up
     }
 
     fn watch(&self, namespace: &str, watcher: Weak<dyn Watcher>) -> bool {

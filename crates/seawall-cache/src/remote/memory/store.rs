@@ -213,8 +213,8 @@ impl Store {
     /// The texts of records, of which some may have expired, that match a glob over plain texts.
     pub(super) fn matching(&self, pattern: &str) -> Vec<Box<str>> {
         let matches =
-            |text: &&Box<str>| text::plain(text).is_some_and(|text| glob::matches(pattern, &text));
-        self.records.keys().filter(matches).cloned().collect()
+            |text: &str| text::plain(text).is_some_and(|text| glob::matches(pattern, &text));
+        self.records.keys().filter(|text| matches(text)).cloned().collect()
     }
 
     /// Replaces the entry of `text` by a tombstone if its namespace stamp is older than `before`.

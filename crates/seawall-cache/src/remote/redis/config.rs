@@ -7,7 +7,7 @@ use crate::error::ConfigError;
 use crate::remote::guarded::OutageConfig;
 
 /// How to reach Redis, and what to do when it is out of reach.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct RedisConfig {
@@ -29,6 +29,13 @@ pub struct RedisConfig {
     pub reconnect_max_delay: Duration,
     /// Commands that may wait in the client; more fail at once. At least 1. Default: 10 000.
     pub max_queued_commands: usize,
+    /// Whether to hear of writes by others, through RESP3 client tracking: a connection more to
+    /// each master. Without it caches rely on their L1 TTL. Default: yes.
+    pub tracking: bool,
+    /// How often each master is looked at on that connection: the bound on how late a flush is
+    /// seen, and on how old a proof that nothing was missed. 10 ms to 1 minute. Default: 250 ms.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub heartbeat: Duration,
     /// When Redis is out of reach.
     pub outage: OutageConfig,
 }
@@ -42,6 +49,8 @@ impl Default for RedisConfig {
             connect_timeout: Duration::from_secs(3),
             reconnect_max_delay: Duration::from_secs(2),
             max_queued_commands: 10_000,
+            tracking: true,
+            heartbeat: Duration::from_millis(250),
             outage: OutageConfig::default(),
         }
     }
@@ -84,6 +93,12 @@ impl RedisConfig {
             &self.max_queued_commands,
             "at least 1",
         )?;
+        ConfigError::check(
+            (10 * ms..=Duration::from_secs(60)).contains(&self.heartbeat),
+            "heartbeat",
+            &self.heartbeat,
+            "10 ms to 1 minute",
+        )?;
         self.outage.validate()
     }
 }
@@ -97,6 +112,8 @@ impl fmt::Debug for RedisConfig {
             .field("connect_timeout", &self.connect_timeout)
             .field("reconnect_max_delay", &self.reconnect_max_delay)
             .field("max_queued_commands", &self.max_queued_commands)
+            .field("tracking", &self.tracking)
+            .field("heartbeat", &self.heartbeat)
             .field("outage", &self.outage)
             .finish_non_exhaustive()
     }

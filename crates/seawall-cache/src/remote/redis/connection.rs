@@ -1,25 +1,33 @@
 //! Redis as a [`Remote`].
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, KeysInterface};
-use fred::types::{ClientState, ClusterHash, ConnectHandle, CustomCommand, FromValue, Value};
+use fred::types::{ClientState, ClusterHash, ConnectHandle, CustomCommand, FromValue, Key, Value};
 use fred::util::redis_keyslot;
-use futures_util::future::{join, try_join_all};
-use parking_lot::Mutex;
+use futures_util::future::{join, join_all, try_join_all};
 use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
 use super::RedisConfig;
+use super::clock::{Bounds, Clocks};
+use super::fold::{Fetch, Fold, Reply};
+use super::get::{Getter, is_wrong_type};
 use super::scripts::{ScriptText, Scripts};
+use super::topology::Topology;
+use super::tracking::Listening;
 use crate::config::MAX_TTL;
 use crate::marks::{Mark, MarkChange};
 use crate::record;
 use crate::remote::{
-    Fetched, Fill, Leased, MarkRead, Put, Remote, RemoteError, RemoteFuture, Seen, Swept, Ticket,
+    Fetched, Fill, Leased, MarkRead, Put, ReadMany, Remote, RemoteError, RemoteFuture, Seen, Swept,
+    Ticket, Tracking, Watcher,
 };
 
 /// A connected client and its scripts.
@@ -30,21 +38,44 @@ pub(super) struct Connection {
     /// The channel where the ends of leases are told.
     landed: String,
     pub(super) command_timeout: Duration,
-    clock: Clock,
+    pub(super) topology: Arc<Topology>,
+    clocks: Arc<Clocks>,
+    getter: Getter,
+    reads: Fold<Getter>,
+    listening: Arc<Listening>,
     pub(super) scripts: Scripts,
 }
 
 impl Connection {
     pub(super) fn new(ends: EndsWithUs, config: &RedisConfig) -> Self {
+        let (client, runtime) = (ends.client.clone(), ends.runtime.clone());
+        let clustered = client.is_clustered();
+        let topology = Arc::new(if clustered { Topology::cluster() } else { Topology::single() });
+        let clocks = Arc::new(Clocks::new());
+        let getter = Getter { client: client.clone() };
         Self {
-            client: ends.client.clone(),
+            reads: Fold::new(getter.clone(), config.max_queued_commands, runtime.clone()),
+            getter,
+            listening: Arc::new(Listening::start(
+                &client,
+                Arc::clone(&topology),
+                Arc::clone(&clocks),
+                config,
+                &runtime,
+            )),
+            topology,
+            clocks,
+            client,
             _ends: ends,
             key_prefix: config.key_prefix.as_str().into(),
             landed: [&config.key_prefix, "landed"].concat(),
             command_timeout: config.command_timeout,
-            clock: Clock::new(),
             scripts: Scripts::new(),
         }
+    }
+
+    pub(super) fn listening(&self) -> Arc<Listening> {
+        Arc::clone(&self.listening)
     }
 
     fn key(&self, text: &str) -> String {
@@ -77,7 +108,7 @@ impl Connection {
         all.extend(arguments);
         let sent = Instant::now();
         let (bytes, now): (Bytes, u64) = self.run(script, vec![self.key(text)], all).await?;
-        let tick = self.learn(now, sent);
+        let tick = self.learn(text, now, sent);
         let mark = Mark::from_bytes(&bytes)
             .ok_or_else(|| RemoteError::Refused("the script answered with no mark".into()))?;
         Ok((mark, tick))
@@ -98,43 +129,95 @@ impl Connection {
         classify(error, self.command_timeout)
     }
 
-    fn learn(&self, now: u64, sent: Instant) -> Tick {
-        let tick = Tick { now, sent, received: Instant::now() };
-        self.clock.learn(tick);
-        tick
+    fn learn(&self, text: &str, now: u64, sent: Instant) -> Tick {
+        let received = Instant::now();
+        self.clocks.learn(self.node(text), now, sent, received);
+        Tick { now, received }
     }
 
-    /// What the clock of Redis is, asking it if that was not learned lately.
-    async fn lately(&self, key: &str) -> Result<Tick, RemoteError> {
-        if let Some(tick) = self.clock.last()
-            && tick.received.elapsed() < LATELY
-        {
-            return Ok(tick);
+    /// What the clock of a key's node read at `moment`, asking for it if that was not learned
+    /// lately.
+    async fn clock(&self, node: u32, key: &Key, moment: Instant) -> Result<Bounds, RemoteError> {
+        if let Some(bounds) = self.clocks.at(node, moment, Instant::now()) {
+            return Ok(bounds);
         }
         let slot = ClusterHash::Custom(redis_keyslot(key.as_bytes()));
         let command = CustomCommand::new_static("TIME", slot, false);
         let sent = Instant::now();
         let answer = self.client.custom(command, Vec::<Value>::new()).await;
         let (seconds, micros): (u64, u64) = answer.map_err(|error| self.classify(error))?;
-        Ok(self.learn(seconds.saturating_mul(1_000_000).saturating_add(micros), sent))
+        let (now, received) = (seconds.saturating_mul(1_000_000) + micros, Instant::now());
+        self.clocks.learn(node, now, sent, received);
+        self.clocks
+            .at(node, moment, received)
+            .ok_or_else(|| RemoteError::TimedOut { after: received.duration_since(sent) })
+    }
+
+    fn fetched(
+        &self,
+        bytes: Reply,
+        clock: Result<Bounds, RemoteError>,
+    ) -> Result<Fetched, RemoteError> {
+        let bytes = bytes.map_err(|error| self.classify(error))?;
+        let clock = clock?;
+        Ok(Fetched::of(bytes, clock.latest, clock.earliest))
+    }
+
+    /// Reads keys of one node.
+    async fn read_node(&self, node: u32, keys: Vec<Key>) -> Vec<Result<Fetched, RemoteError>> {
+        let Some(first) = keys.first().cloned() else { return Vec::new() };
+        let sent = Instant::now();
+        let (replies, clock) = join(self.getter.many(keys), self.clock(node, &first, sent)).await;
+        let fetched = |bytes| {
+            let clock = match &clock {
+                Ok(bounds) => Ok(*bounds),
+                Err(error) => Err(error.again()),
+            };
+            self.fetched(bytes, clock)
+        };
+        replies.into_iter().map(fetched).collect()
     }
 }
 
 impl Remote for Connection {
+    fn node(&self, text: &str) -> u32 {
+        if self.topology.is_cluster() { self.topology.node(self.key(text).as_bytes()) } else { 0 }
+    }
+
     fn read<'a>(&'a self, text: &'a str) -> RemoteFuture<'a, Fetched> {
         Box::pin(async move {
             connected(&self.client)?;
-            let key = self.key(text);
+            let key = Key::from(self.key(text));
+            let node = self.topology.node(key.as_bytes());
             let sent = Instant::now();
-            let get = self.client.get::<Option<Bytes>, _>(&key);
-            let (bytes, tick) = join(get, self.lately(&key)).await;
-            let bytes = match bytes {
-                // Another type: foreign, not absent. An empty string is foreign too.
-                Err(error) if is_wrong_type(&error) => Some(Bytes::new()),
-                bytes => bytes.map_err(|error| self.classify(error))?,
-            };
-            let tick = tick?;
-            Ok(Fetched::of(bytes, tick.latest(sent), tick.earliest(sent)))
+            if let Some(clock) = self.clocks.at(node, sent, sent) {
+                return self.fetched(self.reads.get(node, key).await, Ok(clock));
+            }
+            let clock = self.clock(node, &key, sent);
+            let (bytes, clock) = join(self.reads.get(node, key.clone()), clock).await;
+            self.fetched(bytes, clock)
+        })
+    }
+
+    fn read_many<'a>(&'a self, texts: &'a [String]) -> ReadMany<'a> {
+        Box::pin(async move {
+            let mut nodes = BTreeMap::<u32, (Vec<usize>, Vec<Key>)>::new();
+            for (place, text) in texts.iter().enumerate() {
+                let key = Key::from(self.key(text));
+                let (places, keys) = nodes.entry(self.topology.node(key.as_bytes())).or_default();
+                places.push(place);
+                keys.push(key);
+            }
+            let reads = nodes.into_iter().map(async |(node, (places, keys))| {
+                let answers = match connected(&self.client) {
+                    Ok(()) => self.read_node(node, keys).await,
+                    Err(_) => keys.iter().map(|_| Err(gone())).collect(),
+                };
+                places.into_iter().zip(answers)
+            });
+            let mut answers: Vec<_> = join_all(reads).await.into_iter().flatten().collect();
+            answers.sort_unstable_by_key(|(place, _)| *place);
+            answers.into_iter().map(|(_, answer)| answer).collect()
         })
     }
 
@@ -165,7 +248,7 @@ impl Remote for Connection {
             let sent = Instant::now();
             let (code, ms, now): (u8, u64, u64) =
                 self.entry(&self.scripts.lease, text, arguments).await?;
-            self.learn(now, sent);
+            self.learn(text, now, sent);
             Ok(match code {
                 0 => Leased::Granted,
                 // A moment more: Redis counts down to the millisecond in which it ends.
@@ -180,7 +263,7 @@ impl Remote for Connection {
             let sent = Instant::now();
             let (ours, now): (u8, u64) =
                 self.entry(&self.scripts.renew, text, [eight(token), millis(hold)]).await?;
-            self.learn(now, sent);
+            self.learn(text, now, sent);
             Ok(ours == 1)
         })
     }
@@ -189,7 +272,7 @@ impl Remote for Connection {
         Box::pin(async move {
             let sent = Instant::now();
             let now: u64 = self.entry(&self.scripts.release, text, [eight(token)]).await?;
-            self.learn(now, sent);
+            self.learn(text, now, sent);
             Ok(())
         })
     }
@@ -213,7 +296,7 @@ impl Remote for Connection {
             let sent = Instant::now();
             let (code, version, now): (u8, u64, u64) =
                 self.entry(&self.scripts.fill, text, arguments).await?;
-            self.learn(now, sent);
+            self.learn(text, now, sent);
             Ok(match code {
                 0 => Fill::Stored(version),
                 2 => Fill::Late,
@@ -237,7 +320,10 @@ impl Remote for Connection {
             loop {
                 // What Redis's clock will surely have passed when the caller has given up: a put
                 // that sat in a socket or a frozen server is refused there from then on.
-                let last_moment = self.clock.last().map_or(0, |tick| tick.earliest(deadline));
+                let last_moment = self
+                    .clocks
+                    .at(self.node(text), deadline, Instant::now())
+                    .map_or(0, |bounds| bounds.earliest);
                 let arguments = [
                     record.clone().into(),
                     millis(ttl),
@@ -247,7 +333,7 @@ impl Remote for Connection {
                 let sent = Instant::now();
                 let (code, version, now): (u8, u64, u64) =
                     self.entry(&self.scripts.put, text, arguments).await?;
-                self.learn(now, sent);
+                self.learn(text, now, sent);
                 match code {
                     0 => return Ok(Put::Stored(version)),
                     1 => return Ok(Put::Superseded),
@@ -267,7 +353,7 @@ impl Remote for Connection {
             let sent = Instant::now();
             let (version, now): (u64, u64) =
                 self.entry(&self.scripts.remove, text, arguments).await?;
-            self.learn(now, sent);
+            self.learn(text, now, sent);
             Ok(version)
         })
     }
@@ -275,11 +361,11 @@ impl Remote for Connection {
     fn marks<'a>(&'a self, texts: &'a [String], since: Instant) -> RemoteFuture<'a, Vec<MarkRead>> {
         Box::pin(async move {
             let read = async |text: &String| {
-                let before = self.clock.last();
+                let before = self.clocks.at(self.node(text), since, Instant::now());
                 let (mark, tick) = self.mark(&self.scripts.marks, text, []).await?;
                 // Both what was known of the clock before and what is now: should it have been
                 // set in between, the mark may have been advanced by the other one.
-                let known = before.map_or(u64::MAX, |before| before.earliest(since));
+                let known = before.map_or(u64::MAX, |before| before.earliest);
                 let unmoved = mark.version() < tick.earliest(since).min(known);
                 Ok(MarkRead { mark, unmoved })
             };
@@ -310,15 +396,26 @@ impl Remote for Connection {
         Box::pin(super::sweep::sweep(self, pattern, before, keep, progress))
     }
 
+    fn watch(&self, namespace: &str, watcher: Weak<dyn Watcher>) -> bool {
+        self.listening.watch(namespace, watcher)
+    }
+
+    fn tracking(&self) -> Tracking {
+        self.listening.status()
+    }
+
     fn close(&self) -> RemoteFuture<'_, ()> {
-        Box::pin(async move { self.client.quit().await.map_err(|error| self.classify(error)) })
+        Box::pin(async move {
+            self.listening.stop();
+            self.client.quit().await.map_err(|error| self.classify(error))
+        })
     }
 }
 
 /// Ends fred's task, which would outlive the client's last clone and hold the connection.
 pub(super) struct EndsWithUs {
     client: Client,
-    task: Option<ConnectHandle>,
+    task: Option<AbortHandle>,
     deadline: Duration,
     runtime: Handle,
 }
@@ -333,8 +430,8 @@ impl EndsWithUs {
         &self.client
     }
 
-    pub(super) fn with(mut self, task: ConnectHandle) -> Self {
-        self.task = Some(task);
+    pub(super) fn with(mut self, task: &ConnectHandle) -> Self {
+        self.task = Some(task.abort_handle());
         self
     }
 }
@@ -351,49 +448,19 @@ impl Drop for EndsWithUs {
     }
 }
 
-/// What Redis's clock read at some moment between sending a command and receiving its answer.
+/// What the clock of a node read before an answer was received.
 #[derive(Debug, Clone, Copy)]
 struct Tick {
     now: u64,
-    sent: Instant,
     received: Instant,
 }
 
 impl Tick {
-    /// The earliest that Redis's clock can have read at `moment`.
+    /// The earliest that it can have read at `moment`.
     fn earliest(&self, moment: Instant) -> u64 {
-        self.at(self.received, moment)
-    }
-
-    /// The latest that it can have read.
-    fn latest(&self, moment: Instant) -> u64 {
-        self.at(self.sent, moment)
-    }
-
-    fn at(&self, read: Instant, moment: Instant) -> u64 {
-        let after = micros(moment.saturating_duration_since(read));
-        let before = micros(read.saturating_duration_since(moment));
+        let after = micros(moment.saturating_duration_since(self.received));
+        let before = micros(self.received.saturating_duration_since(moment));
         self.now.saturating_add(after).saturating_sub(before)
-    }
-}
-
-/// The last that is known of Redis's clock. The nodes of a cluster may differ by their clocks'
-/// skew.
-struct Clock {
-    last: Mutex<Option<Tick>>,
-}
-
-impl Clock {
-    fn new() -> Self {
-        Self { last: Mutex::new(None) }
-    }
-
-    fn learn(&self, tick: Tick) {
-        *self.last.lock() = Some(tick);
-    }
-
-    fn last(&self) -> Option<Tick> {
-        *self.last.lock()
     }
 }
 
@@ -407,8 +474,11 @@ pub(super) fn connected(client: &Client) -> Result<(), RemoteError> {
     if client.state() == ClientState::Connected {
         return Ok(());
     }
-    let error = Error::new(ErrorKind::IO, "not connected");
-    Err(RemoteError::Disconnected(Box::new(error)))
+    Err(gone())
+}
+
+fn gone() -> RemoteError {
+    RemoteError::Disconnected(Box::new(Error::new(ErrorKind::IO, "not connected")))
 }
 
 fn classify(error: Error, deadline: Duration) -> RemoteError {
@@ -423,10 +493,6 @@ fn classify(error: Error, deadline: Duration) -> RemoteError {
         | ErrorKind::Backpressure => RemoteError::Disconnected(Box::new(error)),
         _ => RemoteError::Refused(Box::new(error)),
     }
-}
-
-fn is_wrong_type(error: &Error) -> bool {
-    error.details().starts_with("WRONGTYPE")
 }
 
 /// At least 1, since Redis refuses a TTL of 0, and at most [`MAX_TTL`].
@@ -446,6 +512,3 @@ fn integer(number: u64) -> Value {
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
-
-/// After this long, drift and steps of a clock begin to count.
-const LATELY: Duration = Duration::from_secs(1);

@@ -1,22 +1,31 @@
 //! Redis as the L2: single, sentinel or cluster, through fred.
 
+mod clock;
 mod config;
 mod connection;
+mod fold;
+mod get;
 mod scripts;
 mod sweep;
+mod topology;
+mod tracking;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::Builder;
-use fred::types::config::{Config, ReconnectPolicy, TcpConfig, UnresponsiveConfig};
+use fred::types::config::{
+    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig, UnresponsiveConfig,
+};
 use tokio::time::timeout;
 
 pub use self::config::RedisConfig;
 use self::connection::{Connection, EndsWithUs};
-use super::guarded::{Guarded, RemoteStatus};
+use self::tracking::Listening;
+use super::guarded::{Guarded, NodeStatus, RemoteStatus};
 use crate::error::Error;
 use crate::remote::RemoteError;
 
@@ -30,6 +39,7 @@ pub struct Redis {
     guarded: Guarded,
     client: Client,
     command_timeout: Duration,
+    listening: Arc<Listening>,
 }
 
 impl Redis {
@@ -43,7 +53,12 @@ impl Redis {
         let client = client(&config, true)?;
         let ends = EndsWithUs::new(client.clone(), &config);
         match timeout(config.connect_timeout, client.init()).await {
-            Ok(Ok(task)) => Ok(Self::over(ends.with(task), &config)),
+            Ok(Ok(task)) => {
+                let redis = Self::over(ends.with(&task), &config);
+                // So that caches know from the start whether they will hear of writes.
+                redis.listening.settled(config.connect_timeout.min(SETTLED_WITHIN)).await;
+                Ok(redis)
+            }
             Ok(Err(error)) => Err(Error::Connect(Box::new(error))),
             Err(_) => Err(Error::ConnectTimeout { after: config.connect_timeout }),
         }
@@ -59,13 +74,19 @@ impl Redis {
     pub fn connect_lazy(config: &RedisConfig) -> Result<Self, Error> {
         let client = client(config, false)?;
         let task = client.connect();
-        Ok(Self::over(EndsWithUs::new(client, config).with(task), config))
+        Ok(Self::over(EndsWithUs::new(client, config).with(&task), config))
     }
 
     /// Whether Redis is in reach, and what it has not heard of.
     #[must_use]
     pub fn status(&self) -> RemoteStatus {
         self.guarded.status()
+    }
+
+    /// The state of each node that was asked so far: of the server, or of each master of a cluster.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeStatus> {
+        self.guarded.nodes()
     }
 
     /// Asks Redis for a sign of life, whatever the breaker says: for health checks. On a cluster
@@ -86,9 +107,10 @@ impl Redis {
     fn over(ends: EndsWithUs, config: &RedisConfig) -> Self {
         let client = ends.client().clone();
         let connection = Connection::new(ends, config);
+        let listening = connection.listening();
         let command_timeout = config.command_timeout;
         let guarded = Guarded::new(connection, "redis", command_timeout, &config.outage);
-        Self { guarded, client, command_timeout }
+        Self { guarded, client, command_timeout, listening }
     }
 }
 
@@ -109,22 +131,40 @@ fn client(config: &RedisConfig, fail_fast: bool) -> Result<Client, Error> {
     config.validate()?;
     let mut server = Config::from_url(&config.url).map_err(|error| Error::Url(Box::new(error)))?;
     server.fail_fast = fail_fast;
-    let unresponsive = (config.command_timeout * 10).max(Duration::from_secs(1));
+    let (performance, mut connection) = settings(config);
+    if server.server.is_clustered() {
+        // Being sent to another node takes one each. All our scripts may run twice.
+        connection.max_command_attempts = 3;
+    }
     let max_delay = u32::try_from(config.reconnect_max_delay.as_millis()).unwrap_or(u32::MAX);
     Builder::from_config(server)
-        .with_connection_config(|connection| {
-            connection.connection_timeout = config.connect_timeout;
-            connection.internal_command_timeout = config.connect_timeout;
-            connection.max_command_attempts = 1;
-            connection.max_command_buffer_len = config.max_queued_commands;
-            connection.unresponsive =
-                UnresponsiveConfig { max_timeout: Some(unresponsive), interval: unresponsive / 4 };
-            connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
-        })
-        .with_performance_config(|performance| {
-            performance.default_command_timeout = config.command_timeout;
-        })
+        .set_connection_config(connection)
+        .set_performance_config(performance)
         .set_policy(ReconnectPolicy::new_exponential(0, 100, max_delay, 2))
         .build()
         .map_err(|error| Error::Connect(Box::new(error)))
 }
+
+fn settings(config: &RedisConfig) -> (PerformanceConfig, ConnectionConfig) {
+    let unresponsive = (config.command_timeout * 10).max(Duration::from_secs(1));
+    let performance = PerformanceConfig {
+        default_command_timeout: config.command_timeout,
+        ..PerformanceConfig::default()
+    };
+    let connection = ConnectionConfig {
+        connection_timeout: config.connect_timeout,
+        internal_command_timeout: config.connect_timeout,
+        max_command_attempts: 1,
+        max_command_buffer_len: config.max_queued_commands,
+        unresponsive: UnresponsiveConfig {
+            max_timeout: Some(unresponsive),
+            interval: unresponsive / 4,
+        },
+        tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
+        ..ConnectionConfig::default()
+    };
+    (performance, connection)
+}
+
+/// How long connecting may wait for tracking, once there is a connection.
+const SETTLED_WITHIN: Duration = Duration::from_millis(500);

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fred::clients::Client;
-use fred::interfaces::{ClientLike, ClusterInterface, KeysInterface};
+use fred::interfaces::{ClusterInterface, KeysInterface};
 use fred::types::config::Server;
 use futures_util::future::try_join_all;
 
@@ -25,7 +24,7 @@ pub(super) async fn sweep(
 ) -> Result<Swept, RemoteError> {
     connected(&connection.client)?;
     let on_redis = [glob::escape(&connection.key_prefix), glob::relaxed(pattern)].concat();
-    let nodes = masters(&connection.client);
+    let nodes = masters(connection);
     let mut swept = Swept { nodes: nodes.len() as u32, ..Swept::default() };
     for node in &nodes {
         let mut cursor = "0".to_owned();
@@ -59,12 +58,12 @@ pub(super) async fn sweep(
     Ok(swept)
 }
 
-/// The masters of a cluster; `None` stands for the only node.
-fn masters(client: &Client) -> Vec<Option<Server>> {
-    if !client.is_clustered() {
+/// The masters of a cluster that serve slots; `None` stands for the only node.
+fn masters(connection: &Connection) -> Vec<Option<Server>> {
+    if !connection.topology.is_cluster() {
         return vec![None];
     }
-    let routing = client.cached_cluster_state();
+    let routing = connection.client.cached_cluster_state();
     routing.into_iter().flat_map(|routing| routing.unique_primary_nodes()).map(Some).collect()
 }
 

@@ -1,0 +1,152 @@
+//! A breaker for each node.
+
+use std::sync::Arc;
+
+use metrics::{Gauge, gauge};
+use parking_lot::{Mutex, RwLock};
+use tokio::time::Instant;
+
+use super::breaker::{Admission, Breaker, Change, Outcome, Rules};
+use crate::remote::RemoteError;
+
+/// The breakers of a remote, by node.
+#[derive(Debug)]
+pub(super) struct Nodes {
+    remote: &'static str,
+    rules: Rules,
+    nodes: RwLock<Vec<Arc<Node>>>,
+}
+
+/// What became of the last calls to a node of a remote.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct NodeStatus {
+    /// The node's number: see [`Remote::node`](crate::Remote::node).
+    pub node: u32,
+    /// Whether its breaker is open (or half open), so that it is not asked.
+    pub breaker_open: bool,
+    /// Calls in the window, since the breaker closed.
+    pub calls: u32,
+    /// The part of them that failed, 0 to 1.
+    pub error_ratio: f64,
+    /// The part of them that was slow, 0 to 1.
+    pub slow_ratio: f64,
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    index: u32,
+    remote: &'static str,
+    breaker: Mutex<Breaker>,
+    open: Gauge,
+}
+
+impl Nodes {
+    pub(super) fn new(remote: &'static str, rules: Rules) -> Self {
+        let nodes = Self { remote, rules, nodes: RwLock::default() };
+        // Every remote has one: it shows before the first call.
+        nodes.get(0);
+        nodes
+    }
+
+    pub(super) fn get(&self, index: u32) -> Arc<Node> {
+        let index = index.min(MOST_NODES - 1);
+        if let Some(node) = self.nodes.read().get(index as usize) {
+            return Arc::clone(node);
+        }
+        let mut nodes = self.nodes.write();
+        while nodes.len() <= index as usize {
+            let number = nodes.len();
+            let labels = [("remote", self.remote.to_owned()), ("node", number.to_string())];
+            nodes.push(Arc::new(Node {
+                index: u32::try_from(number).unwrap_or(u32::MAX),
+                remote: self.remote,
+                breaker: Mutex::new(Breaker::new(self.rules, Instant::now())),
+                open: gauge!("seawall_cache_breaker_open", &labels),
+            }));
+        }
+        Arc::clone(&nodes[index as usize])
+    }
+
+    pub(super) fn status(&self, now: Instant) -> Vec<NodeStatus> {
+        self.nodes.read().iter().map(|node| node.status(now)).collect()
+    }
+
+    pub(super) fn is_any_open(&self) -> bool {
+        self.nodes.read().iter().any(|node| node.breaker.lock().is_open())
+    }
+}
+
+impl Node {
+    /// Lets a call through, or not.
+    pub(super) fn admit(self: Arc<Self>) -> Result<Attempt, RemoteError> {
+        let started = Instant::now();
+        let admission = self.breaker.lock().admit(started);
+        if admission == Admission::Refused {
+            return Err(RemoteError::BreakerOpen);
+        }
+        Ok(Attempt { node: self, admission, started, told: false })
+    }
+
+    fn status(&self, now: Instant) -> NodeStatus {
+        let mut breaker = self.breaker.lock();
+        let counts = breaker.counts(now);
+        NodeStatus {
+            node: self.index,
+            breaker_open: breaker.is_open(),
+            calls: counts.calls,
+            error_ratio: counts.error_ratio(),
+            slow_ratio: counts.slow_ratio(),
+        }
+    }
+
+    fn announce(&self, change: Option<Change>) {
+        let (remote, node) = (self.remote, self.index);
+        match change {
+            Some(Change::Opened) => {
+                self.open.set(1.0);
+                tracing::warn!(remote, node, "remote store out of reach, breaker opened");
+            }
+            Some(Change::Closed) => {
+                self.open.set(0.0);
+                tracing::info!(remote, node, "remote store in reach again, breaker closed");
+            }
+            None => {}
+        }
+    }
+}
+
+/// Tells the breaker how a call ended, also when it is dropped half-way.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    node: Arc<Node>,
+    admission: Admission,
+    started: Instant,
+    told: bool,
+}
+
+impl Attempt {
+    /// The call ended, with this error if with one.
+    pub(super) fn tell(mut self, error: Option<&RemoteError>) {
+        self.told = true;
+        let now = Instant::now();
+        let outcome = if error.is_some_and(RemoteError::is_outage) {
+            Outcome::Failed
+        } else {
+            Outcome::Answered(now - self.started)
+        };
+        let change = self.node.breaker.lock().ended(self.admission, outcome, now);
+        self.node.announce(change);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.told {
+            self.node.breaker.lock().abandoned(self.admission);
+        }
+    }
+}
+
+/// Nodes from here on share the last breaker.
+const MOST_NODES: u32 = 1_024;

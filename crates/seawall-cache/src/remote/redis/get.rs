@@ -1,0 +1,67 @@
+//! Reading keys of one node, in as few commands as can be.
+
+use bytes::Bytes;
+use fred::clients::Client;
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::{ClientLike, KeysInterface};
+use fred::types::{Key, Value};
+
+use super::fold::{Fetch, Reply};
+
+/// Reads through a client: keys as one MGET, or on a cluster, where an MGET is for keys of one
+/// slot, as one pipeline of GETs.
+#[derive(Clone)]
+pub(super) struct Getter {
+    pub(super) client: Client,
+}
+
+impl Fetch for Getter {
+    async fn one(&self, key: Key) -> Reply {
+        // Another type: foreign, not absent. An empty string is foreign too.
+        self.client.get(key).await.or_else(foreign)
+    }
+
+    async fn many(&self, keys: Vec<Key>) -> Vec<Reply> {
+        let count = keys.len();
+        let mut replies = if self.client.is_clustered() {
+            self.pipeline(keys).await
+        } else {
+            // What has another type comes as absent, as Redis has it for MGET.
+            match self.client.mget::<Vec<Option<Bytes>>, _>(keys).await {
+                Ok(values) => values.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            }
+        };
+        if replies.len() != count {
+            // One error for all of them.
+            let shared = match replies.pop() {
+                Some(Err(error)) => error,
+                _ => Error::new(ErrorKind::Protocol, "another number of replies than keys"),
+            };
+            replies = (0..count).map(|_| Err(shared.clone())).collect();
+        }
+        replies
+    }
+}
+
+impl Getter {
+    async fn pipeline(&self, keys: Vec<Key>) -> Vec<Reply> {
+        let pipeline = self.client.pipeline();
+        for key in keys {
+            // Only queued here.
+            if let Err(error) = pipeline.get::<Value, _>(key).await {
+                return vec![Err(error)];
+            }
+        }
+        let replies = pipeline.try_all::<Option<Bytes>>().await;
+        replies.into_iter().map(|reply| reply.or_else(foreign)).collect()
+    }
+}
+
+fn foreign(error: Error) -> Reply {
+    if is_wrong_type(&error) { Ok(Some(Bytes::new())) } else { Err(error) }
+}
+
+pub(super) fn is_wrong_type(error: &Error) -> bool {
+    error.details().starts_with("WRONGTYPE")
+}
