@@ -341,7 +341,7 @@ fn describe() {
     describe_gauge!(
         "seawall_cache_staleness_seconds",
         Unit::Seconds,
-        "How long it had been, at the last proof, that L2 had told everything."
+        "Every write acknowledged longer ago than this has been told."
     );
     describe_counter!("cache_hits_total", "Hits, by layer and namespace.");
     describe_gauge!("seawall_cache_entries", "Entries in L1.");

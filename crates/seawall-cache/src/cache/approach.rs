@@ -26,6 +26,9 @@ pub(super) enum First<V> {
     Else(Look<V>),
 }
 
+/// A stale answer, and the entry to refresh behind it.
+type Served<'l, V> = (Got<V>, Option<&'l Arc<Entry<V>>>);
+
 /// What a read does next.
 pub(super) enum Next<V> {
     Answer(Got<V>),
@@ -176,7 +179,7 @@ where
         if kept == Kept::No {
             self.counters.refused(Refusal::L1);
         }
-        self.counters.entries(self.local.len());
+        self.tidy();
         entry.got(Layer::L2, now)
     }
 
@@ -186,7 +189,7 @@ where
         look: Look<V>,
         loader: Loader<V>,
     ) -> Ended<V> {
-        let ended = match self.approach(key, look, loader) {
+        let ended = match self.approach(key, &look, loader) {
             Next::Answer(got) => Ok(got),
             Next::Wait(flight) => flight::wait(flight).await,
         };
@@ -194,9 +197,9 @@ where
         ended
     }
 
-    fn approach(self: &Arc<Self>, key: K, look: Look<V>, loader: Loader<V>) -> Next<V> {
+    fn approach(self: &Arc<Self>, key: K, look: &Look<V>, loader: Loader<V>) -> Next<V> {
         let now = self.local.clock().now();
-        if let Some((got, refresh)) = self.serve_stale(&key, &look, now) {
+        if let Some((got, refresh)) = self.serve_stale(&key, look, now) {
             if let Some(entry) = refresh {
                 self.refresh(key, entry, Wish::Stale, loader);
             }
@@ -223,7 +226,7 @@ where
         key: &K,
         look: &'l Look<V>,
         now: Tick,
-    ) -> Option<(Got<V>, Option<&'l Arc<Entry<V>>>)> {
+    ) -> Option<Served<'l, V>> {
         let entry = look.entry()?;
         if let Some(got) = self.stale(look, Use::WhileRevalidating, now) {
             let alone = self.throttle.holds(key, Instant::now());

@@ -237,11 +237,6 @@ where
     }
 
     fn proved(&self, at: Instant) {
-        // The longest it has been since the last proof.
-        let staleness = self.local.coherence().staleness(self.local.clock().now());
-        if let Some(staleness) = staleness {
-            self.counters.staleness(staleness);
-        }
         self.local.proved(at);
     }
 }

@@ -27,11 +27,13 @@ use crate::staleness::Use;
 pub(super) struct Batch<K, V> {
     /// For each key of the call, where its answer stands.
     order: Vec<usize>,
-    /// `Err`: L1 cannot answer alone.
-    parts: Vec<(K, Result<Got<V>, Look<V>>)>,
+    parts: Vec<(K, Part<V>)>,
     /// Hits whose reader was drawn to refresh them.
     early: Vec<(usize, Arc<crate::local::Entry<V>>)>,
 }
+
+/// `Err`: L1 cannot answer alone.
+type Part<V> = Result<Got<V>, Look<V>>;
 
 impl<K, V> Batch<K, V>
 where

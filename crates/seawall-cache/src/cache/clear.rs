@@ -199,7 +199,7 @@ where
             given_up += went as u64;
             tokio::task::yield_now().await;
         }
-        self.counters.entries(self.local.len());
+        self.tidy();
         given_up
     }
 }

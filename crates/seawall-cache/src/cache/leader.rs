@@ -157,7 +157,7 @@ where
 
     /// Tells all that wait how it ended.
     pub(super) fn land(self, ended: Ended<V>) {
-        self.inner.counters.entries(self.inner.local.len());
+        self.inner.tidy();
         // The lease first: who comes after the answer starts a new load.
         drop(self.lease);
         self.teller.send_replace(Some(Progress::Ended(ended)));

@@ -117,7 +117,7 @@ where
                 let last: Option<_> = cells
                     .into_iter()
                     .map(|cell| {
-                        let stamp = cell.known_at(began_at)?;
+                        let stamp = self.local.guess(&cell, began_at)?;
                         Some((cell, stamp))
                     })
                     .collect();

@@ -26,6 +26,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -41,7 +43,7 @@ use crate::config::CacheConfig;
 use crate::error::{Error, LoadError};
 use crate::key::CacheKey;
 use crate::loaded::{Load, Loaded};
-use crate::local::{Local, Mode, Options};
+use crate::local::{Local, Mode, Options, Tick};
 use crate::outcome::{CacheStatus, Coherence, Got};
 use crate::record::Bounds;
 use crate::remote::guarded::Guarded;
@@ -218,6 +220,7 @@ pub(crate) struct Inner<K: Hash + Eq, V> {
     remote: Option<Guarded>,
     counters: Arc<Counters>,
     background: Background<K, V>,
+    tidy_at: AtomicU64,
     /// Every task of ours holds a receiver, so that `shutdown` can wait for the last.
     tasks: watch::Sender<()>,
 }
@@ -263,6 +266,7 @@ where
             throttle: Throttle::new(THROTTLED),
             counters,
             background,
+            tidy_at: AtomicU64::new(0),
             tasks: watch::Sender::new(()),
             config,
             remote,
@@ -281,6 +285,28 @@ where
         text::entry(&self.namespace, key)
     }
 
+    /// Gives back the memory of what has expired, a little at a time. Called where entries come
+    /// and go, so that a cache that nobody fills costs nothing.
+    fn tidy(&self) {
+        let now = self.local.clock().now();
+        let due = Tick::from_bits(self.tidy_at.load(Ordering::Relaxed));
+        if now < due {
+            return;
+        }
+        let next = now.plus(TIDY_EVERY).to_bits();
+        let mine = self.tidy_at.compare_exchange(
+            due.to_bits(),
+            next,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        if mine.is_ok() {
+            self.local.tidy(now);
+            self.counters.entries(self.local.len());
+            self.status();
+        }
+    }
+
     fn status(&self) -> CacheStatus {
         let coherence = self.local.coherence();
         let how = match coherence.mode() {
@@ -289,11 +315,11 @@ where
             Mode::Watched if coherence.is_interrupted() => Coherence::Interrupted,
             Mode::Watched => Coherence::Watching,
         };
-        CacheStatus {
-            coherence: how,
-            staleness: coherence.staleness(self.local.clock().now()),
-            remote: self.remote.as_ref().map(Guarded::status),
+        let staleness = coherence.staleness(self.local.clock().now());
+        if let Some(staleness) = staleness {
+            self.counters.staleness(staleness);
         }
+        CacheStatus { coherence: how, staleness, remote: self.remote.as_ref().map(Guarded::status) }
     }
 }
 
@@ -302,6 +328,8 @@ const MIN_SOURCES: usize = 65_536;
 
 /// Keys whose loader failed that are left alone one by one.
 const THROTTLED: usize = 65_536;
+
+const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

@@ -169,7 +169,7 @@ where
                 self.remove(&lease, source).await
             }
         };
-        self.counters.entries(self.local.len());
+        self.tidy();
         written
     }
 

@@ -274,7 +274,7 @@ impl Cell {
 
     /// The version that was known at `moment`, right or not; `None` if it has changed since. 0 if
     /// none was ever known.
-    pub(crate) fn known_at(&self, moment: Tick) -> Option<u64> {
+    pub(super) fn known_at(&self, moment: Tick) -> Option<u64> {
         match &self.state.read().known {
             None => Some(0),
             Some(known) => (known.held <= moment).then_some(known.version),

@@ -27,7 +27,7 @@ struct Tags {
     /// When so many are there, those that went away are swept out.
     sweep_at: usize,
     /// Tags that were advanced a short while ago, for loads that began before and do not hold
-    /// their cell yet. Only without an L2, which remembers otherwise.
+    /// their cell yet. With an L2 only what it cannot be asked about matters.
     recent: VecDeque<(Tick, Arc<Cell>)>,
     /// When the youngest was advanced of those that were recent and had to make room.
     forgotten: Tick,
@@ -64,7 +64,12 @@ impl Cells {
         cell
     }
 
-    /// The tag was advanced here at `now`, and no L2 knows of it: remembers that for as long as a
+    /// When the youngest was advanced of the tags that had to be forgotten before their time.
+    pub(super) fn forgotten(&self) -> Tick {
+        self.tags.lock().forgotten
+    }
+
+    /// The tag was advanced here at `now`: remembers that for as long as a
     /// load from before may run.
     pub(super) fn remember(&self, cell: &Arc<Cell>, now: Tick) {
         let mut tags = self.tags.lock();

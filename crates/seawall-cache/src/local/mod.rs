@@ -351,14 +351,27 @@ where
         if cell.advanced(&self.coherence, advance, mark, now) {
             self.queue(Check::Mark(Arc::clone(cell)));
         }
+        self.remember(cell, now);
+    }
+
+    /// For loads that began before the advance of `cell`, do not hold it yet, and cannot ask L2
+    /// when they do.
+    fn remember(&self, cell: &Arc<Cell>, now: Tick) {
+        if !Arc::ptr_eq(cell, self.cells.namespace()) {
+            self.cells.remember(cell, now);
+        }
+    }
+
+    /// The stamp of `cell` for a load that began at `began`, if L2 cannot be asked: what was known
+    /// then, right or not; 0 if nothing was. `None`: it was advanced since, or may have been here.
+    pub(crate) fn guess(&self, cell: &Cell, began: Tick) -> Option<u64> {
+        cell.known_at(began).filter(|stamp| *stamp > 0 || self.cells.forgotten() < began)
     }
 
     /// Without an L2: advances the mark of `cell` at `now`.
     pub(crate) fn advance_alone(&self, cell: &Arc<Cell>, change: MarkChange, now: Tick) {
         cell.advance_alone(&self.coherence, self.next_version(), change, now);
-        if !Arc::ptr_eq(cell, self.cells.namespace()) {
-            self.cells.remember(cell, now);
-        }
+        self.remember(cell, now);
     }
 
     /// Who comes from now on joins no load that began before: many entries were invalidated, and

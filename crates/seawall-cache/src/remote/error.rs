@@ -40,21 +40,20 @@ impl RemoteError {
         }
     }
 
-    /// The same error once more, for another who asked for the same.
-    pub(crate) fn again(&self) -> Self {
-        let source = |source: &(dyn StdError + Send + Sync)| source.to_string().into();
-        match self {
-            Self::TimedOut { after } => Self::TimedOut { after: *after },
-            Self::Disconnected(error) => Self::Disconnected(source(&**error)),
-            Self::Refused(error) => Self::Refused(source(&**error)),
-            Self::BreakerOpen => Self::BreakerOpen,
-            Self::RemovalPending => Self::RemovalPending,
-        }
-    }
-
     /// Whether it says that the store is out of reach, rather than displeased with one command.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         matches!(self, Self::TimedOut { .. } | Self::Disconnected(_))
+    }
+
+    /// The same for another caller of a call that was shared.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::TimedOut { after } => Self::TimedOut { after: *after },
+            Self::Disconnected(error) => Self::Disconnected(error.to_string().into()),
+            Self::Refused(error) => Self::Refused(error.to_string().into()),
+            Self::BreakerOpen => Self::BreakerOpen,
+            Self::RemovalPending => Self::RemovalPending,
+        }
     }
 }

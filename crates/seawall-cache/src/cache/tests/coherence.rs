@@ -3,7 +3,6 @@
 use tokio::time::Instant;
 
 use super::*;
-use crate::remote::Remote as _;
 use crate::remote::fake::{Fault, Op};
 use crate::{Coherence, L2Write, Layer};
 

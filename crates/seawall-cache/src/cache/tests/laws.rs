@@ -11,7 +11,7 @@ use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
 use tokio::time::Instant;
 
 use super::*;
-use crate::LoadMany;
+use crate::{LoadMany, Written};
 
 /// Longer than any load here, its calls to L2 and its wait for the other node included.
 const LONGEST_LOAD: Duration = Duration::from_millis(1_200);
@@ -157,7 +157,7 @@ impl World {
             Write::Set(key) => node.set(&KEYS[key], value()).await.is_partial(),
             Write::SetBoth => {
                 let both = KEYS.map(|key| (key, value()));
-                node.set_many(both).await.iter().any(|written| written.is_partial())
+                node.set_many(both).await.iter().any(Written::is_partial)
             }
             Write::Tag => node.invalidate_tag("t").await.is_partial(),
             Write::Clear => node.clear().await.is_partial(),

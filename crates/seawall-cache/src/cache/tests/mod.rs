@@ -9,6 +9,7 @@ mod fences;
 mod laws;
 mod leases;
 mod outage;
+mod settings;
 mod single_flight;
 mod stale;
 mod tags;

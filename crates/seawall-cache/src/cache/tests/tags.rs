@@ -1,6 +1,7 @@
 //! Tags: what carries one is gone once it is invalidated, whatever was in flight.
 
 use super::*;
+use crate::remote::fake::{Fault, Op};
 use crate::{Freshness, L2Write, Layer};
 
 const TAKES: Duration = Duration::from_millis(50);
@@ -220,6 +221,21 @@ async fn an_invalidation_during_an_outage_holds_here_and_is_made_when_l2_is_back
     assert_eq!(kept(&b).await, None);
     assert_ne!(kept(&a).await, Some(10));
     assert!(!load(&a, 1, tagged(12)).await.degraded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_invalidated_during_a_load_that_then_cannot_ask_l2_keeps_its_value_out() {
+    let remote = FakeRemote::default();
+    let cache = node(&remote);
+    let loading = tokio::spawn(slowly(&cache, 10));
+    sleep(TAKES / 2).await;
+    assert!(!cache.invalidate_tag("lamps").await.is_partial());
+    remote.fail(Op::Marks, Fault::Refusing);
+    loading.await.expect("no panic").expect("loads");
+    assert!(cache.peek(&1).is_none());
+    // This node knows what it did itself, so one that begins after it may stay.
+    load(&cache, 1, tagged(11)).await;
+    assert_eq!(value(&cached(&cache, 1).await), Some(11));
 }
 
 #[tokio::test(start_paused = true)]
