@@ -197,7 +197,7 @@ impl<N: fmt::Debug + Clone + Eq + Hash> Balancer<N> {
         let nodes = control.entries().enumerate().map(|(index, entry)| {
             let (state, node) = (&entry.state, &entry.node);
             let (outstanding, age) = node.outstanding.read(now);
-            let reading = node.meter.read(now, shared.common.settings.per_decay);
+            let reading = node.meter.read(now, outstanding > 0, shared.common.settings.per_decay);
             let standing = match state.standing() {
                 Standing::Open if outstanding >= full => Standing::Saturated,
                 standing => standing,

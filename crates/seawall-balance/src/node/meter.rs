@@ -2,8 +2,9 @@
 //!
 //! - **Latency** as a peak-EWMA (Finagle, linkerd, tower): a slower answer takes
 //!   its place at once, a faster one draws it down with weight `1 - e^(-t/decay)`
-//!   for the time `t` since the last; untouched, it decays towards nothing, so
-//!   that a node once slow is tried again.
+//!   for the time `t` since the last; left alone, it decays towards nothing, so
+//!   that a node once slow is tried again: by one request, for while that one is
+//!   outstanding the memory stands as it was, and a second does not follow it.
 //! - **Success** as counts that decay at the same pace: with `s` successes and
 //!   `f` failures remembered, the ratio is `(s + 1) / (s + f + 1)`. A node that
 //!   fails fast does not look fast: failures never lower the latency, and the
@@ -61,6 +62,7 @@ impl Meter {
     pub(crate) fn success(&self, seconds: f32, now: u64, per_decay: f32) {
         let mut inner = self.inner.lock();
         let kept = inner.age(now, per_decay);
+        let kept = kept.min(1.0 - 1.0 / REMEMBERED);
         let seconds = seconds.max(LEAST);
         inner.latency =
             if seconds >= inner.latency { seconds } else { seconds + (inner.latency - seconds) * kept };
@@ -90,8 +92,10 @@ impl Meter {
         }
     }
 
+    /// The memory as it is at `now`, faded by the time since the last answer;
+    /// while somebody is waiting for the next one (`busy`), as it was.
     #[inline]
-    pub(crate) fn read(&self, now: u64, per_decay: f32) -> Reading {
+    pub(crate) fn read(&self, now: u64, busy: bool, per_decay: f32) -> Reading {
         let word = self.latency.load(Ordering::Relaxed);
         let counts = self.counts.load(Ordering::Relaxed);
         let latency = f32::from_bits((word >> 32) as u32);
@@ -100,10 +104,14 @@ impl Meter {
         if latency == 0.0 && failures == 0.0 {
             return Reading { latency: None, success: 1.0 };
         }
+        if busy && failures == 0.0 {
+            return Reading { latency: Some(latency), success: 1.0 };
+        }
         // Half the range of the ticks is 39 hours; a node left alone for longer
         // looks as if touched just now, until its next answer.
         let idle = ((now >> TICK_BITS) as u32).wrapping_sub(word as u32) as i32;
-        let kept = kept(idle.max(0) as f32 * TICK_SECONDS * per_decay);
+        let kept =
+            if busy { 1.0 } else { kept(idle.max(0) as f32 * TICK_SECONDS * per_decay) };
         let success = if failures == 0.0 {
             1.0
         } else {

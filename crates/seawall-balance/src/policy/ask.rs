@@ -113,8 +113,8 @@ impl<N> Ask<'_, N> {
     #[inline]
     pub(crate) fn cost(&self, index: usize) -> Cost {
         let node = self.node(index);
-        let reading = node.meter.read(self.now, self.settings.per_decay);
         let (count, age) = node.outstanding.read(self.now);
+        let reading = node.meter.read(self.now, count > 0, self.settings.per_decay);
         let share = self.view.shares[index] * self.ramp(index) as f32;
         Cost::new(reading, count, age, share)
     }

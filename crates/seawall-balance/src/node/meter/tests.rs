@@ -9,15 +9,15 @@ const PER: f32 = 0.1;
 #[test]
 fn a_peak_counts_at_once_and_fades() {
     let meter = Meter::default();
-    assert_eq!(meter.read(0, PER), Reading { latency: None, success: 1.0 });
+    assert_eq!(meter.read(0, false, PER), Reading { latency: None, success: 1.0 });
     meter.success(0.010, SECOND, PER);
     meter.success(0.500, SECOND, PER);
-    assert_eq!(meter.read(SECOND, PER).latency, Some(0.5));
+    assert_eq!(meter.read(SECOND, false, PER).latency, Some(0.5));
     // A fast answer right after changes little, one after ten seconds much.
     meter.success(0.010, SECOND + SECOND / 100, PER);
-    assert!(meter.read(SECOND, PER).latency.unwrap() > 0.49);
+    assert!(meter.read(SECOND, false, PER).latency.unwrap() > 0.49);
     meter.success(0.010, 11 * SECOND, PER);
-    let latency = meter.read(11 * SECOND, PER).latency.unwrap();
+    let latency = meter.read(11 * SECOND, false, PER).latency.unwrap();
     assert!((0.18..0.20).contains(&latency), "{latency}");
 }
 
@@ -28,8 +28,8 @@ fn a_node_left_alone_is_forgotten() {
     for _ in 0..50 {
         meter.failure(5.0, 0, PER);
     }
-    let soon = meter.read(SECOND, PER);
-    let late = meter.read(100 * SECOND, PER);
+    let soon = meter.read(SECOND, false, PER);
+    let late = meter.read(100 * SECOND, false, PER);
     assert!(soon.latency.unwrap() > 4.0 && soon.success < 0.05, "{soon:?}");
     assert!(late.latency.unwrap() < 0.001 && late.success > 0.99, "{late:?}");
 }
@@ -41,7 +41,7 @@ fn a_failure_never_makes_a_node_look_faster() {
     for turn in 0..100 {
         meter.failure(0.000_1, turn, PER);
     }
-    let reading = meter.read(100, PER);
+    let reading = meter.read(100, false, PER);
     assert!(reading.latency.unwrap() > 0.099);
     assert!(reading.success < 0.03, "{reading:?}");
 }
@@ -53,7 +53,7 @@ fn one_failure_among_many_answers_is_next_to_nothing() {
         meter.success(0.01, 0, PER);
     }
     meter.failure(0.01, 0, PER);
-    assert!(meter.read(0, PER).success > 0.98);
+    assert!(meter.read(0, false, PER).success > 0.98);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_node_that_only_failed_has_no_latency_but_a_price() {
     for row in 1..=5 {
         assert_eq!(meter.failure(0.001, 0, PER), row);
     }
-    let reading = meter.read(0, PER);
+    let reading = meter.read(0, false, PER);
     assert_eq!(reading.latency, None);
     assert!(reading.success < 0.17, "{reading:?}");
     meter.clear_row();
@@ -75,12 +75,12 @@ fn a_node_that_only_failed_has_no_latency_but_a_price() {
 fn an_abandoned_wait_raises_the_latency_and_fails_nothing() {
     let meter = Meter::default();
     meter.waited(3.0, 0, PER);
-    assert_eq!(meter.read(0, PER).latency, None);
+    assert_eq!(meter.read(0, false, PER).latency, None);
     meter.success(0.01, 0, PER);
     meter.waited(0.001, 0, PER);
-    assert_eq!(meter.read(0, PER).latency, Some(0.01));
+    assert_eq!(meter.read(0, false, PER).latency, Some(0.01));
     meter.waited(3.0, 0, PER);
-    assert_eq!(meter.read(0, PER), Reading { latency: Some(3.0), success: 1.0 });
+    assert_eq!(meter.read(0, false, PER), Reading { latency: Some(3.0), success: 1.0 });
     assert_eq!(meter.take_window(), Window { successes: 1, failures: 0 });
     assert_eq!(meter.take_window(), Window::default());
 }
@@ -99,7 +99,7 @@ proptest! {
                 _ => { meter.failure(seconds, at, PER); }
             }
         }
-        let reading = meter.read(now, PER);
+        let reading = meter.read(now, false, PER);
         assert!(reading.success > 0.0 && reading.success <= 1.0, "{reading:?}");
         assert!(reading.latency.is_none_or(|latency| latency >= 0.0), "{reading:?}");
     }
