@@ -84,8 +84,7 @@ impl<N: fmt::Debug + Clone + Eq + Hash> Balancer<N> {
     /// Of a configuration that was validated.
     pub(crate) fn unchecked(config: BalanceConfig, now: Instant) -> Self {
         let picker = Picker::new(&config, &[], None);
-        let members =
-            Arc::new(Members { nodes: Box::default(), weights: Box::default(), picker });
+        let members = Arc::new(Members { nodes: Box::default(), weights: Box::default(), picker });
         let common = Arc::new(Common {
             settings: Settings::new(&config),
             clock: Clock::new(now),
@@ -222,10 +221,9 @@ impl<N: fmt::Debug + Clone + Eq + Hash> Balancer<N> {
                 draining: state.draining,
             }
         });
-        let leaving = control.leaving().map(|node| Leaving {
-            id: node.id.clone(),
-            outstanding: node.outstanding.count(),
-        });
+        let leaving = control
+            .leaving()
+            .map(|node| Leaving { id: node.id.clone(), outstanding: node.outstanding.count() });
         Status {
             policy: shared.config.policy,
             panic: view.panic,

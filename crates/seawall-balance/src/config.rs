@@ -149,7 +149,9 @@ pub struct ProbeConfig {
     pub unhealthy_after: u32,
     /// Probes in a row that make it healthy again, at least 1. Default: 2.
     pub healthy_after: u32,
-    /// A new node takes no work before its first good probe. Default: false.
+    /// A new node counts as failed before its first good probe, and needs just one.
+    /// Without anybody who probes, all nodes of such a set are failed, which is a
+    /// panic. Default: false.
     pub required: bool,
 }
 
@@ -300,12 +302,7 @@ impl Default for ProbeConfig {
 
 impl Default for LagConfig {
     fn default() -> Self {
-        Self {
-            soft: Duration::from_secs(1),
-            hard: Duration::from_secs(30),
-            keep: 1,
-            clear: 0.8,
-        }
+        Self { soft: Duration::from_secs(1), hard: Duration::from_secs(30), keep: 1, clear: 0.8 }
     }
 }
 
@@ -315,7 +312,9 @@ fn span(field: &'static str, value: Duration, min: Duration, max: Duration) -> R
 
 fn is_prime(number: u32) -> bool {
     number > 1
-        && (2..).take_while(|divisor| divisor * divisor <= u64::from(number)).all(|divisor| u64::from(number) % divisor != 0)
+        && (2..)
+            .take_while(|divisor| divisor * divisor <= u64::from(number))
+            .all(|divisor| u64::from(number) % divisor != 0)
 }
 
 const MILLI: Duration = Duration::from_millis(1);

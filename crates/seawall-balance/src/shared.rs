@@ -34,11 +34,7 @@ pub(crate) struct Shared<N> {
 
 impl<N: fmt::Debug> Shared<N> {
     #[inline]
-    pub(crate) fn pick(
-        &self,
-        options: &PickOptions<'_, N>,
-        now: u64,
-    ) -> Result<Pick<N>, Error> {
+    pub(crate) fn pick(&self, options: &PickOptions<'_, N>, now: u64) -> Result<Pick<N>, Error> {
         if now >= self.due.load(Ordering::Relaxed) {
             self.tick(now);
         }

@@ -29,7 +29,8 @@ impl Stats {
         describe_gauge!(PANIC, "1 while too few nodes are sound, so that all are used.");
         let balancer = || name.to_owned();
         let outcome = |outcome: &'static str| counter!(REQUESTS, "balancer" => balancer(), "outcome" => outcome);
-        let probe = |result: &'static str| counter!(PROBES, "balancer" => balancer(), "result" => result);
+        let probe =
+            |result: &'static str| counter!(PROBES, "balancer" => balancer(), "result" => result);
         Self {
             successes: outcome("success"),
             failures: outcome("failure"),
@@ -55,7 +56,8 @@ impl Stats {
     /// Off the hot path: the handle is looked up each time.
     pub(crate) fn refused(&self, error: &Error) {
         if let Some(reason) = error.reason() {
-            counter!(REFUSALS, "balancer" => self.name.to_string(), "reason" => reason).increment(1);
+            counter!(REFUSALS, "balancer" => self.name.to_string(), "reason" => reason)
+                .increment(1);
         }
     }
 

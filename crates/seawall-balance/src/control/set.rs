@@ -197,7 +197,8 @@ impl<N: fmt::Debug> Control<N> {
     /// A node whose probe is due, which from now on is under way.
     pub(crate) fn due(&mut self, now: u64) -> Option<Arc<Node<N>>> {
         let due = |entry: &&mut Entry<N>| entry.state.health.due().is_some_and(|due| due <= now);
-        let longest = self.entries.iter_mut().filter(due).min_by_key(|entry| entry.state.health.due())?;
+        let longest =
+            self.entries.iter_mut().filter(due).min_by_key(|entry| entry.state.health.due())?;
         longest.state.health.begin();
         Some(Arc::clone(&longest.node))
     }

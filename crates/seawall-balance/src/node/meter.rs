@@ -64,8 +64,11 @@ impl Meter {
         let kept = inner.age(now, per_decay);
         let kept = kept.min(1.0 - 1.0 / REMEMBERED);
         let seconds = seconds.max(LEAST);
-        inner.latency =
-            if seconds >= inner.latency { seconds } else { seconds + (inner.latency - seconds) * kept };
+        inner.latency = if seconds >= inner.latency {
+            seconds
+        } else {
+            seconds + (inner.latency - seconds) * kept
+        };
         inner.count(1.0, 0.0);
         inner.consecutive = 0;
         inner.window.successes = inner.window.successes.saturating_add(1);
@@ -110,8 +113,7 @@ impl Meter {
         // Half the range of the ticks is 39 hours; a node left alone for longer
         // looks as if touched just now, until its next answer.
         let idle = ((now >> TICK_BITS) as u32).wrapping_sub(word as u32) as i32;
-        let kept =
-            if busy { 1.0 } else { kept(idle.max(0) as f32 * TICK_SECONDS * per_decay) };
+        let kept = if busy { 1.0 } else { kept(idle.max(0) as f32 * TICK_SECONDS * per_decay) };
         let success = if failures == 0.0 {
             1.0
         } else {

@@ -16,9 +16,8 @@ impl Alias {
     /// Over positions of `shares`, whose mean is 1.
     pub(crate) fn new(shares: impl ExactSizeIterator<Item = f32>) -> Self {
         let mut left: Vec<f64> = shares.map(f64::from).collect();
-        let mut slots: Vec<Slot> = (0..left.len() as u32)
-            .map(|index| Slot { own: u32::MAX, other: index })
-            .collect();
+        let mut slots: Vec<Slot> =
+            (0..left.len() as u32).map(|index| Slot { own: u32::MAX, other: index }).collect();
         let (mut small, mut large): (Vec<usize>, Vec<usize>) =
             (0..left.len()).partition(|index| left[*index] < 1.0);
         while let (Some(few), Some(much)) = (small.pop(), large.last().copied()) {

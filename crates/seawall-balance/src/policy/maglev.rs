@@ -60,7 +60,8 @@ impl Choose for Maglev {
             return None;
         }
         let key = ask.key();
-        let will_do = |index: &usize| ask.is_open(*index) && ask.fits(*index) && ask.takes(*index, key);
+        let will_do =
+            |index: &usize| ask.is_open(*index) && ask.fits(*index) && ask.takes(*index, key);
         let own = self.at(key);
         if will_do(&own) {
             return Some(own);

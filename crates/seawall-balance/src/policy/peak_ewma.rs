@@ -59,7 +59,9 @@ impl Draws {
         }
         // One of a few, and the others rare: any that will do.
         let others = ask.view.open.iter().map(|index| *index as usize);
-        others.take(FEW).find(|index| *index != than && ask.fits(*index) && ask.takes(*index, self.ticket))
+        others
+            .take(FEW)
+            .find(|index| *index != than && ask.fits(*index) && ask.takes(*index, self.ticket))
     }
 
     #[inline]

@@ -20,9 +20,8 @@ pub(crate) struct Ring {
 impl Ring {
     pub(crate) fn new(seats: &[Seat], points: u32) -> Self {
         let weighty = seats.iter().filter(|seat| seat.weight > 0);
-        let (count, sum) = weighty.fold((0_u64, 0), |(count, sum), seat| {
-            (count + 1, sum + u64::from(seat.weight))
-        });
+        let (count, sum) = weighty
+            .fold((0_u64, 0), |(count, sum), seat| (count + 1, sum + u64::from(seat.weight)));
         let mean = sum as f64 / count.max(1) as f64;
         let mut ring = Vec::new();
         for (index, seat) in (0..).zip(seats).filter(|(_, seat)| seat.weight > 0) {

@@ -2,7 +2,10 @@
 
 mod future;
 mod layer;
-#[expect(clippy::module_inception, reason = "mod, layer, service, future: the files of every middleware")]
+#[expect(
+    clippy::module_inception,
+    reason = "mod, layer, service, future: the files of every middleware"
+)]
 mod service;
 mod slots;
 
