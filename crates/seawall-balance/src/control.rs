@@ -83,10 +83,10 @@ impl<N: fmt::Debug> Control<N> {
     }
 
     pub(crate) fn struck(&mut self, shared: &Shared<N>, node: &Arc<Node<N>>, now: u64) {
-        if let Some(position) = self.position(node) {
-            if self.eject(shared, position, Cause::Consecutive, now) {
-                self.refresh(shared, now);
-            }
+        if let Some(position) = self.position(node)
+            && self.eject(shared, position, Cause::Consecutive, now)
+        {
+            self.refresh(shared, now);
         }
     }
 

@@ -107,6 +107,7 @@ impl Nodes {
     }
 
     /// The named nodes, in the order of the set.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, Standing)> {
         self.shown.iter().map(|(node, standing)| (&**node, *standing))
     }

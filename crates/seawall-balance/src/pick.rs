@@ -115,10 +115,11 @@ impl<N> Pick<N> {
                 common.stats.failures.increment(1);
                 let row = self.node.meter.failure(seconds, now, common.settings.per_decay);
                 let limit = common.consecutive_failures;
-                if limit > 0 && row.is_multiple_of(limit) {
-                    if let Some(shared) = self.node.shared.upgrade() {
-                        shared.struck(&self.node, now);
-                    }
+                if limit > 0
+                    && row.is_multiple_of(limit)
+                    && let Some(shared) = self.node.shared.upgrade()
+                {
+                    shared.struck(&self.node, now);
                 }
             }
             Outcome::Saturated(pause) => {

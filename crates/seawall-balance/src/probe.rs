@@ -34,11 +34,8 @@ impl<N: fmt::Debug> Probe<N> {
     pub fn finish(mut self, good: bool, now: Instant) {
         self.open = false;
         let stats = &self.node.common.stats;
-        if good {
-            stats.probes_good.increment(1)
-        } else {
-            stats.probes_bad.increment(1)
-        }
+        let counter = if good { &stats.probes_good } else { &stats.probes_bad };
+        counter.increment(1);
         let now = self.node.common.clock.nanos(now);
         self.end(Some(good), now);
     }

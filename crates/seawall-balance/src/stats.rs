@@ -69,9 +69,13 @@ impl Stats {
         }
     }
 
-    pub(crate) fn nodes(&self, standings: impl Iterator<Item = Standing> + Clone) {
-        for (gauge, of) in self.nodes.iter().zip(Standing::ALL) {
-            gauge.set(standings.clone().filter(|standing| *standing == of).count() as f64);
+    pub(crate) fn nodes(&self, standings: impl Iterator<Item = Standing>) {
+        let mut counts = [0_u32; Standing::ALL.len()];
+        for standing in standings {
+            counts[standing as usize] += 1;
+        }
+        for (gauge, standing) in self.nodes.iter().zip(Standing::ALL) {
+            gauge.set(f64::from(counts[standing as usize]));
         }
     }
 
