@@ -10,7 +10,7 @@ use std::error::Error;
 use seawall_balance::Policy;
 
 // The tests of the crate hold it to the same simulation.
-#[path = "../crates/seawall-balance/tests/it/sim/mod.rs"]
+#[path = "../tests/it/sim/mod.rs"]
 mod sim;
 
 use sim::{Fault, Ours, Peer, Report, Scenario};
