@@ -220,7 +220,9 @@ where
         if leaders.is_empty() {
             return;
         }
-        let namespace = self.namespace_stamp().await;
+        let in_reach = leaders.iter().any(|leader| leader.seen.is_some());
+        let namespace =
+            if in_reach { self.namespace_stamp().await } else { self.last_namespace_stamp() };
         let keys: Vec<K> = leaders.iter().map(|leader| leader.lease.key().clone()).collect();
         let previous = leaders
             .iter()
@@ -295,7 +297,8 @@ where
             .filter(|cell| self.local.stamp(cell, began_at).is_none())
             .map(Arc::clone)
             .collect();
-        if let Some(remote) = self.remote.as_ref().filter(|_| !unknown.is_empty()) {
+        let in_reach = leaders.iter().any(|leader| leader.seen.is_some());
+        if let Some(remote) = self.remote.as_ref().filter(|_| in_reach && !unknown.is_empty()) {
             let _ = self.read_marks(remote, &unknown, began).await;
         }
         let landing = leaders.into_iter().map(|mut leader| {

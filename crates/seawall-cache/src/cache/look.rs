@@ -61,7 +61,7 @@ where
     pub(super) async fn look(&self, remote: &Guarded, asked: Asked<'_, K, V>) -> Looked<V> {
         // Before the request: L1 must not think the entry lives longer than L2 does.
         let at = self.local.clock().now();
-        let (fetched, ()) = tokio::join!(remote.read(asked.text), self.know_namespace(remote));
+        let (fetched, ()) = tokio::join!(remote.read(asked.text), self.know_namespace());
         let half = self.open(remote, &asked, at, fetched);
         let cells = half.cells(self.local.namespace());
         if cells.is_empty() {
@@ -85,7 +85,7 @@ where
             let texts: Vec<_> = asked.iter().map(|asked| asked.text.to_owned()).collect();
             remote.read_many(&texts).await
         });
-        let (fetched, ()) = tokio::join!(join_all(reads), self.know_namespace(remote));
+        let (fetched, ()) = tokio::join!(join_all(reads), self.know_namespace());
         let mut fetched = fetched.into_iter().flatten();
         let mut halves = Vec::with_capacity(asked.len());
         let mut cells = Vec::new();

@@ -1,6 +1,7 @@
 //! The marks of tags and of the namespace, as reads and loads need them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
@@ -13,6 +14,13 @@ use crate::text;
 
 /// Cells with the stamps of their marks.
 pub(super) type Stamped = Vec<(Arc<Cell>, u64)>;
+
+/// Lets one read of the namespace's mark stand for all that want it.
+#[derive(Debug, Default)]
+pub(super) struct Asking {
+    gate: tokio::sync::Mutex<()>,
+    failures: AtomicU64,
+}
 
 /// The stamps of an entry's tags.
 pub(super) enum Stamps {
@@ -67,41 +75,67 @@ where
     }
 
     /// Reads the namespace's mark, if this node does not know it.
-    pub(super) async fn know_namespace(&self, remote: &Guarded) {
-        let cell = self.local.namespace();
-        if self.local.stamp(cell, self.local.clock().now()).is_none() {
-            let _ = self.read_marks(remote, std::slice::from_ref(cell), Instant::now()).await;
-        }
+    pub(super) async fn know_namespace(&self) {
+        let _ = self.namespace_stamp().await;
     }
 
     /// The stamp of the namespace for a load that begins after this, or for a write. `Err`: L2
-    /// could not say, and this is what was known last.
+    /// could not say, and this is what was known last. However many ask at once, L2 is asked once.
     pub(super) async fn namespace_stamp(&self) -> Result<u64, u64> {
         let cell = self.local.namespace();
-        if let Some(stamp) = self.local.stamp(cell, self.local.clock().now()) {
+        let known = || self.local.stamp(cell, self.local.clock().now());
+        if let Some(stamp) = known() {
             return Ok(stamp);
         }
-        if let Some(remote) = &self.remote
-            && let Ok(reads) =
-                self.read_marks(remote, std::slice::from_ref(cell), Instant::now()).await
-            && let [read] = &*reads
-        {
-            return Ok(read.mark.version());
+        let unknown = Err(cell.last_known().unwrap_or_default());
+        let Some(remote) = &self.remote else { return unknown };
+        let failures = self.asking.failures.load(Ordering::Acquire);
+        let _one_at_a_time = self.asking.gate.lock().await;
+        if let Some(stamp) = known() {
+            return Ok(stamp);
         }
-        Err(cell.last_known().unwrap_or_default())
+        if self.asking.failures.load(Ordering::Acquire) != failures {
+            // Whom this waited for had no answer.
+            return unknown;
+        }
+        match self.read_marks(remote, std::slice::from_ref(cell), Instant::now()).await {
+            Ok(reads) => reads.first().map_or(unknown, |read| Ok(read.mark.version())),
+            Err(_) => {
+                self.asking.failures.fetch_add(1, Ordering::Release);
+                unknown
+            }
+        }
     }
 
-    /// The stamps of `tags` for a load that began at `began`.
-    pub(super) async fn tag_stamps(&self, tags: &[Box<str>], began: Instant) -> Stamps {
-        self.stamps(tags, began, true).await
+    /// What was known last of the namespace's mark, for a load that begins while L2 is out of reach.
+    pub(super) fn last_namespace_stamp(&self) -> Result<u64, u64> {
+        let cell = self.local.namespace();
+        let known = self.local.stamp(cell, self.local.clock().now());
+        known.ok_or_else(|| cell.last_known().unwrap_or_default())
+    }
+
+    /// The stamps of `tags` for a load that began at `began`. L2 is asked only if it is in reach.
+    pub(super) async fn tag_stamps(
+        &self,
+        tags: &[Box<str>],
+        began: Instant,
+        in_reach: bool,
+    ) -> Stamps {
+        self.stamps(tags, began, self.remote.as_ref().filter(|_| in_reach), true).await
     }
 
     /// The stamps of `tags` for a write: what the marks are now.
     pub(super) async fn tag_stamps_now(&self, tags: &[Box<str>]) -> Stamps {
-        self.stamps(tags, Instant::now(), false).await
+        self.stamps(tags, Instant::now(), self.remote.as_ref(), false).await
     }
 
-    async fn stamps(&self, tags: &[Box<str>], began: Instant, unmoved: bool) -> Stamps {
+    async fn stamps(
+        &self,
+        tags: &[Box<str>],
+        began: Instant,
+        remote: Option<&Guarded>,
+        unmoved: bool,
+    ) -> Stamps {
         if tags.is_empty() {
             return Stamps::Known(Vec::new());
         }
@@ -111,9 +145,15 @@ where
             cells.iter().map(|cell| self.local.stamp(cell, began_at)).collect();
         let unknown: Vec<_> = (0..cells.len()).filter(|index| stamps[*index].is_none()).collect();
         if !unknown.is_empty() {
-            let Some(remote) = &self.remote else { return Stamps::Moved };
+            if self.remote.is_none() {
+                return Stamps::Moved;
+            }
             let asked: Vec<_> = unknown.iter().map(|index| Arc::clone(&cells[*index])).collect();
-            let Ok(reads) = self.read_marks(remote, &asked, began).await else {
+            let reads = match remote {
+                Some(remote) => self.read_marks(remote, &asked, began).await.ok(),
+                None => None,
+            };
+            let Some(reads) = reads else {
                 let last: Option<_> = cells
                     .into_iter()
                     .map(|cell| {

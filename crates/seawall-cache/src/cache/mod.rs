@@ -220,6 +220,7 @@ pub(crate) struct Inner<K: Hash + Eq, V> {
     remote: Option<Guarded>,
     counters: Arc<Counters>,
     background: Background<K, V>,
+    asking: marks::Asking,
     tidy_at: AtomicU64,
     /// Every task of ours holds a receiver, so that `shutdown` can wait for the last.
     tasks: watch::Sender<()>,
@@ -266,6 +267,7 @@ where
             throttle: Throttle::new(THROTTLED),
             counters,
             background,
+            asking: marks::Asking::default(),
             tidy_at: AtomicU64::new(0),
             tasks: watch::Sender::new(()),
             config,

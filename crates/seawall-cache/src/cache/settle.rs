@@ -78,7 +78,7 @@ where
             self.release();
             return Ok(draft.got(Layer::Loader));
         }
-        match inner.tag_stamps(&loaded.tags, began).await {
+        match inner.tag_stamps(&loaded.tags, began, self.seen.is_some()).await {
             Stamps::Known(tags) => draft.tags = tags,
             Stamps::Guessed(tags) => {
                 draft.tags = tags;

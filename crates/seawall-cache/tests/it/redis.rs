@@ -99,7 +99,7 @@ async fn no_key_is_without_a_ttl() {
         cache.remove(&(key + 200)).await;
     }
     let Reply::Array(keys) = command(&stack, &["KEYS", "*"]).await else { panic!("an array") };
-    assert_eq!(keys.len(), 60 + 1, "and the canary of the tracking");
+    assert_eq!(keys.len(), 60 + 2, "and the namespace's mark, and the canary of the tracking");
     for key in keys {
         let key = key.text().expect("text");
         let Reply::Integer(ttl) = command(&stack, &["PTTL", &key]).await else { panic!("{key}") };

@@ -109,3 +109,49 @@ async fn an_l2_that_refuses_writes_does_not_fail_reads() {
     }
     assert_eq!(value(&cached(&cache, 3).await), Some(3));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_surge_onto_a_frozen_l2_waits_for_one_deadline() {
+    let remote = FakeRemote::default();
+    let cache = node(&remote);
+    remote.freeze();
+    let asked = Instant::now();
+    let callers: Vec<_> = (0..200)
+        .map(|key| {
+            let cache = cache.clone();
+            tokio::spawn(async move { load(&cache, key, key).await })
+        })
+        .collect();
+    for caller in callers {
+        assert!(caller.await.expect("no panic").degraded);
+    }
+    assert!(asked.elapsed() <= DEADLINE, "{:?}", asked.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_surge_onto_a_cold_node_reads_the_namespaces_mark_once() {
+    let remote = FakeRemote::default();
+    let cache = node(&remote);
+    remote.slow_answer(Duration::from_millis(20));
+    let written = cache.set_many((0..200).map(|key| (key, key))).await;
+    assert!(written.iter().all(|written| written.l2 == L2Write::Done));
+    assert_eq!(remote.calls.of(crate::remote::fake::Op::Marks), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_read_of_a_cold_node_onto_a_frozen_l2_waits_for_one_deadline() {
+    let remote = FakeRemote::default();
+    remote.freeze();
+    let asked = Instant::now();
+    let answer = Loaded::new(1).tags(["lamps"]);
+    assert!(load(&node(&remote), 1, answer.clone()).await.degraded);
+    assert_eq!(asked.elapsed(), DEADLINE);
+    let loader = move |keys: Vec<u64>, _| {
+        let answer = answer.clone();
+        async move { Ok::<_, OriginDown>(keys.into_iter().map(move |key| (key, answer.clone()))) }
+    };
+    let asked = Instant::now();
+    let got = node(&remote).get_many_or_load(&[1, 2], loader).await;
+    assert!(got.iter().flatten().all(|got| got.degraded));
+    assert_eq!(asked.elapsed(), DEADLINE);
+}
