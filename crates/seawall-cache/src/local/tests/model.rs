@@ -13,7 +13,7 @@ use proptest::test_runner::Config;
 use super::*;
 
 /// Something that happens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Event {
     /// Someone takes a lease, in one of a few hands. What the hand held is dropped.
     Lease {
