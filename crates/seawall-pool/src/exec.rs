@@ -15,6 +15,8 @@ use crate::error::{Error, Outcome, classify};
 use crate::lease::Marks;
 use crate::node::Node;
 use crate::route::Intent;
+use crate::statements::Statements;
+use crate::wire::Wire;
 
 /// A statement to run.
 #[derive(Clone, Copy)]
@@ -59,10 +61,10 @@ impl Answer {
 /// a connection, or a transaction on it.
 pub(crate) struct Session<'a> {
     pub(crate) client: &'a tokio_postgres::Client,
-    pub(crate) statements: &'a deadpool_postgres::StatementCache,
+    pub(crate) statements: &'a Statements,
+    pub(crate) wire: &'a Wire,
     pub(crate) node: &'a Arc<Node>,
     pub(crate) marks: &'a Marks,
-    pub(crate) in_transaction: bool,
 }
 
 impl Session<'_> {
@@ -114,11 +116,14 @@ impl Session<'_> {
     /// Runs `call`, once more if its prepared statement has gone stale: that is
     /// found out before the statement does anything.
     async fn healing(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        // Of the statement before, whose end was seen.
+        let in_transaction = !self.wire.is_idle();
         match self.once(call).await {
             Err(Error::Query { source, .. }) if classify::is_stale_statement(&source) => {
-                self.statements.remove(call.sql, &[]);
+                self.node.metrics.healed.increment(1);
+                self.statements.remove(call.sql);
                 self.forget_position();
-                if self.in_transaction {
+                if in_transaction {
                     return Err(self.failed(Outcome::NoEffect, source));
                 }
                 self.once(call).await
@@ -273,19 +278,20 @@ impl Session<'_> {
 
     /// Prepares `sql`, once per connection. Nothing was executed if it fails.
     async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
-        let statement = self.statements.prepare(self.client, sql).await;
-        statement.map_err(|source| {
-            // The cache keeps a place even for a text that cannot be prepared.
-            self.statements.remove(sql, &[]);
+        let prepared = self.statements.prepare(self.client, sql).await.map_err(|source| {
             let refused = classify::is_refusal(&source);
             self.failed(if refused { Outcome::NoEffect } else { Outcome::NotSent }, source)
-        })
+        })?;
+        if prepared.leaves_traces {
+            self.marks.soil();
+        }
+        Ok(prepared.statement)
     }
 
     /// Has the statements about the position prepared anew.
     fn forget_position(&self) {
-        self.statements.remove(POSITION, &[]);
-        self.statements.remove(ALL_SETTLED, &[]);
+        self.statements.remove(POSITION);
+        self.statements.remove(ALL_SETTLED);
     }
 
     fn lost_or_refused(&self, call: &Call<'_>, source: tokio_postgres::Error) -> Error {
@@ -316,7 +322,7 @@ impl Session<'_> {
 
     fn note(&self, call: &Call<'_>, took: Duration) {
         self.node.metrics.query_seconds.record(took.as_secs_f64());
-        if took > self.node.slow_query {
+        if took > self.node.limits.slow_query {
             self.node.metrics.slow.increment(1);
             let statement = &call.sql[..call.sql.floor_char_boundary(LOGGED_BYTES)];
             tracing::warn!(

@@ -85,10 +85,13 @@
 //! |---|---|---|
 //! | `serde` | `Deserialize` for [`PoolConfig`] and [`NodeConfig`], [`Lsn`] as a string | off |
 //!
-//! Metrics are listed in the README.
+//! Metrics are listed in `docs/metrics.md`.
 
+mod checkout;
+mod clean;
 mod config;
 mod conn;
+mod control;
 mod dispatch;
 mod error;
 mod exec;
@@ -96,16 +99,22 @@ mod handle;
 mod health;
 mod lag;
 mod lease;
+mod ledger;
+mod link;
 mod lsn;
 mod metrics;
 mod monitor;
 mod node;
+mod opening;
 mod pool;
 pub mod route;
+mod statements;
 mod status;
+mod tap;
 mod text;
 mod transaction;
 mod upkeep;
+mod wire;
 
 pub use config::{NodeConfig, PoolConfig, Role};
 pub use conn::Conn;
@@ -114,7 +123,7 @@ pub use handle::{At, Route};
 pub use lag::Lag;
 pub use lsn::{Lsn, ParseLsnError};
 pub use pool::Pool;
-pub use status::{NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};
+pub use status::{Borrow, NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};
 pub use transaction::Transaction;
 
 /// The driver whose rows, parameters and errors appear in this crate.
