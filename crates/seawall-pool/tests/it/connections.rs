@@ -4,9 +4,7 @@ use futures_util::future::join_all;
 use seawall_pool::{Error, Pool, PoolConfig};
 use tokio::time::Instant;
 
-use crate::support::{config, count, millis, node, pool_of_one, secs, stack, until};
-
-const OPEN: &str = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'seawall-pool'";
+use crate::support::{OPEN, config, count, millis, node, pool_of_one, secs, stack, until};
 
 #[tokio::test]
 async fn waiting_for_a_connection_ends_in_time_and_names_the_node() {
