@@ -1,5 +1,6 @@
 //! Choosing a node for a call, and the next one if it fails.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ pub(crate) async fn run<'p>(
         let call = Call { after: request.after.filter(|_| node.may_be_behind()), ..call };
         let Search { ask, patience, .. } = &mut search;
         let served = async { node.acquire(*ask, patience).await?.session().run(&call).await };
-        match unless_down(node, served).await {
+        let served = { unless_down(node, pin!(served)).await };
+        match served {
             Ok(answer) => return Ok((node, answer)),
             Err(error) => search.failed(node, error)?,
         }
@@ -51,7 +53,8 @@ pub(crate) async fn connection(
             }
             Ok(lease)
         };
-        match unless_down(node, checked).await {
+        let checked = { unless_down(node, pin!(checked)).await };
+        match checked {
             Ok(lease) => return Ok(lease),
             Err(error) => search.failed(node, error)?,
         }
@@ -62,7 +65,8 @@ pub(crate) async fn connection(
 /// has no stand-in: what was sent there may as well wait for its limit.
 async fn unless_down<T>(
     node: &Node,
-    work: impl Future<Output = Result<T, Error>>,
+    // By reference, or the future around it holds it once for each way it is awaited.
+    work: Pin<&mut impl Future<Output = Result<T, Error>>>,
 ) -> Result<T, Error> {
     if node.primary {
         return work.await;

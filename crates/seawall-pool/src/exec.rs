@@ -118,17 +118,22 @@ impl Session<'_> {
     async fn healing(&self, call: &Call<'_>) -> Result<Answer, Error> {
         // Of the statement before, whose end was seen.
         let in_transaction = !self.wire.is_idle();
-        match self.once(call).await {
-            Err(Error::Query { source, .. }) if classify::is_stale_statement(&source) => {
-                self.node.metrics.healed.increment(1);
-                self.statements.remove(call.sql);
-                self.forget_position();
-                if in_transaction {
-                    return Err(self.failed(Outcome::NoEffect, source));
+        let mut healed = false;
+        loop {
+            match self.once(call).await {
+                Err(Error::Query { source, .. })
+                    if !healed && classify::is_stale_statement(&source) =>
+                {
+                    self.node.metrics.healed.increment(1);
+                    self.statements.remove(call.sql);
+                    self.forget_position();
+                    if in_transaction {
+                        return Err(self.failed(Outcome::NoEffect, source));
+                    }
+                    healed = true;
                 }
-                self.once(call).await
+                other => return other,
             }
-            other => other,
         }
     }
 
@@ -141,25 +146,30 @@ impl Session<'_> {
                 if let Some(wanted) = call.after
                     && self.is_finished(&error)
                 {
-                    self.locate().await?.require(wanted, self.node)?;
+                    Box::pin(self.locate()).await?.require(wanted, self.node)?;
                 }
                 return Err(error);
             }
         };
-        if !call.position && call.after.is_none() {
-            return self.execute(&statement, call).await;
+        if call.position || call.after.is_some() {
+            // Boxed, so that calls without are not burdened with its size.
+            return Box::pin(self.with_position(&statement, call)).await;
         }
+        self.execute(&statement, call).await
+    }
+
+    /// Runs `statement` with the position of the node, read just before it.
+    async fn with_position(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
         let position = self.prepare(POSITION).await?;
         if !self.node.primary {
             // Sent in one flight, in this order: the server looks up the
             // position before it takes the snapshot of the statement.
-            let (position, answer) =
-                join(self.row(&position), self.execute(&statement, call)).await;
+            let (position, answer) = join(self.row(&position), self.execute(statement, call)).await;
             return self.placed(call, position, false, answer);
         }
         let settled = self.prepare(ALL_SETTLED).await?;
         let (position, settled, answer) =
-            join3(self.row(&position), self.row(&settled), self.execute(&statement, call)).await;
+            join3(self.row(&position), self.row(&settled), self.execute(statement, call)).await;
         let settled = settled.and_then(|row| row.try_get(0)).unwrap_or(false);
         self.placed(call, position, settled, answer)
     }

@@ -350,3 +350,14 @@ async fn analytics_leaves_connections_to_those_who_wait() {
     drop(heavy);
     pool.analytics().query("SELECT 1", &[]).await.unwrap();
 }
+
+/// A future is moved on its way to where it is polled, and a task is as large as
+/// the largest of those in it.
+#[tokio::test]
+async fn the_future_of_a_call_stays_small() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    let (query, get) = (pool.read().query("SELECT 1", &[]), pool.read().get());
+    assert!(size_of_val(&query) <= 3_000, "{}", size_of_val(&query));
+    assert!(size_of_val(&get) <= 3_000, "{}", size_of_val(&get));
+}
