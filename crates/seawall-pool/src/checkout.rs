@@ -35,17 +35,21 @@ pub(crate) struct Ask {
 #[derive(Debug)]
 pub(crate) struct Patience {
     pub(crate) limit: Duration,
-    until: Option<Instant>,
+    started: Option<Instant>,
 }
 
 impl Patience {
     pub(crate) fn new(limit: Duration) -> Self {
-        Self { limit, until: None }
+        Self { limit, started: None }
+    }
+
+    /// When the first wait began.
+    fn starts(&mut self) -> Instant {
+        *self.started.get_or_insert_with(Instant::now)
     }
 
     fn until(&mut self) -> Instant {
-        let limit = self.limit;
-        *self.until.get_or_insert_with(|| Instant::now() + limit)
+        self.starts() + self.limit
     }
 }
 
@@ -60,17 +64,24 @@ impl Node {
     ) -> Result<Lease, Error> {
         loop {
             // Those who need not wait count as zero.
-            let (lease, waited) = match self.take(ask)? {
-                Taken::Ready(lease) => (lease, 0.0),
+            let (mut lease, waited) = match self.take(ask)? {
+                Taken::Ready(lease) => (lease, Duration::ZERO),
                 Taken::Wait(place) => {
-                    let asked = Instant::now();
-                    (place.wait(patience).await?, asked.elapsed().as_secs_f64())
+                    let asked = patience.starts();
+                    let mut lease = place.wait(patience).await?;
+                    let now = Instant::now();
+                    lease.granted_at(now);
+                    (lease, now - asked)
                 }
             };
-            if lease.is_sound(patience).await {
-                self.metrics.acquire_seconds.record(waited);
-                return Ok(lease);
+            if lease.is_closed() || lease.is_stale() {
+                lease.forget_grant();
+                if !lease.is_alive(patience).await {
+                    continue;
+                }
             }
+            self.metrics.acquire_seconds.record(waited.as_secs_f64());
+            return Ok(lease);
         }
     }
 
@@ -160,6 +171,10 @@ impl Node {
         if link.is_closed() {
             return;
         }
+        if reason == Reason::Unsettled {
+            // Its server is busy with what nobody waits for: no goodbye.
+            return;
+        }
         let closing = Closing::new(Arc::clone(self));
         let limit = self.limits.destroy;
         self.spawn(async move {
@@ -227,15 +242,11 @@ impl Drop for InLine<'_> {
 }
 
 impl Lease {
-    /// Whether it is worth handing out. One that was used a moment ago is not
-    /// asked; one that was unused for long is, within the caller's deadline.
-    async fn is_sound(&self, patience: &mut Patience) -> bool {
-        if self.link().is_closed() {
-            self.condemn();
+    /// Asks the server whether it is there, within the caller's deadline. What
+    /// does not answer is not lent again.
+    async fn is_alive(&self, patience: &mut Patience) -> bool {
+        if self.is_closed() {
             return false;
-        }
-        if !self.is_stale() {
-            return true;
         }
         let limit = self.node.limits.connect;
         let until = patience.until().min(Instant::now() + limit);

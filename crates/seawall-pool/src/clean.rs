@@ -55,10 +55,16 @@ struct Work {
 impl Work {
     /// Returns whether the connection is as new.
     async fn run(self, link: &Link, node: &Node) -> bool {
-        if self.busy {
-            // Answered when everything sent before it is over.
-            let marker = pin!(link.client.check_connection());
-            if !matches!(overtake(link, node, marker).await, Some(Ok(()))) {
+        if self.busy || !link.wire.is_idle() {
+            // Answered when everything sent before it is over, such as the
+            // rollback of a transaction that was dropped.
+            let mut marker = pin!(link.client.check_connection());
+            let soon = if self.busy { Duration::ZERO } else { GRACE };
+            let answered = match timeout(soon, &mut marker).await {
+                Ok(answered) => Some(answered),
+                Err(_) => overtake(link, node, marker).await,
+            };
+            if !matches!(answered, Some(Ok(()))) {
                 return false;
             }
         }

@@ -26,7 +26,10 @@ pub(crate) async fn run<'p>(
         let node = search.next().await?;
         let call = Call { after: request.after.filter(|_| node.may_be_behind()), ..call };
         let Search { ask, patience, .. } = &mut search;
-        let served = async { node.acquire(*ask, patience).await?.session().run(&call).await };
+        let served = async {
+            let lease = node.acquire(*ask, patience).await?;
+            lease.session().run_from(lease.granted(), &call).await
+        };
         let served = { unless_down(node, pin!(served)).await };
         match served {
             Ok(answer) => return Ok((node, answer)),

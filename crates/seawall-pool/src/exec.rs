@@ -71,10 +71,19 @@ impl Session<'_> {
     /// Runs `call` and returns by its limit. If the future is dropped or the
     /// limit passes, the connection stays marked as busy.
     pub(crate) async fn run(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        self.run_from(None, call).await
+    }
+
+    /// As [`run`](Self::run), starting at a moment that was read already.
+    pub(crate) async fn run_from(
+        &self,
+        start: Option<Instant>,
+        call: &Call<'_>,
+    ) -> Result<Answer, Error> {
         let node = self.node;
         node.metrics.queries(call.intent).increment(1);
         self.marks.begin();
-        let start = Instant::now();
+        let start = start.unwrap_or_else(Instant::now);
         let result = match timeout_at(start + call.limit, self.healing(call)).await {
             Ok(result) => result,
             Err(_) => Err(Error::QueryTimeout {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use deadpool_postgres::ClientWrapper;
 use scopeguard::{ScopeGuard, guard};
+use tokio::time::Instant;
 
 use crate::checkout::HeldLink;
 use crate::clean;
@@ -29,6 +30,8 @@ pub(crate) struct Loan {
     held: HeldLink,
     pub(crate) node: Arc<Node>,
     pub(crate) marks: Marks,
+    /// When it was handed to a caller who had waited, if that is just now.
+    granted: Option<Instant>,
 }
 
 /// What is known about a connection on loan.
@@ -67,7 +70,7 @@ impl Marks {
 
 impl Lease {
     pub(crate) fn new(held: HeldLink, node: Arc<Node>) -> Self {
-        Self(guard(Loan { held, node, marks: Marks::default() }, take_home))
+        Self(guard(Loan { held, node, marks: Marks::default(), granted: None }, take_home))
     }
 
     pub(crate) fn client(&self) -> &ClientWrapper {
@@ -76,6 +79,23 @@ impl Lease {
 
     pub(crate) fn link(&self) -> &Link {
         &self.held.connection
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.link().is_closed()
+    }
+
+    /// Notes a time that was read anyway, for the first statement to start from.
+    pub(crate) fn granted_at(&mut self, now: Instant) {
+        self.0.granted = Some(now);
+    }
+
+    pub(crate) fn forget_grant(&mut self) {
+        self.0.granted = None;
+    }
+
+    pub(crate) fn granted(&self) -> Option<Instant> {
+        self.granted
     }
 
     pub(crate) fn is_stale(&self) -> bool {
@@ -97,7 +117,7 @@ impl Lease {
     }
 
     pub(crate) fn parts_mut(&mut self) -> Parts<'_> {
-        let Loan { held, node, marks } = &mut *self.0;
+        let Loan { held, node, marks, .. } = &mut *self.0;
         let Link { client, statements, wire, .. } = &mut *held.connection;
         Parts { client, statements, wire, node, marks }
     }
@@ -129,7 +149,7 @@ impl fmt::Debug for Lease {
     }
 }
 
-fn take_home(Loan { held, node, marks }: Loan) {
+fn take_home(Loan { held, node, marks, .. }: Loan) {
     let link = &held.connection;
     if marks.condemned.load(Ordering::Relaxed) || link.is_closed() {
         node.retire(held, Reason::Broken);

@@ -180,3 +180,22 @@ async fn a_connection_that_cannot_be_stopped_is_closed_and_its_place_is_free() {
     proxy.accept().await.unwrap();
     assert_ne!(backend(pool.write()).await, process);
 }
+
+/// One too many would fill the server's log with warnings.
+#[tokio::test]
+async fn a_transaction_that_is_dropped_is_rolled_back_once() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    let process = backend(pool.write()).await;
+    for _ in 0..10 {
+        let mut conn = pool.write().get().await.unwrap();
+        let tx = conn.transaction().await.unwrap();
+        tx.execute("SELECT 1", &[]).await.unwrap();
+        drop(tx);
+        drop(conn);
+        until("it is back", secs(1), async || node(&pool, "primary").available == 1).await;
+    }
+    assert_eq!(backend(pool.write()).await, process);
+    let log = std::fs::read_to_string(stack.primary().unwrap().log_path()).unwrap();
+    assert!(!log.contains("no transaction in progress"), "{log}");
+}
