@@ -60,6 +60,7 @@ impl Drop for Claim {
     }
 }
 
+/// Opens one connection, or tells a waiter why not.
 async fn run(mut claim: Claim) {
     let node = Arc::clone(&claim.node);
     let epoch = node.books.lock().epoch();
