@@ -47,7 +47,9 @@ impl Service<u64> for Doubler {
     }
 }
 
-fn layer() -> CacheLayer<u64, u64, fn(&u64) -> Option<u64>> {
+type Key = fn(&u64) -> Option<u64>;
+
+fn layer() -> CacheLayer<u64, u64, Key> {
     let cache = Cache::local("doubled").build().expect("in bounds");
     CacheLayer::new(cache, |number| (*number < 100).then_some(*number))
 }
