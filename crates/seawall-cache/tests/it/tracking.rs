@@ -266,9 +266,11 @@ async fn a_lost_connection_is_armed_again_and_what_was_missed_is_said_first() {
     for _ in 0..3 {
         told.clear();
         let clients = command(server, &["CLIENT", "LIST"]).await.text().expect("text");
-        let tracks = clients.lines().find(|client| client.contains("flags=") && {
-            let flags = client.split(' ').find_map(|it| it.strip_prefix("flags="));
-            flags.is_some_and(|flags| flags.contains('t'))
+        let tracks = clients.lines().find(|client| {
+            client.contains("flags=") && {
+                let flags = client.split(' ').find_map(|it| it.strip_prefix("flags="));
+                flags.is_some_and(|flags| flags.contains('t'))
+            }
         });
         let id = tracks.and_then(|it| it.split(' ').next()?.strip_prefix("id=")).expect("tracks");
         command(server, &["CLIENT", "KILL", "ID", id]).await;
@@ -338,10 +340,8 @@ async fn the_end_of_a_lease_is_told() {
     assert_eq!(without.status().tracking, Tracking::Off);
     until("both listen", || async {
         let channels = command(server, &["PUBSUB", "NUMSUB", "seawall:landed"]).await;
-        channels == Reply::Array(vec![
-            Reply::Bulk(Some("seawall:landed".into())),
-            Reply::Integer(2),
-        ])
+        channels
+            == Reply::Array(vec![Reply::Bulk(Some("seawall:landed".into())), Reply::Integer(2)])
     })
     .await;
     command(server, &["PUBLISH", "seawall:landed", "seawall:numbers:5"]).await;
