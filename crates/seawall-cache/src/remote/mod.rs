@@ -6,6 +6,7 @@ mod error;
 pub(crate) mod fake;
 pub(crate) mod guarded;
 mod memory;
+pub(crate) mod per_node;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod types;

@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::future::{join_all, try_join_all};
 use metrics::{Gauge, gauge};
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use self::config::HOUR;
 pub use self::config::OutageConfig;
@@ -162,7 +162,7 @@ impl Inner {
         operation: impl FnOnce() -> RemoteFuture<'a, T>,
     ) -> Result<T, RemoteError> {
         let attempt = self.nodes.get(node).admit()?;
-        let answer = timeout(self.deadline, operation())
+        let answer = timeout_at(attempt.started() + self.deadline, operation())
             .await
             .unwrap_or(Err(RemoteError::TimedOut { after: self.deadline }));
         attempt.tell(answer.as_ref().err());
@@ -182,7 +182,8 @@ impl Inner {
     }
 
     fn hides(&self, key: &str) -> bool {
-        self.pending.lock().table.hides(key, Instant::now())
+        let pending = self.pending.lock();
+        !pending.table.hides_nothing() && pending.table.hides(key, Instant::now())
     }
 
     fn sequence(&self) -> u64 {

@@ -1,20 +1,19 @@
 //! A breaker for each node.
 
-use std::sync::Arc;
-
 use metrics::{Gauge, gauge};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::breaker::{Admission, Breaker, Change, Outcome, Rules};
 use crate::remote::RemoteError;
+use crate::remote::per_node::PerNode;
 
 /// The breakers of a remote, by node.
 #[derive(Debug)]
 pub(super) struct Nodes {
     remote: &'static str,
     rules: Rules,
-    nodes: RwLock<Vec<Arc<Node>>>,
+    nodes: PerNode<Node>,
 }
 
 /// What became of the last calls to a node of a remote.
@@ -43,43 +42,36 @@ pub(super) struct Node {
 
 impl Nodes {
     pub(super) fn new(remote: &'static str, rules: Rules) -> Self {
-        let nodes = Self { remote, rules, nodes: RwLock::default() };
+        let nodes = Self { remote, rules, nodes: PerNode::new() };
         // Every remote has one: it shows before the first call.
         nodes.get(0);
         nodes
     }
 
-    pub(super) fn get(&self, index: u32) -> Arc<Node> {
-        let index = index.min(MOST_NODES - 1);
-        if let Some(node) = self.nodes.read().get(index as usize) {
-            return Arc::clone(node);
-        }
-        let mut nodes = self.nodes.write();
-        while nodes.len() <= index as usize {
-            let number = nodes.len();
-            let labels = [("remote", self.remote.to_owned()), ("node", number.to_string())];
-            nodes.push(Arc::new(Node {
-                index: u32::try_from(number).unwrap_or(u32::MAX),
+    pub(super) fn get(&self, node: u32) -> &Node {
+        self.nodes.get(node, |index| {
+            let labels = [("remote", self.remote.to_owned()), ("node", index.to_string())];
+            Node {
+                index,
                 remote: self.remote,
                 breaker: Mutex::new(Breaker::new(self.rules, Instant::now())),
                 open: gauge!("seawall_cache_breaker_open", &labels),
-            }));
-        }
-        Arc::clone(&nodes[index as usize])
+            }
+        })
     }
 
     pub(super) fn status(&self, now: Instant) -> Vec<NodeStatus> {
-        self.nodes.read().iter().map(|node| node.status(now)).collect()
+        self.nodes.iter().map(|node| node.status(now)).collect()
     }
 
     pub(super) fn is_any_open(&self) -> bool {
-        self.nodes.read().iter().any(|node| node.breaker.lock().is_open())
+        self.nodes.iter().any(|node| node.breaker.lock().is_open())
     }
 }
 
 impl Node {
     /// Lets a call through, or not.
-    pub(super) fn admit(self: Arc<Self>) -> Result<Attempt, RemoteError> {
+    pub(super) fn admit(&self) -> Result<Attempt<'_>, RemoteError> {
         let started = Instant::now();
         let admission = self.breaker.lock().admit(started);
         if admission == Admission::Refused {
@@ -118,14 +110,18 @@ impl Node {
 
 /// Tells the breaker how a call ended, also when it is dropped half-way.
 #[derive(Debug)]
-pub(super) struct Attempt {
-    node: Arc<Node>,
+pub(super) struct Attempt<'a> {
+    node: &'a Node,
     admission: Admission,
     started: Instant,
     told: bool,
 }
 
-impl Attempt {
+impl Attempt<'_> {
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// The call ended, with this error if with one.
     pub(super) fn tell(mut self, error: Option<&RemoteError>) {
         self.told = true;
@@ -140,13 +136,10 @@ impl Attempt {
     }
 }
 
-impl Drop for Attempt {
+impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         if !self.told {
             self.node.breaker.lock().abandoned(self.admission);
         }
     }
 }
-
-/// Nodes from here on share the last breaker.
-const MOST_NODES: u32 = 1_024;

@@ -8,6 +8,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Window {
     slices: [Counts; SLICES],
+    /// Of all slices.
+    sum: Counts,
     slice: Duration,
     /// The slice that is being filled, and when it began.
     current: usize,
@@ -25,38 +27,44 @@ pub(crate) struct Counts {
 impl Window {
     pub(crate) fn new(length: Duration, now: Instant) -> Self {
         let slice = (length / SLICES as u32).max(Duration::from_micros(1));
-        Self { slices: [Counts::default(); SLICES], slice, current: 0, since: now }
+        let none = Counts::default();
+        Self { slices: [none; SLICES], sum: none, slice, current: 0, since: now }
     }
 
     pub(crate) fn add(&mut self, failed: bool, slow: bool, now: Instant) {
         self.turn(now);
-        let slice = &mut self.slices[self.current];
-        slice.calls = slice.calls.saturating_add(1);
-        slice.errors = slice.errors.saturating_add(u32::from(failed));
-        slice.slow = slice.slow.saturating_add(u32::from(slow));
+        for counts in [&mut self.slices[self.current], &mut self.sum] {
+            counts.calls += 1;
+            counts.errors += u32::from(failed);
+            counts.slow += u32::from(slow);
+        }
     }
 
     pub(crate) fn counts(&mut self, now: Instant) -> Counts {
         self.turn(now);
-        self.slices.iter().fold(Counts::default(), |sum, slice| Counts {
-            calls: sum.calls.saturating_add(slice.calls),
-            errors: sum.errors.saturating_add(slice.errors),
-            slow: sum.slow.saturating_add(slice.slow),
-        })
+        self.sum
     }
 
     /// Forgets the slices that are older than the window.
     fn turn(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.since).as_nanos() / self.slice.as_nanos();
+        let age = now.saturating_duration_since(self.since);
+        if age < self.slice {
+            return;
+        }
+        let passed = age.as_nanos() / self.slice.as_nanos();
         let Some(passed) = u32::try_from(passed).ok().filter(|passed| *passed < SLICES as u32)
         else {
             self.slices = [Counts::default(); SLICES];
+            self.sum = Counts::default();
             self.since = now;
             return;
         };
         for _ in 0..passed {
             self.current = (self.current + 1) % SLICES;
-            self.slices[self.current] = Counts::default();
+            let old = std::mem::take(&mut self.slices[self.current]);
+            self.sum.calls -= old.calls;
+            self.sum.errors -= old.errors;
+            self.sum.slow -= old.slow;
         }
         self.since += self.slice * passed;
     }

@@ -1,10 +1,11 @@
 //! What the clock of each node reads: bounds on it, learned from replies that carry it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::time::Instant;
+
+use crate::remote::per_node::PerNode;
 
 /// A node's clock in microseconds, at some moment of ours: no less than `earliest`, no more than
 /// `latest`.
@@ -18,12 +19,12 @@ pub(super) struct Bounds {
 #[derive(Debug)]
 pub(super) struct Clocks {
     base: Instant,
-    nodes: RwLock<Vec<Arc<Mutex<Estimate>>>>,
+    nodes: PerNode<Mutex<Estimate>>,
 }
 
 impl Clocks {
     pub(super) fn new() -> Self {
-        Self { base: Instant::now(), nodes: RwLock::default() }
+        Self { base: Instant::now(), nodes: PerNode::new() }
     }
 
     /// `node`'s clock read `clock` at some moment between `sent` and `received`.
@@ -39,16 +40,8 @@ impl Clocks {
         self.of(node).lock().at(moment, now)
     }
 
-    fn of(&self, node: u32) -> Arc<Mutex<Estimate>> {
-        let index = node as usize;
-        if let Some(known) = self.nodes.read().get(index) {
-            return Arc::clone(known);
-        }
-        let mut nodes = self.nodes.write();
-        if nodes.len() <= index {
-            nodes.resize_with(index + 1, Arc::default);
-        }
-        Arc::clone(&nodes[index])
+    fn of(&self, node: u32) -> &Mutex<Estimate> {
+        self.nodes.get(node, |_| Mutex::default())
     }
 
     /// Microseconds since the base; negative for moments before it.

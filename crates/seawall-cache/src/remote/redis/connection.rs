@@ -52,7 +52,7 @@ impl Connection {
         let clustered = client.is_clustered();
         let topology = Arc::new(if clustered { Topology::cluster() } else { Topology::single() });
         let clocks = Arc::new(Clocks::new());
-        let getter = Getter { client: client.clone() };
+        let getter = Getter::new(client.clone());
         Self {
             reads: Fold::new(getter.clone(), config.max_queued_commands, runtime.clone()),
             getter,
@@ -193,7 +193,8 @@ impl Remote for Connection {
             if let Some(clock) = self.clocks.at(node, sent, sent) {
                 return self.fetched(self.reads.get(node, key).await, Ok(clock));
             }
-            let clock = self.clock(node, &key, sent);
+            // Boxed, so that the other reads need not carry it about.
+            let clock = Box::pin(self.clock(node, &key, sent));
             let (bytes, clock) = join(self.reads.get(node, key.clone()), clock).await;
             self.fetched(bytes, clock)
         })

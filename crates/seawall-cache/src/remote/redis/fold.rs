@@ -6,10 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::types::Key;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
+
+use crate::remote::per_node::PerNode;
 
 /// What is under one key.
 pub(super) type Reply = Result<Option<Bytes>, Error>;
@@ -35,13 +37,13 @@ pub(super) struct Fold<F> {
     /// Most reads that wait for one node.
     bound: usize,
     runtime: Handle,
-    lanes: RwLock<Vec<Arc<Lane<F>>>>,
+    lanes: PerNode<Arc<Lane<F>>>,
 }
 
 impl<F: Fetch> Fold<F> {
     /// Its tasks run on `runtime`, only while there is something to read.
     pub(super) fn new(fetch: F, bound: usize, runtime: Handle) -> Self {
-        Self { fetch, bound, runtime, lanes: RwLock::default() }
+        Self { fetch, bound, runtime, lanes: PerNode::new() }
     }
 
     /// What is under `key`, on `node`.
@@ -50,8 +52,9 @@ impl<F: Fetch> Fold<F> {
         match lane.enter(key, self.bound)? {
             Turn::Alone(key) => {
                 // Whoever waits by then gets a task, also if this future is dropped.
-                let _under_way = UnderWay { lane, polled: true };
-                self.fetch.one(key).await
+                let _under_way = UnderWay { lane: Arc::clone(lane), polled: true };
+                // Boxed: fred's futures take 5 KiB, which every read would carry about.
+                Box::pin(self.fetch.one(key)).await
             }
             Turn::Queued { reply, start } => {
                 if start {
@@ -62,20 +65,11 @@ impl<F: Fetch> Fold<F> {
         }
     }
 
-    fn lane(&self, node: u32) -> Arc<Lane<F>> {
-        let index = node as usize;
-        if let Some(lane) = self.lanes.read().get(index) {
-            return Arc::clone(lane);
-        }
-        let mut lanes = self.lanes.write();
-        while lanes.len() <= index {
-            lanes.push(Arc::new(Lane {
-                fetch: self.fetch.clone(),
-                runtime: self.runtime.clone(),
-                state: Mutex::default(),
-            }));
-        }
-        Arc::clone(&lanes[index])
+    fn lane(&self, node: u32) -> &Arc<Lane<F>> {
+        self.lanes.get(node, |_| {
+            let (fetch, runtime) = (self.fetch.clone(), self.runtime.clone());
+            Arc::new(Lane { fetch, runtime, state: Mutex::default() })
+        })
     }
 }
 

@@ -1,9 +1,12 @@
 //! Reading keys of one node, in as few commands as can be.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use fred::clients::Client;
+use fred::clients::{Client, WithOptions};
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, KeysInterface};
+use fred::types::config::Options;
 use fred::types::{Key, Value};
 
 use super::fold::{Fetch, Reply};
@@ -12,13 +15,23 @@ use super::fold::{Fetch, Reply};
 /// slot, as one pipeline of GETs.
 #[derive(Clone)]
 pub(super) struct Getter {
-    pub(super) client: Client,
+    client: Client,
+    /// Without a deadline: who asks for one key has one, and a second timer would cost as much as
+    /// the rest.
+    alone: WithOptions<Client>,
+}
+
+impl Getter {
+    pub(super) fn new(client: Client) -> Self {
+        let none = Options { timeout: Some(Duration::ZERO), ..Options::default() };
+        Self { alone: client.with_options(&none), client }
+    }
 }
 
 impl Fetch for Getter {
     async fn one(&self, key: Key) -> Reply {
         // Another type: foreign, not absent. An empty string is foreign too.
-        self.client.get(key).await.or_else(foreign)
+        self.alone.get(key).await.or_else(foreign)
     }
 
     async fn many(&self, keys: Vec<Key>) -> Vec<Reply> {

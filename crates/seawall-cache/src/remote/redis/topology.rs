@@ -15,8 +15,8 @@ pub(super) struct Master {
 
 /// Which node serves which key. A look-up takes one hash and one load, and no lock.
 ///
-/// A node's index belongs to its address and is never used again for another. Without a cluster
-/// there is one node, 0, whichever server that is.
+/// A node's index belongs to its address; it is not used again for another for a long time.
+/// Without a cluster there is one node, 0, whichever server that is.
 #[derive(Debug)]
 pub(super) struct Topology {
     /// Node by slot; empty without a cluster.
@@ -29,6 +29,8 @@ struct Nodes {
     /// By index, those that left too.
     servers: Vec<Server>,
     masters: Vec<u32>,
+    /// By masters, before or now, while a view is taken over.
+    taken: Vec<u32>,
 }
 
 /// What a new view of the cluster changed.
@@ -71,6 +73,7 @@ impl Topology {
     }
 
     /// The masters, by index; without a cluster only 0.
+    #[cfg(test)]
     pub(super) fn masters(&self) -> Vec<u32> {
         if self.is_cluster() { self.nodes.read().masters.clone() } else { vec![0] }
     }
@@ -88,10 +91,12 @@ impl Topology {
         }
         let mut nodes = self.nodes.write();
         let before = std::mem::take(&mut nodes.masters);
+        nodes.taken.clone_from(&before);
         let mut gave_slots = Vec::new();
         for master in masters {
             let node = nodes.index(&master.server);
             nodes.masters.push(node);
+            nodes.taken.push(node);
             for slot in master.slots.iter().flat_map(|(first, last)| *first..=*last) {
                 let Some(owner) = self.owners.get(usize::from(slot)) else { continue };
                 let giver = owner.swap(node, Ordering::Relaxed);
@@ -125,13 +130,24 @@ impl Topology {
 }
 
 impl Nodes {
+    /// The index of an address, a new one if it is new. Once there are many, those of masters that
+    /// left are used again: nothing of what they told is relied on any more.
     fn index(&mut self, server: &Server) -> u32 {
-        let known = self.servers.iter().position(|known| known == server);
-        let index = known.unwrap_or_else(|| {
+        let index = if let Some(known) = self.servers.iter().position(|known| known == server) {
+            known
+        } else if let Some(free) = self.free() {
+            self.servers[free] = server.clone();
+            free
+        } else {
             self.servers.push(server.clone());
             self.servers.len() - 1
-        });
+        };
         u32::try_from(index).unwrap_or(u32::MAX)
+    }
+
+    fn free(&self) -> Option<usize> {
+        let free = |index: &usize| !self.taken.contains(&(*index as u32));
+        (0..self.servers.len()).find(free).filter(|_| self.servers.len() >= MANY)
     }
 }
 
@@ -171,6 +187,9 @@ fn slots(word: &str) -> Option<(u16, u16)> {
 }
 
 const SLOTS: u16 = 16_384;
+
+/// Addresses, as of pods that come and go.
+const MANY: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -250,6 +269,25 @@ g7 :0@0 master,noaddr - 1 1 0 disconnected
         assert_eq!(topology.masters(), [0, 4, 2, 3]);
         let back = topology.update(&masters(&moved, &asked()));
         assert_eq!(back, Change { joined: vec![1], left: vec![4], gave_slots: vec![4] });
+    }
+
+    #[test]
+    fn the_indexes_of_pods_that_come_and_go_stay_small() {
+        let topology = Topology::cluster();
+        for pod in 0..5_000 {
+            let nodes = format!(
+                "a h{pod}:1@2 master - 0 0 1 connected 0-99\nb h{}:1@2 master - 0 0 1 connected 100-16383",
+                pod + 1
+            );
+            let change = topology.update(&masters(&nodes, &asked()));
+            assert_eq!(
+                (change.joined.len(), change.left.len()),
+                (1 + usize::from(pod == 0), usize::from(pod > 0))
+            );
+            let [first, second] = topology.masters()[..] else { panic!("two") };
+            assert!(first != second && first < 300 && second < 300);
+            assert_eq!(topology.server(second).expect("known").host, format!("h{}", pod + 1));
+        }
     }
 
     #[test]

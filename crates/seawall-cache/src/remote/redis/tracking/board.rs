@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 
+use metrics::{counter, gauge};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
@@ -37,6 +38,30 @@ struct Link {
     /// The server will not have it.
     refused: bool,
     proved: Option<Instant>,
+}
+
+/// Why messages may have been missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missed {
+    /// There was no connection.
+    Reconnect,
+    /// More came than there was room for.
+    Lag,
+    /// The server was flushed, or evicted the canary.
+    Flush,
+    /// Slots went to another master.
+    Moved,
+}
+
+impl Missed {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reconnect => "reconnect",
+            Self::Lag => "lag",
+            Self::Flush => "flush",
+            Self::Moved => "moved",
+        }
+    }
 }
 
 impl Board {
@@ -117,6 +142,7 @@ impl Board {
             links.nodes.remove(&node).is_some()
         };
         if known {
+            show(node, false);
             self.tell_all(|watcher| watcher.link(node, false));
         }
     }
@@ -124,12 +150,14 @@ impl Board {
     /// `node` is listened to from now on, and it hears of the ends of leases if it `hears`. What
     /// it and the nodes in `also` did before may have been missed.
     pub(super) fn armed(&self, node: u32, hears: bool, also: &[u32]) {
-        for node in also.iter().chain([&node]) {
-            self.lost(Some(*node));
+        for node in also {
+            self.lost(*node, Missed::Moved);
         }
+        self.lost(node, Missed::Reconnect);
         // After that: a link that is up says that nothing was missed.
         let proved = None;
         self.change(node, |link| *link = Link { up: true, hears, refused: false, proved });
+        show(node, true);
         self.tell_all(|watcher| watcher.link(node, true));
     }
 
@@ -141,12 +169,14 @@ impl Board {
     /// `node` answers again, and nothing was missed.
     pub(super) fn answers(&self, node: u32) {
         self.change(node, |link| link.up = true);
+        show(node, true);
         self.tell_all(|watcher| watcher.link(node, true));
     }
 
     /// `node` does not answer.
     pub(super) fn silent(&self, node: u32) {
         if self.change(node, |link| link.up = false).up {
+            show(node, false);
             self.tell_all(|watcher| watcher.link(node, false));
         }
     }
@@ -163,8 +193,9 @@ impl Board {
     }
 
     /// Messages of `node` may have been missed until now.
-    pub(super) fn lost(&self, node: Option<u32>) {
-        self.tell_all(|watcher| watcher.lost(node));
+    pub(super) fn lost(&self, node: u32, why: Missed) {
+        counter!("seawall_cache_missed_total", "reason" => why.as_str()).increment(1);
+        self.tell_all(|watcher| watcher.lost(Some(node)));
     }
 
     /// All that `node` acknowledged before `at` was told.
@@ -222,6 +253,11 @@ impl Board {
             tell(&*watcher);
         }
     }
+}
+
+/// Looked up each time: it changes a few times a day.
+fn show(node: u32, up: bool) {
+    gauge!("seawall_cache_tracking_up", "node" => node.to_string()).set(f64::from(u8::from(up)));
 }
 
 #[cfg(test)]

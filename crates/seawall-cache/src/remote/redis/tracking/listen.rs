@@ -16,6 +16,7 @@ use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
+use super::board::Missed;
 use super::canary::{Canary, Seen};
 use crate::remote::redis::connection::EndsWithUs;
 
@@ -162,10 +163,10 @@ impl Listener {
             Seen::Same => {}
             Seen::Gone => {
                 tracing::info!(node, "flushed or evicted: what is in memory is checked again");
-                board.lost(Some(node));
+                board.lost(node, Missed::Flush);
             }
             // A flush between the end of the old one and the start of this one was not seen.
-            Seen::New | Seen::Missing => board.lost(Some(node)),
+            Seen::New | Seen::Missing => board.lost(node, Missed::Flush),
         }
         if !std::mem::replace(&mut self.up, true) {
             board.answers(node);
@@ -187,7 +188,7 @@ impl Listener {
     fn wrote(&self, write: &Invalidation) {
         if write.keys.is_empty() {
             // In RESP2 a flush is told like that.
-            self.shared.board.lost(Some(self.node));
+            self.shared.board.lost(self.node, Missed::Flush);
         }
         self.shared.board.changed(write.keys.iter().map(|key| key.as_bytes()));
     }
@@ -195,7 +196,7 @@ impl Listener {
     fn lagged(&self, missed: u64) {
         let node = self.node;
         tracing::warn!(node, missed, "more messages than fit: what is in memory is checked again");
-        self.shared.board.lost(Some(node));
+        self.shared.board.lost(node, Missed::Lag);
     }
 
     fn message(&self, message: &Message) {

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::Shared;
+use super::board::Missed;
 use super::link::Link;
 use crate::remote::redis::topology::{self, Change};
 
@@ -79,7 +80,7 @@ impl Masters {
         let mut gave = change.gave_slots.clone();
         gave.extend(&change.left);
         for node in gave {
-            board.lost(Some(node));
+            board.lost(node, Missed::Moved);
         }
         for node in change.joined {
             board.joins(node);
