@@ -118,6 +118,10 @@
 //! | `quick` | no | a second L1 engine, on quick_cache |
 //! | `serde` | no | `Deserialize` on the configuration, durations as `"5m"` |
 
+#[cfg(feature = "tower")]
+mod cached;
+#[cfg(feature = "chaos")]
+mod chaos;
 mod codec;
 mod key;
 mod loaded;
@@ -142,6 +146,10 @@ mod throttle;
 
 pub use self::builder::CacheBuilder;
 pub use self::cache::Cache;
+#[cfg(feature = "tower")]
+pub use self::cached::{Cached, CachedError, CachedFuture, CacheLayer};
+#[cfg(feature = "chaos")]
+pub use self::chaos::{Chaos, ChaosCodec, ChaosConfig};
 #[cfg(feature = "json")]
 pub use self::codec::Json;
 pub use self::codec::{Codec, CodecError, Postcard};

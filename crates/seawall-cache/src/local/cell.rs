@@ -156,6 +156,7 @@ impl Cell {
 
     /// L2 acknowledged the advance, and the mark is now `mark`. Returns whether to read it again
     /// in the background: L2 told of a change meanwhile, ours, another's, or both in one message.
+    #[expect(clippy::needless_pass_by_value, reason = "it has ended")]
     pub(super) fn advanced(
         &self,
         coherence: &Coherence,

@@ -52,26 +52,28 @@ impl<V> Draft<V> {
 /// A value, or the knowledge that there is none. 72 bytes; times are milliseconds since `at`,
 /// rounded down, so that nothing lives longer than it may.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Entry<V> {
-    value: Option<Arc<V>>,
-    version: u64,
-    at: Tick,
+    // What every hit reads comes first, close together.
     /// The epoch of the cache at which it was last known to be right: see [`super::judge`].
     validated: AtomicU64,
+    at: Tick,
+    fresh: u32,
+    l1: u32,
+    /// In microseconds.
+    delta: u32,
+    age: u32,
+    value: Option<Arc<V>>,
+    degraded: bool,
+    /// A write of ours whose echo L2 has still to send.
+    awaits_echo: AtomicBool,
+    node: u16,
+    hard: u32,
+    version: u64,
     /// The namespace's mark when its load began, or any later one that did not concern it.
     namespace: AtomicU64,
     /// What few entries have.
     more: Option<Box<More>>,
-    age: u32,
-    fresh: u32,
-    hard: u32,
-    l1: u32,
-    /// In microseconds.
-    delta: u32,
-    node: u16,
-    degraded: bool,
-    /// A write of ours whose echo L2 has still to send.
-    awaits_echo: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -163,7 +165,7 @@ impl<V> Entry<V> {
 
     /// How long ago its value was loaded.
     pub(crate) fn age(&self, now: Tick) -> Duration {
-        now.since(self.at) + Duration::from_millis(u64::from(self.age))
+        Duration::from_nanos(now.nanos_since(self.at).saturating_add(nanos(self.age)))
     }
 
     /// What time says of it. `ahead`: nanoseconds before the end of its soft TTL, per microsecond

@@ -40,7 +40,7 @@ where
     K: CacheKey + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    /// The part of [`look`](Self::look) that is not a plain hit. Stores that the entry is right as
+    /// The part of [`hit`](Self::hit) that is not a plain hit. Stores that the entry is right as
     /// of the present epoch, if it is, so that the next look is plain.
     #[cold]
     pub(super) fn look_closer<Q>(
@@ -131,11 +131,28 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
-        match self.standing(key, namespace, tags, since, now) {
-            Summary::Known { verdict, .. } => verdict.into(),
-            Summary::Unknown(Verdict::Gone) => Stamped::Gone,
-            Summary::Unknown(_) => Stamped::Unknown,
-        }
+        self.standing(key, namespace, tags, since, now).stamped()
+    }
+
+    /// The same of `entry`, which L2 said was right after the cache was at `epoch`, and the epoch
+    /// that it may say it was validated at: see [`Coherence`](super::Coherence).
+    pub(super) fn validation<Q>(
+        &self,
+        key: &Q,
+        entry: &Entry<V>,
+        since: u64,
+        epoch: u64,
+        now: Tick,
+    ) -> (Stamped, u64)
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        let marks = self.standing(key, entry.namespace(), entry.tags(), since, now);
+        let plain =
+            matches!(marks, Summary::Known { verdict: Verdict::Fresh, degraded: false, .. })
+                && self.coherence.node(entry.node()).up;
+        (marks.stamped(), if plain { epoch } else { epoch - 1 })
     }
 
     /// What `marks`, just read from L2, say of the entry of `key` with those stamps: each pair is
@@ -200,6 +217,14 @@ enum Summary {
 }
 
 impl Summary {
+    fn stamped(&self) -> Stamped {
+        match self {
+            Self::Known { verdict, .. } => (*verdict).into(),
+            Self::Unknown(Verdict::Gone) => Stamped::Gone,
+            Self::Unknown(_) => Stamped::Unknown,
+        }
+    }
+
     fn and(self, other: Standing) -> Self {
         match (self, other) {
             (
@@ -232,12 +257,4 @@ fn plain<Q: CacheKey + ?Sized>(key: &Q) -> Cow<'static, str> {
     let mut plain = String::with_capacity(24);
     key.write_key(&mut plain);
     plain.into()
-}
-
-impl Stamped {
-    /// The epoch that an entry may say it was validated at, which is about to go in with marks
-    /// that said this of it: see [`Coherence`](super::Coherence).
-    pub(super) fn validated_at(self, epoch: u64) -> u64 {
-        if self == Self::Fresh { epoch } else { epoch - 1 }
-    }
 }

@@ -105,8 +105,8 @@ where
     fn entry(&self, draft: Draft<V>, now: Tick) -> (Arc<Entry<V>>, Stamped) {
         let local = &self.local;
         let mut entry = Entry::new(draft, self.epoch);
-        let stamped = local.stamped(&self.key, entry.namespace(), entry.tags(), self.epoch, now);
-        entry.set_validated(stamped.validated_at(self.epoch));
+        let (stamped, validated) = local.validation(&self.key, &entry, self.epoch, self.epoch, now);
+        entry.set_validated(validated);
         if !entry.degraded()
             && let Some(until) = local.timed_until(&entry)
         {

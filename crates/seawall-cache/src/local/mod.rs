@@ -287,15 +287,14 @@ where
         epoch: u64,
         now: Tick,
     ) -> bool {
-        let since = entry.validated();
-        let stamped = self.stamped(key, entry.namespace(), entry.tags(), since, now);
+        let (stamped, validated) = self.validation(key, entry, entry.validated(), epoch, now);
         let same = entry.version() > 0 && entry.version() == there;
         if !same || stamped == Stamped::Gone {
             self.discard(key, entry);
             return false;
         }
         if stamped == Stamped::Fresh {
-            entry.validate(epoch);
+            entry.validate(validated);
         }
         true
     }

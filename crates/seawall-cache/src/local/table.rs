@@ -434,12 +434,12 @@ impl<F, W: Landing> Fences<F, W> {
         let version = item.version();
         let mut kept = Kept::Yes;
         if let Some(changes) = hold.sent
-            && version > self.told
+            && version > 0
         {
-            if changes == self.changes {
-                item.await_echo();
-            } else {
+            if changes != self.changes {
                 kept = Kept::Check;
+            } else if version > self.told {
+                item.await_echo();
             }
         }
         shelf.insert(key.clone(), item);

@@ -25,14 +25,14 @@ impl Clock {
         Self { hand: Mutex::new(Hand::default()) }
     }
 
-    /// Takes out slots, at most `at_most`, until `index` weighs `capacity`. Each is given to
-    /// `removed`. Does nothing while another thread does it.
+    /// Has unused slots of `index` removed by `remove`, at most `at_most`, until the index weighs
+    /// `capacity`. Does nothing while another thread does it.
     pub(super) fn trim<K, T>(
         &self,
         index: &Index<K, T>,
         capacity: u64,
         at_most: usize,
-        mut removed: impl FnMut(u64),
+        remove: impl Fn(u64, u32) -> bool,
     ) where
         K: Send + Sync + 'static,
         T: Send + Sync + 'static,
@@ -52,9 +52,8 @@ impl Clock {
                 hand.pass(index);
                 continue;
             };
-            if index.remove_stay(hash, generation) {
+            if remove(hash, generation) {
                 index.count_evicted();
-                removed(hash);
                 count += 1;
             }
         }

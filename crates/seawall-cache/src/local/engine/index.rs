@@ -7,7 +7,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 use papaya::{Guard, HashMap, LocalGuard};
@@ -28,9 +28,11 @@ pub(super) struct Slot<K, T> {
     pub(super) value: T,
     pub(super) weight: u32,
     /// Tells this stay of the key from others: see [`super::moka`].
-    generation: AtomicU32,
+    generation: u32,
     /// Uses since it came or since the clock's hand last passed, up to [`MOST_USES`].
     uses: AtomicU8,
+    /// The season in which it was last used.
+    season: AtomicU8,
 }
 
 impl<K, T> Index<K, T>
@@ -97,12 +99,6 @@ where
         self.remove_if(hash, |slot| slot.generation() == generation, &guard).is_some()
     }
 
-    /// Whether the slot of `hash` is of `generation`.
-    pub(super) fn has_stay(&self, hash: u64, generation: u32) -> bool {
-        let guard = self.guard(hash);
-        self.get(hash, &guard).is_some_and(|slot| slot.generation() == generation)
-    }
-
     pub(super) fn len(&self) -> u64 {
         self.parts.iter().map(|part| part.len() as u64).sum()
     }
@@ -149,27 +145,27 @@ where
 
 impl<K, T> Slot<K, T> {
     pub(super) fn new(key: K, value: T, weight: u32, generation: u32, uses: u8) -> Self {
-        let (generation, uses) = (AtomicU32::new(generation), AtomicU8::new(uses));
-        Self { key, value, weight, generation, uses }
+        let (uses, season) = (AtomicU8::new(uses), AtomicU8::new(NO_SEASON));
+        Self { key, value, weight, generation, uses, season }
     }
 
     pub(super) fn generation(&self) -> u32 {
-        self.generation.load(Ordering::Acquire)
+        self.generation
     }
 
-    /// Begins a new stay, if it is still in the old one.
-    pub(super) fn renumber(&self, from: u32, to: u32) -> bool {
-        let (success, failure) = (Ordering::AcqRel, Ordering::Relaxed);
-        self.generation.compare_exchange(from, to, success, failure).is_ok()
-    }
-
-    /// It was used. Entries in steady use are not written to.
-    pub(super) fn touch(&self) {
+    /// It was used in `season`. Returns whether it was the first time in that season. Entries in
+    /// steady use are not written to.
+    pub(super) fn touch(&self, season: u8) -> bool {
         let uses = self.uses();
         if uses < MOST_USES {
             // Not added: a use that another thread overwrites does not matter.
             self.uses.store(uses + 1, Ordering::Relaxed);
         }
+        let first = self.season.load(Ordering::Relaxed) != season;
+        if first {
+            self.season.store(season, Ordering::Relaxed);
+        }
+        first
     }
 
     pub(super) fn uses(&self) -> u8 {
@@ -215,6 +211,9 @@ impl Hasher for Hashed {
         self.0
     }
 }
+
+/// Any season will do: at worst the first use of a new entry counts as its second.
+const NO_SEASON: u8 = u8::MAX;
 
 /// Uses are told apart up to here.
 const MOST_USES: u8 = 3;

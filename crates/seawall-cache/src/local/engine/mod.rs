@@ -21,10 +21,9 @@ pub(crate) use self::quick::QuickEngine;
 
 /// What holds the entries of L1. `T` is cheap to clone: an `Arc`, or a few words.
 ///
-/// Every operation is atomic for its key, whoever else works on it. Operations on one key that
-/// nothing orders may lose an entry between them (as if it had been evicted at once), but never
-/// leave one that the policy does not know of. None calls back into the cache, except that dropping
-/// a `T` may happen in any of them, and some time after its entry went.
+/// Every operation is atomic for its key, whoever else works on it. None calls back into the cache.
+/// A `T` may be dropped in any of them, under locks, some time after its entry went: dropping it
+/// must not enter the engine.
 pub(crate) trait Engine<K, T>: Send + Sync
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
@@ -183,6 +182,15 @@ where
         Q: Hash + Eq + ?Sized,
     {
         on!(self, engine => engine.read(key, look))
+    }
+
+    #[inline]
+    fn get<Q>(&self, key: &Q) -> Option<T>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        on!(self, engine => engine.get(key))
     }
 
     fn peek<Q, R>(&self, key: &Q, look: impl FnOnce(&T) -> R) -> Option<R>

@@ -5,7 +5,7 @@
 
 use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,11 +18,12 @@ use super::Engine;
 
 /// quick_cache. See the [module](self).
 pub(crate) struct QuickEngine<K, T> {
-    entries: Cache<K, Held<T>, Weights, RandomState, Count<K, T>>,
+    entries: Cache<K, Held<T>, Weights, RandomState, Gone<K, T>>,
     /// What it was made with.
     most: u64,
     /// What it was told; quick_cache rounds up to whole shards.
     capacity: AtomicU64,
+    hasher: RandomState,
     evicted: Arc<AtomicU64>,
     /// How many entries `sweep` has gone past in this round.
     swept: AtomicUsize,
@@ -52,7 +53,7 @@ where
     /// Holds up to `capacity`. Not `weighted`: all entries weigh 1.
     pub(crate) fn new(capacity: u64, weighted: bool) -> Self {
         let evicted = Arc::new(AtomicU64::new(0));
-        let count = Count { evicted: Arc::clone(&evicted), held: PhantomData };
+        let gone = Gone { evicted: Arc::clone(&evicted), held: PhantomData };
         let hasher = RandomState::default();
         let items = if weighted { capacity / TYPICAL_WEIGHT } else { capacity };
         let items = usize::try_from(items).unwrap_or(usize::MAX).max(1);
@@ -64,12 +65,12 @@ where
             options.shards(shards.clamp(1, 4 * cores));
         }
         let entries = match options.build() {
-            Ok(options) => Cache::with_options(options, Weights, hasher, count),
+            Ok(options) => Cache::with_options(options, Weights, hasher.clone(), gone),
             // Only for want of what was just given.
-            Err(_) => Cache::with(items, capacity, Weights, hasher, count),
+            Err(_) => Cache::with(items, capacity, Weights, hasher.clone(), gone),
         };
         let (most, capacity, swept) = (capacity, AtomicU64::new(capacity), AtomicUsize::new(0));
-        Self { entries, most, capacity, evicted, swept }
+        Self { entries, most, capacity, hasher, evicted, swept }
     }
 
     /// What an entry may weigh: quick_cache takes it only if it could be among the hot ones.
@@ -93,6 +94,15 @@ where
         self.entries.get(&Key(key)).map(|held| look(&held.value))
     }
 
+    fn get<Q>(&self, key: &Q) -> Option<T>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        // quick_cache clones: once is enough.
+        self.entries.get(&Key(key)).map(|held| held.value)
+    }
+
     fn peek<Q, R>(&self, key: &Q, look: impl FnOnce(&T) -> R) -> Option<R>
     where
         K: Borrow<Q>,
@@ -107,7 +117,13 @@ where
             self.remove(&key);
             return false;
         }
-        self.entries.insert(key, Held { value, weight });
+        let hash = self.hasher.hash_one(&key);
+        let gone = self.entries.insert_with_lifecycle(key, Held { value, weight });
+        // What was replaced is among them.
+        let evicted = gone.iter().filter(|(key, _)| self.hasher.hash_one(key) != hash).count();
+        if evicted > 0 {
+            self.evicted.fetch_add(evicted as u64, Ordering::Relaxed);
+        }
         true
     }
 
@@ -190,29 +206,41 @@ impl<K, T> Weighter<K, Held<T>> for Weights {
     }
 }
 
-/// Counts what is evicted, and drops it after the shard's lock is.
-struct Count<K, T> {
+/// Takes what goes out from under the shard's lock, to be counted and dropped later.
+struct Gone<K, T> {
     evicted: Arc<AtomicU64>,
     held: PhantomData<fn(K, T)>,
 }
 
-impl<K, T> Lifecycle<K, Held<T>> for Count<K, T> {
-    /// Most inserts evict one at most, which then needs no allocation.
-    type RequestState = (Option<(K, T)>, Vec<(K, T)>);
+/// What one insert made go. Most make one go at most, which needs no allocation.
+struct Few<K, T>(Option<(K, T)>, Vec<(K, T)>);
 
-    fn begin_request(&self) -> Self::RequestState {
-        (None, Vec::new())
+impl<K, T> Few<K, T> {
+    fn iter(&self) -> impl Iterator<Item = &(K, T)> {
+        self.0.iter().chain(&self.1)
+    }
+}
+
+impl<K, T> Lifecycle<K, Held<T>> for Gone<K, T> {
+    type RequestState = Few<K, T>;
+
+    fn begin_request(&self) -> Few<K, T> {
+        Few(None, Vec::new())
     }
 
-    fn on_evict(&self, state: &mut Self::RequestState, key: K, held: Held<T>) {
-        self.evicted.fetch_add(1, Ordering::Relaxed);
+    fn on_evict(&self, state: &mut Few<K, T>, key: K, held: Held<T>) {
         if let Some(before) = state.0.replace((key, held.value)) {
             state.1.push(before);
         }
     }
+
+    // Not of an insert, which asks for the state: of a smaller capacity.
+    fn end_request(&self, state: Few<K, T>) {
+        self.evicted.fetch_add(state.iter().count() as u64, Ordering::Relaxed);
+    }
 }
 
-impl<K, T> Clone for Count<K, T> {
+impl<K, T> Clone for Gone<K, T> {
     fn clone(&self) -> Self {
         Self { evicted: Arc::clone(&self.evicted), held: PhantomData }
     }

@@ -184,6 +184,17 @@ async fn our_write_is_not_kept_if_a_newer_version_was_told_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_change_without_a_version_after_one_with_it_is_not_taken_for_known() {
+    let l1 = watched();
+    let mut set = l1.lease(1);
+    set.send();
+    l1.changed("numbers:1", Some(5));
+    l1.changed("numbers:1", None);
+    assert!(end_write(&set, &l1, 20, 5));
+    assert_eq!(l1.take_checks(9).len(), 1);
+}
+
+#[tokio::test]
 async fn a_store_that_tells_versions_needs_no_checks() {
     let l1 = watched();
     let mut set = l1.lease(1);

@@ -127,6 +127,16 @@ async fn while_a_link_is_down_its_entries_are_degraded_and_then_suspect() {
 }
 
 #[tokio::test]
+async fn what_comes_in_while_its_link_is_down_is_degraded() {
+    let l1 = watched();
+    l1.link(0, false);
+    let entry = filled(&l1);
+    assert!(matches!(look(&l1), Look::Degraded(_)));
+    assert!(l1.settle(&1, &entry, 5, l1.coherence().epoch(), l1.clock().now()));
+    assert!(matches!(look(&l1), Look::Degraded(_)));
+}
+
+#[tokio::test]
 async fn while_another_nodes_link_is_down_entries_are_hits() {
     let l1 = watched();
     filled(&l1);

@@ -3,6 +3,7 @@
 //! The law: a hit is never older than the newest change that L2 told of before the read, nor than
 //! the last write, removal or advance of this node that has ended; except that a write or advance
 //! of our own, whose echo may have hidden another's, is served while a check of it is under way.
+//! While the link to its node is down there is no plain hit.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ use proptest::test_runner::Config;
 use super::*;
 
 /// Something that happens.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Event {
     /// Someone takes a lease, in one of a few hands. What the hand held is dropped.
     Lease {
@@ -115,6 +116,8 @@ struct World {
     cell: Arc<Cell>,
     began: Tick,
     step: u64,
+    /// The link to the keys' node is up.
+    linked: bool,
     keys: HashMap<u64, InL2>,
     mark: u64,
     mark_untold: bool,
@@ -142,6 +145,7 @@ impl World {
             cell,
             began,
             step: 0,
+            linked: true,
             keys: HashMap::new(),
             mark: 1_000,
             mark_untold: false,
@@ -222,8 +226,14 @@ impl World {
                 }
             }
             Event::Lose => self.lose(|l1| l1.lost(None)),
-            Event::Interrupt => self.l1.link(0, false),
-            Event::Resume => self.lose(|l1| l1.link(0, true)),
+            Event::Interrupt => {
+                self.linked = false;
+                self.l1.link(0, false);
+            }
+            Event::Resume => {
+                self.linked = true;
+                self.lose(|l1| l1.link(0, true));
+            }
             Event::Check => self.check(),
             Event::Look { key } => {
                 let found = self.l1.look(&key, self.now());
@@ -402,6 +412,7 @@ impl World {
         let Look::Hit(entry) = found else {
             return;
         };
+        assert!(self.linked, "served as if it could be told of changes: {entry:?}");
         let content = self.contents[*entry.value().copied_ref() as usize];
         let at_least = |orders: &HashMap<u64, u64>| orders.get(&key).copied().unwrap_or(0);
         let checked = self
@@ -468,10 +479,10 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A thousand interleavings, or as many as `PROPTEST_CASES` says.
+/// Two thousand interleavings, or as many as `PROPTEST_CASES` says.
 fn more() -> Config {
     let config = Config::default();
-    Config { cases: config.cases.max(1_000), ..config }
+    Config { cases: config.cases.max(2_000), ..config }
 }
 
 proptest! {
