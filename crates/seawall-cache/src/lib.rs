@@ -147,7 +147,7 @@ mod throttle;
 pub use self::builder::CacheBuilder;
 pub use self::cache::Cache;
 #[cfg(feature = "tower")]
-pub use self::cached::{Cached, CachedError, CachedFuture, CacheLayer};
+pub use self::cached::{CacheLayer, Cached, CachedError, CachedFuture};
 #[cfg(feature = "chaos")]
 pub use self::chaos::{Chaos, ChaosCodec, ChaosConfig};
 #[cfg(feature = "json")]

@@ -35,11 +35,9 @@ where
 {
     /// Asks L2 for the lease, and waits if another node has it.
     pub(super) async fn turn(&mut self, give_up: Instant) -> Turn {
-        // Before L2 is asked, so that nothing falls in between.
+        // Before L2 is asked: it hears of everything that happens from here on.
         let landing = self.lease.landing();
         let landed = landing.notified();
-        tokio::pin!(landed);
-        landed.as_mut().enable();
         let for_at_most = match self.wish_for_lease().await {
             Wished::Granted => return Turn::Mine,
             Wished::Moved => {

@@ -89,7 +89,8 @@ async fn a_hit_does_not_wait_for_a_service_that_is_full() {
 #[tokio::test(start_paused = true)]
 async fn what_is_not_to_be_kept_is_asked_for_each_time() {
     let doubler = Doubler::default();
-    let mut service = layer().keep(|doubled| Loaded::new(doubled).uncached()).layer(doubler.clone());
+    let mut service =
+        layer().keep(|doubled| Loaded::new(doubled).uncached()).layer(doubler.clone());
     for _ in 0..3 {
         assert_eq!(service.call(7).await.expect("answers"), 14);
     }

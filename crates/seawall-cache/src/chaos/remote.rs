@@ -52,11 +52,8 @@ pub(super) struct Shared {
 impl<R: Remote> Chaos<R> {
     /// Without faults, until [`set`](Self::set) brings some. Draws come from `seed`.
     pub fn new(inner: R, seed: u64) -> Self {
-        let shared = Shared {
-            config: Mutex::default(),
-            dice: Dice::new(seed),
-            links: Mutex::default(),
-        };
+        let shared =
+            Shared { config: Mutex::default(), dice: Dice::new(seed), links: Mutex::default() };
         Self { inner: Arc::new(inner), shared: Arc::new(shared) }
     }
 

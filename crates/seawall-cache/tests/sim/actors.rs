@@ -224,7 +224,8 @@ fn write(world: &World, key: u64) -> u64 {
 
 fn begin(world: &World, node: &Node, key: u64) -> Reading {
     // Whether it is linked now, not when the actor looked it up.
-    let linked = world.nodes.lock().iter().find(|it| it.id == node.id).and_then(|it| it.linked_since);
+    let linked =
+        world.nodes.lock().iter().find(|it| it.id == node.id).and_then(|it| it.linked_since);
     world.history.lock().reading(key, node.id, linked, Instant::now())
 }
 
@@ -233,7 +234,15 @@ fn end(world: &World, reading: Reading, got: &Got<Row>) {
     let from_l1 = got.layer == Layer::L1;
     let answer = Answer { version, degraded: got.degraded, from_l1 };
     let mut history = world.history.lock();
-    history.tell(|| format!("{reading} (asked {:?} ago) answered {version} from {:?}, {:?} old{}", reading.since(), got.layer, got.age, if got.degraded { ", degraded" } else { "" }));
+    history.tell(|| {
+        format!(
+            "{reading} (asked {:?} ago) answered {version} from {:?}, {:?} old{}",
+            reading.since(),
+            got.layer,
+            got.age,
+            if got.degraded { ", degraded" } else { "" }
+        )
+    });
     history.answered(reading, answer);
 }
 

@@ -154,6 +154,27 @@ async fn a_removal_here_while_waiting_for_another_node_leaves_nothing_old() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stale_answer_given_while_waiting_is_not_given_after_a_removal() {
+    let (remote, origin) = (FakeRemote::default(), Origin::default());
+    let soft = Duration::from_millis(20);
+    let build = builder().stale_if_error(Duration::from_secs(600)).load_soft_timeout(soft);
+    let (a, b) = (own(&remote), node_of(build, &remote.another()));
+    load(&b, 1, 9).await;
+    sleep(Duration::from_secs(301)).await;
+    let loading = tokio::spawn(origin.read(&a, 1, Ok(10), TAKES));
+    yield_all().await;
+    let got = origin.read(&b, 1, Ok(11), TAKES).await.expect("stale");
+    assert_eq!((value(&got), got.freshness), (Some(9), Freshness::Stale));
+    b.remove(&1).await;
+    // The load that waited goes on as a new one, which may be joined; its old answer may not.
+    for _ in 0..3 {
+        let got = origin.read(&b, 1, Ok(12), TAKES).await.expect("loads");
+        assert_ne!(value(&got), Some(9));
+    }
+    loading.await.expect("no panic").expect("loads");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_loser_serves_stale_instead_of_waiting() {
     let (remote, origin) = (FakeRemote::default(), Origin::default());
     let build = || builder().stale_while_revalidate(Duration::from_secs(60));
@@ -188,6 +209,21 @@ async fn a_lost_notification_costs_at_most_the_lease() {
     assert!(asked.elapsed() <= LEASE + Duration::from_millis(2), "{:?}", asked.elapsed());
     loading.await.expect("no panic").expect("loads");
     assert_eq!(origin.loads(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_lands_while_l2_says_that_it_is_held_is_not_missed() {
+    let (remote, origin) = (FakeRemote::default(), Origin::default());
+    let slow = remote.another();
+    let (a, b) = (own(&remote), node(&slow));
+    slow.fail(Op::Lease, Fault::SlowAnswer(Duration::from_millis(50)));
+    let loading = tokio::spawn(origin.read(&a, 1, Ok(10), Duration::from_millis(25)));
+    yield_all().await;
+    let asked = Instant::now();
+    let got = origin.read(&b, 1, Ok(11), TAKES).await.expect("waits");
+    assert_eq!(value(&got), Some(10));
+    assert!(asked.elapsed() < Duration::from_millis(200), "{:?}", asked.elapsed());
+    loading.await.expect("no panic").expect("loads");
 }
 
 #[tokio::test(start_paused = true)]

@@ -299,6 +299,23 @@ async fn a_stale_value_stays_when_l2_has_evicted_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_removal_this_node_has_not_heard_of_holds_once_l2_says_so() {
+    let (remote, origin) = (FakeRemote::default(), Origin::default());
+    let deaf = remote.another();
+    let build = || builder().stale_if_error(60 * SECOND).stale_while_revalidate(SECOND);
+    let (a, b) = (node_of(build(), &deaf), node_of(build(), &remote.another()));
+    load(&a, 1, 10).await;
+    deaf.lose_messages();
+    sleep(TTL + SECOND).await;
+    b.remove(&1).await;
+    failing(&a, &origin).await.expect_err("L2 has a tombstone");
+    assert!(a.peek(&1).is_none());
+    // Nor does it come back when L2 is out of reach.
+    deaf.disconnect();
+    failing(&a, &origin).await.expect_err("it was dropped");
+}
+
+#[tokio::test(start_paused = true)]
 async fn jitter_cuts_each_ttl_once_for_all_nodes() {
     let remote = FakeRemote::default();
     let build = || builder().ttl_jitter(0.5);
