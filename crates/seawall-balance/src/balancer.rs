@@ -23,7 +23,7 @@ use crate::ramp;
 use crate::shared::Shared;
 use crate::state::admit;
 use crate::stats::Stats;
-use crate::status::{Leaving, NodeStatus, Standing, Status};
+use crate::status::{Leaving, NodeStatus, Status};
 use crate::view::{Members, View};
 
 /// The greatest weight of a node.
@@ -130,7 +130,8 @@ impl<N: fmt::Debug + Clone + Eq + Hash> Balancer<N> {
 
     /// Takes a node out of the set, if it is there. It finishes what it has, and
     /// meanwhile is listed under [`Status::leaving`]. A pick that another thread
-    /// has begun may still get it.
+    /// has begun may still get it. Should it join again, it starts slowly and as if
+    /// it had never failed.
     pub fn remove(&self, id: &N, now: Instant) {
         let leave = std::slice::from_ref(id);
         self.shared.control.lock().change(&self.shared, Vec::new(), leave, self.nanos(now));
@@ -197,15 +198,11 @@ impl<N: fmt::Debug + Clone + Eq + Hash> Balancer<N> {
             let (state, node) = (&entry.state, &entry.node);
             let (outstanding, age) = node.outstanding.read(now);
             let reading = node.meter.read(now, outstanding > 0, shared.common.settings.per_decay);
-            let standing = match state.standing() {
-                Standing::Open if outstanding >= full => Standing::Saturated,
-                standing => standing,
-            };
             let began = node.ramp.load(Ordering::Relaxed);
             let until = |nanos: u64| (nanos > 0).then(|| clock.instant(nanos));
             NodeStatus {
                 id: node.id.clone(),
-                standing,
+                standing: entry.standing(full),
                 picked: view.is_open[index] && outstanding < full,
                 weight: state.weight,
                 ramp: ramp::share(began, now, &shared.config.slow_start),

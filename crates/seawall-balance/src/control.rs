@@ -21,6 +21,7 @@ use crate::outlier::{self, Cause};
 use crate::ramp;
 use crate::shared::Shared;
 use crate::state::{State, admit};
+use crate::status::Standing;
 use crate::view::{Members, View};
 
 pub(crate) struct Control<N> {
@@ -37,6 +38,16 @@ pub(crate) struct Control<N> {
 pub(crate) struct Entry<N> {
     pub(crate) node: Arc<Node<N>>,
     pub(crate) state: State,
+}
+
+impl<N> Entry<N> {
+    /// How it stands, where `full` requests outstanding are all it takes.
+    pub(crate) fn standing(&self, full: u32) -> Standing {
+        match self.state.standing() {
+            Standing::Open if self.node.outstanding.count() >= full => Standing::Saturated,
+            standing => standing,
+        }
+    }
 }
 
 impl<N: fmt::Debug> Control<N> {

@@ -27,7 +27,9 @@
 //! database, instances behind a proxy, nodes of a cache. It connects to nothing and
 //! finds no one: the set comes from the caller or from a stream. Where a load
 //! balancer stands between, it sees one node. For few nodes that never fail,
-//! a counter is enough.
+//! a counter is enough. Latencies are compared as if all requests were of one kind:
+//! where some take minutes and others milliseconds, give each kind a balancer, or
+//! use [`Policy::LeastOutstanding`].
 //!
 //! # How it works
 //! The **set** of nodes, with each node's conditions, is kept behind a lock that only

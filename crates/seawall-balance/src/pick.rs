@@ -38,7 +38,8 @@ impl<'a, N> PickOptions<'a, N> {
     }
 
     /// Only nodes for which `filter` holds, such as those not tried yet. It is
-    /// asked for each node that is considered, at most some times over.
+    /// asked for each node that is considered, at most some times over, perhaps
+    /// under a lock of the policy: it must not pick.
     #[must_use]
     pub const fn filter(mut self, filter: &'a dyn Fn(&N) -> bool) -> Self {
         self.filter = Some(filter);

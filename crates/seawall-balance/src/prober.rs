@@ -1,8 +1,10 @@
 //! The task that probes, off the path of requests.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -21,6 +23,7 @@ use crate::balancer::Balancer;
 #[must_use = "probing ends when the handle is dropped"]
 pub struct Prober {
     task: JoinHandle<()>,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 impl Prober {
@@ -34,14 +37,15 @@ impl Prober {
         P: Fn(N) -> F + Send + Sync + 'static,
         F: Future<Output = bool> + Send + 'static,
     {
-        Self { task: tokio::spawn(run(balancer, probe)) }
+        let (stop, stopped) = oneshot::channel();
+        Self { task: tokio::spawn(run(balancer, probe, stopped)), stop: Some(stop) }
     }
 
     /// Ends the task and the probes under way, and waits until they are gone.
     /// Dropped, it still ends them.
     pub async fn shutdown(mut self) {
-        self.task.abort();
-        // Its only way to fail is the abort.
+        drop(self.stop.take());
+        // It would fail if the task had panicked; then it is gone, too.
         let _ = (&mut self.task).await;
     }
 }
@@ -52,7 +56,8 @@ impl Drop for Prober {
     }
 }
 
-async fn run<N, P, F>(balancer: Balancer<N>, probe: P)
+/// Until `stopped`, whose sender is dropped to say so.
+async fn run<N, P, F>(balancer: Balancer<N>, probe: P, mut stopped: oneshot::Receiver<()>)
 where
     N: fmt::Debug + Clone + Send + Sync + 'static,
     P: Fn(N) -> F + Send + Sync + 'static,
@@ -60,44 +65,34 @@ where
 {
     let limit = balancer.config().probe.timeout;
     let probe = Arc::new(probe);
-    let mut probes = JoinSet::new();
+    // Each in a task of its own, so that a panic is a failed probe and no more.
+    let (mut probes, mut under_way) = (JoinSet::new(), HashMap::new());
     loop {
         let now = Instant::now();
         balancer.tick(now);
         while let Some(due) = balancer.due(now) {
             let (probe, id) = (Arc::clone(&probe), due.id().clone());
-            let answer = AbortOnDrop(tokio::spawn(async move { timeout(limit, probe(id)).await }));
-            probes.spawn(async move {
-                let good = matches!(answer.join().await, Ok(Ok(true)));
-                due.finish(good, Instant::now());
-            });
+            let task =
+                probes.spawn(async move { matches!(timeout(limit, probe(id)).await, Ok(true)) });
+            under_way.insert(task.id(), due);
         }
-        // Ended ones leave nothing but their place in the set.
-        while probes.try_join_next().is_some() {}
-        let due = balancer.next_due();
+        let next = balancer.next_due();
         tokio::select! {
+            Some(ended) = probes.join_next_with_id() => {
+                let (task, good) = ended.unwrap_or_else(|error| (error.id(), false));
+                if let Some(due) = under_way.remove(&task) {
+                    due.finish(good, Instant::now());
+                }
+            }
             () = balancer.changed() => {}
             () = async {
-                match due {
-                    Some(due) => sleep_until(due).await,
+                match next {
+                    Some(next) => sleep_until(next).await,
                     None => std::future::pending().await,
                 }
             } => {}
+            _ = &mut stopped => break,
         }
     }
-}
-
-/// A probe's own task, so that a panic in it is a failed probe and no more.
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> AbortOnDrop<T> {
-    async fn join(mut self) -> Result<T, tokio::task::JoinError> {
-        (&mut self.0).await
-    }
-}
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    probes.shutdown().await;
 }

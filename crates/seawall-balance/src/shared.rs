@@ -11,13 +11,12 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::config::BalanceConfig;
-use crate::control::Control;
+use crate::control::{Control, Entry};
 use crate::error::{Error, Nodes};
 use crate::node::{Common, Node};
 use crate::pick::{Pick, PickOptions};
 use crate::policy::{Ask, Random};
 use crate::state::Shut;
-use crate::status::Standing;
 use crate::view::View;
 
 pub(crate) struct Shared<N> {
@@ -92,23 +91,12 @@ impl<N: fmt::Debug> Shared<N> {
     #[cold]
     fn refuse(&self, ask: &Ask<'_, N>) -> Error {
         let view = ask.view;
-        let full = |index: &u32| {
-            let count = ask.node(*index as usize).outstanding.count();
-            count >= ask.settings.max_outstanding
-        };
+        let limit = ask.settings.max_outstanding;
+        let full = |index: &u32| ask.node(*index as usize).outstanding.count() >= limit;
         let control = self.control.lock();
         let nodes = || {
-            Nodes::new(control.entries().map(|entry| {
-                let standing = match entry.state.standing() {
-                    Standing::Open
-                        if entry.node.outstanding.count() >= ask.settings.max_outstanding =>
-                    {
-                        Standing::Saturated
-                    }
-                    standing => standing,
-                };
-                (format!("{:?}", entry.node.id).into(), standing)
-            }))
+            let name = |entry: &Entry<N>| format!("{:?}", entry.node.id).into();
+            Nodes::new(control.entries().map(|entry| (name(entry), entry.standing(limit))))
         };
         let error = match view.shut {
             Some(Shut::NoNodes) => Error::NoNodes,

@@ -1,11 +1,29 @@
 //! The edges: one node, a thousand, a clock that stands still or goes back.
 
+use std::future::Ready;
 use std::time::Duration;
 
-use seawall_balance::{Error, Outcome, PickOptions, Policy};
+use futures_util::stream::Empty;
+use seawall_balance::{
+    BalanceFuture, BalanceLayer, BalanceService, Balancer, Change, Error, ErrorsFail, Outcome,
+    Pick, PickOptions, Policy, Probe, Prober,
+};
 use tokio::time::Instant;
 
 use crate::support::{balancer, config, fail, home, serve, spread};
+
+#[test]
+fn everything_may_cross_threads() {
+    fn crosses<T: Send + Sync>() {}
+    crosses::<Balancer<String>>();
+    crosses::<Pick<String>>();
+    crosses::<Probe<String>>();
+    crosses::<Prober>();
+    crosses::<Error>();
+    crosses::<BalanceLayer<u8>>();
+    crosses::<BalanceService<Empty<Result<Change<u8, ()>, Error>>, u8, (), u8>>();
+    crosses::<BalanceFuture<Ready<()>, u8, ErrorsFail>>();
+}
 
 #[test]
 fn one_node_takes_everything_and_cannot_be_ejected_away() {

@@ -1,8 +1,9 @@
 //! Nodes that fail, and what is not a failure.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use seawall_balance::{BalanceConfig, Error, Outcome, PickOptions, Policy, Standing};
+use seawall_balance::{BalanceConfig, Error, Outcome, Pick, PickOptions, Policy, Standing};
 use tokio::time::Instant;
 
 use crate::support::{SECOND, balancer, config, end, fail, serve, spread};
@@ -175,28 +176,26 @@ fn a_node_that_fails_half_its_requests_gets_less_than_half_its_share() {
 }
 
 #[test]
-fn a_node_that_answers_nothing_is_left_before_anything_times_out() {
+fn a_fast_node_that_hangs_is_left_before_anything_times_out() {
+    // It answers in 1 ms, the others in 20 ms, until it answers nothing any more.
+    // By its queue and its past alone it would look cheap for some sixty requests.
     let begun = Instant::now();
     let balancer = balancer(config(Policy::PeakEwma), 10, begun);
-    let mut answers = std::collections::VecDeque::new();
+    let mut answers: BTreeMap<(Instant, u32), Pick<usize>> = BTreeMap::new();
     let mut hung = Vec::new();
-    let mut late = 0;
     for tick in 0..2_000_u32 {
         let now = begun + Duration::from_millis(1) * tick;
-        while answers.front().is_some_and(|(due, _)| *due <= now) {
-            let (_, pick): (_, seawall_balance::Pick<usize>) = answers.pop_front().unwrap();
-            pick.finish(Outcome::Success, now);
+        while let Some(answer) = answers.first_entry().filter(|answer| answer.key().0 <= now) {
+            answer.remove().finish(Outcome::Success, now);
         }
         let pick = balancer.next(now).unwrap();
-        if *pick.id() == 0 && tick >= 1_000 {
-            late += u32::from(tick >= 1_100);
-            hung.push(pick);
-        } else {
-            answers.push_back((now + Duration::from_millis(10), pick));
+        match *pick.id() {
+            0 if tick >= 1_000 => hung.push(pick),
+            0 => drop(answers.insert((now + Duration::from_millis(1), tick), pick)),
+            _ => drop(answers.insert((now + Duration::from_millis(20), tick), pick)),
         }
     }
-    // Its share were 100 of these 1 000.
-    assert!(hung.len() <= 10 && late <= 3, "{} hang, {late} after 100 ms", hung.len());
+    assert!((1..=15).contains(&hung.len()), "{} hang", hung.len());
 }
 
 #[test]

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::{Stream, StreamExt as _, stream};
 use seawall_balance::{
     BalanceConfig, BalanceLayer, BalanceService, BoxError, Change, Error, Outcome, Policy,
     Standing, hash_key,
@@ -76,24 +75,17 @@ impl Service<u64> for Remote {
     }
 }
 
-type Feed = mpsc::UnboundedSender<Result<Change<u32, Remote>, BoxError>>;
+type Answer = Result<Change<u32, Remote>, BoxError>;
+type Feed = mpsc::UnboundedSender<Answer>;
+type Changes = std::pin::Pin<Box<dyn Stream<Item = Answer> + Send>>;
 
-fn service(
-    config: BalanceConfig,
-) -> (
-    Feed,
-    BalanceService<
-        impl futures_util::Stream<Item = Result<Change<u32, Remote>, BoxError>> + Unpin,
-        u32,
-        Remote,
-        u64,
-    >,
-) {
+fn service(config: BalanceConfig) -> (Feed, BalanceService<Changes, u32, Remote, u64>) {
     let (feed, changes) = mpsc::unbounded_channel();
     let changes = stream::unfold(changes, |mut changes| async {
         changes.recv().await.map(|change| (change, changes))
     });
-    (feed, BalanceLayer::new(config).unwrap().layer(Box::pin(changes)))
+    let changes: Changes = Box::pin(changes);
+    (feed, BalanceLayer::new(config).unwrap().layer(changes))
 }
 
 fn nodes(feed: &Feed, remotes: &[(u32, Remote)]) {
