@@ -41,6 +41,18 @@ pub struct Stats {
     pub dropped: u64,
     /// Entries in L1, roughly; expired ones count until they are evicted.
     pub entries: u64,
+    /// The sum of their weights: bytes, if the cache has a weigher, else as many as entries.
+    pub weight: u64,
+    /// Entries that made room for others.
+    pub evictions: u64,
+}
+
+/// How full L1 is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Filling {
+    pub(crate) entries: u64,
+    pub(crate) weight: u64,
+    pub(crate) evictions: u64,
 }
 
 /// How a loader run ended.
@@ -108,6 +120,8 @@ pub(crate) struct Counters {
     l2_errors: AtomicU64,
     corrupt: AtomicU64,
     entries: Gauge,
+    weight: Gauge,
+    evictions: Counter,
 }
 
 impl Counters {
@@ -166,6 +180,8 @@ impl Counters {
             l2_errors: AtomicU64::new(0),
             corrupt: AtomicU64::new(0),
             entries: gauge!("seawall_cache_entries", "cache" => cache.to_owned()),
+            weight: gauge!("seawall_cache_weight", "cache" => cache.to_owned()),
+            evictions: counter!("seawall_cache_evictions_total", "cache" => cache.to_owned()),
             cache: cache.to_owned(),
         }
     }
@@ -274,11 +290,13 @@ impl Counters {
         .increment(1);
     }
 
-    pub(crate) fn entries(&self, entries: u64) {
-        self.entries.set(entries as f64);
+    pub(crate) fn filling(&self, filling: Filling) {
+        self.entries.set(filling.entries as f64);
+        self.weight.set(filling.weight as f64);
+        self.evictions.absolute(filling.evictions);
     }
 
-    pub(crate) fn snapshot(&self, entries: u64) -> Stats {
+    pub(crate) fn snapshot(&self, filling: Filling) -> Stats {
         let loaded = self.loaded.get() + self.loaded_absent.get() + self.failed.get();
         let stale = [&self.l1_stale, &self.l2_stale, &self.loaded_stale].map(Count::get);
         Stats {
@@ -294,7 +312,9 @@ impl Counters {
             refreshes: self.refreshes.iter().map(Count::get).sum(),
             lease_waits: self.lease_waits.load(Ordering::Relaxed),
             dropped: self.dropped.get(),
-            entries,
+            entries: filling.entries,
+            weight: filling.weight,
+            evictions: filling.evictions,
         }
     }
 }
@@ -345,6 +365,8 @@ fn describe() {
     );
     describe_counter!("cache_hits_total", "Hits, by layer and namespace.");
     describe_gauge!("seawall_cache_entries", "Entries in L1.");
+    describe_gauge!("seawall_cache_weight", "The weight of L1: bytes, if there is a weigher.");
+    describe_counter!("seawall_cache_evictions_total", "Entries that made room for others.");
     describe_gauge!("seawall_cache_breaker_open", "1 while the remote store is not asked.");
     describe_gauge!("seawall_cache_pending_removals", "Removals L2 has not acknowledged.");
 }

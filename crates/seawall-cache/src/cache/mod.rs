@@ -164,7 +164,20 @@ where
     /// What this cache has done since it was built.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.inner.counters.snapshot(self.inner.local.len())
+        self.inner.counters.snapshot(self.inner.local.filling())
+    }
+
+    /// The capacity of L1 now: entries, or bytes if there is a weigher.
+    #[must_use]
+    pub fn capacity(&self) -> u64 {
+        self.inner.local.capacity()
+    }
+
+    /// Changes the capacity of L1, up to the one the cache was built with, which is where it stays
+    /// if more is asked for. When it shrinks, entries go that were not used lately: some thousands
+    /// now, the others within seconds. Reads are not held up.
+    pub fn set_capacity(&self, capacity: u64) {
+        self.inner.local.set_capacity(capacity);
     }
 
     /// How current this node's L1 is, and whether L2 is in reach.
@@ -304,7 +317,7 @@ where
         );
         if mine.is_ok() {
             self.local.tidy(now);
-            self.counters.entries(self.local.len());
+            self.counters.filling(self.local.filling());
             self.status();
         }
     }

@@ -51,6 +51,7 @@ pub(crate) use self::table::Kept;
 use self::table::{Joined, Table};
 use crate::key::CacheKey;
 use crate::marks::{Mark, MarkChange};
+use crate::stats::Filling;
 use crate::text;
 
 /// L1 of one cache. `R` is what a load in flight will answer.
@@ -420,6 +421,20 @@ where
     /// Entries, roughly: expired ones count until they are evicted or swept.
     pub(crate) fn len(&self) -> u64 {
         self.table.shelf().engine().len()
+    }
+
+    pub(crate) fn filling(&self) -> Filling {
+        let engine = self.table.shelf().engine();
+        let (entries, weight) = (engine.len(), engine.weight());
+        Filling { entries, weight, evictions: engine.evicted() }
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.table.shelf().engine().capacity()
+    }
+
+    pub(crate) fn set_capacity(&self, capacity: u64) {
+        self.table.shelf().engine().set_capacity(capacity);
     }
 
     /// Keys with leases: 0 when nothing is in flight.

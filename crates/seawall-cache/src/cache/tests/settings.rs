@@ -144,3 +144,24 @@ async fn a_large_value_is_compressed_in_l2_and_comes_back_whole() {
         assert!(stored.bytes.expect("there").len() < 1_000);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_capacity_that_shrinks_lets_entries_go_and_grows_back() {
+    let cache: Cache<u64, u64> = Cache::builder("numbers").capacity(1_000).build().expect("valid");
+    for key in 0..1_000 {
+        let _ = cache.set(&key, key).await;
+    }
+    assert_eq!((cache.capacity(), cache.stats().entries), (1_000, 1_000));
+    cache.set_capacity(100);
+    assert_eq!(cache.capacity(), 100);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let stats = cache.stats();
+    assert!(stats.entries <= 107 && stats.weight == stats.entries, "{stats:?}");
+    assert!(stats.evictions >= 893, "{stats:?}");
+    cache.set_capacity(u64::MAX);
+    assert_eq!(cache.capacity(), 1_000, "not more than it was built with");
+    for key in 0..1_000 {
+        let _ = cache.set(&key, key).await;
+    }
+    assert!(cache.stats().entries > 900);
+}

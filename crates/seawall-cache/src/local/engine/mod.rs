@@ -46,6 +46,7 @@ where
         Q: Hash + Eq + ?Sized;
 
     /// A clone of the entry of `key`. The policy learns of it, hit or miss.
+    #[cfg(test)]
     fn get<Q>(&self, key: &Q) -> Option<T>
     where
         K: Borrow<Q>,
@@ -185,6 +186,7 @@ where
     }
 
     #[inline]
+    #[cfg(test)]
     fn get<Q>(&self, key: &Q) -> Option<T>
     where
         K: Borrow<Q>,
