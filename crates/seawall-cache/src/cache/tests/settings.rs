@@ -5,16 +5,16 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use super::*;
 use crate::Layer;
 
-/// Not serde's, and not `Clone`.
-struct Shared(parking_lot::Mutex<u64>);
-
 #[tokio::test(start_paused = true)]
 async fn a_local_cache_holds_values_that_cannot_be_written() {
-    let cache: Cache<&'static str, Shared> = Cache::local("shared").build().expect("valid");
-    let loader = |_| async { Ok::<_, OriginDown>(Shared(parking_lot::Mutex::new(7))) };
+    // Neither `Clone` nor serde's.
+    let cache: Cache<&'static str, parking_lot::Mutex<u64>> =
+        Cache::local("shared").build().expect("valid");
+    let loader = |_| async { Ok::<_, OriginDown>(parking_lot::Mutex::new(7)) };
     let got = cache.get_or_load(&"a", loader).await.expect("loads");
-    assert_eq!(got.value.as_ref().map(|shared| *shared.0.lock()), Some(7));
-    assert_eq!(cache.get(&"a").await.expect("no remote").map(|got| got.layer), Some(Layer::L1));
+    *got.value.expect("there").lock() += 1;
+    let got = cache.get(&"a").await.expect("no remote").expect("kept");
+    assert_eq!((got.layer, *got.value.expect("there").lock()), (Layer::L1, 8));
     cache.invalidate_tag("none").await;
     cache.clear().await;
     assert!(cache.get(&"a").await.expect("no remote").is_none());
