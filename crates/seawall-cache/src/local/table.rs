@@ -84,8 +84,6 @@ struct Fences<F, W> {
 struct InFlight<F> {
     id: u64,
     waiters: F,
-    /// Its fill is on the way to L2: what L2 tells of now may be that.
-    sent: bool,
 }
 
 /// What the fences of a key stood at. Must go back through [`Table::release`].
@@ -206,14 +204,7 @@ where
     /// The write or fill of `hold` is about to be sent to L2: changes that L2 tells of from here
     /// on may be its own.
     pub(crate) fn send(&self, key: &K, hold: &mut Hold) {
-        self.with(key, |fences, _| {
-            hold.sent = Some(fences.changes);
-            if let Some(flight) = &mut fences.flight
-                && hold.leads == Some(flight.id)
-            {
-                flight.sent = true;
-            }
-        });
+        self.with(key, |fences, _| hold.sent = Some(fences.changes));
     }
 
     /// Keeps what a load or a back-fill brought, unless the key was written or removed on this
@@ -299,10 +290,9 @@ where
                 Some(version) => fences.told = fences.told.max(version),
                 None => fences.changes += 1,
             }
-            // A flight that sent its fill may be the one that L2 tells of.
-            if fences.flight.as_ref().is_some_and(|flight| !flight.sent) {
-                fences.flight = None;
-            }
+            // Also one whose fill is on its way to L2: this may be its echo, but as well the write
+            // that made L2 refuse it. If it is the echo, a younger flight finds the fill in L2.
+            fences.flight = None;
             fences.wake();
         }
         let Some(known) = self.shelf.peek(key) else {
@@ -415,7 +405,7 @@ impl<F, W: Landing> Fences<F, W> {
     fn lead(&mut self, hold: &mut Hold, waiters: F) {
         self.flights += 1;
         hold.leads = Some(self.flights);
-        self.flight = Some(InFlight { id: self.flights, waiters, sent: false });
+        self.flight = Some(InFlight { id: self.flights, waiters });
     }
 
     /// Voids what is in flight; who comes next starts anew.

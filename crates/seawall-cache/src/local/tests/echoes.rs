@@ -126,15 +126,26 @@ async fn an_echo_before_the_answer_to_our_write_asks_for_its_version() {
 }
 
 #[tokio::test]
-async fn an_echo_before_the_answer_to_our_fill_voids_neither_it_nor_its_flight() {
+async fn an_echo_before_the_answer_to_our_fill_does_not_void_it() {
     let l1 = watched();
     let now = l1.clock().now();
     let Join::Lead(mut load, _sender) = l1.join(1, now) else { panic!("leads") };
     load.send();
     l1.changed("numbers:1", None);
-    assert!(matches!(l1.join(1, now), Join::Wait(_)), "a second load would find it in L2");
     assert!(fill(&load, &l1, 10, 5));
     assert_eq!(l1.take_checks(9).len(), 1);
+}
+
+#[tokio::test]
+async fn who_comes_after_a_change_does_not_join_a_load_whose_fill_was_sent() {
+    for version in [None, Some(6)] {
+        let l1 = watched();
+        let now = l1.clock().now();
+        let Join::Lead(mut load, _sender) = l1.join(1, now) else { panic!("leads") };
+        load.send();
+        l1.changed("numbers:1", version);
+        assert!(matches!(l1.join(1, now), Join::Lead(..)), "L2 may have refused the fill");
+    }
 }
 
 #[tokio::test]
