@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Inner;
 use super::flight::{Ended, Failure};
-use super::leader::Leader;
+use super::leader::{Leader, Wish};
 use super::marks::Stamps;
 use crate::key::CacheKey;
 use crate::loaded::{Answer, Loaded};
@@ -74,8 +74,13 @@ where
             inner.counters.refused(refusal);
             draft.degraded = true;
         }
-        if refusal.is_some() || !loaded.cached || life.fresh.is_zero() {
+        if refusal.is_some() {
             self.release();
+            self.leave_alone();
+            return Ok(draft.got(Layer::Loader));
+        }
+        if !loaded.cached || life.fresh.is_zero() {
+            self.drop_prior().await;
             return Ok(draft.got(Layer::Loader));
         }
         match inner.tag_stamps(&loaded.tags, began).await {
@@ -87,10 +92,36 @@ where
             Stamps::Moved => {
                 inner.counters.refused(Refusal::Tag);
                 self.release();
+                self.leave_alone();
                 return Ok(draft.got(Layer::Loader));
             }
         }
         Ok(self.keep(draft, &loaded.tags).await)
+    }
+
+    /// The loader answered, and its answer is kept nowhere: what there was before must not be
+    /// served in its place, neither by L1 nor by L2.
+    async fn drop_prior(&mut self) {
+        let inner = Arc::clone(&self.inner);
+        self.discard_prior();
+        let Some(remote) = inner.remote.as_ref().filter(|_| self.stands) else {
+            self.release();
+            return;
+        };
+        // Ends the lease too. It may remove what was written since, which is safe.
+        let keep = inner.config.tombstone_ttl;
+        if let Err(error) = remote.remove(&self.text, 0, keep).await {
+            inner.counters.remote_error(&error);
+        }
+    }
+
+    /// Nobody waits for a refresh: one that is not kept is not repeated by the next read.
+    fn leave_alone(&self) {
+        if self.wish != Wish::Demand {
+            let now = Instant::now();
+            let until = now + self.inner.policy.throttle().min(NOT_KEPT);
+            self.inner.throttle.hold(self.lease.key().clone(), until, now);
+        }
     }
 
     async fn keep(&mut self, mut draft: Draft<V>, tags: &[Box<str>]) -> Got<V> {
@@ -111,6 +142,10 @@ where
                             let fenced = refused == Fill::Fenced;
                             let refusal = if fenced { Refusal::Fenced } else { Refusal::L2 };
                             inner.counters.refused(refusal);
+                            // Else the next look finds what another wrote.
+                            if matches!(refused, Fill::Late | Fill::OldSource) {
+                                self.leave_alone();
+                            }
                             return draft.got(Layer::Loader);
                         }
                         Err(error) => {
@@ -160,3 +195,6 @@ where
         }
     }
 }
+
+/// For how long a key is left alone whose refresh was not kept.
+const NOT_KEPT: Duration = Duration::from_secs(1);
