@@ -1,5 +1,6 @@
 //! What goes on when no caller waits: L1 is compared with L2 where it may have missed something.
 
+use std::convert::Infallible;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -70,7 +71,7 @@ where
             tokio::select! {
                 biased;
                 _ = quit.changed() => {}
-                () = work.go_on() => {}
+                never = work.go_on() => match never.0 {},
             }
             drop(running);
         });
@@ -97,13 +98,22 @@ where
     K: CacheKey + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    async fn go_on(&self) {
-        loop {
-            tokio::select! {
-                () = self.ears.local.checks() => self.check_queued().await,
-                () = self.ears.lost.notified() => self.check_suspects().await,
+    async fn go_on(&self) -> (Infallible, Infallible) {
+        // Side by side: after lost messages all of L1 is compared, and what is queued, which is
+        // served meanwhile, must not wait for that.
+        let queued = async {
+            loop {
+                self.ears.local.checks().await;
+                self.check_queued().await;
             }
-        }
+        };
+        let suspects = async {
+            loop {
+                self.ears.lost.notified().await;
+                self.check_suspects().await;
+            }
+        };
+        tokio::join!(queued, suspects)
     }
 
     /// What L1 goes on serving while L2 is asked whether it is still right.

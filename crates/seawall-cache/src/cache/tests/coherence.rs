@@ -384,3 +384,25 @@ impl NeverProved {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_served_while_it_is_checked_does_not_wait_for_all_of_l1_to_be_compared() {
+    let remote = FakeRemote::default();
+    let way = remote.another();
+    let (a, b) = (node(&way), node(&remote.another()));
+    for key in 10..5_000 {
+        a.set(&key, key).await;
+    }
+    let takes = DEADLINE / 2;
+    way.fail(Op::Versions, Fault::SlowAnswer(takes));
+    way.tell_lost();
+    sleep(takes / 10).await;
+    way.hold_messages();
+    a.set(&1, 11).await;
+    b.set(&1, 12).await;
+    // Our echo and b's write, in one message.
+    crate::remote::Watcher::changed(&*a.inner.local, "numbers:1", None);
+    assert_eq!(value(&cached(&a, 1).await), Some(11), "it may be the echo alone");
+    sleep(takes + takes / 10).await;
+    assert_eq!(value(&cached(&a, 1).await), Some(12), "one round trip later");
+}
