@@ -151,6 +151,8 @@ where
                         Err(error) => {
                             inner.counters.remote_error(&error);
                             draft.degraded = true;
+                            // Others need not wait for a fill that may never come.
+                            self.release();
                         }
                     }
                 }

@@ -223,3 +223,16 @@ async fn a_load_on_another_node_is_not_waited_for_longer_than_a_load_may_take() 
     assert!(asked.elapsed() <= LEASE * 2 + Duration::from_millis(2), "{:?}", asked.elapsed());
     loading.await.expect("no panic").expect("loads");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_that_fails_gives_the_lease_back() {
+    let (remote, origin) = (FakeRemote::default(), Origin::default());
+    let way = remote.another();
+    let (a, b) = (node(&way), own(&remote));
+    way.fail(Op::Fill, Fault::Refusing);
+    origin.read(&a, 1, Ok(10), TAKES).await.expect("loads");
+    yield_all().await;
+    let asked = Instant::now();
+    origin.read(&b, 1, Ok(11), Duration::ZERO).await.expect("loads");
+    assert_eq!(asked.elapsed(), Duration::ZERO, "nobody waits for a lease of nobody");
+}
