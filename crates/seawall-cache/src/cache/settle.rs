@@ -99,7 +99,7 @@ where
         Ok(self.keep(draft, &loaded.tags).await)
     }
 
-    /// The loader answered, and its answer is kept nowhere: what there was before must not be
+    /// The loader answered, and L2 will not have its answer: what there was before must not be
     /// served in its place, neither by L1 nor by L2.
     async fn drop_prior(&mut self) {
         let inner = Arc::clone(&self.inner);
@@ -131,7 +131,8 @@ where
             self.release();
         } else if let (Some(remote), Some(seen)) = (&inner.remote, self.seen) {
             match inner.encode(&self.text, &draft, tags) {
-                None => self.release(),
+                // What stands in L2 is older, as `set` has it.
+                None => self.drop_prior().await,
                 Some(record) => {
                     let keep = inner.config.tombstone_ttl;
                     let ticket = Ticket { seen, keep, token: self.token };
