@@ -109,3 +109,15 @@ async fn an_l2_that_refuses_writes_does_not_fail_reads() {
     }
     assert_eq!(value(&cached(&cache, 3).await), Some(3));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_set_without_l2s_word_says_so() {
+    let remote = FakeRemote::default();
+    let cache = node(&remote);
+    cache.set(&1, 10).await;
+    assert!(!cached(&cache, 1).await.degraded);
+    remote.fail(crate::remote::fake::Op::Put, crate::remote::fake::Fault::Refusing);
+    assert!(cache.set(&1, 11).await.is_partial());
+    let got = cached(&cache, 1).await;
+    assert_eq!((value(&got), got.degraded), (Some(11), true));
+}
