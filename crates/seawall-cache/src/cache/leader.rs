@@ -353,6 +353,9 @@ where
     }
 
     fn servable_for(&self, prior: &Prior<V>, on_error: bool) -> Duration {
+        if prior.marked && !self.inner.policy.has_window(prior.fresh_until, prior.expires) {
+            return Duration::ZERO;
+        }
         let now = self.inner.local.clock().now();
         self.inner.policy.servable_for(prior.fresh_until, prior.expires, on_error, now)
     }

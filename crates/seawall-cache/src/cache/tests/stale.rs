@@ -376,3 +376,20 @@ async fn a_refresh_that_is_refused_is_not_repeated_by_every_read() {
     }
     assert_eq!(loads.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_must_not_be_served_stale_is_not_after_a_soft_mark_either() {
+    let answers: [fn() -> Loaded<u64>; 2] =
+        [Loaded::absent, || Loaded::new(10).stale_for(Duration::ZERO)];
+    for answer in answers {
+        let build = || builder().stale_while_revalidate(60 * SECOND).stale_if_error(60 * SECOND);
+        let remote = FakeRemote::default();
+        for cache in [node_of(build(), &remote), build().build().expect("valid")] {
+            load(&cache, 1, answer()).await;
+            assert!(cache.get(&1).await.expect("in reach").is_some());
+            cache.expire_all().await;
+            assert!(cache.get(&1).await.expect("in reach").is_none());
+            failing(&cache, &Origin::default()).await.expect_err("nor in place of an error");
+        }
+    }
+}
