@@ -55,6 +55,11 @@ impl Policy {
         }
     }
 
+    /// There is no L2 to ask again: an entry that L1 let go of would be lost.
+    pub(crate) fn ask_nobody(&mut self) {
+        self.l1_ttl = None;
+    }
+
     /// How long an entry lives, given what its loader chose. `draw` from 0 to 1 sets its jitter,
     /// once: the TTL is cut by up to the jitter's fraction, and never lengthened.
     pub(crate) fn life(

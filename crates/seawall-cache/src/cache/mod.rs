@@ -232,7 +232,10 @@ where
 {
     pub(crate) fn new(parts: Parts<K, V>) -> Self {
         let Parts { namespace, config, remote, codec, weigher } = parts;
-        let policy = Policy::new(&config);
+        let mut policy = Policy::new(&config);
+        if remote.is_none() {
+            policy.ask_nobody();
+        }
         let options = Options {
             engine: config.engine,
             capacity: config.capacity_bytes.unwrap_or(config.capacity),
