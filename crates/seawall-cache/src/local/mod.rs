@@ -151,7 +151,8 @@ where
             name: options.namespace.into(),
             table: Table::new(store, STRIPES, hasher),
             coherence: Coherence::new(mode, options.max_staleness),
-            cells: Cells::new(namespace, options.load_timeout),
+            // A load may wait for another node for as long as its loader may then run.
+            cells: Cells::new(namespace, options.load_timeout.saturating_mul(2)),
             checks: Checks::new(),
             clock,
             ahead: (options.refresh_beta.max(0.0) * FARTHEST * 1_000.0) as u64,

@@ -355,3 +355,15 @@ async fn tags_that_nobody_reads_go_away() {
     assert!(l1.cells.remembered() <= 1_025);
     assert!(Arc::ptr_eq(&held, &tag(&l1)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_advance_is_remembered_for_as_long_as_a_load_waits_and_runs() {
+    let l1 = alone();
+    let began = l1.clock().now();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    l1.advance_alone(&l1.tag("numbers#t:a", 0), MarkChange::Hard, l1.clock().now());
+    // A load timeout of waiting, and most of another one of loading.
+    tokio::time::sleep(options().load_timeout * 2 - Duration::from_millis(10)).await;
+    l1.advance_alone(&l1.tag("numbers#t:b", 0), MarkChange::Hard, l1.clock().now());
+    assert_eq!(l1.stamp(&l1.tag("numbers#t:a", 0), began), None, "it began before");
+}
