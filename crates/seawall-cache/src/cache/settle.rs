@@ -1,5 +1,6 @@
 //! The end of a load that brought something: it is kept where it may be kept.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -173,7 +174,7 @@ where
     K: CacheKey + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    /// The record of an entry, unless L2 cannot hold it.
+    /// The record of an entry, unless L2 cannot hold it or the codec panics.
     pub(super) fn encode(&self, text: &str, draft: &Draft<V>, tags: &[Box<str>]) -> Option<Bytes> {
         let codec = self.codec.as_ref()?;
         let tags: Vec<_> =
@@ -186,16 +187,17 @@ where
             namespace: draft.namespace,
             tags: &tags,
         };
-        match record::encode(text, &meta, draft.value.as_deref(), &**codec, self.bounds) {
-            Ok(record) => Some(record),
-            Err(error) => {
-                self.counters.l2_error(match error {
-                    Unencodable::TooLarge => "too_large",
-                    Unencodable::Codec(_) | Unencodable::Tags => "not_encodable",
-                });
-                None
-            }
-        }
+        let value = draft.value.as_deref();
+        let encode = || record::encode(text, &meta, value, &**codec, self.bounds);
+        // The value's own code: if it panics, the other keys of a batch must not go with it.
+        let refused = match catch_unwind(AssertUnwindSafe(encode)) {
+            Ok(Ok(record)) => return Some(record),
+            Ok(Err(Unencodable::TooLarge)) => "too_large",
+            Ok(Err(Unencodable::Codec(_) | Unencodable::Tags)) => "not_encodable",
+            Err(_panic) => "not_encodable",
+        };
+        self.counters.l2_error(refused);
+        None
     }
 }
 
