@@ -325,6 +325,13 @@ where
         }
     }
 
+    /// Any lease may have ended: wakes all that wait for one.
+    pub(crate) fn all_landed(&self) {
+        for stripe in &self.stripes {
+            stripe.lock().values().for_each(Fences::wake);
+        }
+    }
+
     /// What [`landed`](Self::landed) and [`changed`](Self::changed) wake.
     pub(crate) fn landing(&self, key: &K) -> W {
         self.with(key, |fences, _| fences.landing.get_or_insert_default().clone())
