@@ -79,6 +79,8 @@ struct Fences<F, W> {
     flights: u64,
     flight: Option<InFlight<F>>,
     landing: Option<W>,
+    /// Of the lease in L2 that a load of this node was granted last.
+    token: Option<u64>,
 }
 
 struct InFlight<F> {
@@ -205,6 +207,20 @@ where
     /// on may be its own.
     pub(crate) fn send(&self, key: &K, hold: &mut Hold) {
         self.with(key, |fences, _| hold.sent = Some(fences.changes));
+    }
+
+    /// The load of `hold` was granted the lease in L2 under `token`.
+    pub(crate) fn granted(&self, key: &K, token: u64) {
+        self.with(key, |fences, _| fences.token = Some(token));
+    }
+
+    /// The token of the lease in L2 that an older load of this node may still hold, which was
+    /// displaced by the one of `hold`. Once.
+    pub(crate) fn take_over(&self, key: &K, hold: &Hold) -> Option<u64> {
+        self.with(key, |fences, _| {
+            let stands = |flight: &InFlight<F>| hold.leads == Some(flight.id);
+            fences.token.take_if(|_| fences.flight.as_ref().is_some_and(stands))
+        })
     }
 
     /// Keeps what a load or a back-fill brought, unless the key was written or removed on this
@@ -393,6 +409,7 @@ impl<F, W: Landing> Fences<F, W> {
             flights: 0,
             flight: None,
             landing: None,
+            token: None,
         }
     }
 

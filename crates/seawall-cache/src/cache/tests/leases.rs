@@ -236,3 +236,18 @@ async fn a_fill_that_fails_gives_the_lease_back() {
     origin.read(&b, 1, Ok(11), Duration::ZERO).await.expect("loads");
     assert_eq!(asked.elapsed(), Duration::ZERO, "nobody waits for a lease of nobody");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_an_invalidation_does_not_wait_for_the_lease_of_the_load_from_before() {
+    let (remote, origin) = (FakeRemote::default(), Origin::default());
+    let a = own(&remote);
+    let old = tokio::spawn(origin.read(&a, 1, Ok(10), TAKES));
+    sleep(TAKES / 5).await;
+    a.invalidate_tag("any").await;
+    let asked = Instant::now();
+    let new = origin.read(&a, 1, Ok(11), TAKES).await.expect("loads");
+    assert_eq!((value(&new), asked.elapsed()), (Some(11), TAKES));
+    assert_eq!(value(&old.await.expect("no panic").expect("loads")), Some(10), "it came before");
+    assert_eq!(value(&cached(&a, 1).await), Some(11));
+    assert_eq!(value(&cached(&own(&remote), 1).await), Some(11), "the old fill was refused");
+}
