@@ -32,6 +32,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use self::approach::First;
 use self::background::Background;
@@ -305,6 +306,7 @@ where
         );
         if mine.is_ok() {
             self.local.tidy(now);
+            self.throttle.tidy(Instant::now());
             self.counters.entries(self.local.len());
             self.status();
         }
