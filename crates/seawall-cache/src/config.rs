@@ -24,8 +24,8 @@ pub struct CacheConfig {
     pub ttl_jitter: f64,
     /// The longest an entry stays in L1 before it is read from L2 again: the bound on how long
     /// this node may serve a value that another node has changed, where the remote does not tell
-    /// of changes. It never outlives the entry's remaining TTL in L2. At least 1 ms.
-    /// Default: none, so the entry's TTL.
+    /// of changes. It never outlives the entry's remaining TTL in L2. At least 1 ms. Without a
+    /// remote it does nothing. Default: none, so the entry's TTL.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub l1_ttl: Option<Duration>,
     /// How long the answer "there is no such thing" is kept; zero keeps it nowhere.

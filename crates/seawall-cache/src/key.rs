@@ -44,7 +44,10 @@ pub trait CacheKey: Eq + Hash {
     /// The key whose text this is: what [`write_key`](CacheKey::write_key) wrote, nothing else.
     ///
     /// Redis tells a node which texts have changed. With `None`, the default, the node cannot say
-    /// which of its entries that is, and asks L2 for the version of each before it serves it again.
+    /// which of its entries that is, and asks L2 for the version of each before it serves it again:
+    /// with every write of any key, on any node, this one's own writes and fills included. L1 then
+    /// hardly ever answers alone; a warning says so once. Implement it wherever the remote tells
+    /// of changes.
     #[must_use]
     fn read_key(text: &str) -> Option<Self>
     where

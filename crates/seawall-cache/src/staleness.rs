@@ -55,6 +55,11 @@ impl Policy {
         }
     }
 
+    /// There is no L2 to ask again: an entry that L1 let go of would be lost.
+    pub(crate) fn ask_nobody(&mut self) {
+        self.l1_ttl = None;
+    }
+
     /// How long an entry lives, given what its loader chose. `draw` from 0 to 1 sets its jitter,
     /// once: the TTL is cut by up to the jitter's fraction, and never lengthened.
     pub(crate) fn life(
@@ -88,6 +93,9 @@ impl Policy {
         if now < fresh_until && !marked {
             return Use::Fresh;
         }
+        if !self.has_window(fresh_until, expires) {
+            return Use::Dead;
+        }
         let past = now.since(fresh_until);
         if past < self.while_revalidate {
             Use::WhileRevalidating
@@ -96,6 +104,13 @@ impl Policy {
         } else {
             Use::Dead
         }
+    }
+
+    /// Whether an entry lives on past its soft TTL. One that does not, such as an absence, is not
+    /// served stale before its end either, when a mark makes it so. Times are kept in
+    /// milliseconds, each rounded for itself.
+    pub(crate) fn has_window(&self, fresh_until: Tick, expires: Tick) -> bool {
+        expires.since(fresh_until) > Duration::from_millis(1)
     }
 
     /// How long after `now` a value that is not fresh may still be served: at once, or in place of

@@ -41,6 +41,18 @@ impl<K: Hash + Eq> Throttle<K> {
             && self.keys.lock().get(key).is_some_and(|until| *until > now)
     }
 
+    /// Gives back the memory of keys whose time is over.
+    pub(crate) fn tidy(&self, now: Instant) {
+        if self.len.load(Ordering::Acquire) > 0 {
+            let mut keys = self.keys.lock();
+            keys.retain(|_, until| *until > now);
+            if keys.len() < keys.capacity() / 4 {
+                keys.shrink_to_fit();
+            }
+            self.len.store(keys.len(), Ordering::Release);
+        }
+    }
+
     /// Its loader works again, or what it would bring has changed.
     pub(crate) fn forget(&self, key: &K) {
         if self.len.load(Ordering::Acquire) > 0 {
@@ -82,5 +94,10 @@ mod tests {
         let later = now + second;
         throttle.hold(1_000, later + second, later);
         assert!(throttle.holds(&1_000, later), "the old ones made room");
+        throttle.tidy(later);
+        assert!(throttle.holds(&1_000, later), "its time is not over");
+        throttle.tidy(later + second);
+        assert!(throttle.keys.lock().is_empty());
+        assert_eq!(throttle.len.load(Ordering::Relaxed), 0, "hits are free again");
     }
 }

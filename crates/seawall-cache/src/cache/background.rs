@@ -1,5 +1,6 @@
 //! What goes on when no caller waits: L1 is compared with L2 where it may have missed something.
 
+use std::convert::Infallible;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{Inner, Progress};
 use crate::key::CacheKey;
-use crate::local::{Check, Entry, Local};
+use crate::local::{Cell, Check, Entry, Local};
 use crate::remote::Watcher;
 use crate::remote::guarded::Guarded;
 use crate::stats::Counters;
@@ -70,7 +71,7 @@ where
             tokio::select! {
                 biased;
                 _ = quit.changed() => {}
-                () = work.go_on() => {}
+                never = work.go_on() => match never.0 {},
             }
             drop(running);
         });
@@ -97,13 +98,22 @@ where
     K: CacheKey + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    async fn go_on(&self) {
-        loop {
-            tokio::select! {
-                () = self.ears.local.checks() => self.check_queued().await,
-                () = self.ears.lost.notified() => self.check_suspects().await,
+    async fn go_on(&self) -> (Infallible, Infallible) {
+        // Side by side: after lost messages all of L1 is compared, and what is queued, which is
+        // served meanwhile, must not wait for that.
+        let queued = async {
+            loop {
+                self.ears.local.checks().await;
+                self.check_queued().await;
             }
-        }
+        };
+        let suspects = async {
+            loop {
+                self.ears.lost.notified().await;
+                self.check_suspects().await;
+            }
+        };
+        tokio::join!(queued, suspects)
     }
 
     /// What L1 goes on serving while L2 is asked whether it is still right.
@@ -121,11 +131,11 @@ where
                 }
             }
             let local = &self.ears.local;
-            if !self.read_marks(&cells).await {
-                cells.iter().for_each(|cell| local.doubt(cell));
+            for cell in self.read_marks(&cells).await {
+                local.doubt(cell);
             }
-            if !self.compare(&entries).await {
-                entries.iter().for_each(|(key, entry)| _ = local.discard(key, entry));
+            for (key, entry) in self.compare(&entries).await {
+                local.discard(key, entry);
             }
         }
     }
@@ -154,60 +164,66 @@ where
         });
         // What fails stays suspect: the next read of it asks L2.
         stream::iter(chunks)
-            .map(|chunk| async move { self.compare(&chunk).await })
+            .map(|chunk| async move { self.compare(&chunk).await.len() })
             .buffer_unordered(CHUNKS)
             .count()
             .await;
     }
 
-    async fn read_marks(&self, cells: &[Arc<crate::local::Cell>]) -> bool {
+    /// Returns those that L2 did not answer for.
+    async fn read_marks<'c>(&self, cells: &'c [Arc<Cell>]) -> Vec<&'c Arc<Cell>> {
         if cells.is_empty() {
-            return true;
+            return Vec::new();
         }
         let local = &self.ears.local;
         let texts: Vec<_> = cells.iter().map(|cell| cell.text().to_owned()).collect();
         let ask = local.ask(local.clock().now());
-        match self.remote.marks(&texts, Instant::now()).await {
-            Ok(reads) if reads.len() == cells.len() => {
-                let now = local.clock().now();
-                for (cell, read) in cells.iter().zip(reads) {
-                    local.learn(cell, ask, read.mark, now);
+        let reads = self.remote.marks(&texts, Instant::now()).await;
+        let now = local.clock().now();
+        let mut failed = Vec::new();
+        for (cell, read) in cells.iter().zip(reads) {
+            match read {
+                Ok(read) => _ = local.learn(cell, ask, read.mark, now),
+                Err(error) => {
+                    if failed.is_empty() {
+                        self.ears.counters.remote_error(&error);
+                    }
+                    failed.push(cell);
                 }
-                true
-            }
-            Ok(_) => false,
-            Err(error) => {
-                self.ears.counters.remote_error(&error);
-                false
             }
         }
+        failed
     }
 
-    /// Compares entries with L2 by version. Returns whether L2 answered.
-    async fn compare(&self, entries: &[(K, Arc<Entry<V>>)]) -> bool {
+    /// Compares entries with L2 by version. Returns those that L2 did not answer for.
+    async fn compare<'e>(&self, entries: &'e [(K, Arc<Entry<V>>)]) -> Vec<&'e (K, Arc<Entry<V>>)> {
         if entries.is_empty() {
-            return true;
+            return Vec::new();
         }
         let local = &self.ears.local;
         let text = |(key, _): &(K, _)| crate::text::entry(&self.namespace, key);
         let texts: Vec<_> = entries.iter().map(text).collect();
         let epoch = local.coherence().epoch();
-        match self.remote.versions(&texts).await {
-            Ok(versions) if versions.len() == entries.len() => {
-                let now = local.clock().now();
-                for ((key, entry), version) in entries.iter().zip(versions) {
+        let versions = self.remote.versions(&texts).await;
+        let now = local.clock().now();
+        let mut failed = Vec::new();
+        for (compared, version) in entries.iter().zip(versions) {
+            let (key, entry) = compared;
+            match version {
+                Ok(version) => {
                     let same = local.settle(key, entry, version, epoch, now);
                     self.ears.counters.revalidated(same);
                 }
-                true
-            }
-            Ok(_) => false,
-            Err(error) => {
-                self.ears.counters.remote_error(&error);
-                entries.iter().for_each(|_| self.ears.counters.not_revalidated());
-                false
+                Err(error) => {
+                    if failed.is_empty() {
+                        self.ears.counters.remote_error(&error);
+                    }
+                    self.ears.counters.not_revalidated();
+                    failed.push(compared);
+                }
             }
         }
+        failed
     }
 }
 

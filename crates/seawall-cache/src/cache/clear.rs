@@ -180,9 +180,8 @@ where
                 let Some(inner) = inner.upgrade() else { return };
                 let Some(remote) = &inner.remote else { return };
                 let text = [cell.text().to_owned()];
-                if let Ok(reads) = remote.marks(&text, Instant::now()).await
-                    && let Some(read) = reads.into_iter().next()
-                {
+                let mut reads = remote.marks(&text, Instant::now()).await.into_iter();
+                if let Some(Ok(read)) = reads.next() {
                     let now = inner.local.clock().now();
                     inner.local.advanced(&cell, advance, read.mark, now);
                     return;

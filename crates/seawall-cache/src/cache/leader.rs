@@ -39,11 +39,13 @@ pub(super) struct Leader<K: std::hash::Hash + Eq, V> {
     pub(super) lease: Lease<K, V>,
     pub(super) teller: Teller<V>,
     pub(super) text: String,
-    wish: Wish,
+    pub(super) wish: Wish,
     /// What there was before, in L1 or in L2.
     pub(super) prior: Option<Prior<V>>,
     /// What stood in L2; `None`: it could not be asked.
     pub(super) seen: Option<Seen>,
+    /// L2 had an entry that may be served, fresh or stale.
+    pub(super) stands: bool,
     pub(super) min_source: u64,
     /// Of the lease in L2, once it was asked for.
     pub(super) token: Option<u64>,
@@ -136,6 +138,7 @@ where
             wish,
             prior: None,
             seen: None,
+            stands: false,
             min_source: 0,
             token: None,
         };
@@ -244,6 +247,7 @@ where
 
     /// Takes in what a look into L2 brought. `Some`: that is the answer.
     pub(super) fn take(&mut self, looked: Looked<V>) -> Option<Got<V>> {
+        self.stands = matches!(looked, Looked::Found { .. });
         match looked {
             Looked::Failed(_) => {
                 self.seen = None;
@@ -271,8 +275,9 @@ where
         let now = inner.local.clock().now();
         let (fresh_until, expires) = (draft.at.plus(draft.fresh), draft.at.plus(draft.hard));
         let allowed = inner.policy.allows(fresh_until, expires, marked, now);
-        let known = self.prior.as_ref().and_then(|prior| prior.entry.as_ref());
-        let same = known.is_some_and(|known| known.version() == draft.version);
+        let known = self.prior.as_ref().and_then(|prior| prior.entry.clone());
+        let entry = known.filter(|known| known.version() == draft.version);
+        let same = entry.is_some();
         if same && self.wish == Wish::Early && allowed == Use::Fresh {
             return None;
         }
@@ -284,7 +289,7 @@ where
         if !same {
             self.discard_prior();
         }
-        self.prior = Some(Prior::of_l2(draft, marked));
+        self.prior = Some(Prior { entry, ..Prior::of_l2(draft, marked) });
         if allowed == Use::WhileRevalidating {
             self.tell(false);
         }
@@ -292,7 +297,7 @@ where
     }
 
     /// What L1 has is not what L2 has.
-    fn discard_prior(&mut self) {
+    pub(super) fn discard_prior(&mut self) {
         if let Some(entry) = self.prior.take().and_then(|prior| prior.entry) {
             self.inner.local.discard(self.lease.key(), &entry);
         }
@@ -352,6 +357,9 @@ where
     }
 
     fn servable_for(&self, prior: &Prior<V>, on_error: bool) -> Duration {
+        if prior.marked && !self.inner.policy.has_window(prior.fresh_until, prior.expires) {
+            return Duration::ZERO;
+        }
         let now = self.inner.local.clock().now();
         self.inner.policy.servable_for(prior.fresh_until, prior.expires, on_error, now)
     }

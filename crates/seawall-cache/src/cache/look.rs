@@ -46,6 +46,9 @@ pub(super) struct Asked<'a, K, V> {
     pub(super) known: Option<&'a Arc<Entry<V>>>,
 }
 
+/// Marks by their text, as L2 answered: one that cannot be read fails the entries that carry it.
+type Marks = HashMap<Box<str>, Result<crate::marks::Mark, RemoteError>>;
+
 /// A look that may still lack marks.
 enum Half<V> {
     Looked(Looked<V>),
@@ -65,12 +68,10 @@ where
         let half = self.open(remote, &asked, at, fetched);
         let cells = half.cells(self.local.namespace());
         if cells.is_empty() {
-            return self.finish(asked.key, half, &HashMap::new());
+            return self.finish(asked.key, half, &Marks::new());
         }
-        match self.marks_of(remote, &cells).await {
-            Ok(marks) => self.finish(asked.key, half, &marks),
-            Err(error) => Looked::Failed(error),
-        }
+        let marks = self.marks_of(remote, &cells).await;
+        self.finish(asked.key, half, &marks)
     }
 
     /// Looks many keys up in L2, with one command or pipeline for each of its nodes and
@@ -98,17 +99,11 @@ where
         cells.sort_unstable_by(|a, b| a.text().cmp(b.text()));
         cells.dedup_by(|a, b| a.text() == b.text());
         let marks = match cells.is_empty() {
-            true => Some(HashMap::new()),
-            false => self.marks_of(remote, &cells).await.ok(),
+            true => Marks::new(),
+            false => self.marks_of(remote, &cells).await,
         };
-        let finish = |(asked, half): (&Asked<'_, K, V>, Half<V>)| match (&marks, half) {
-            (Some(marks), half) => self.finish(asked.key, half, marks),
-            (None, Half::Looked(looked)) => looked,
-            (None, Half::Marks { .. }) => {
-                Looked::Failed(RemoteError::Refused("the marks could not be read".into()))
-            }
-        };
-        asked.iter().zip(halves).map(finish).collect()
+        let halves = asked.iter().zip(halves);
+        halves.map(|(asked, half)| self.finish(asked.key, half, &marks)).collect()
     }
 
     /// Checks what was fetched, as far as that goes with the marks this node knows.
@@ -199,23 +194,14 @@ where
         }
     }
 
-    async fn marks_of(
-        &self,
-        remote: &Guarded,
-        cells: &[Arc<Cell>],
-    ) -> Result<HashMap<Box<str>, crate::marks::Mark>, RemoteError> {
-        let reads = self.read_marks(remote, cells, Instant::now()).await?;
+    async fn marks_of(&self, remote: &Guarded, cells: &[Arc<Cell>]) -> Marks {
+        let reads = self.read_marks(remote, cells, Instant::now()).await;
         let texts = cells.iter().map(|cell| cell.text().into());
-        Ok(texts.zip(reads.into_iter().map(|read| read.mark)).collect())
+        texts.zip(reads.into_iter().map(|read| read.map(|read| read.mark))).collect()
     }
 
     /// Compares a half look with the marks it lacked.
-    fn finish(
-        &self,
-        key: &K,
-        half: Half<V>,
-        marks: &HashMap<Box<str>, crate::marks::Mark>,
-    ) -> Looked<V> {
+    fn finish(&self, key: &K, half: Half<V>, marks: &Marks) -> Looked<V> {
         let (draft, seen) = match half {
             Half::Looked(looked) => return looked,
             Half::Marks { draft, seen } => (draft, seen),
@@ -226,7 +212,8 @@ where
         let mut read = Vec::with_capacity(draft.tags.len() + 1);
         for (cell, stamp) in stamps {
             match marks.get(cell.text()) {
-                Some(mark) => read.push((mark, stamp)),
+                Some(Ok(mark)) => read.push((mark, stamp)),
+                Some(Err(error)) => return Looked::Failed(error.again()),
                 // Each was read: that is what makes it whole.
                 None => return gone(draft.source),
             }

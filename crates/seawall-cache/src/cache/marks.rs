@@ -44,34 +44,34 @@ where
         self.local.tag(&text, node)
     }
 
-    /// Reads the marks of `cells` from L2 and tells the cells. `since`: see [`MarkRead::unmoved`].
+    /// Reads the marks of `cells` from L2 and tells the cells: an answer for each, in order.
+    /// `since`: see [`MarkRead::unmoved`].
     pub(super) async fn read_marks(
         &self,
         remote: &Guarded,
         cells: &[Arc<Cell>],
         since: Instant,
-    ) -> Result<Vec<MarkRead>, RemoteError> {
+    ) -> Vec<Result<MarkRead, RemoteError>> {
         let clock = self.local.clock();
         let mut all = Vec::with_capacity(cells.len());
         for cells in cells.chunks(AT_ONCE) {
             let texts: Vec<_> = cells.iter().map(|cell| cell.text().to_owned()).collect();
             let ask = self.local.ask(clock.now());
-            let reads = match remote.marks(&texts, since).await {
-                Ok(reads) if reads.len() == cells.len() => reads,
-                Ok(_) => return Err(RemoteError::Refused("not one answer for each mark".into())),
-                Err(error) => {
-                    self.counters.remote_error(&error);
-                    return Err(error);
-                }
-            };
+            let reads = remote.marks(&texts, since).await;
             let now = clock.now();
             for (cell, read) in cells.iter().zip(&reads) {
-                let held = if read.unmoved { clock.tick(since).min(now) } else { now };
-                self.local.learn(cell, ask, read.mark.clone(), held);
+                if let Ok(read) = read {
+                    let held = if read.unmoved { clock.tick(since).min(now) } else { now };
+                    self.local.learn(cell, ask, read.mark.clone(), held);
+                }
+            }
+            // One command, or one for each node: not one error for each mark.
+            if let Some(Err(error)) = reads.iter().find(|read| read.is_err()) {
+                self.counters.remote_error(error);
             }
             all.extend(reads);
         }
-        Ok(all)
+        all
     }
 
     /// Reads the namespace's mark, if this node does not know it.
@@ -98,9 +98,10 @@ where
             // Whom this waited for had no answer.
             return unknown;
         }
-        match self.read_marks(remote, std::slice::from_ref(cell), Instant::now()).await {
-            Ok(reads) => reads.first().map_or(unknown, |read| Ok(read.mark.version())),
-            Err(_) => {
+        let reads = self.read_marks(remote, std::slice::from_ref(cell), Instant::now()).await;
+        match reads.into_iter().next() {
+            Some(Ok(read)) => Ok(read.mark.version()),
+            Some(Err(_)) | None => {
                 self.asking.failures.fetch_add(1, Ordering::Release);
                 unknown
             }
@@ -144,34 +145,36 @@ where
         let mut stamps: Vec<_> =
             cells.iter().map(|cell| self.local.stamp(cell, began_at)).collect();
         let unknown: Vec<_> = (0..cells.len()).filter(|index| stamps[*index].is_none()).collect();
+        let mut guessed = false;
         if !unknown.is_empty() {
             if self.remote.is_none() {
                 return Stamps::Moved;
             }
             let asked: Vec<_> = unknown.iter().map(|index| Arc::clone(&cells[*index])).collect();
-            let reads = match remote {
-                Some(remote) => self.read_marks(remote, &asked, began).await.ok(),
-                None => None,
-            };
-            let Some(reads) = reads else {
-                let last: Option<_> = cells
-                    .into_iter()
-                    .map(|cell| {
-                        let stamp = self.local.guess(&cell, began_at)?;
-                        Some((cell, stamp))
-                    })
-                    .collect();
-                return last.map_or(Stamps::Moved, Stamps::Guessed);
+            let reads: Vec<_> = match remote {
+                Some(remote) => {
+                    let reads = self.read_marks(remote, &asked, began).await;
+                    reads.into_iter().map(Result::ok).collect()
+                }
+                None => asked.iter().map(|_| None).collect(),
             };
             for (index, read) in unknown.into_iter().zip(reads) {
-                if unmoved && !read.unmoved {
-                    return Stamps::Moved;
-                }
-                stamps[index] = Some(read.mark.version());
+                stamps[index] = match read {
+                    Some(read) if unmoved && !read.unmoved => return Stamps::Moved,
+                    Some(read) => Some(read.mark.version()),
+                    None => match self.local.guess(&cells[index], began_at) {
+                        None => return Stamps::Moved,
+                        guess => {
+                            guessed = true;
+                            guess
+                        }
+                    },
+                };
             }
         }
         let stamps = stamps.into_iter().map(Option::unwrap_or_default);
-        Stamps::Known(cells.into_iter().zip(stamps).collect())
+        let stamped = cells.into_iter().zip(stamps).collect();
+        if guessed { Stamps::Guessed(stamped) } else { Stamps::Known(stamped) }
     }
 }
 

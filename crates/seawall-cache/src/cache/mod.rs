@@ -32,6 +32,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use self::approach::First;
 use self::background::Background;
@@ -246,7 +247,10 @@ where
 {
     pub(crate) fn new(parts: Parts<K, V>) -> Self {
         let Parts { namespace, config, remote, codec, weigher } = parts;
-        let policy = Policy::new(&config);
+        let mut policy = Policy::new(&config);
+        if remote.is_none() {
+            policy.ask_nobody();
+        }
         let options = Options {
             engine: config.engine,
             capacity: config.capacity_bytes.unwrap_or(config.capacity),
@@ -317,6 +321,7 @@ where
         );
         if mine.is_ok() {
             self.local.tidy(now);
+            self.throttle.tidy(Instant::now());
             self.counters.filling(self.local.filling());
             self.status();
         }

@@ -1,5 +1,6 @@
 //! The end of a load that brought something: it is kept where it may be kept.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Inner;
 use super::flight::{Ended, Failure};
-use super::leader::Leader;
+use super::leader::{Leader, Wish};
 use super::marks::Stamps;
 use crate::key::CacheKey;
 use crate::loaded::{Answer, Loaded};
@@ -74,8 +75,13 @@ where
             inner.counters.refused(refusal);
             draft.degraded = true;
         }
-        if refusal.is_some() || !loaded.cached || life.fresh.is_zero() {
+        if refusal.is_some() {
             self.release();
+            self.leave_alone();
+            return Ok(draft.got(Layer::Loader));
+        }
+        if !loaded.cached || life.fresh.is_zero() {
+            self.drop_prior().await;
             return Ok(draft.got(Layer::Loader));
         }
         match inner.tag_stamps(&loaded.tags, began, self.seen.is_some()).await {
@@ -87,10 +93,36 @@ where
             Stamps::Moved => {
                 inner.counters.refused(Refusal::Tag);
                 self.release();
+                self.leave_alone();
                 return Ok(draft.got(Layer::Loader));
             }
         }
         Ok(self.keep(draft, &loaded.tags).await)
+    }
+
+    /// The loader answered, and L2 will not have its answer: what there was before must not be
+    /// served in its place, neither by L1 nor by L2.
+    async fn drop_prior(&mut self) {
+        let inner = Arc::clone(&self.inner);
+        self.discard_prior();
+        let Some(remote) = inner.remote.as_ref().filter(|_| self.stands) else {
+            self.release();
+            return;
+        };
+        // Ends the lease too. It may remove what was written since, which is safe.
+        let keep = inner.config.tombstone_ttl;
+        if let Err(error) = remote.remove(&self.text, 0, keep).await {
+            inner.counters.remote_error(&error);
+        }
+    }
+
+    /// Nobody waits for a refresh: one that is not kept is not repeated by the next read.
+    fn leave_alone(&self) {
+        if self.wish != Wish::Demand {
+            let now = Instant::now();
+            let until = now + self.inner.policy.throttle().min(NOT_KEPT);
+            self.inner.throttle.hold(self.lease.key().clone(), until, now);
+        }
     }
 
     async fn keep(&mut self, mut draft: Draft<V>, tags: &[Box<str>]) -> Got<V> {
@@ -100,7 +132,8 @@ where
             self.release();
         } else if let (Some(remote), Some(seen)) = (&inner.remote, self.seen) {
             match inner.encode(&self.text, &draft, tags) {
-                None => self.release(),
+                // What stands in L2 is older, as `set` has it.
+                None => self.drop_prior().await,
                 Some(record) => {
                     let keep = inner.config.tombstone_ttl;
                     let ticket = Ticket { seen, keep, token: self.token };
@@ -111,11 +144,17 @@ where
                             let fenced = refused == Fill::Fenced;
                             let refusal = if fenced { Refusal::Fenced } else { Refusal::L2 };
                             inner.counters.refused(refusal);
+                            // Else the next look finds what another wrote.
+                            if matches!(refused, Fill::Late | Fill::OldSource) {
+                                self.leave_alone();
+                            }
                             return draft.got(Layer::Loader);
                         }
                         Err(error) => {
                             inner.counters.remote_error(&error);
                             draft.degraded = true;
+                            // Others need not wait for a fill that may never come.
+                            self.release();
                         }
                     }
                 }
@@ -135,7 +174,7 @@ where
     K: CacheKey + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    /// The record of an entry, unless L2 cannot hold it.
+    /// The record of an entry, unless L2 cannot hold it or the codec panics.
     pub(super) fn encode(&self, text: &str, draft: &Draft<V>, tags: &[Box<str>]) -> Option<Bytes> {
         let codec = self.codec.as_ref()?;
         let tags: Vec<_> =
@@ -148,15 +187,19 @@ where
             namespace: draft.namespace,
             tags: &tags,
         };
-        match record::encode(text, &meta, draft.value.as_deref(), &**codec, self.bounds) {
-            Ok(record) => Some(record),
-            Err(error) => {
-                self.counters.l2_error(match error {
-                    Unencodable::TooLarge => "too_large",
-                    Unencodable::Codec(_) | Unencodable::Tags => "not_encodable",
-                });
-                None
-            }
-        }
+        let value = draft.value.as_deref();
+        let encode = || record::encode(text, &meta, value, &**codec, self.bounds);
+        // The value's own code: if it panics, the other keys of a batch must not go with it.
+        let refused = match catch_unwind(AssertUnwindSafe(encode)) {
+            Ok(Ok(record)) => return Some(record),
+            Ok(Err(Unencodable::TooLarge)) => "too_large",
+            Ok(Err(Unencodable::Codec(_) | Unencodable::Tags)) => "not_encodable",
+            Err(_panic) => "not_encodable",
+        };
+        self.counters.l2_error(refused);
+        None
     }
 }
+
+/// For how long a key is left alone whose refresh was not kept.
+const NOT_KEPT: Duration = Duration::from_secs(1);

@@ -38,7 +38,17 @@ where
         // Before L2 is asked: it hears of everything that happens from here on.
         let landing = self.lease.landing();
         let landed = landing.notified();
-        let for_at_most = match self.wish_for_lease().await {
+        let mut wished = self.wish_for_lease().await;
+        if matches!(wished, Wished::Held { .. })
+            && let Some(token) = self.lease.take_over()
+            && let Some(remote) = &self.inner.remote
+        {
+            // Perhaps not another node's, but that of a load which began before an invalidation
+            // and is not to be waited for.
+            let _ = remote.release(&self.text, token).await;
+            wished = self.wish_for_lease().await;
+        }
+        let for_at_most = match wished {
             Wished::Granted => return Turn::Mine,
             Wished::Moved => {
                 return if Instant::now() < give_up { Turn::Again } else { Turn::Late };
@@ -69,7 +79,10 @@ where
         let token = *self.token.get_or_insert_with(|| rand::random::<u64>().max(1));
         let (end, wished) =
             match remote.lease(&self.text, seen, token, inner.config.lease_ttl).await {
-                Ok(Leased::Granted) => (LeaseEnd::Granted, Wished::Granted),
+                Ok(Leased::Granted) => {
+                    self.lease.granted(token);
+                    (LeaseEnd::Granted, Wished::Granted)
+                }
                 Ok(Leased::Held { for_at_most }) => {
                     self.token = None;
                     (LeaseEnd::Held, Wished::Held { for_at_most })

@@ -249,6 +249,8 @@ where
             return Written { l1: false, l2 };
         }
         let issued = l2 != L2Write::Pending;
+        // L2 has no word on it: another write may be in its place.
+        draft.degraded = !issued;
         let kept = lease.end_write(draft, issued, self.local.clock().now());
         Written { l1: kept != Kept::No, l2 }
     }

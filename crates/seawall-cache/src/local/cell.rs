@@ -54,6 +54,8 @@ struct Pending {
     /// The epoch it made.
     epoch: u64,
     change: MarkChange,
+    /// The epochs of the advances it stands for that L2 has not acknowledged.
+    waits: Vec<u64>,
 }
 
 /// What L2 was asked, and when: the answer counts only if nothing happened since.
@@ -146,10 +148,11 @@ impl Cell {
         let epoch = coherence.advance();
         if state.pending.len() >= Mark::MAX_CLEARS {
             // More is invalidated than was asked for, never less.
-            state.pending.clear();
-            state.pending.push(Pending { epoch, change: MarkChange::Hard });
+            let mut waits: Vec<_> = state.pending.drain(..).flat_map(|one| one.waits).collect();
+            waits.push(epoch);
+            state.pending.push(Pending { epoch, change: MarkChange::Hard, waits });
         } else {
-            state.pending.push(Pending { epoch, change });
+            state.pending.push(Pending { epoch, change, waits: vec![epoch] });
         }
         Advance { ask, epoch }
     }
@@ -167,7 +170,10 @@ impl Cell {
         let Advance { ask, epoch } = advance;
         let mut state = self.state.write();
         let version = mark.version();
-        state.pending.retain(|pending| pending.epoch != epoch);
+        state.pending.retain_mut(|pending| {
+            pending.waits.retain(|waits| *waits != epoch);
+            !pending.waits.is_empty()
+        });
         if state.known.as_ref().is_some_and(|known| known.version >= version) {
             return false;
         }

@@ -15,8 +15,8 @@ use crate::marks::Mark;
 pub(super) struct Cells {
     namespace: Arc<Cell>,
     tags: Mutex<Tags>,
-    /// How long a load may run.
-    load_timeout: Duration,
+    /// How long a load may take, with all it waits for.
+    longest_load: Duration,
 }
 
 /// Tags by the text of their mark. A cell is there for as long as an entry, a load or a caller
@@ -34,14 +34,14 @@ struct Tags {
 }
 
 impl Cells {
-    pub(super) fn new(namespace: Cell, load_timeout: Duration) -> Self {
+    pub(super) fn new(namespace: Cell, longest_load: Duration) -> Self {
         let tags = Tags {
             cells: HashMap::new(),
             sweep_at: SWEEP_AT,
             recent: VecDeque::new(),
             forgotten: Tick::FIRST,
         };
-        Self { namespace: Arc::new(namespace), tags: Mutex::new(tags), load_timeout }
+        Self { namespace: Arc::new(namespace), tags: Mutex::new(tags), longest_load }
     }
 
     pub(super) fn namespace(&self) -> &Arc<Cell> {
@@ -75,7 +75,7 @@ impl Cells {
         let mut tags = self.tags.lock();
         tags.recent.push_back((now, Arc::clone(cell)));
         while let Some((at, _)) = tags.recent.front() {
-            let over = at.plus(self.load_timeout) <= now;
+            let over = at.plus(self.longest_load) <= now;
             if !over && tags.recent.len() <= RECENT {
                 break;
             }

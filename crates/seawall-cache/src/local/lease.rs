@@ -47,6 +47,17 @@ where
         self.local.table.renew(&self.key, &mut self.hold, sender.subscribe());
     }
 
+    /// The load was granted the lease in L2 under `token`.
+    pub(crate) fn granted(&self, token: u64) {
+        self.local.table.granted(&self.key, token);
+    }
+
+    /// The lease in L2 of a load of this node that this one displaced: nobody needs to wait for
+    /// that. `None` if there is none, or if this load was displaced itself.
+    pub(crate) fn take_over(&self) -> Option<u64> {
+        self.local.table.take_over(&self.key, &self.hold)
+    }
+
     /// To be called right before the fill or put of this lease is sent to L2: changes that L2
     /// tells of from here on may be its own.
     pub(crate) fn send(&mut self) {

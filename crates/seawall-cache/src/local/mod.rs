@@ -28,7 +28,7 @@ mod watch;
 use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -69,6 +69,8 @@ pub(crate) struct Local<K, V, R> {
     mark_bound: Duration,
     /// Versions for caches without an L2.
     versions: AtomicU64,
+    /// A change was told of a key that cannot be read from its text.
+    unreadable: AtomicBool,
 }
 
 /// A load in flight, as its waiters see it: empty until it has ended.
@@ -152,12 +154,14 @@ where
             name: options.namespace.into(),
             table: Table::new(store, STRIPES, hasher),
             coherence: Coherence::new(mode, options.max_staleness),
-            cells: Cells::new(namespace, options.load_timeout),
+            // A load may wait for another node for as long as its loader may then run.
+            cells: Cells::new(namespace, options.load_timeout.saturating_mul(2)),
             checks: Checks::new(),
             clock,
             ahead: (options.refresh_beta.max(0.0) * FARTHEST * 1_000.0) as u64,
             mark_bound: bound,
             versions: AtomicU64::new(FIRST_VERSION),
+            unreadable: AtomicBool::new(false),
         }
     }
 

@@ -79,13 +79,13 @@ struct Fences<F, W> {
     flights: u64,
     flight: Option<InFlight<F>>,
     landing: Option<W>,
+    /// Of the lease in L2 that a load of this node was granted last.
+    token: Option<u64>,
 }
 
 struct InFlight<F> {
     id: u64,
     waiters: F,
-    /// Its fill is on the way to L2: what L2 tells of now may be that.
-    sent: bool,
 }
 
 /// What the fences of a key stood at. Must go back through [`Table::release`].
@@ -206,14 +206,21 @@ where
     /// The write or fill of `hold` is about to be sent to L2: changes that L2 tells of from here
     /// on may be its own.
     pub(crate) fn send(&self, key: &K, hold: &mut Hold) {
+        self.with(key, |fences, _| hold.sent = Some(fences.changes));
+    }
+
+    /// The load of `hold` was granted the lease in L2 under `token`.
+    pub(crate) fn granted(&self, key: &K, token: u64) {
+        self.with(key, |fences, _| fences.token = Some(token));
+    }
+
+    /// The token of the lease in L2 that an older load of this node may still hold, which was
+    /// displaced by the one of `hold`. Once.
+    pub(crate) fn take_over(&self, key: &K, hold: &Hold) -> Option<u64> {
         self.with(key, |fences, _| {
-            hold.sent = Some(fences.changes);
-            if let Some(flight) = &mut fences.flight
-                && hold.leads == Some(flight.id)
-            {
-                flight.sent = true;
-            }
-        });
+            let stands = |flight: &InFlight<F>| hold.leads == Some(flight.id);
+            fences.token.take_if(|_| fences.flight.as_ref().is_some_and(stands))
+        })
     }
 
     /// Keeps what a load or a back-fill brought, unless the key was written or removed on this
@@ -299,10 +306,9 @@ where
                 Some(version) => fences.told = fences.told.max(version),
                 None => fences.changes += 1,
             }
-            // A flight that sent its fill may be the one that L2 tells of.
-            if fences.flight.as_ref().is_some_and(|flight| !flight.sent) {
-                fences.flight = None;
-            }
+            // Also one whose fill is on its way to L2: this may be its echo, but as well the write
+            // that made L2 refuse it. If it is the echo, a younger flight finds the fill in L2.
+            fences.flight = None;
             fences.wake();
         }
         let Some(known) = self.shelf.peek(key) else {
@@ -332,6 +338,13 @@ where
     pub(crate) fn landed(&self, key: &K) {
         if let Some(fences) = self.stripe(key).lock().get(key) {
             fences.wake();
+        }
+    }
+
+    /// Any lease may have ended: wakes all that wait for one.
+    pub(crate) fn all_landed(&self) {
+        for stripe in &self.stripes {
+            stripe.lock().values().for_each(Fences::wake);
         }
     }
 
@@ -396,6 +409,7 @@ impl<F, W: Landing> Fences<F, W> {
             flights: 0,
             flight: None,
             landing: None,
+            token: None,
         }
     }
 
@@ -415,7 +429,7 @@ impl<F, W: Landing> Fences<F, W> {
     fn lead(&mut self, hold: &mut Hold, waiters: F) {
         self.flights += 1;
         hold.leads = Some(self.flights);
-        self.flight = Some(InFlight { id: self.flights, waiters, sent: false });
+        self.flight = Some(InFlight { id: self.flights, waiters });
     }
 
     /// Voids what is in flight; who comes next starts anew.

@@ -1,5 +1,7 @@
 //! What the remote tells this node.
 
+use std::sync::atomic::Ordering;
+
 use tokio::time::Instant;
 
 use super::Local;
@@ -22,7 +24,10 @@ where
             Some(Named::Entry(key)) => match K::read_key(&key) {
                 Some(key) => self.entry_changed(key, version),
                 // Which entry that is cannot be said: any.
-                None => self.distrust(),
+                None => {
+                    self.warn_unreadable();
+                    self.distrust();
+                }
             },
             Some(Named::Tag(_) | Named::Namespace) => self.mark_changed(text, version),
             None => {}
@@ -30,10 +35,11 @@ where
     }
 
     fn landed(&self, text: &str) {
-        if let Some(Named::Entry(key)) = self.parse(text)
-            && let Some(key) = K::read_key(&key)
-        {
-            self.table.landed(&key);
+        if let Some(Named::Entry(key)) = self.parse(text) {
+            match K::read_key(&key) {
+                Some(key) => self.table.landed(&key),
+                None => self.table.all_landed(),
+            }
         }
     }
 
@@ -76,6 +82,17 @@ where
         {
             self.displace();
             self.queue(Check::Mark(cell));
+        }
+    }
+
+    /// Says once that L1 is of little use here.
+    fn warn_unreadable(&self) {
+        if !self.unreadable.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                cache = &*self.name,
+                "CacheKey::read_key cannot tell which key was changed elsewhere: every change of \
+                 any key makes all of L1 be compared with L2"
+            );
         }
     }
 

@@ -65,3 +65,10 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl 
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// All answers, or the first error.
+fn all<T>(
+    answers: Vec<Result<T, seawall_cache::RemoteError>>,
+) -> Result<Vec<T>, seawall_cache::RemoteError> {
+    answers.into_iter().collect()
+}

@@ -77,7 +77,7 @@ async fn a_foreign_entry_is_absence_to_every_command() {
         let there = many[0].as_ref().expect("no error");
         assert_eq!((version(there), there.remaining), (0, Duration::ZERO));
         assert!(many[1].as_ref().expect("no error").bytes.is_none());
-        assert_eq!(remote.versions(&[text.into()]).await.expect("no error"), [0]);
+        assert_eq!(crate::all(remote.versions(&[text.into()]).await).expect("no error"), [0]);
         let before = seen(&remote, text).await;
         assert_eq!(lease(&remote, text, before, 1).await, Leased::Granted);
         assert!(remote.renew(text, 1, KEEP).await.expect("no error"));
@@ -98,7 +98,7 @@ async fn a_version_that_no_store_issues_is_no_record() {
     let mut bytes = record(0).to_vec();
     bytes[8..16].copy_from_slice(&(1_u64 << 53).to_be_bytes());
     plant(&stack, "seawall:it:1", &bytes).await;
-    assert_eq!(remote.versions(&["it:1".into()]).await.expect("no error"), [0]);
+    assert_eq!(crate::all(remote.versions(&["it:1".into()]).await).expect("no error"), [0]);
     let Put::Stored(stored) = put(&remote, "it:1", 0).await else { panic!("stored") };
     assert!(stored < 1 << 53);
     assert_eq!(version(&read(&remote, "it:1").await), stored);
@@ -144,7 +144,8 @@ async fn a_corrupt_mark_comes_back_as_one_of_now() {
     for bytes in corrupt {
         plant(&stack, "seawall:it#t:1", &bytes).await;
         let now = read(&remote, "it:1").await.now;
-        let mark = remote.marks(&["it#t:1".into()], since).await.expect("no error").remove(0);
+        let mark =
+            crate::all(remote.marks(&["it#t:1".into()], since).await).expect("no error").remove(0);
         assert!(mark.mark.version() >= now && !mark.unmoved, "{bytes:?} {mark:?}");
         assert_eq!(mark.mark, Mark::new(mark.mark.version()));
         plant(&stack, "seawall:it#t:1", &bytes).await;
@@ -153,19 +154,22 @@ async fn a_corrupt_mark_comes_back_as_one_of_now() {
     }
     for kind in 0..FOREIGN.len() {
         foreign(&stack, kind, "seawall:it#t:2").await;
-        let mark = remote.marks(&["it#t:2".into()], since).await.expect("no error").remove(0);
+        let mark =
+            crate::all(remote.marks(&["it#t:2".into()], since).await).expect("no error").remove(0);
         assert!(!mark.unmoved);
         foreign(&stack, kind, "seawall:it#t:2").await;
         remote.advance("it#t:2", MarkChange::Hard).await.expect("no error");
     }
     plant(&stack, "seawall:it#t:3", &bytes).await;
-    let mark = remote.marks(&["it#t:3".into()], since).await.expect("no error").remove(0);
+    let mark =
+        crate::all(remote.marks(&["it#t:3".into()], since).await).expect("no error").remove(0);
     assert_eq!(mark.mark, good, "that one was not corrupt");
     // The script takes any bytes for a pattern; here they are taken for all keys.
     let mut no_text = bytes.clone();
     *no_text.last_mut().expect("a pattern") = 0xff;
     plant(&stack, "seawall:it#t:4", &no_text).await;
-    let mark = remote.marks(&["it#t:4".into()], since).await.expect("no error").remove(0);
+    let mark =
+        crate::all(remote.marks(&["it#t:4".into()], since).await).expect("no error").remove(0);
     assert_eq!(&*mark.mark.clears[1].pattern, "*");
 }
 
@@ -190,12 +194,12 @@ async fn nothing_is_written_without_a_ttl() {
                 1 => drop(remote.remove(&format!("{text}x"), 0, hold).await),
                 _ => drop(remote.advance(&mark, MarkChange::Hard).await),
             }
-            remote.marks(&[mark], Instant::now()).await.expect("in reach");
+            crate::all(remote.marks(&[mark], Instant::now()).await).expect("in reach");
         }
     }
     // A mark that somebody made to stay for ever.
     command(&stack, &["PERSIST", "seawall:it#t:5s0"]).await;
-    remote.marks(&["it#t:5s0".into()], Instant::now()).await.expect("in reach");
+    crate::all(remote.marks(&["it#t:5s0".into()], Instant::now()).await).expect("in reach");
     let Reply::Array(keys) = command(&stack, &["KEYS", "*"]).await else { panic!("an array") };
     assert_eq!(keys.len(), 16 + 1, "and the canary of the tracking: {keys:?}");
     let most = i64::try_from(seawall_cache::MAX_TTL.as_millis()).expect("fits");
@@ -228,7 +232,7 @@ async fn every_script_comes_back_after_a_script_flush() {
     lost().await;
     remove(&remote, text, 0).await;
     lost().await;
-    remote.marks(&["it#ns".into()], Instant::now()).await.expect("heals");
+    crate::all(remote.marks(&["it#ns".into()], Instant::now()).await).expect("heals");
     lost().await;
     remote.advance("it#ns", MarkChange::Hard).await.expect("heals");
 }
@@ -252,11 +256,12 @@ async fn out_of_memory_invalidates_all_the_same() {
     };
     assert_eq!(marks, 0, "no entry counts without its mark");
     assert_eq!(remote.status().pending, 1);
-    let marks = remote.marks(&["it#ns".into()], Instant::now()).await;
+    let marks = crate::all(remote.marks(&["it#ns".into()], Instant::now()).await);
     marks.expect_err("hidden until Redis has it");
     command(&stack, &["CONFIG", "SET", "maxmemory", "0"]).await;
     until("it was repeated", || async { remote.status().pending == 0 }).await;
-    let after = remote.marks(&["it#ns".into()], Instant::now()).await.expect("in reach");
+    let after =
+        crate::all(remote.marks(&["it#ns".into()], Instant::now()).await).expect("in reach");
     assert!(after[0].mark.version() > before.version());
 }
 

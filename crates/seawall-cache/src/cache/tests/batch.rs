@@ -303,3 +303,38 @@ async fn writes_of_many_keys_are_answered_in_order() {
     assert!(a.remove_many(&[200]).await[0].is_partial());
     assert!(a.set_many(Vec::<(u64, u64)>::new()).await.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_cannot_be_written_does_not_take_the_rest_of_its_batch_along() {
+    struct Fragile;
+
+    impl crate::Codec<u64> for Fragile {
+        fn id(&self) -> u8 {
+            200
+        }
+        fn encode(&self, value: &u64, out: &mut Vec<u8>) -> Result<(), crate::CodecError> {
+            assert_ne!(*value, 13, "unlucky");
+            out.extend(value.to_be_bytes());
+            Ok(())
+        }
+        fn decode(&self, bytes: &[u8]) -> Result<u64, crate::CodecError> {
+            bytes.try_into().map(u64::from_be_bytes).map_err(crate::CodecError::new)
+        }
+    }
+
+    let remote = FakeRemote::default();
+    let cache = node_of(builder().codec(Fragile), &remote);
+    let loader = |keys: Vec<u64>, _: LoadMany<u64, u64>| async move {
+        Ok::<_, OriginDown>(keys.into_iter().map(|key| (key, key)).collect::<HashMap<_, _>>())
+    };
+    let keys = [12, 13, 14];
+    let got = cache.get_many_or_load(&keys, loader).await;
+    assert_eq!(values(&got), [Some(12), Some(13), Some(14)]);
+    let written = cache.set_many([(22, 22), (23, 13), (24, 24)]).await;
+    let l2: Vec<_> = written.iter().map(|written| written.l2).collect();
+    assert_eq!(l2, [L2Write::Done, L2Write::Unstorable, L2Write::Done]);
+    let other = node_of(builder().codec(Fragile), &remote);
+    for (key, there) in [(12, true), (13, false), (14, true), (23, false), (24, true)] {
+        assert_eq!(other.get(&key).await.expect("in reach").is_some(), there, "{key}");
+    }
+}

@@ -344,6 +344,14 @@ macro_rules! passing {
 }
 
 passing!(Quiet, {});
+passing!(Split, {
+    fn node(&self, text: &str) -> u32 {
+        u32::from(text.ends_with('2'))
+    }
+    fn watch(&self, namespace: &str, watcher: std::sync::Weak<dyn crate::Watcher>) -> bool {
+        self.0.watch(namespace, watcher)
+    }
+});
 passing!(Unproved, {
     fn watch(&self, namespace: &str, watcher: std::sync::Weak<dyn crate::Watcher>) -> bool {
         let told = Arc::new(NeverProved(watcher));
@@ -383,4 +391,50 @@ impl NeverProved {
             tell(&*watcher);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_served_while_it_is_checked_does_not_wait_for_all_of_l1_to_be_compared() {
+    let remote = FakeRemote::default();
+    let way = remote.another();
+    let (a, b) = (node(&way), node(&remote.another()));
+    for key in 10..5_000 {
+        a.set(&key, key).await;
+    }
+    let takes = DEADLINE / 2;
+    way.fail(Op::Versions, Fault::SlowAnswer(takes));
+    way.tell_lost();
+    sleep(takes / 10).await;
+    way.hold_messages();
+    a.set(&1, 11).await;
+    b.set(&1, 12).await;
+    // Our echo and b's write, in one message.
+    crate::remote::Watcher::changed(&*a.inner.local, "numbers:1", None);
+    assert_eq!(value(&cached(&a, 1).await), Some(11), "it may be the echo alone");
+    sleep(takes + takes / 10).await;
+    assert_eq!(value(&cached(&a, 1).await), Some(12), "one round trip later");
+}
+
+/// A remote of two nodes: the second has the keys that end with 2.
+struct Split(FakeRemote);
+
+#[tokio::test(start_paused = true)]
+async fn a_node_out_of_reach_fails_the_checks_of_its_own_entries_only() {
+    let way = FakeRemote::default();
+    let guarded = Guarded::new(Split(way.clone()), "split", DEADLINE, &OutageConfig::default());
+    let a = builder().remote(guarded.clone()).build().expect("valid");
+    way.hold_messages();
+    a.set(&1, 11).await;
+    a.set(&2, 12).await;
+    way.fail(Op::Read, Fault::Gone);
+    while !guarded.status().breaker_open {
+        guarded.read("numbers:2").await.expect_err("gone");
+    }
+    way.heal();
+    for text in ["numbers:1", "numbers:2"] {
+        crate::remote::Watcher::changed(&*a.inner.local, text, None);
+    }
+    sleep(Duration::from_millis(1)).await;
+    assert!(a.peek(&1).is_some(), "compared");
+    assert!(a.peek(&2).is_none(), "its node could not say");
 }

@@ -153,3 +153,17 @@ async fn fills_tell_other_nodes_nothing() {
     let [_, fills, puts, removes] = remote.calls.all();
     assert_eq!((fills, puts, removes), (98, 1, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_a_told_change_does_not_join_a_load_whose_fill_l2_refuses() {
+    let (remote, origin) = (FakeRemote::default(), Origin::default());
+    let (a, b) = (node(&remote), node(&remote.another()));
+    remote.fail(Op::Fill, Fault::Delays(vec![(TAKES / 2, TAKES / 2)], 0));
+    let old = tokio::spawn(origin.read(&a, 1, Ok(10), TAKES));
+    sleep(TAKES + TAKES / 4).await;
+    assert_eq!(remote.calls.of(Op::Fill), 1, "it is on its way");
+    assert_eq!(b.set(&1, 99).await.l2, L2Write::Done);
+    assert_eq!(value(&cached(&a, 1).await), Some(99), "it was told");
+    assert_eq!(value(&old.await.expect("no panic").expect("loads")), Some(10), "it came before");
+    assert_eq!(value(&cached(&a, 1).await), Some(99));
+}

@@ -259,3 +259,31 @@ async fn a_load_on_another_node_is_not_waited_for_longer_than_a_load_may_take() 
     assert!(asked.elapsed() <= LEASE * 2 + Duration::from_millis(2), "{:?}", asked.elapsed());
     loading.await.expect("no panic").expect("loads");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_that_fails_gives_the_lease_back() {
+    let (remote, origin) = (FakeRemote::default(), Origin::default());
+    let way = remote.another();
+    let (a, b) = (node(&way), own(&remote));
+    way.fail(Op::Fill, Fault::Refusing);
+    origin.read(&a, 1, Ok(10), TAKES).await.expect("loads");
+    yield_all().await;
+    let asked = Instant::now();
+    origin.read(&b, 1, Ok(11), Duration::ZERO).await.expect("loads");
+    assert_eq!(asked.elapsed(), Duration::ZERO, "nobody waits for a lease of nobody");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_an_invalidation_does_not_wait_for_the_lease_of_the_load_from_before() {
+    let (remote, origin) = (FakeRemote::default(), Origin::default());
+    let a = own(&remote);
+    let old = tokio::spawn(origin.read(&a, 1, Ok(10), TAKES));
+    sleep(TAKES / 5).await;
+    a.invalidate_tag("any").await;
+    let asked = Instant::now();
+    let new = origin.read(&a, 1, Ok(11), TAKES).await.expect("loads");
+    assert_eq!((value(&new), asked.elapsed()), (Some(11), TAKES));
+    assert_eq!(value(&old.await.expect("no panic").expect("loads")), Some(10), "it came before");
+    assert_eq!(value(&cached(&a, 1).await), Some(11));
+    assert_eq!(value(&cached(&own(&remote), 1).await), Some(11), "the old fill was refused");
+}

@@ -155,3 +155,15 @@ async fn the_first_read_of_a_cold_node_onto_a_frozen_l2_waits_for_one_deadline()
     assert!(got.iter().flatten().all(|got| got.degraded));
     assert_eq!(asked.elapsed(), DEADLINE);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_set_without_l2s_word_says_so() {
+    let remote = FakeRemote::default();
+    let cache = node(&remote);
+    cache.set(&1, 10).await;
+    assert!(!cached(&cache, 1).await.degraded);
+    remote.fail(crate::remote::fake::Op::Put, crate::remote::fake::Fault::Refusing);
+    assert!(cache.set(&1, 11).await.is_partial());
+    let got = cached(&cache, 1).await;
+    assert_eq!((value(&got), got.degraded), (Some(11), true));
+}

@@ -154,7 +154,7 @@ async fn a_capacity_that_shrinks_lets_entries_go_and_grows_back() {
     assert_eq!((cache.capacity(), cache.stats().entries), (1_000, 1_000));
     cache.set_capacity(100);
     assert_eq!(cache.capacity(), 100);
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    sleep(Duration::from_secs(30)).await;
     let stats = cache.stats();
     assert!(stats.entries <= 107 && stats.weight == stats.entries, "{stats:?}");
     assert!(stats.evictions >= 893, "{stats:?}");

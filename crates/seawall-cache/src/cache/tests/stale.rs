@@ -335,3 +335,78 @@ async fn jitter_cuts_each_ttl_once_for_all_nodes() {
     sleep(TTL / 4).await;
     assert!(lives(&a).iter().all(|lives| !lives), "never longer than the TTL");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_kept_ends_the_service_of_the_stale_one() {
+    let answers: [fn() -> Loaded<u64>; 3] =
+        [Loaded::absent, || Loaded::new(11).uncached(), || Loaded::new(11).ttl(Duration::ZERO)];
+    for answer in answers {
+        let build = || {
+            let build = builder().negative_ttl(Duration::ZERO);
+            build.stale_while_revalidate(60 * SECOND).stale_if_error(3600 * SECOND)
+        };
+        let remote = FakeRemote::default();
+        for cache in [node_of(build(), &remote), build().build().expect("valid")] {
+            load(&cache, 1, 10).await;
+            sleep(TTL).await;
+            assert!(load(&cache, 1, answer()).await.is_stale(), "served, and refreshed behind it");
+            yield_all().await;
+            let got = load(&cache, 1, answer()).await;
+            assert!(!got.is_stale() && value(&got) != Some(10));
+            let origin = Origin::default();
+            failing(&cache, &origin).await.expect_err("there is nothing to fall back to");
+            if cache.status().remote.is_some() {
+                let other = node_of(build(), &remote);
+                failing(&other, &origin).await.expect_err("L2 has nothing either");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_not_kept_removes_nothing_where_nothing_was() {
+    let remote = FakeRemote::default();
+    let cache = node(&remote);
+    for _ in 0..3 {
+        load(&cache, 1, Loaded::new(11).uncached()).await;
+    }
+    cache.remove(&1).await;
+    load(&cache, 1, Loaded::new(11).uncached()).await;
+    assert_eq!(remote.calls.of(Op::Remove), 1, "a tombstone is not replaced by another");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_is_refused_is_not_repeated_by_every_read() {
+    let (remote, loads) = (FakeRemote::default(), Arc::new(AtomicUsize::new(0)));
+    let cache = node_of(builder().stale_while_revalidate(60 * SECOND), &remote);
+    load(&cache, 1, Loaded::new(10).source(5)).await;
+    sleep(TTL).await;
+    for _ in 0..100 {
+        let counts = Arc::clone(&loads);
+        let old = move |_: Load<u64>| async move {
+            counts.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, OriginDown>(Loaded::new(9).source(4))
+        };
+        let got = cache.get_or_load(&1, old).await.expect("stale");
+        assert_eq!((value(&got), got.freshness), (Some(10), Freshness::Stale));
+        yield_all().await;
+    }
+    assert_eq!(loads.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_must_not_be_served_stale_is_not_after_a_soft_mark_either() {
+    let answers: [fn() -> Loaded<u64>; 2] =
+        [Loaded::absent, || Loaded::new(10).stale_for(Duration::ZERO)];
+    for answer in answers {
+        let build = || builder().stale_while_revalidate(60 * SECOND).stale_if_error(60 * SECOND);
+        let remote = FakeRemote::default();
+        for cache in [node_of(build(), &remote), build().build().expect("valid")] {
+            load(&cache, 1, answer()).await;
+            assert!(cache.get(&1).await.expect("in reach").is_some());
+            cache.expire_all().await;
+            assert!(cache.get(&1).await.expect("in reach").is_none());
+            failing(&cache, &Origin::default()).await.expect_err("nor in place of an error");
+        }
+    }
+}

@@ -259,3 +259,19 @@ async fn tags_that_are_not_valid_are_refused_and_said_so() {
     load(&cache, 1, Loaded::new(1).tags(good)).await;
     assert_eq!(kept(&node(&remote)).await, Some(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_cannot_be_read_fails_only_the_entries_that_carry_it() {
+    let remote = FakeRemote::default();
+    let way = remote.another();
+    let (a, b) = (node(&way), node(&remote));
+    b.set(&1, Loaded::new(10).tags(["one"])).await;
+    b.set(&2, Loaded::new(20).tags(["two"])).await;
+    way.fail(Op::Advance, Fault::Gone);
+    assert!(a.expire_tag("one").await.is_partial());
+    let got = a.get_many(&[1, 2]).await;
+    assert!(got[0].is_err(), "its mark is not read before it was advanced: {got:?}");
+    let two = got[1].as_ref().expect("in reach").as_ref().expect("there");
+    assert_eq!(value(two), Some(20));
+    assert!(!load(&a, 3, Loaded::new(30).tags(["two"])).await.degraded);
+}

@@ -132,3 +132,12 @@ fn settings_out_of_bounds_are_named() {
     assert_eq!(field(Cache::builder("")), "namespace");
     assert_eq!(field(Cache::builder("a:b")), "namespace");
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_a_remote_there_is_nobody_to_ask_after_the_l1_ttl() {
+    let second = Duration::from_secs(1);
+    let cache = builder().l1_ttl(second).build().expect("valid");
+    load(&cache, 1, 10).await;
+    sleep(100 * second).await;
+    assert_eq!(value(&cached(&cache, 1).await), Some(10), "for its TTL");
+}

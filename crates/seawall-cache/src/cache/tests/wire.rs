@@ -126,3 +126,27 @@ fn integers_write_themselves() {
     (-7_i32).write_key(&mut text);
     assert_eq!(text, "18446744073709551615-7");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_loaded_value_that_l2_cannot_hold_removes_the_older_one_there() {
+    let remote = FakeRemote::default();
+    let build = || {
+        let build: CacheBuilder<u64, String> = Cache::builder("texts");
+        let build = build.stale_while_revalidate(Duration::from_secs(60)).max_record_bytes(1 << 10);
+        let guarded = Guarded::new(remote.clone(), "fake", DEADLINE, &OutageConfig::default());
+        build.compress_above(usize::MAX).remote(guarded).build().expect("valid")
+    };
+    let (a, b) = (build(), build());
+    a.set(&1, "short".to_owned()).await;
+    sleep(Duration::from_secs(300)).await;
+    let long = || async { Ok::<_, OriginDown>("long".repeat(1_000)) };
+    let stale = a.get_or_load(&1, move |_| long()).await.expect("stale");
+    assert!(stale.is_stale());
+    yield_all().await;
+    assert!(b.get(&1).await.expect("in reach").is_none(), "not the older one");
+    for _ in 0..2 {
+        let got = a.get_or_load(&1, move |_| long()).await.expect("loads");
+        assert_eq!(got.value.map(|text| text.len()), Some(4_000));
+    }
+    assert!(a.peek(&1).is_some(), "L1 holds it");
+}

@@ -126,15 +126,26 @@ async fn an_echo_before_the_answer_to_our_write_asks_for_its_version() {
 }
 
 #[tokio::test]
-async fn an_echo_before_the_answer_to_our_fill_voids_neither_it_nor_its_flight() {
+async fn an_echo_before_the_answer_to_our_fill_does_not_void_it() {
     let l1 = watched();
     let now = l1.clock().now();
     let Join::Lead(mut load, _sender) = l1.join(1, now) else { panic!("leads") };
     load.send();
     l1.changed("numbers:1", None);
-    assert!(matches!(l1.join(1, now), Join::Wait(_)), "a second load would find it in L2");
     assert!(fill(&load, &l1, 10, 5));
     assert_eq!(l1.take_checks(9).len(), 1);
+}
+
+#[tokio::test]
+async fn who_comes_after_a_change_does_not_join_a_load_whose_fill_was_sent() {
+    for version in [None, Some(6)] {
+        let l1 = watched();
+        let now = l1.clock().now();
+        let Join::Lead(mut load, _sender) = l1.join(1, now) else { panic!("leads") };
+        load.send();
+        l1.changed("numbers:1", version);
+        assert!(matches!(l1.join(1, now), Join::Lead(..)), "L2 may have refused the fill");
+    }
 }
 
 #[tokio::test]
@@ -255,4 +266,43 @@ async fn all_loads_of_a_key_are_woken_when_a_lease_lands() {
     l1.landed("numbers:1");
     first.await;
     second.await;
+}
+
+/// A key that cannot be read from its text.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Mute(u64);
+
+impl CacheKey for Mute {
+    fn write_key(&self, out: &mut String) {
+        self.0.write_key(out);
+    }
+}
+
+#[tokio::test]
+async fn keys_that_cannot_be_read_make_all_suspect_and_wake_all() {
+    let options = options();
+    let l1: Arc<Local<Mute, u64, u64>> = Arc::new(Local::new(Options {
+        namespace: options.namespace,
+        engine: options.engine,
+        capacity: options.capacity,
+        weigher: None,
+        remote: true,
+        l1_ttl: TTL,
+        max_staleness: None,
+        refresh_beta: 1.0,
+        load_timeout: options.load_timeout,
+        node: 0,
+    }));
+    l1.watched();
+    let now = l1.clock().now();
+    let Join::Lead(load, _sender) = l1.join(Mute(1), now) else { panic!("leads") };
+    let landing = load.landing();
+    let mut woken = std::pin::pin!(landing.notified());
+    woken.as_mut().enable();
+    l1.landed("numbers:2");
+    woken.as_mut().await;
+    let epoch = l1.coherence().epoch();
+    l1.changed("numbers:2", None);
+    assert!(l1.coherence().epoch() > epoch, "any may have changed");
+    assert!(matches!(l1.join(Mute(1), now), Join::Lead(..)));
 }

@@ -355,3 +355,34 @@ async fn tags_that_nobody_reads_go_away() {
     assert!(l1.cells.remembered() <= 1_025);
     assert!(Arc::ptr_eq(&held, &tag(&l1)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_advance_is_remembered_for_as_long_as_a_load_waits_and_runs() {
+    let l1 = alone();
+    let began = l1.clock().now();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    l1.advance_alone(&l1.tag("numbers#t:a", 0), MarkChange::Hard, l1.clock().now());
+    // A load timeout of waiting, and most of another one of loading.
+    tokio::time::sleep(options().load_timeout * 2 - Duration::from_millis(10)).await;
+    l1.advance_alone(&l1.tag("numbers#t:b", 0), MarkChange::Hard, l1.clock().now());
+    assert_eq!(l1.stamp(&l1.tag("numbers#t:a", 0), began), None, "it began before");
+}
+
+#[tokio::test]
+async fn advances_that_were_collapsed_hold_until_the_last_is_acknowledged() {
+    let l1 = watched();
+    let cell = Arc::clone(l1.namespace());
+    let begin = |n: usize| l1.begin_advance(&cell, clear(&format!("{n}*"), true), l1.clock().now());
+    let mut advances: Vec<_> = (0..=Mark::MAX_CLEARS).map(begin).collect();
+    let gone = || l1.stamped(&1, NAMESPACE, &[], 0, l1.clock().now()) == Stamped::Gone;
+    let last = advances.pop().expect("many");
+    let mark = |version| Mark::new(version);
+    // L2 knows of the last one only, which does not concern the key.
+    l1.advanced(&cell, last, mark(NAMESPACE), l1.clock().now());
+    assert!(gone(), "`1*` is still to be acknowledged");
+    for advance in advances {
+        assert!(gone());
+        l1.advanced(&cell, advance, mark(NAMESPACE), l1.clock().now());
+    }
+    assert!(!gone());
+}

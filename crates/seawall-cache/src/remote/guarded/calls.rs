@@ -47,19 +47,18 @@ impl Guarded {
         texts.iter().map(&mut answer).collect()
     }
 
-    /// [`Remote::versions`](crate::Remote::versions); 0 for keys that a removal hides.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub async fn versions(&self, texts: &[String]) -> Result<Vec<u64>, RemoteError> {
+    /// [`Remote::versions`](crate::Remote::versions); 0 for keys that a removal hides. The answers
+    /// are in the order of `texts`; each may be an error as of [`read`](Self::read): a node that is
+    /// out of reach fails its own only.
+    pub async fn versions(&self, texts: &[String]) -> Vec<Result<u64, RemoteError>> {
         let inner = &self.inner;
-        let mut versions = inner.call_all(texts, |remote, texts| remote.versions(texts)).await?;
+        let mut versions = inner.call_all(texts, |remote, texts| remote.versions(texts)).await;
         for (text, version) in texts.iter().zip(&mut versions) {
             if inner.hides(text) {
-                *version = 0;
+                *version = Ok(0);
             }
         }
-        Ok(versions)
+        versions
     }
 
     /// [`Remote::lease`](crate::Remote::lease), unless a removal that waits hides the key.
@@ -157,20 +156,27 @@ impl Guarded {
         answer
     }
 
-    /// [`Remote::marks`](crate::Remote::marks), unless an advance of one of them waits.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
+    /// [`Remote::marks`](crate::Remote::marks); those whose advance waits are not asked for. The
+    /// answers are in the order of `texts`; each may be an error as of [`read`](Self::read).
     pub async fn marks(
         &self,
         texts: &[String],
         since: Instant,
-    ) -> Result<Vec<MarkRead>, RemoteError> {
+    ) -> Vec<Result<MarkRead, RemoteError>> {
         let inner = &self.inner;
-        if texts.iter().any(|text| inner.hides(text)) {
-            return Err(RemoteError::RemovalPending);
-        }
-        inner.call_all(texts, |remote, texts| remote.marks(texts, since)).await
+        let hidden: Vec<bool> = texts.iter().map(|text| inner.hides(text)).collect();
+        let visible = texts.iter().zip(&hidden).filter(|(_, hidden)| !**hidden);
+        let visible: Vec<String> = visible.map(|(text, _)| text.clone()).collect();
+        let answers = match visible.is_empty() {
+            true => Vec::new(),
+            false => inner.call_all(&visible, |remote, texts| remote.marks(texts, since)).await,
+        };
+        let mut answers = answers.into_iter();
+        let mut answer = |hidden: bool| match hidden {
+            true => Err(RemoteError::RemovalPending),
+            false => answers.next().unwrap_or(Err(RemoteError::RemovalPending)),
+        };
+        hidden.into_iter().map(&mut answer).collect()
     }
 
     /// [`Remote::advance`](crate::Remote::advance). If it fails, it is remembered, and until the

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use metrics::{Gauge, gauge};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -220,22 +220,31 @@ impl Inner {
         answers
     }
 
-    /// A call about many texts, node by node at once: it fails if a node does.
+    /// A call about many texts, node by node at once: one that is out of reach fails its own texts
+    /// only.
     async fn call_all<T>(
         &self,
         texts: &[String],
         operation: impl for<'r> Fn(&'r dyn Remote, &'r [String]) -> RemoteFuture<'r, Vec<T>>,
-    ) -> Result<Vec<T>, RemoteError> {
+    ) -> Vec<Result<T, RemoteError>> {
+        let ask = async |node: u32, texts: &[String]| -> Vec<Result<T, RemoteError>> {
+            let failed = match self.call_node(node, || operation(&*self.remote, texts)).await {
+                Ok(answers) if answers.len() == texts.len() => {
+                    return answers.into_iter().map(Ok).collect();
+                }
+                Ok(_) => RemoteError::Refused("not one answer for each text".into()),
+                Err(error) => error,
+            };
+            texts.iter().map(|_| Err(failed.again())).collect()
+        };
         let groups = self.by_node(texts);
         if let [(node, _)] = groups.as_slice() {
-            return self.call_node(*node, || operation(&*self.remote, texts)).await;
+            return ask(*node, texts).await;
         }
-        let calls = groups.iter().map(async |(node, places)| {
-            let texts = pick(texts, places);
-            let answers = self.call_node(*node, || operation(&*self.remote, &texts)).await;
-            answers.map(|answers| (places, answers))
-        });
-        Ok(in_order(texts.len(), try_join_all(calls).await?))
+        let calls = groups
+            .iter()
+            .map(async |(node, places)| (places, ask(*node, &pick(texts, places)).await));
+        in_order(texts.len(), join_all(calls).await)
     }
 
     /// The places of `texts`, by the node that serves them.
