@@ -166,6 +166,7 @@ where
         }
         let local = &self.ears.local;
         let texts: Vec<_> = cells.iter().map(|cell| cell.text().to_owned()).collect();
+        cells.iter().for_each(|cell| cell.place(self.remote.node(cell.text())));
         let ask = local.ask(local.clock().now());
         match self.remote.marks(&texts, Instant::now()).await {
             Ok(reads) if reads.len() == cells.len() => {
@@ -195,8 +196,9 @@ where
         match self.remote.versions(&texts).await {
             Ok(versions) if versions.len() == entries.len() => {
                 let now = local.clock().now();
-                for ((key, entry), version) in entries.iter().zip(versions) {
-                    let same = local.settle(key, entry, version, epoch, now);
+                for (((key, entry), text), version) in entries.iter().zip(&texts).zip(versions) {
+                    let node = self.remote.node(text);
+                    let same = local.settle(key, entry, (node, version), epoch, now);
                     self.ears.counters.revalidated(same);
                 }
                 true
