@@ -177,6 +177,7 @@ where
         }
         let local = &self.ears.local;
         let texts: Vec<_> = cells.iter().map(|cell| cell.text().to_owned()).collect();
+        cells.iter().for_each(|cell| cell.place(self.remote.node(cell.text())));
         let ask = local.ask(local.clock().now());
         let reads = self.remote.marks(&texts, Instant::now()).await;
         let now = local.clock().now();
@@ -207,11 +208,11 @@ where
         let versions = self.remote.versions(&texts).await;
         let now = local.clock().now();
         let mut failed = Vec::new();
-        for (compared, version) in entries.iter().zip(versions) {
+        for ((compared, text), version) in entries.iter().zip(&texts).zip(versions) {
             let (key, entry) = compared;
             match version {
                 Ok(version) => {
-                    let same = local.settle(key, entry, version, epoch, now);
+                    let same = local.settle(key, entry, (self.remote.node(text), version), epoch, now);
                     self.ears.counters.revalidated(same);
                 }
                 Err(error) => {

@@ -56,6 +56,7 @@ where
         let mut all = Vec::with_capacity(cells.len());
         for cells in cells.chunks(AT_ONCE) {
             let texts: Vec<_> = cells.iter().map(|cell| cell.text().to_owned()).collect();
+            cells.iter().for_each(|cell| cell.place(remote.node(cell.text())));
             let ask = self.local.ask(clock.now());
             let reads = remote.marks(&texts, since).await;
             let now = clock.now();

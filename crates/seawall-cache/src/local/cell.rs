@@ -1,12 +1,14 @@
 //! One mark, as far as this node knows it.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
 
 use super::clock::Tick;
 use super::coherence::{Coherence, Mode};
+use super::entry;
 use crate::marks::{Mark, MarkChange, Verdict, glob};
 
 /// One mark, as far as this node knows it. Reads and changes are atomic.
@@ -18,7 +20,8 @@ use crate::marks::{Mark, MarkChange, Verdict, glob};
 #[derive(Debug)]
 pub(crate) struct Cell {
     text: Box<str>,
-    node: u16,
+    /// The L2 node that serves the mark, as of when L2 was last asked for it.
+    node: AtomicU16,
     state: RwLock<State>,
 }
 
@@ -104,12 +107,23 @@ impl Cell {
         let known =
             mark.map(|mark| Known { version: mark.version(), mark, asked: 0, read: held, held });
         let state = State { known, ..State::default() };
-        Self { text: text.into(), node, state: RwLock::new(state) }
+        Self { text: text.into(), node: AtomicU16::new(node), state: RwLock::new(state) }
     }
 
     /// The mark's name in L2.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The mark is on `node` by now: slots move, and nothing may have been known of the nodes when
+    /// this was made. To be called before L2 is asked for it. If it moves after that, messages of
+    /// `node` are said to be lost, and L2 is asked again.
+    pub(crate) fn place(&self, node: u32) {
+        self.node.store(entry::node(node), Ordering::Relaxed);
+    }
+
+    fn node(&self) -> u16 {
+        self.node.load(Ordering::Relaxed)
     }
 
     /// To be called before L2 is asked for the mark.
@@ -255,7 +269,7 @@ impl Cell {
             return Standing::Unknown(verdict);
         }
         verdict = verdict.max(known.mark.check(stamp, &key));
-        match state.cover(known, coherence, self.node) {
+        match state.cover(known, coherence, self.node()) {
             Cover::Full => Standing::Known { verdict, version: known.version, degraded: false },
             Cover::Down => Standing::Known { verdict, version: known.version, degraded: true },
             Cover::Timed if now < known.read.plus(bound) => {
@@ -271,7 +285,7 @@ impl Cell {
         let state = self.state.read();
         let known = state.known.as_ref().filter(|known| known.held <= began)?;
         let recent = began < known.read.plus(bound);
-        match state.cover(known, coherence, self.node) {
+        match state.cover(known, coherence, self.node()) {
             Cover::Full => Some(known.version),
             // Not for long: loads with stamps of long ago are gone on other nodes.
             Cover::Timed | Cover::Down => recent.then_some(known.version),

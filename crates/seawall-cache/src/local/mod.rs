@@ -280,20 +280,24 @@ where
         }
     }
 
-    /// L2 was asked for the version of `entry`, of `key`, and answered `there`. `epoch`: the
-    /// cache's before L2 was asked. Another version: the entry goes. The same, and its marks are
+    /// L2 was asked for the version of `entry`, of `key`: it is `there`, a node and a version.
+    /// `epoch`: the cache's before L2 was asked. Another version: the entry goes. On another node
+    /// too: the one that tells of it would not be heeded. The same, and its marks are
     /// known (so tell their cells first): nothing from before that epoch is held against it any
     /// more. Returns whether L2 has the same, and no mark says that it is gone.
     pub(crate) fn settle(
         &self,
         key: &K,
         entry: &Arc<Entry<V>>,
-        there: u64,
+        there: (u32, u64),
         epoch: u64,
         now: Tick,
     ) -> bool {
         let (stamped, validated) = self.validation(key, entry, entry.validated(), epoch, now);
-        let same = entry.version() > 0 && entry.version() == there;
+        let (node, version) = there;
+        let same = entry.version() > 0
+            && entry.version() == version
+            && entry.node() == entry::node(node);
         if !same || stamped == Stamped::Gone {
             self.discard(key, entry);
             return false;

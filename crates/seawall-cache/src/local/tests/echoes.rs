@@ -82,7 +82,7 @@ async fn the_echo_of_our_write_leaves_it_and_asks_for_its_version() {
     assert_eq!(value(&l1), Some(20), "it may have been the echo");
     let checks = l1.take_checks(9);
     let [Check::Entry(1, entry)] = checks.as_slice() else { panic!("one check: {checks:?}") };
-    assert!(l1.settle(&1, entry, 5, l1.coherence().epoch(), l1.clock().now()));
+    assert!(l1.settle(&1, entry, (0, 5), l1.coherence().epoch(), l1.clock().now()));
     assert_eq!(value(&l1), Some(20));
     l1.changed("numbers:1", None);
     assert_eq!(value(&l1), None, "there is one echo");
@@ -97,7 +97,7 @@ async fn an_echo_that_hid_anothers_write_ends_with_the_check() {
     l1.changed("numbers:1", None);
     let checks = l1.take_checks(9);
     let [Check::Entry(1, entry)] = checks.as_slice() else { panic!("one check: {checks:?}") };
-    assert!(!l1.settle(&1, entry, 6, l1.coherence().epoch(), l1.clock().now()));
+    assert!(!l1.settle(&1, entry, (0, 6), l1.coherence().epoch(), l1.clock().now()));
     assert_eq!(value(&l1), None);
 }
 
@@ -106,7 +106,7 @@ async fn a_check_that_comes_late_does_not_remove_a_newer_entry() {
     let l1 = watched();
     let old = filled(&l1);
     assert!(fill(&l1.lease(1), &l1, 20, 6));
-    assert!(!l1.settle(&1, &old, 6, l1.coherence().epoch(), l1.clock().now()));
+    assert!(!l1.settle(&1, &old, (0, 6), l1.coherence().epoch(), l1.clock().now()));
     assert_eq!(value(&l1), Some(20));
 }
 

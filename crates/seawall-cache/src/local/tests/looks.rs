@@ -77,7 +77,7 @@ async fn an_entry_whose_version_is_unchanged_stays_after_lost_messages() {
     l1.lost(Some(0));
     let epoch = l1.coherence().epoch();
     assert!(read_mark(&l1, NAMESPACE), "its node may have missed an advance too");
-    assert!(l1.settle(&1, &entry, 5, epoch, l1.clock().now()));
+    assert!(l1.settle(&1, &entry, (0, 5), epoch, l1.clock().now()));
     assert_eq!(value(&l1), Some(10));
 }
 
@@ -87,7 +87,7 @@ async fn an_entry_whose_version_changed_goes_after_lost_messages() {
         let l1 = watched();
         let entry = filled(&l1);
         l1.lost(Some(0));
-        assert!(!l1.settle(&1, &entry, there, l1.coherence().epoch(), l1.clock().now()));
+        assert!(!l1.settle(&1, &entry, (0, there), l1.coherence().epoch(), l1.clock().now()));
         assert!(matches!(look(&l1), Look::Miss));
     }
 }
@@ -100,7 +100,7 @@ async fn a_check_from_before_lost_messages_does_not_count_after_them() {
     let asked = l1.coherence().epoch();
     l1.lost(Some(0));
     read_mark(&l1, NAMESPACE);
-    assert!(l1.settle(&1, &entry, 5, asked, l1.clock().now()));
+    assert!(l1.settle(&1, &entry, (0, 5), asked, l1.clock().now()));
     assert!(matches!(look(&l1), Look::Suspect(_)));
 }
 
@@ -132,7 +132,7 @@ async fn what_comes_in_while_its_link_is_down_is_degraded() {
     l1.link(0, false);
     let entry = filled(&l1);
     assert!(matches!(look(&l1), Look::Degraded(_)));
-    assert!(l1.settle(&1, &entry, 5, l1.coherence().epoch(), l1.clock().now()));
+    assert!(l1.settle(&1, &entry, (0, 5), l1.coherence().epoch(), l1.clock().now()));
     assert!(matches!(look(&l1), Look::Degraded(_)));
 }
 

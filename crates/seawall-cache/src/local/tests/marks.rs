@@ -200,11 +200,11 @@ async fn a_version_check_does_not_undo_an_advance_that_l2_has_not_heard_of() {
     let entry = filled(&l1);
     let cell = Arc::clone(l1.namespace());
     let _pending = l1.begin_advance(&cell, MarkChange::Hard, l1.clock().now());
-    assert!(!l1.settle(&1, &entry, 5, l1.coherence().epoch(), l1.clock().now()));
+    assert!(!l1.settle(&1, &entry, (0, 5), l1.coherence().epoch(), l1.clock().now()));
     assert!(matches!(look(&l1), Look::Miss));
     let soft = filled(&l1);
     let _pending = l1.begin_advance(&cell, MarkChange::Soft, l1.clock().now());
-    assert!(l1.settle(&1, &soft, 5, l1.coherence().epoch(), l1.clock().now()));
+    assert!(l1.settle(&1, &soft, (0, 5), l1.coherence().epoch(), l1.clock().now()));
     assert!(matches!(look(&l1), Look::Stale { marked: true, .. }));
 }
 

@@ -382,7 +382,7 @@ impl World {
                 Check::Entry(key, entry) => {
                     let epoch = self.l1.coherence().epoch();
                     let there = self.l2(key).version;
-                    self.l1.settle(&key, &entry, there, epoch, self.now());
+                    self.l1.settle(&key, &entry, (entry.node().into(), there), epoch, self.now());
                 }
                 Check::Mark(_) => self.read_mark(),
             }
@@ -397,7 +397,7 @@ impl World {
         let epoch = self.l1.coherence().epoch();
         self.read_mark();
         let there = self.l2(key).version;
-        if !self.l1.settle(&key, entry, there, epoch, self.now()) {
+        if !self.l1.settle(&key, entry, (entry.node().into(), there), epoch, self.now()) {
             return;
         }
         let again = self.l1.look(&key, self.now());

@@ -151,6 +151,13 @@ impl Pending {
         }
     }
 
+    /// Puts off all tasks whose key `is` one of those.
+    pub(crate) fn defer_all(&mut self, is: impl Fn(&str) -> bool, now: Instant) {
+        for (_, waiting) in self.keys.iter_mut().filter(|(key, _)| is(key)) {
+            waiting.since = now;
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }

@@ -1,5 +1,5 @@
 -- The start of every script about an entry: what is there, by the layout in record.rs.
--- KEYS: the entry, its lease. ARGV[1]: the channel where the end of a lease is told.
+-- KEYS: the entry, and its lease unless that is out of reach. ARGV[1]: the channel where the end of a lease is told.
 -- Numbers stay exact: versions are microseconds, below 2^53; sources are compared as two halves.
 local NOTHING = {version = string.rep('\0', 8), source = string.rep('\0', 8), tombstone = false}
 
@@ -60,6 +60,11 @@ end
 -- The lease: a token of 8 bytes, then whether someone waits for its end. What is not like that is
 -- not ours.
 local function lease()
+  -- While the slot moves, the entry and its lease may be on different nodes: then only the entry
+  -- is named, and there is no lease to heed. Versions fence all the same.
+  if not KEYS[2] then
+    return nil
+  end
   local bytes = redis.pcall('GET', KEYS[2])
   if type(bytes) == 'string' and #bytes == 9 then
     return {token = string.sub(bytes, 1, 8), waited_for = string.byte(bytes, 9) ~= 0}
@@ -67,6 +72,9 @@ local function lease()
 end
 
 local function end_lease(ended)
+  if not KEYS[2] then
+    return
+  end
   redis.call('DEL', KEYS[2])
   if ended.waited_for then
     -- pcall: without the right to publish, who waits finds out by itself.
