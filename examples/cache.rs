@@ -42,7 +42,7 @@ impl Database {
     async fn read_through(&self, cache: &Prices, id: u64) -> Result<u64, LoadError<DatabaseDown>> {
         let database = self.clone();
         let got =
-            cache.get_or_load(&id, |_load: Load| async move { database.price().await }).await?;
+            cache.get_or_load(&id, |_load| async move { database.price().await }).await?;
         Ok(got.value.as_deref().copied().unwrap_or_default())
     }
 
@@ -104,7 +104,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     title("a lagging replica answers with the old price");
     elsewhere.remove_after(&4, 30).await;
     let (asks, asked_for) = tokio::sync::oneshot::channel();
-    let replica = |load: Load| async move {
+    let replica = |load: Load<u64>| async move {
         let _ = asks.send(load.min_source());
         Ok::<_, DatabaseDown>(Loaded::new(20).source(20))
     };

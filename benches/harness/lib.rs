@@ -52,6 +52,17 @@ impl Bench {
         }
     }
 
+    /// How many rounds a case has.
+    #[must_use]
+    pub fn rounds(&self) -> usize {
+        self.rounds
+    }
+
+    /// Adds a row that was measured in another way, percentiles for instance.
+    pub fn add(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+
     /// Prints the table and writes the numbers.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ pub struct StackBuilder {
     pub(crate) replicas: usize,
     pub(crate) redis: bool,
     pub(crate) redis_cluster: bool,
+    pub(crate) redis_sentinel: bool,
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) redis_settings: Vec<(String, String)>,
     pub(crate) keep_logs: bool,
@@ -32,6 +33,7 @@ impl StackBuilder {
             replicas: 0,
             redis: false,
             redis_cluster: false,
+            redis_sentinel: false,
             settings: Vec::new(),
             redis_settings: Vec::new(),
             keep_logs: false,
@@ -68,6 +70,13 @@ impl StackBuilder {
         self
     }
 
+    /// Adds a Redis master, a replica of it and three sentinels that fail over to it, beside the
+    /// others if those are asked for too.
+    pub const fn redis_sentinel(mut self) -> Self {
+        self.redis_sentinel = true;
+        self
+    }
+
     /// Sets a parameter of `postgresql.conf` on all PostgreSQL servers, over the
     /// stack's own defaults; later calls win. [`start`](Self::start) refuses names
     /// that the stack itself depends on, such as `port`.
@@ -76,7 +85,7 @@ impl StackBuilder {
         self
     }
 
-    /// Adds a line of `redis.conf` on all Redis servers, for instance
+    /// Adds a line of `redis.conf` on all Redis servers but sentinels, for instance
     /// `.redis_setting("maxmemory", "64mb")`.
     pub fn redis_setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.redis_settings.push((name.into(), value.into()));
@@ -119,7 +128,8 @@ impl StackBuilder {
     }
 
     /// Starts the servers, all at once, and returns when all are ready: replicas
-    /// stream and have caught up, the cluster's slots are served.
+    /// stream and have caught up, the cluster's slots are served, the sentinels could
+    /// fail over.
     ///
     /// Cancel safety: if the future is dropped, whatever it started is stopped and
     /// removed. Needs a tokio runtime with time and IO whose clock is not paused.

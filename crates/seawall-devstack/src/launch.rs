@@ -17,7 +17,7 @@ use crate::home::Home;
 use crate::ports;
 use crate::postgres::{self, Postgres};
 use crate::process::Process;
-use crate::redis::{self, Redis, RedisCluster};
+use crate::redis::{Redis, RedisCluster, RedisSentinel, Role, ServerSpec, Watched};
 use crate::run_as::RunAs;
 use crate::stack::Stack;
 use crate::template::{Maker, Template};
@@ -43,7 +43,7 @@ fn prepare(plan: &StackBuilder) -> Result<Stack, Error> {
     let run_as = RunAs::detect();
     let postgres =
         if plan.postgres { Some(binaries::postgres(plan.postgres_bin.as_deref())?) } else { None };
-    let redis = if plan.redis || plan.redis_cluster {
+    let redis = if plan.redis || plan.redis_cluster || plan.redis_sentinel {
         Some(binaries::redis(plan.redis_bin.as_deref())?)
     } else {
         None
@@ -57,6 +57,7 @@ fn prepare(plan: &StackBuilder) -> Result<Stack, Error> {
         replicas: Vec::new(),
         redis: None,
         cluster: None,
+        sentinel: None,
         ready_in: Duration::ZERO,
         guard,
     };
@@ -77,31 +78,50 @@ fn add_redis(
     run_as: Option<RunAs>,
 ) -> Result<(), Error> {
     let kept_logs = home.kept_logs();
-    let mut add = |name: &str, cluster: bool| {
-        let offset = if cluster { redis::BUS_OFFSET } else { 0 };
-        let port = stack.guard.hold_port(ports::reserve(home, offset)?);
-        let server = Redis::configure(&redis::ServerSpec {
+    let add = |stack: &mut Stack, name: &str, port: Option<u16>, role: Role<'_>| {
+        let port = match port {
+            Some(port) => port,
+            None => stack.guard.hold_port(ports::reserve(home, role.bus_offset())?),
+        };
+        let server = Redis::configure(&ServerSpec {
             name,
             program,
             stack_dir: &stack.guard.dir.path,
             kept_logs: &kept_logs,
             port,
-            cluster,
+            role,
             settings: &plan.redis_settings,
             run_as,
         })?;
         start(&stack.guard, server.process())?;
         Ok::<_, Error>(server)
     };
-    let single = if plan.redis { Some(add("redis", false)?) } else { None };
-    let mut nodes = Vec::new();
+    if plan.redis {
+        stack.redis = Some(add(stack, "redis", None, Role::Alone)?);
+    }
     if plan.redis_cluster {
+        let mut nodes = Vec::new();
         for name in ["redis-1", "redis-2", "redis-3"] {
-            nodes.push(add(name, true)?);
+            nodes.push(add(stack, name, None, Role::ClusterNode)?);
         }
         stack.cluster = Some(RedisCluster::new(nodes));
     }
-    stack.redis = single;
+    if plan.redis_sentinel {
+        let master = add(stack, "redis-master", None, Role::Alone)?;
+        let replica = add(stack, "redis-replica", None, Role::ReplicaOf(master.port()))?;
+        let servers = [master.port(), replica.port()];
+        // Each is told of the others before any is started.
+        let mut ports = Vec::new();
+        for _ in SENTINELS {
+            ports.push(stack.guard.hold_port(ports::reserve(home, 0)?));
+        }
+        let watched = Watched { servers: &servers, sentinels: &ports };
+        let mut sentinels = Vec::new();
+        for (index, name) in SENTINELS.iter().enumerate() {
+            sentinels.push(add(stack, name, Some(ports[index]), watched.sentinel(index))?);
+        }
+        stack.sentinel = Some(RedisSentinel::new(vec![master, replica], sentinels));
+    }
     Ok(())
 }
 
@@ -193,5 +213,13 @@ async fn wait_ready(stack: &Stack, timeout: Duration) -> Result<(), Error> {
         cluster.form().await?;
         cluster.wait_ready(timeout).await
     };
-    tokio::try_join!(async { postgres.await.map(drop) }, redis, cluster).map(drop)
+    let sentinel = async {
+        let Some(sentinel) = &stack.sentinel else { return Ok(()) };
+        let all = sentinel.servers().iter().chain(sentinel.sentinels());
+        try_join_all(all.map(|server| server.wait_answer(timeout))).await?;
+        sentinel.wait_ready(timeout).await
+    };
+    tokio::try_join!(async { postgres.await.map(drop) }, redis, cluster, sentinel).map(drop)
 }
+
+const SENTINELS: [&str; 3] = ["sentinel-1", "sentinel-2", "sentinel-3"];

@@ -55,7 +55,8 @@
 //! # Faults
 //!
 //! [`Postgres`] and [`Redis`] can be paused (SIGSTOP), killed (SIGKILL) and restarted
-//! on the same port. Replicas can pause or delay their replay, be promoted, and
+//! on the same port; with sentinels ([`RedisSentinel`]) the replica then becomes master. Replicas
+//! of PostgreSQL can pause or delay their replay, be promoted, and
 //! follow another server. A [`Proxy`] in front of any server adds latency, jitter,
 //! a narrow bandwidth, blackholes, resets and refusals to the connections that
 //! take it, replication included.
@@ -102,7 +103,7 @@ pub use builder::StackBuilder;
 pub use error::{Error, LogTail};
 pub use postgres::Postgres;
 pub use proxy::{Direction, Faults, Proxy};
-pub use redis::{Redis, RedisCluster, Reply};
+pub use redis::{Redis, RedisCluster, RedisSentinel, Reply};
 pub use stack::Stack;
 
 #[cfg(doctest)]

@@ -8,7 +8,7 @@ use crate::builder::StackBuilder;
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::postgres::Postgres;
-use crate::redis::{Redis, RedisCluster};
+use crate::redis::{Redis, RedisCluster, RedisSentinel};
 
 /// Servers that live as long as this value, at most as long as this process.
 ///
@@ -20,6 +20,7 @@ pub struct Stack {
     pub(crate) replicas: Vec<Postgres>,
     pub(crate) redis: Option<Redis>,
     pub(crate) cluster: Option<RedisCluster>,
+    pub(crate) sentinel: Option<RedisSentinel>,
     pub(crate) ready_in: Duration,
     pub(crate) guard: Guard,
 }
@@ -72,6 +73,15 @@ impl Stack {
         self.cluster.as_ref().ok_or(Error::NotStarted { server, call })
     }
 
+    /// The Redis master and replica with their sentinels.
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`] if the stack was built without.
+    pub fn redis_sentinel(&self) -> Result<&RedisSentinel, Error> {
+        let (server, call) = ("Redis with sentinels", ".redis_sentinel()");
+        self.sentinel.as_ref().ok_or(Error::NotStarted { server, call })
+    }
+
     /// The stack's directory; it goes with the stack.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -107,6 +117,7 @@ impl fmt::Debug for Stack {
             .field("replicas", &self.replicas)
             .field("redis", &self.redis)
             .field("redis_cluster", &self.cluster)
+            .field("redis_sentinel", &self.sentinel)
             .field("ready_in", &self.ready_in)
             .finish_non_exhaustive()
     }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::ledger::Limits;
 use crate::route::MAX_NODES;
 
 /// The configuration of a [`Pool`](crate::Pool).
@@ -25,10 +26,70 @@ pub struct PoolConfig {
     pub min_idle: usize,
     /// The most connections to each node. Default 20, 1 to 10 000.
     pub max_size: usize,
-    /// One deadline over waiting for a connection and making one. Default
-    /// 30 s, more than zero.
+    /// The most callers that wait for a connection to one node, for analytics
+    /// and for all else each. One more is refused at once with
+    /// [`Error::QueueFull`]. Default 1 000, 1 to 1 000 000.
+    pub max_waiting: usize,
+    /// The most connections to one node that are opened at a time. While they
+    /// are, others come back; a burst of callers so opens few. Default 3, 1 to
+    /// 1 000.
+    pub max_connecting: usize,
+    /// The share of a node's connections that analytics may hold at a time, at
+    /// least one connection. On a replica with [`Role::Analytics`] it may have
+    /// all. Default 0.5, 0 to 1.
+    pub analytics_share: f64,
+    /// Prepared statements kept per connection, least recently used out first.
+    /// Default 500, 1 to 100 000.
+    pub statement_cache: usize,
+    /// One deadline over waiting for a connection, making one and asking one
+    /// whether it lives, on all nodes that a call tries. Default 30 s, more than
+    /// zero.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub acquire_timeout: Duration,
+    /// Limit on making one connection with all its attempts: a primary that
+    /// has no connection to spare, or is starting, is asked again while callers
+    /// wait. Default 30 s, more than zero.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub create_timeout: Duration,
+    /// Pause between those attempts, and between attempts to open spare
+    /// connections. Default 200 ms, 1 ms to 60 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub create_retry_interval: Duration,
+    /// How long closing a connection may take before it is cut off. Nobody
+    /// waits for that but a shutdown. Default 5 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub destroy_timeout: Duration,
+    /// How often connections are looked over: dead, old, idle, lost ones. Dead
+    /// ones are noticed at once as well. All other times of this
+    /// configuration that concern idle and lent connections are measured to within
+    /// it. Default 1 s, 10 ms to 60 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub reap_interval: Duration,
+    /// A connection older than this is closed when it is not in use. Default
+    /// 30 min, at least 1 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub max_lifetime: Duration,
+    /// The share of the lifetime over which ends are spread, so that
+    /// connections opened together are not closed together: a lifetime of 30 min
+    /// and 0.1 end between 27 and 30 min. Default 0.1, 0 to 0.9.
+    pub lifetime_jitter: f64,
+    /// How often a connection is lent before it is closed. Default `None`,
+    /// without limit; at least 1.
+    pub max_uses: Option<u64>,
+    /// A connection not used for this long is asked whether it lives before it is
+    /// lent, one round trip. Default 2 s; zero always asks.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub validate_after: Duration,
+    /// A connection taken with [`Route::get`](crate::Route::get) that is out for longer
+    /// is reported, once, with the place in the code. Default 1 min, at least
+    /// 10 ms.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub leak_after: Duration,
+    /// How long a connection that came back with a statement running on it, or
+    /// with state of its borrower, may take to be put right; after that it is
+    /// closed. Default 250 ms, 1 ms to 60 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub cancel_timeout: Duration,
     /// A connection not used for this long is closed, down to `min_idle`.
     /// Default 5 min, at least 1 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
@@ -67,7 +128,21 @@ impl Default for PoolConfig {
             replicas: Vec::new(),
             min_idle: 5,
             max_size: 20,
+            max_waiting: 1_000,
+            max_connecting: 3,
+            analytics_share: 0.5,
+            statement_cache: 500,
             acquire_timeout: Duration::from_secs(30),
+            create_timeout: Duration::from_secs(30),
+            create_retry_interval: Duration::from_millis(200),
+            destroy_timeout: Duration::from_secs(5),
+            reap_interval: Duration::from_secs(1),
+            max_lifetime: Duration::from_secs(30 * 60),
+            lifetime_jitter: 0.1,
+            max_uses: None,
+            validate_after: Duration::from_secs(2),
+            leak_after: Duration::from_secs(60),
+            cancel_timeout: Duration::from_millis(250),
             idle_timeout: Duration::from_secs(300),
             connect_timeout: Duration::from_secs(3),
             query_timeout: Duration::from_secs(5),
@@ -91,6 +166,21 @@ impl PoolConfig {
         let short = Duration::from_millis(10);
         let minute = Duration::from_secs(60);
         within("acquire_timeout", self.acquire_timeout, Duration::from_nanos(1)..=DAY)?;
+        let moment = Duration::from_millis(1);
+        within("max_waiting", self.max_waiting, 1..=1_000_000)?;
+        within("max_connecting", self.max_connecting, 1..=1_000)?;
+        within("analytics_share", self.analytics_share, 0.0..=1.0)?;
+        within("statement_cache", self.statement_cache, 1..=100_000)?;
+        within("create_timeout", self.create_timeout, Duration::from_nanos(1)..=DAY)?;
+        within("create_retry_interval", self.create_retry_interval, moment..=minute)?;
+        within("destroy_timeout", self.destroy_timeout, zero..=DAY)?;
+        within("reap_interval", self.reap_interval, short..=minute)?;
+        within("max_lifetime", self.max_lifetime, Duration::from_secs(1)..=30 * DAY)?;
+        within("lifetime_jitter", self.lifetime_jitter, 0.0..=0.9)?;
+        within("max_uses", self.max_uses.unwrap_or(u64::MAX), 1..=u64::MAX)?;
+        within("validate_after", self.validate_after, zero..=DAY)?;
+        within("leak_after", self.leak_after, short..=30 * DAY)?;
+        within("cancel_timeout", self.cancel_timeout, moment..=minute)?;
         within("idle_timeout", self.idle_timeout, Duration::from_secs(1)..=DAY)?;
         within("connect_timeout", self.connect_timeout, Duration::from_nanos(1)..=DAY)?;
         within("query_timeout", self.query_timeout, Duration::from_nanos(1)..=DAY)?;
@@ -137,9 +227,39 @@ impl NodeConfig {
         within("min_idle", self.min_idle.unwrap_or(0), 0..=max_size)
     }
 
-    pub(crate) fn sizes(&self, pool: &PoolConfig) -> (usize, usize) {
+    fn sizes(&self, pool: &PoolConfig) -> (usize, usize) {
         let max_size = self.max_size.unwrap_or(pool.max_size);
         (self.min_idle.unwrap_or(pool.min_idle).min(max_size), max_size)
+    }
+
+    /// Connections to keep, and the limits of a node, which may be for
+    /// analytics alone.
+    pub(crate) fn limits(&self, pool: &PoolConfig, dedicated: bool) -> (usize, NodeLimits, Limits) {
+        let (min_idle, max_size) = self.sizes(pool);
+        let node = NodeLimits {
+            connect: pool.connect_timeout,
+            create: pool.create_timeout,
+            create_retry: pool.create_retry_interval,
+            destroy: pool.destroy_timeout,
+            cancel: pool.cancel_timeout,
+            slow_query: pool.slow_query,
+            statements: pool.statement_cache,
+            analytics: if dedicated { 1.0 } else { pool.analytics_share },
+        };
+        let books = Limits {
+            max: max_size,
+            min: min_idle,
+            analytics: node.analytics_of(max_size),
+            waiting: pool.max_waiting,
+            connecting: pool.max_connecting,
+            uses: pool.max_uses.unwrap_or(u64::MAX),
+            idle: pool.idle_timeout,
+            lifetime: pool.max_lifetime,
+            jitter: pool.lifetime_jitter,
+            stale: pool.validate_after,
+            leak: pool.leak_after,
+        };
+        (min_idle, node, books)
     }
 }
 
@@ -161,6 +281,33 @@ impl fmt::Debug for NodeConfig {
     }
 }
 
+/// What a node's connections are held to, apart from its books.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeLimits {
+    pub(crate) connect: Duration,
+    pub(crate) create: Duration,
+    pub(crate) create_retry: Duration,
+    pub(crate) destroy: Duration,
+    pub(crate) cancel: Duration,
+    pub(crate) slow_query: Duration,
+    pub(crate) statements: usize,
+    analytics: f64,
+}
+
+impl NodeLimits {
+    /// How many of `max_size` connections may serve analytics at a time.
+    pub(crate) fn analytics_of(&self, max_size: usize) -> usize {
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of at most 10 000"
+        )]
+        let share = (max_size as f64 * self.analytics).round() as usize;
+        share.clamp(1, max_size)
+    }
+}
+
 /// What a replica is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(
@@ -178,7 +325,7 @@ pub enum Role {
     Analytics,
 }
 
-fn within<T: PartialOrd + fmt::Debug + Copy>(
+pub(crate) fn within<T: PartialOrd + fmt::Debug + Copy>(
     field: &'static str,
     value: T,
     bounds: RangeInclusive<T>,
@@ -191,7 +338,7 @@ fn within<T: PartialOrd + fmt::Debug + Copy>(
 }
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const MAX_CONNECTIONS: usize = 10_000;
+pub(crate) const MAX_CONNECTIONS: usize = 10_000;
 
 #[cfg(test)]
 mod tests;

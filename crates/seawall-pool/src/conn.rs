@@ -12,10 +12,10 @@ use tokio_postgres::types::ToSql;
 use crate::Lsn;
 use crate::error::{Error, Outcome, classify};
 use crate::exec::{Answer, Call, Shape};
-use crate::lease::Lease;
+use crate::lease::{Lease, Parts};
 use crate::route::Intent;
 use crate::text;
-use crate::transaction::Transaction;
+use crate::transaction::{On, Transaction};
 
 /// A connection taken out of the pool with [`Route::get`](crate::Route::get).
 ///
@@ -24,16 +24,18 @@ use crate::transaction::Transaction;
 /// behind, giving back costs nothing. Everything else that a connection can do
 /// is there through `Deref` to [`ClientWrapper`] and from there to
 /// [`tokio_postgres::Client`]; a connection used that way, or one that ran a
-/// statement such as `SET` or `BEGIN`, is reset in the background before it is
-/// lent again: one round trip that ends an open transaction and drops
-/// settings, temporary tables, advisory locks and listeners, but keeps
-/// prepared statements. What a function, `DO` or `CALL` changes behind the back
-/// of these methods (`set_config`, `pg_advisory_lock`) is not seen: reach for
-/// such functions through `Deref`.
+/// statement such as `SET`, `LISTEN`, `DO`, `CALL` or one that names
+/// `set_config` or an advisory lock, is reset in the background before it is
+/// lent again: one round trip that drops settings, temporary tables,
+/// advisory locks and listeners, but keeps prepared statements. A
+/// transaction left open, by whatever means, is seen by the status that the server
+/// sends with each answer, and rolled back. A function that takes an advisory lock
+/// or makes a temporary table inside its body is not seen: call such functions
+/// through `Deref`.
 ///
 /// Cancel safety: if a future of this type is dropped before it is done, the
 /// statement is cancelled on the server when the connection is dropped too, and the
-/// connection is not lent again.
+/// connection is not lent again before the server has confirmed that.
 pub struct Conn {
     lease: Lease,
     intent: Intent,
@@ -104,14 +106,15 @@ impl Conn {
     /// [`Error::Query`] and [`Error::QueryTimeout`]; nothing was done.
     pub async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
         let (intent, limit) = (self.intent, self.limit);
-        let (client, node, marks) = self.lease.client_mut();
+        let Parts { client, statements, wire, node, marks } = self.lease.parts_mut();
         marks.begin();
         let began = tokio::time::timeout(limit, client.transaction()).await;
         let node_name = || Arc::clone(&node.name);
         match began {
             Ok(Ok(inner)) => {
                 marks.end();
-                Ok(Transaction::new(inner, node, marks, intent, limit))
+                let on = On { statements, wire, node, marks };
+                Ok(Transaction::new(inner, on, intent, limit))
             }
             Ok(Err(source)) => {
                 if classify::is_refusal(&source) {
@@ -150,7 +153,7 @@ impl Conn {
         params: &[&(dyn ToSql + Sync)],
         shape: Shape,
     ) -> Result<Answer, Error> {
-        if text::session_keyword(sql).is_some() {
+        if text::leaves_traces(sql) {
             self.lease.marks.soil();
         }
         let if_lost = match self.intent {
@@ -184,7 +187,7 @@ impl Deref for Conn {
 impl DerefMut for Conn {
     fn deref_mut(&mut self) -> &mut ClientWrapper {
         self.lease.marks.soil();
-        self.lease.client_mut().0
+        self.lease.parts_mut().client
     }
 }
 

@@ -1,13 +1,16 @@
 //! Choosing a node for a call, and the next one if it fails.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::checkout::{Ask, Patience};
 use crate::error::{Error, classify};
 use crate::exec::{Answer, Call};
 use crate::lease::Lease;
+use crate::ledger::{Class, Site};
 use crate::node::Node;
 use crate::pool::Inner;
 use crate::route::{Intent, Request};
@@ -18,12 +21,17 @@ pub(crate) async fn run<'p>(
     request: Request,
     call: Call<'_>,
 ) -> Result<(&'p Arc<Node>, Answer), Error> {
-    let mut search = Search::new(pool, request);
+    let mut search = Search::new(pool, request, None);
     loop {
         let node = search.next().await?;
         let call = Call { after: request.after.filter(|_| node.may_be_behind()), ..call };
-        let served = async { search.acquire(node).await?.session().run(&call).await };
-        match unless_down(node, served).await {
+        let Search { ask, patience, .. } = &mut search;
+        let served = async {
+            let lease = node.acquire(*ask, patience).await?;
+            lease.session().run_from(lease.granted(), &call).await
+        };
+        let served = { unless_down(node, pin!(served)).await };
+        match served {
             Ok(answer) => return Ok((node, answer)),
             Err(error) => search.failed(node, error)?,
         }
@@ -35,18 +43,21 @@ pub(crate) async fn connection(
     pool: &Inner,
     request: Request,
     limit: Duration,
+    site: Site,
 ) -> Result<Lease, Error> {
-    let mut search = Search::new(pool, request);
+    let mut search = Search::new(pool, request, Some(site));
     loop {
         let node = search.next().await?;
+        let Search { ask, patience, .. } = &mut search;
         let checked = async {
-            let lease = search.acquire(node).await?;
+            let lease = node.acquire(*ask, patience).await?;
             if let Some(wanted) = request.after.filter(|_| node.may_be_behind()) {
                 lease.session().position(limit).await?.require(wanted, node)?;
             }
             Ok(lease)
         };
-        match unless_down(node, checked).await {
+        let checked = { unless_down(node, pin!(checked)).await };
+        match checked {
             Ok(lease) => return Ok(lease),
             Err(error) => search.failed(node, error)?,
         }
@@ -57,7 +68,8 @@ pub(crate) async fn connection(
 /// has no stand-in: what was sent there may as well wait for its limit.
 async fn unless_down<T>(
     node: &Node,
-    work: impl Future<Output = Result<T, Error>>,
+    // By reference, or the future around it holds it once for each way it is awaited.
+    work: Pin<&mut impl Future<Output = Result<T, Error>>>,
 ) -> Result<T, Error> {
     if node.primary {
         return work.await;
@@ -80,20 +92,26 @@ struct Search<'p> {
     pool: &'p Inner,
     request: Request,
     ticket: u64,
+    ask: Ask,
     /// One deadline for the connections of all attempts.
-    acquire_by: Instant,
+    patience: Patience,
     waited: bool,
     primary_again: bool,
     failure: Option<(&'p Arc<Node>, Error)>,
 }
 
 impl<'p> Search<'p> {
-    fn new(pool: &'p Inner, request: Request) -> Self {
+    fn new(pool: &'p Inner, request: Request, site: Option<Site>) -> Self {
+        let class = match request.intent {
+            Intent::Read | Intent::Write => Class::Interactive,
+            Intent::Analytics => Class::Analytics,
+        };
         Self {
             pool,
             request,
             ticket: pool.ticket(request.intent),
-            acquire_by: Instant::now() + pool.config.acquire_timeout,
+            ask: Ask { class, site },
+            patience: Patience::new(pool.config.acquire_timeout),
             waited: false,
             primary_again: false,
             failure: None,
@@ -109,13 +127,6 @@ impl<'p> Search<'p> {
         }
         self.request.excluded |= 1 << index;
         Ok(&self.pool.nodes[index])
-    }
-
-    async fn acquire(&self, node: &Arc<Node>) -> Result<Lease, Error> {
-        let asked = Instant::now();
-        let lease = node.acquire(self.acquire_by, self.pool.config.acquire_timeout).await?;
-        node.metrics.acquire_seconds.record(asked.elapsed().as_secs_f64());
-        Ok(lease)
     }
 
     /// Notes that `node` failed the call, or returns the error if another node

@@ -8,7 +8,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::Lsn;
 use crate::route::Intent;
-use crate::status::{NodeList, NodeStatus};
+use crate::status::{NodeList, NodeStatus, ProbeError};
 
 pub(crate) mod classify;
 
@@ -80,6 +80,24 @@ pub enum Error {
         max_size: usize,
         /// Callers still waiting.
         waiting: usize,
+        /// Why no connection could be opened, if that was tried.
+        #[source]
+        cause: Option<Arc<ProbeError>>,
+    },
+    /// Acquiring: every connection is in use, and as many callers wait as may.
+    /// Nothing was sent, and no time was lost.
+    #[error("{waiting} callers wait for a connection to {node} already")]
+    QueueFull {
+        /// The node.
+        node: Arc<str>,
+        /// How many wait.
+        waiting: usize,
+    },
+    /// There is no node of this name.
+    #[error("there is no node {name}")]
+    UnknownNode {
+        /// The name.
+        name: Box<str>,
     },
     /// Routing: no node is left that may serve the call.
     #[error("no node left for {}: {nodes}", .intent.name())]
@@ -200,6 +218,7 @@ impl Error {
             Self::Connect { .. }
             | Self::ConnectTimeout { .. }
             | Self::AcquireTimeout { .. }
+            | Self::QueueFull { .. }
             | Self::NoNode { .. }
             | Self::NotWritable { .. }
             | Self::Behind { .. }
@@ -211,6 +230,7 @@ impl Error {
             Self::Config { .. }
             | Self::Url { .. }
             | Self::Hosts { .. }
+            | Self::UnknownNode { .. }
             | Self::RowCount { .. }
             | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
@@ -223,6 +243,10 @@ impl Error {
     pub fn sqlstate(&self) -> Option<&SqlState> {
         match self {
             Self::Connect { source, .. } | Self::Query { source, .. } => source.code(),
+            Self::AcquireTimeout { cause: Some(cause), .. } => match &**cause {
+                ProbeError::Postgres(source) => source.code(),
+                _ => None,
+            },
             Self::NoNode { source: Some(source), .. } => source.sqlstate(),
             _ => None,
         }
@@ -239,14 +263,17 @@ impl Error {
             Self::Connect { .. }
             | Self::ConnectTimeout { .. }
             | Self::AcquireTimeout { .. }
+            | Self::QueueFull { .. }
             | Self::NoNode { .. }
             | Self::NotWritable { .. }
             | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
             | Self::Closed => Some(Outcome::NotSent),
-            Self::Config { .. } | Self::Url { .. } | Self::Hosts { .. } | Self::RowCount { .. } => {
-                None
-            }
+            Self::Config { .. }
+            | Self::Url { .. }
+            | Self::Hosts { .. }
+            | Self::UnknownNode { .. }
+            | Self::RowCount { .. } => None,
         }
     }
 

@@ -15,6 +15,8 @@ use crate::error::{Error, Outcome, classify};
 use crate::lease::Marks;
 use crate::node::Node;
 use crate::route::Intent;
+use crate::statements::Statements;
+use crate::wire::Wire;
 
 /// A statement to run.
 #[derive(Clone, Copy)]
@@ -59,20 +61,29 @@ impl Answer {
 /// a connection, or a transaction on it.
 pub(crate) struct Session<'a> {
     pub(crate) client: &'a tokio_postgres::Client,
-    pub(crate) statements: &'a deadpool_postgres::StatementCache,
+    pub(crate) statements: &'a Statements,
+    pub(crate) wire: &'a Wire,
     pub(crate) node: &'a Arc<Node>,
     pub(crate) marks: &'a Marks,
-    pub(crate) in_transaction: bool,
 }
 
 impl Session<'_> {
     /// Runs `call` and returns by its limit. If the future is dropped or the
     /// limit passes, the connection stays marked as busy.
     pub(crate) async fn run(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        self.run_from(None, call).await
+    }
+
+    /// As [`run`](Self::run), starting at a moment that was read already.
+    pub(crate) async fn run_from(
+        &self,
+        start: Option<Instant>,
+        call: &Call<'_>,
+    ) -> Result<Answer, Error> {
         let node = self.node;
         node.metrics.queries(call.intent).increment(1);
         self.marks.begin();
-        let start = Instant::now();
+        let start = start.unwrap_or_else(Instant::now);
         let result = match timeout_at(start + call.limit, self.healing(call)).await {
             Ok(result) => result,
             Err(_) => Err(Error::QueryTimeout {
@@ -114,16 +125,24 @@ impl Session<'_> {
     /// Runs `call`, once more if its prepared statement has gone stale: that is
     /// found out before the statement does anything.
     async fn healing(&self, call: &Call<'_>) -> Result<Answer, Error> {
-        match self.once(call).await {
-            Err(Error::Query { source, .. }) if classify::is_stale_statement(&source) => {
-                self.statements.remove(call.sql, &[]);
-                self.forget_position();
-                if self.in_transaction {
-                    return Err(self.failed(Outcome::NoEffect, source));
+        // Of the statement before, whose end was seen.
+        let in_transaction = !self.wire.is_idle();
+        let mut healed = false;
+        loop {
+            match self.once(call).await {
+                Err(Error::Query { source, .. })
+                    if !healed && classify::is_stale_statement(&source) =>
+                {
+                    self.node.metrics.healed.increment(1);
+                    self.statements.remove(call.sql);
+                    self.forget_position();
+                    if in_transaction {
+                        return Err(self.failed(Outcome::NoEffect, source));
+                    }
+                    healed = true;
                 }
-                self.once(call).await
+                other => return other,
             }
-            other => other,
         }
     }
 
@@ -136,25 +155,30 @@ impl Session<'_> {
                 if let Some(wanted) = call.after
                     && self.is_finished(&error)
                 {
-                    self.locate().await?.require(wanted, self.node)?;
+                    Box::pin(self.locate()).await?.require(wanted, self.node)?;
                 }
                 return Err(error);
             }
         };
-        if !call.position && call.after.is_none() {
-            return self.execute(&statement, call).await;
+        if call.position || call.after.is_some() {
+            // Boxed, so that calls without are not burdened with its size.
+            return Box::pin(self.with_position(&statement, call)).await;
         }
+        self.execute(&statement, call).await
+    }
+
+    /// Runs `statement` with the position of the node, read just before it.
+    async fn with_position(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
         let position = self.prepare(POSITION).await?;
         if !self.node.primary {
             // Sent in one flight, in this order: the server looks up the
             // position before it takes the snapshot of the statement.
-            let (position, answer) =
-                join(self.row(&position), self.execute(&statement, call)).await;
+            let (position, answer) = join(self.row(&position), self.execute(statement, call)).await;
             return self.placed(call, position, false, answer);
         }
         let settled = self.prepare(ALL_SETTLED).await?;
         let (position, settled, answer) =
-            join3(self.row(&position), self.row(&settled), self.execute(&statement, call)).await;
+            join3(self.row(&position), self.row(&settled), self.execute(statement, call)).await;
         let settled = settled.and_then(|row| row.try_get(0)).unwrap_or(false);
         self.placed(call, position, settled, answer)
     }
@@ -273,19 +297,20 @@ impl Session<'_> {
 
     /// Prepares `sql`, once per connection. Nothing was executed if it fails.
     async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
-        let statement = self.statements.prepare(self.client, sql).await;
-        statement.map_err(|source| {
-            // The cache keeps a place even for a text that cannot be prepared.
-            self.statements.remove(sql, &[]);
+        let prepared = self.statements.prepare(self.client, sql).await.map_err(|source| {
             let refused = classify::is_refusal(&source);
             self.failed(if refused { Outcome::NoEffect } else { Outcome::NotSent }, source)
-        })
+        })?;
+        if prepared.leaves_traces {
+            self.marks.soil();
+        }
+        Ok(prepared.statement)
     }
 
     /// Has the statements about the position prepared anew.
     fn forget_position(&self) {
-        self.statements.remove(POSITION, &[]);
-        self.statements.remove(ALL_SETTLED, &[]);
+        self.statements.remove(POSITION);
+        self.statements.remove(ALL_SETTLED);
     }
 
     fn lost_or_refused(&self, call: &Call<'_>, source: tokio_postgres::Error) -> Error {
@@ -316,7 +341,7 @@ impl Session<'_> {
 
     fn note(&self, call: &Call<'_>, took: Duration) {
         self.node.metrics.query_seconds.record(took.as_secs_f64());
-        if took > self.node.slow_query {
+        if took > self.node.limits.slow_query {
             self.node.metrics.slow.increment(1);
             let statement = &call.sql[..call.sql.floor_char_boundary(LOGGED_BYTES)];
             tracing::warn!(

@@ -1,6 +1,7 @@
 //! The calls: a route, and what is done with it.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,14 +29,16 @@ use crate::{Lsn, dispatch, text};
 /// replica that is declared down is run elsewhere at once. Writes are never
 /// retried.
 ///
-/// A statement is prepared once per connection and kept there. A connection with
-/// more than 500 forgets them all when it comes back (looked at every 64th
-/// time): pass values as parameters rather than build the text per call.
+/// A statement is prepared once per connection and kept there, up to
+/// [`statement_cache`](crate::PoolConfig::statement_cache) texts, least recently used
+/// out first. One that has gone stale (its table was altered, or it was
+/// deallocated) is prepared anew and run again, outside of transactions: PostgreSQL
+/// finds that out before the statement does anything.
 ///
 /// Cancel safety: if the future is dropped, a statement on the wire is
-/// cancelled on the server and its connection is closed, so the next borrower
-/// does not wait behind it. A write dropped on the wire may or may not have
-/// taken effect.
+/// cancelled on the server, and its connection is not lent before the server has
+/// confirmed that, so the next borrower does not wait behind it and is not hit by
+/// the request. A write dropped on the wire may or may not have taken effect.
 #[derive(Clone, Copy)]
 #[must_use = "a route does nothing until something is sent on it"]
 pub struct Route<'p> {
@@ -76,7 +79,7 @@ impl<'p> Route<'p> {
     /// # Errors
     ///
     /// [`Error::SessionStatement`] for statements such as `BEGIN`; acquiring:
-    /// [`Error::Connect`], [`Error::ConnectTimeout`], [`Error::AcquireTimeout`],
+    /// [`Error::Connect`], [`Error::ConnectTimeout`], [`Error::AcquireTimeout`], [`Error::QueueFull`],
     /// [`Error::NotWritable`], [`Error::NoNode`], [`Error::Closed`]; running:
     /// [`Error::Query`], [`Error::QueryTimeout`], [`Error::ParameterCount`].
     pub async fn query(self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
@@ -150,9 +153,16 @@ impl<'p> Route<'p> {
     /// # Errors
     ///
     /// Acquiring, as [`query`](Self::query).
-    pub async fn get(self) -> Result<Conn, Error> {
-        let lease = dispatch::connection(self.pool, self.request(), self.limit).await?;
-        Ok(Conn::new(lease, self.intent, self.limit))
+    ///
+    /// The place in the code from which it is called is shown for a connection
+    /// that is out for longer than [`leak_after`](crate::PoolConfig::leak_after).
+    #[track_caller]
+    pub fn get(self) -> impl Future<Output = Result<Conn, Error>> + Send + use<'p> {
+        let site = Location::caller();
+        async move {
+            let lease = dispatch::connection(self.pool, self.request(), self.limit, site).await?;
+            Ok(Conn::new(lease, self.intent, self.limit))
+        }
     }
 
     async fn run(

@@ -1,33 +1,37 @@
 //! A connection that is out, and what happens when it comes back.
 //!
-//! It goes back to the pool only if nothing is running on it and it carries no
-//! state of its borrower. A statement whose future was dropped would block the
-//! next borrower until it ends, so such a connection is taken out of the pool
-//! and its statement cancelled. A connection that may carry state (an open
-//! transaction, settings, locks) is first reset by a task of its own.
+//! It goes back as it is only if nothing runs on it, the server says that no
+//! transaction is open, and nothing of its borrower is left on it. Everything else
+//! is put right by a task of its own ([`clean`]) before it is lent again.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
 
-use deadpool_postgres::{ClientWrapper, Object};
+use deadpool_postgres::ClientWrapper;
 use scopeguard::{ScopeGuard, guard};
-use tokio::time::timeout;
-use tokio_postgres::NoTls;
+use tokio::time::Instant;
 
+use crate::checkout::HeldLink;
+use crate::clean;
 use crate::exec::Session;
+use crate::ledger::Reason;
+use crate::link::Link;
 use crate::node::Node;
+use crate::statements::Statements;
+use crate::wire::Wire;
 
 /// A connection on loan; goes home when dropped.
 pub(crate) struct Lease(ScopeGuard<Loan, fn(Loan)>);
 
 /// What a lease holds.
 pub(crate) struct Loan {
-    object: Object,
+    held: HeldLink,
     pub(crate) node: Arc<Node>,
     pub(crate) marks: Marks,
+    /// When it was handed to a caller who had waited, if that is just now.
+    granted: Option<Instant>,
 }
 
 /// What is known about a connection on loan.
@@ -38,6 +42,8 @@ pub(crate) struct Marks {
     busy: AtomicU32,
     /// Whether the borrower may have left state behind.
     dirty: AtomicBool,
+    /// Whether it must not be lent again.
+    condemned: AtomicBool,
 }
 
 impl Marks {
@@ -56,32 +62,74 @@ impl Marks {
     pub(crate) fn soil(&self) {
         self.dirty.store(true, Ordering::Relaxed);
     }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty.load(Ordering::Relaxed)
+    }
 }
 
 impl Lease {
-    pub(crate) fn new(object: Object, node: Arc<Node>) -> Self {
-        Self(guard(Loan { object, node, marks: Marks::default() }, take_home))
+    pub(crate) fn new(held: HeldLink, node: Arc<Node>) -> Self {
+        Self(guard(Loan { held, node, marks: Marks::default(), granted: None }, take_home))
     }
 
     pub(crate) fn client(&self) -> &ClientWrapper {
-        &self.object
+        &self.link().client
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.held.connection
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.link().is_closed()
+    }
+
+    /// Notes a time that was read anyway, for the first statement to start from.
+    pub(crate) fn granted_at(&mut self, now: Instant) {
+        self.0.granted = Some(now);
+    }
+
+    pub(crate) fn forget_grant(&mut self) {
+        self.0.granted = None;
+    }
+
+    pub(crate) fn granted(&self) -> Option<Instant> {
+        self.granted
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.held.is_stale()
+    }
+
+    /// Closes it when it comes home, unless it is acquitted.
+    pub(crate) fn condemn(&self) {
+        self.marks.condemned.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn acquit(&self) {
+        self.marks.condemned.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn session(&self) -> Session<'_> {
-        let client = self.client();
-        Session {
-            client,
-            statements: &client.statement_cache,
-            node: &self.node,
-            marks: &self.marks,
-            in_transaction: false,
-        }
+        let Link { client, statements, wire, .. } = self.link();
+        Session { client, statements, wire, node: &self.node, marks: &self.marks }
     }
 
-    pub(crate) fn client_mut(&mut self) -> (&mut ClientWrapper, &Arc<Node>, &Marks) {
-        let Loan { object, node, marks } = &mut *self.0;
-        (object, node, marks)
+    pub(crate) fn parts_mut(&mut self) -> Parts<'_> {
+        let Loan { held, node, marks, .. } = &mut *self.0;
+        let Link { client, statements, wire, .. } = &mut *held.connection;
+        Parts { client, statements, wire, node, marks }
     }
+}
+
+/// A lease taken apart, for those who need the client for themselves.
+pub(crate) struct Parts<'a> {
+    pub(crate) client: &'a mut ClientWrapper,
+    pub(crate) statements: &'a Statements,
+    pub(crate) wire: &'a Wire,
+    pub(crate) node: &'a Arc<Node>,
+    pub(crate) marks: &'a Marks,
 }
 
 impl Deref for Lease {
@@ -89,18 +137,6 @@ impl Deref for Lease {
 
     fn deref(&self) -> &Loan {
         &self.0
-    }
-}
-
-fn take_home(Loan { object, node, marks }: Loan) {
-    if marks.is_busy() {
-        discard(object, &node);
-    } else if marks.dirty.load(Ordering::Relaxed) && !object.is_closed() {
-        // Made here, so that a task that never runs does not hand it on as it is.
-        let object = guard(object, |object| drop(Object::take(object)));
-        node.runtime.clone().spawn(reset(object, node));
-    } else {
-        give_back(object, &node);
     }
 }
 
@@ -113,64 +149,17 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// Ends an open transaction and drops everything a session can carry, except
-/// prepared statements, which the next borrower wants.
-async fn reset(object: ScopeGuard<Object, impl FnOnce(Object)>, node: Arc<Node>) {
-    let result = timeout(RESET_LIMIT, object.batch_execute(RESET)).await;
-    let object = ScopeGuard::into_inner(object);
-    match result {
-        Ok(Ok(())) => give_back(object, &node),
-        Ok(Err(_)) | Err(_) => discard(object, &node),
-    }
-}
-
-/// Takes the connection out of the pool, which frees its place at once, cancels
-/// what runs on it, and closes it. The server stops working on a
-/// statement only if it is told: a closed socket is not noticed until it
-/// has rows to send.
-fn discard(object: Object, node: &Arc<Node>) {
-    let client = Object::take(object);
-    node.metrics.discarded.increment(1);
-    closed_one_returned(node);
-    if client.is_closed() || node.is_down() {
-        return;
-    }
-    node.runtime.spawn(async move {
-        // Held until the cancel request is through, so that the request cannot
-        // hit another session that got the same process number.
-        let token = client.cancel_token();
-        if !matches!(timeout(CANCEL_LIMIT, token.cancel_query(NoTls)).await, Ok(Ok(()))) {
-            tracing::debug!("a cancel request did not get through");
-        }
-        drop(client);
-    });
-}
-
-fn give_back(object: Object, node: &Arc<Node>) {
-    // Seldom, because counting them takes a look at each.
-    if Object::metrics(&object).recycle_count.is_multiple_of(COUNT_STATEMENTS_EVERY)
-        && object.statement_cache.size() > MAX_STATEMENTS
+fn take_home(Loan { held, node, marks, .. }: Loan) {
+    let link = &held.connection;
+    if marks.condemned.load(Ordering::Relaxed) || link.is_closed() {
+        node.retire(held, Reason::Broken);
+    } else if marks.is_busy()
+        || marks.is_dirty()
+        || !link.wire.is_idle()
+        || !link.wire.traces().is_empty()
     {
-        object.statement_cache.clear();
-    }
-    drop(object);
-    closed_one_returned(node);
-}
-
-/// A shutdown under way waits for connections to come back.
-fn closed_one_returned(node: &Node) {
-    if node.connections().is_closed() {
-        node.returned.notify_waiters();
+        clean::begin(held, &node, &marks);
+    } else {
+        node.give_back(held);
     }
 }
-
-const RESET: &str = "ROLLBACK; CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; \
-     SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
-/// A reset takes one round trip. If it takes this long, a statement that the
-/// borrower dropped is still running in front of it.
-const RESET_LIMIT: Duration = Duration::from_millis(250);
-/// Prepared statements that a connection may keep. One that has more forgets
-/// them all.
-const MAX_STATEMENTS: usize = 500;
-const COUNT_STATEMENTS_EVERY: usize = 64;
-const CANCEL_LIMIT: Duration = Duration::from_secs(1);

@@ -31,8 +31,15 @@
 //!
 //! # How it works
 //!
-//! Each node has a deadpool of its own, a monitor with a connection of its own, and a task that keeps
-//! spare connections. The monitor asks for the node's role and position every
+//! Each node has its books (who has which connection, who waits), a monitor with a connection of its
+//! own, and a task that looks after its connections. Those who wait are served in the order they came; of
+//! the connections the one used last goes out first. Connections are opened by tasks of
+//! their own, a few at a time, so that a caller who gives up loses nobody's work and a burst opens few; what
+//! comes back first serves first. Analytics may hold a share of a node's connections and has a line of its
+//! own. The books are a state machine without IO, and no path through it makes more connections than
+//! [`max_size`](PoolConfig::max_size), also while that is changed ([`Pool::resize`]).
+//!
+//! The monitor asks for the node's role and position every
 //! [`health_interval`](PoolConfig::health_interval); two unanswered probes, or a lost connection that cannot be
 //! made again, take the node out of rotation, and one answer brings it back. A caller that meets
 //! a broken connection takes the node out at once and wakes its monitor. The request path only
@@ -42,11 +49,17 @@
 //! errors say whether the statement was sent at all, had no effect, or may have had one
 //! ([`Outcome`]).
 //!
-//! A connection goes back only when nothing runs on it and nothing of its borrower is left. If a
-//! statement still runs, its future having been dropped, the statement is cancelled on the
-//! server and the connection closed, while the next borrower already opens another. If
-//! the borrower used the connection directly, or sent `BEGIN`, `SET` and the like, it is reset
-//! first. Statements on a route leave nothing, so they cost no reset.
+//! A connection goes back only when nothing runs on it and nothing of its borrower is left, and
+//! finding that out costs no round trip: the stream from the server is read along, and the status byte that
+//! ends each answer tells whether a transaction is open, whatever opened it. One that is open is rolled
+//! back. If a statement still runs, its future having been dropped, the statement is cancelled on the
+//! server, and the connection is in quarantine until the server has confirmed that all is over and the
+//! cancel request can hit nothing else; after [`cancel_timeout`](PoolConfig::cancel_timeout) it
+//! is closed instead. If the borrower used the connection directly, or sent `SET`, `DO` and the
+//! like, it is reset first. All else costs nothing.
+//!
+//! Prepared statements are kept per connection, least recently used out first, exactly as many as
+//! [`statement_cache`](PoolConfig::statement_cache) says.
 //!
 //! # Consistency
 //!
@@ -67,17 +80,18 @@
 //! # Cancel safety
 //!
 //! Every future may be dropped at any time; nothing leaks. A write that was on the wire may or may not
-//! have taken effect. A connection being made is given up with the future that
-//! waits for it.
+//! have taken effect. A connection being made goes on being made, and then to the next
+//! caller or into the pool.
 //!
 //! # Cost
 //!
-//! A call costs an atomic load per node, deadpool's checkout (about half a microsecond), and three reads of the clock;
-//! nothing is allocated for routing. `after` on a replica and `query_at` send one or two small
+//! Taking and returning an idle connection costs a few atomic loads per node and two short locks of the
+//! node's books: about half a microsecond, no allocation, no timer, no look at the clock. Who has to wait pays
+//! for one small allocation, one timer and two reads of the clock; a statement, for another timer and one or two
+//! reads. `after` on a replica and `query_at` send one or two small
 //! statements in the same flight: no round trip, some tens of microseconds of
 //! server time. A reset is one round trip in the background. Per node one connection is
-//! used for monitoring, beyond `max_size`; connections being cancelled are beyond it
-//! too, for a moment.
+//! used for monitoring, and for a moment one for each cancel request, beyond `max_size`.
 //!
 //! # Features
 //!
@@ -85,10 +99,13 @@
 //! |---|---|---|
 //! | `serde` | `Deserialize` for [`PoolConfig`] and [`NodeConfig`], [`Lsn`] as a string | off |
 //!
-//! Metrics are listed in the README.
+//! Metrics are listed in `docs/metrics.md`.
 
+mod checkout;
+mod clean;
 mod config;
 mod conn;
+mod control;
 mod dispatch;
 mod error;
 mod exec;
@@ -96,16 +113,22 @@ mod handle;
 mod health;
 mod lag;
 mod lease;
+mod ledger;
+mod link;
 mod lsn;
 mod metrics;
 mod monitor;
 mod node;
+mod opening;
 mod pool;
 pub mod route;
+mod statements;
 mod status;
+mod tap;
 mod text;
 mod transaction;
 mod upkeep;
+mod wire;
 
 pub use config::{NodeConfig, PoolConfig, Role};
 pub use conn::Conn;
@@ -114,7 +137,7 @@ pub use handle::{At, Route};
 pub use lag::Lag;
 pub use lsn::{Lsn, ParseLsnError};
 pub use pool::Pool;
-pub use status::{NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};
+pub use status::{Borrow, NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};
 pub use transaction::Transaction;
 
 /// The driver whose rows, parameters and errors appear in this crate.

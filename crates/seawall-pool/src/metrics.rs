@@ -7,6 +7,7 @@ use metrics::{
     gauge, histogram,
 };
 
+use crate::ledger::Reason;
 use crate::route::Intent;
 
 /// The handles of one node.
@@ -27,6 +28,15 @@ pub(crate) struct NodeMetrics {
     pub(crate) slow: Counter,
     pub(crate) retried: Counter,
     pub(crate) discarded: Counter,
+    pub(crate) opened: Counter,
+    pub(crate) connect_seconds: Histogram,
+    pub(crate) failed_connects: Counter,
+    pub(crate) shed: Counter,
+    pub(crate) resets: Counter,
+    pub(crate) cancelled: Counter,
+    pub(crate) healed: Counter,
+    pub(crate) leaks: Counter,
+    closed: [Counter; REASONS.len()],
 }
 
 impl NodeMetrics {
@@ -55,7 +65,23 @@ impl NodeMetrics {
             slow: counter!(SLOW, "node" => node()),
             retried: counter!(RETRIED, "node" => node()),
             discarded: counter!(DISCARDED, "node" => node()),
+            opened: counter!(OPENED, "node" => node()),
+            connect_seconds: histogram!(CONNECT_SECONDS, "node" => node()),
+            failed_connects: errors("connect"),
+            shed: counter!(SHED, "node" => node()),
+            resets: counter!(RESETS, "node" => node()),
+            cancelled: counter!(CANCELLED, "node" => node()),
+            healed: counter!(HEALED, "node" => node()),
+            leaks: counter!(LEAKS, "node" => node()),
+            closed: REASONS
+                .map(|(_, reason)| counter!(CLOSED, "node" => node(), "reason" => reason)),
         }
+    }
+
+    /// Connections closed for `reason`.
+    pub(crate) fn closed(&self, reason: Reason) -> &Counter {
+        let index = REASONS.iter().position(|(other, _)| *other == reason);
+        &self.closed[index.unwrap_or_default()]
     }
 
     pub(crate) fn queries(&self, intent: Intent) -> &Counter {
@@ -98,8 +124,20 @@ fn describe() {
     describe_counter!(
         DISCARDED,
         Unit::Count,
-        "Connections closed because a statement was still running on them or they could not be reset"
+        "Connections closed because a statement on them could not be stopped or they could not be reset"
     );
+    describe_counter!(OPENED, Unit::Count, "Connections opened");
+    describe_counter!(CLOSED, Unit::Count, "Connections closed, by reason");
+    describe_histogram!(CONNECT_SECONDS, Unit::Seconds, "Time to open a connection");
+    describe_counter!(SHED, Unit::Count, "Calls refused because too many were waiting");
+    describe_counter!(RESETS, Unit::Count, "Rollbacks and resets sent between two borrowers");
+    describe_counter!(
+        CANCELLED,
+        Unit::Count,
+        "Connections that came back with a statement running, which was cancelled"
+    );
+    describe_counter!(HEALED, Unit::Count, "Prepared statements found stale and prepared anew");
+    describe_counter!(LEAKS, Unit::Count, "Borrows longer than leak_after");
 }
 
 const QUERIES: &str = "seawall_pool_queries_total";
@@ -114,6 +152,25 @@ const ERRORS: &str = "seawall_pool_errors_total";
 const SLOW: &str = "seawall_pool_slow_queries_total";
 const RETRIED: &str = "seawall_pool_retried_reads_total";
 const DISCARDED: &str = "seawall_pool_discarded_connections_total";
+const OPENED: &str = "seawall_pool_opened_connections_total";
+const CLOSED: &str = "seawall_pool_closed_connections_total";
+const CONNECT_SECONDS: &str = "seawall_pool_connect_seconds";
+const SHED: &str = "seawall_pool_shed_total";
+const RESETS: &str = "seawall_pool_resets_total";
+const CANCELLED: &str = "seawall_pool_cancelled_total";
+const HEALED: &str = "seawall_pool_stale_statements_total";
+const LEAKS: &str = "seawall_pool_long_borrows_total";
+
+const REASONS: [(Reason, &str); 8] = [
+    (Reason::Broken, "broken"),
+    (Reason::Lifetime, "lifetime"),
+    (Reason::Uses, "uses"),
+    (Reason::Idle, "idle"),
+    (Reason::Evicted, "evicted"),
+    (Reason::Surplus, "surplus"),
+    (Reason::Unsettled, "unsettled"),
+    (Reason::Shutdown, "shutdown"),
+];
 
 #[cfg(test)]
 mod tests;

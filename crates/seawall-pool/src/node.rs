@@ -2,24 +2,23 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::{
-    Manager, ManagerConfig, PoolError, QueueMode, RecyclingMethod, Runtime, TimeoutType, Timeouts,
-};
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
-use tokio_postgres::NoTls;
+use tokio::time::Instant;
+use tokio_postgres::config::TargetSessionAttrs;
 
-use crate::error::{Error, classify};
+use crate::checkout::Books;
+use crate::config::NodeLimits;
+use crate::error::Error;
 use crate::health::Verdict;
-use crate::lease::Lease;
+use crate::ledger::Ledger;
 use crate::metrics::NodeMetrics;
 use crate::route::{Intent, NodeView};
-use crate::status::{NodeState, NodeStatus, ProbeError, Served};
+use crate::status::{Borrow, NodeState, NodeStatus, ProbeError, Served};
 use crate::{Lag, Lsn, NodeConfig, PoolConfig, Role};
 
 /// A server and the connections to it. Shared by the pool, the connections
@@ -29,21 +28,27 @@ pub(crate) struct Node {
     pub(crate) primary: bool,
     pub(crate) weight: u32,
     pub(crate) min_idle: usize,
-    pub(crate) max_size: usize,
-    pub(crate) slow_query: Duration,
+    pub(crate) limits: NodeLimits,
     pub(crate) metrics: NodeMetrics,
-    pub(crate) runtime: Handle,
+    /// Who has which connection. Held for a few dozen nanoseconds at a time.
+    pub(crate) books: Mutex<Books>,
     /// For the monitor, which keeps a connection of its own.
     pub(crate) postgres: tokio_postgres::Config,
     /// Asks the monitor to probe now.
     pub(crate) poke: Notify,
     /// Tells reads in flight that the node was declared down.
     pub(crate) went_down: Notify,
-    /// A connection came back after the pool was closed.
+    /// A connection came back, or was closed, while that is waited for.
     pub(crate) returned: Notify,
-    pool: deadpool_postgres::Pool,
+    /// A connection was opened.
+    pub(crate) opened: Notify,
+    /// Asks for the connections to be looked after now.
+    pub(crate) tend: Notify,
+    /// Connections that are saying goodbye.
+    pub(crate) closing: AtomicUsize,
+    /// The pool's home; its end is the end of the tasks in it.
+    runtime: Handle,
     role: Role,
-    connect_timeout: Duration,
     state: AtomicU8,
     writable: AtomicBool,
     /// A position the node had when last asked; zero if unknown. A hint: a
@@ -58,6 +63,8 @@ pub(crate) struct Node {
 #[derive(Default)]
 struct Detail {
     failure: Option<(Instant, Arc<ProbeError>)>,
+    /// Why the last connection could not be opened, until one is.
+    connect_failure: Option<Arc<ProbeError>>,
     lag: Option<Lag>,
     /// Counts failures seen by callers, so that a probe which began before one
     /// does not undo it.
@@ -80,32 +87,27 @@ impl Node {
             postgres.application_name(env!("CARGO_PKG_NAME"));
         }
         notice_dead_peers(&mut postgres);
-        let (min_idle, max_size) = config.sizes(pool);
-        let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(postgres.clone(), NoTls, manager);
-        let connections = deadpool_postgres::Pool::builder(manager)
-            .max_size(max_size)
-            .runtime(Runtime::Tokio1)
-            // The last one used goes out first, so that spare ones grow old.
-            .queue_mode(QueueMode::Lifo)
-            .build()
-            .map_err(|_| Error::Closed)?;
+        // The monitor finds out about roles.
+        postgres.target_session_attrs(TargetSessionAttrs::Any);
+        let dedicated = !primary && config.role == Role::Analytics;
+        let (min_idle, limits, books) = config.limits(pool, dedicated);
         Ok(Self {
             metrics: NodeMetrics::new(&name),
             name,
             primary,
             weight: config.weight,
             min_idle,
-            max_size,
-            slow_query: pool.slow_query,
+            limits,
+            books: Mutex::new(Ledger::new(books, Instant::now())),
             runtime: Handle::current(),
             postgres,
             poke: Notify::new(),
             went_down: Notify::new(),
             returned: Notify::new(),
-            pool: connections,
+            opened: Notify::new(),
+            tend: Notify::new(),
+            closing: AtomicUsize::new(0),
             role: config.role,
-            connect_timeout: pool.connect_timeout,
             state: AtomicU8::new(SUSPECT),
             // Until a probe says otherwise.
             writable: AtomicBool::new(primary),
@@ -116,57 +118,27 @@ impl Node {
         })
     }
 
-    /// Takes a connection, waiting for one or making one until `deadline`.
-    /// `limit` is what the deadline was made from, for the error.
-    pub(crate) async fn acquire(
-        self: &Arc<Self>,
-        deadline: Instant,
-        limit: Duration,
-    ) -> Result<Lease, Error> {
-        let timeouts = Timeouts { wait: None, create: Some(self.connect_timeout), recycle: None };
-        let error = match timeout_at(deadline, self.pool.timeout_get(&timeouts)).await {
-            Ok(Ok(object)) => return Ok(Lease::new(object, Arc::clone(self))),
-            Ok(Err(error)) => error,
-            Err(_) => PoolError::Timeout(TimeoutType::Wait),
-        };
-        self.metrics.failed_acquires.increment(1);
-        let node = Arc::clone(&self.name);
-        Err(match error {
-            PoolError::Backend(source) => {
-                if !classify::is_full(&source) {
-                    self.suspect();
-                }
-                Error::Connect { node, source }
-            }
-            PoolError::Timeout(TimeoutType::Create) => {
-                self.suspect();
-                Error::ConnectTimeout { node, limit: self.connect_timeout }
-            }
-            PoolError::Timeout(TimeoutType::Wait | TimeoutType::Recycle) => {
-                let status = self.pool.status();
-                if status.size < self.max_size {
-                    // There was room: the time went into making a connection.
-                    self.poke.notify_one();
-                    let limit = limit.min(self.connect_timeout);
-                    return Err(Error::ConnectTimeout { node, limit });
-                }
-                Error::AcquireTimeout {
-                    node,
-                    limit,
-                    size: status.size,
-                    max_size: self.max_size,
-                    waiting: status.waiting,
-                }
-            }
-            // The pool has a runtime and no hooks: only closing remains.
-            PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
-                Error::Closed
-            }
-        })
+    /// Runs `task` in the background: on the caller's runtime, or on the pool's
+    /// if there is none.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(task)),
+            Err(_) => drop(self.runtime.spawn(task)),
+        }
     }
 
-    pub(crate) fn connections(&self) -> &deadpool_postgres::Pool {
-        &self.pool
+    /// How many of `max_size` connections may serve analytics at a time.
+    pub(crate) fn analytics_of(&self, max_size: usize) -> usize {
+        self.limits.analytics_of(max_size)
+    }
+
+    /// Notes why a connection cannot be opened, or that one was.
+    pub(crate) fn connect_failed(&self, failure: Option<Arc<ProbeError>>) {
+        self.detail.lock().connect_failure = failure;
+    }
+
+    pub(crate) fn connect_failure(&self) -> Option<Arc<ProbeError>> {
+        self.detail.lock().connect_failure.clone()
     }
 
     pub(crate) fn view(&self) -> NodeView {
@@ -219,7 +191,7 @@ impl Node {
     /// Enters the verdict of a probe that began at `suspicions`. False if a
     /// caller met a failure since then, which outranks an older answer.
     pub(crate) fn apply(
-        &self,
+        self: &Arc<Self>,
         verdict: Verdict,
         error: Option<ProbeError>,
         suspicions: u64,
@@ -257,7 +229,7 @@ impl Node {
                 // Links that lived through a partition look sound and are not.
                 // The primary keeps its own: it has no stand-in, and a stall
                 // must not end in a storm of logins.
-                self.pool.retain(|_, _| false);
+                self.evict();
             }
         }
         true
@@ -298,7 +270,10 @@ impl Node {
     }
 
     pub(crate) fn status(&self) -> NodeStatus {
-        let connections = self.pool.status();
+        let books = self.books.lock();
+        let (counts, max_size, paused) = (books.counts(), books.max(), books.is_paused());
+        let oldest = books.oldest_borrow();
+        drop(books);
         let detail = self.detail.lock();
         let state = match (self.state.load(Ordering::Acquire), &detail.failure) {
             (UP, _) => NodeState::Up,
@@ -316,10 +291,14 @@ impl Node {
             writable: self.is_writable(),
             lag: detail.lag,
             replay_lsn: (replayed > 0).then_some(Lsn(replayed)),
-            max_size: self.max_size,
-            size: connections.size,
-            available: connections.available,
-            waiting: connections.waiting,
+            max_size,
+            size: counts.open(),
+            available: counts.idle,
+            cleaning: counts.cleaning,
+            connecting: counts.connecting,
+            waiting: counts.waiting,
+            paused,
+            oldest_borrow: oldest.map(|borrow| Borrow { site: borrow.site, held: borrow.held }),
             served: Served {
                 reads: self.reads.load(Ordering::Relaxed),
                 writes: self.writes.load(Ordering::Relaxed),

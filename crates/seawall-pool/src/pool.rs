@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::future::{join, join_all};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
 
+use crate::checkout::{Ask, Patience};
 use crate::error::Error;
 use crate::handle::Route;
+use crate::ledger::Class;
 use crate::monitor::{Board, Monitor};
 use crate::node::Node;
 use crate::route::{Intent, Request, choose_among};
@@ -55,7 +56,9 @@ impl Pool {
             |node: &Arc<Node>| Monitor::new(Arc::clone(node), Arc::clone(&board), &config);
         let mut monitors: Vec<_> = nodes.iter().map(monitor).collect();
         let limit = config.connect_timeout;
-        let first = nodes[0].acquire(Instant::now() + limit, limit);
+        let ask = Ask { class: Class::Interactive, site: None };
+        let mut patience = Patience::new(limit);
+        let first = nodes[0].acquire(ask, &mut patience);
         let looks = join_all(monitors.iter_mut().map(Monitor::probe));
         let (first, _) = join(first, looks).await;
         drop(first?);
@@ -103,31 +106,16 @@ impl Pool {
         PoolStatus { nodes: self.inner.statuses().0 }
     }
 
-    /// Stops handing out connections, waits for those in use, at most
-    /// [`PoolConfig::query_timeout`], and closes everything. Callers that wait
-    /// for a connection, and later calls, get [`Error::Closed`].
-    ///
-    /// Cancel safety: dropped, the pool stays closed; calling again goes on
-    /// waiting.
-    pub async fn shutdown(&self) {
-        let inner = &self.inner;
-        let tasks = std::mem::take(&mut *inner.tasks.lock());
-        tasks.iter().for_each(JoinHandle::abort);
-        join_all(tasks).await;
-        let deadline = Instant::now() + inner.config.query_timeout;
-        inner.nodes.iter().for_each(|node| node.connections().close());
-        for node in &*inner.nodes {
-            loop {
-                let returned = node.returned.notified();
-                if node.connections().status().size == 0 {
-                    break;
-                }
-                if timeout_at(deadline, returned).await.is_err() {
-                    tracing::warn!(node = %node.name, "connections still in use at shutdown");
-                    break;
-                }
-            }
-        }
+    pub(crate) fn nodes(&self) -> &[Arc<Node>] {
+        &self.inner.nodes
+    }
+
+    pub(crate) fn config(&self) -> &PoolConfig {
+        &self.inner.config
+    }
+
+    pub(crate) fn take_tasks(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut *self.inner.tasks.lock())
     }
 }
 
@@ -167,6 +155,6 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.tasks.get_mut().iter().for_each(JoinHandle::abort);
-        self.nodes.iter().for_each(|node| node.connections().close());
+        self.nodes.iter().for_each(Node::close);
     }
 }

@@ -139,47 +139,45 @@ pub(crate) fn choose_among(
             }
         }
     }
+    let weight = |index: usize| view(index).weight;
     let replica = match request.intent {
         Intent::Write => None,
-        Intent::Read if general_up => general.pick(ticket),
-        Intent::Read => analytics.pick(ticket),
-        Intent::Analytics => analytics.pick(ticket).or_else(|| general.pick(ticket)),
+        Intent::Read if general_up => general.pick(ticket, weight),
+        Intent::Read => analytics.pick(ticket, weight),
+        Intent::Analytics => {
+            analytics.pick(ticket, weight).or_else(|| general.pick(ticket, weight))
+        }
     };
     replica.or(primary)
 }
 
-/// Nodes of equal rank with their weights.
+/// Nodes of equal rank: bit `i` for node `i`, and their weights together.
+#[derive(Default)]
 struct Tier {
-    members: [(u8, u32); MAX_NODES],
-    len: usize,
+    members: u64,
     total: u64,
-}
-
-impl Default for Tier {
-    fn default() -> Self {
-        Self { members: [(0, 0); MAX_NODES], len: 0, total: 0 }
-    }
 }
 
 impl Tier {
     fn add(&mut self, index: usize, weight: u32) {
-        if weight > 0
-            && let Ok(index) = u8::try_from(index)
-        {
-            self.members[self.len] = (index, weight);
-            self.len += 1;
+        if weight > 0 {
+            self.members |= 1 << index;
             self.total += u64::from(weight);
         }
     }
 
-    fn pick(&self, ticket: u64) -> Option<usize> {
+    /// `weight` is to say what it said before.
+    fn pick(&self, ticket: u64, weight: impl Fn(usize) -> u32) -> Option<usize> {
         let mut slot = spread(ticket, self.total);
-        for &(index, weight) in &self.members[..self.len] {
-            let weight = u64::from(weight);
+        let mut members = self.members;
+        while members != 0 {
+            let index = members.trailing_zeros() as usize;
+            let weight = u64::from(weight(index));
             if slot < weight {
-                return Some(usize::from(index));
+                return Some(index);
             }
             slot -= weight;
+            members &= members - 1;
         }
         None
     }

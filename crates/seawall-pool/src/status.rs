@@ -1,6 +1,7 @@
 //! What a pool knows about its nodes, for people and dashboards.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,10 +44,30 @@ pub struct NodeStatus {
     pub size: usize,
     /// Connections open and not in use.
     pub available: usize,
+    /// Connections open and being cleaned after their borrower. Those neither
+    /// available nor being cleaned are in use.
+    pub cleaning: usize,
+    /// Connections being opened, which `size` does not count.
+    pub connecting: usize,
     /// Callers waiting for a connection.
     pub waiting: usize,
+    /// Whether new work is held back, see [`Pool::pause`](crate::Pool::pause).
+    pub paused: bool,
+    /// The longest borrow by [`Route::get`](crate::Route::get) that is out.
+    pub oldest_borrow: Option<Borrow>,
     /// Statements it has served, failed ones not counted.
     pub served: Served,
+}
+
+/// A connection that is out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Borrow {
+    /// Where in the code it was taken.
+    pub site: &'static Location<'static>,
+    /// For how long, to within one
+    /// [`reap_interval`](crate::PoolConfig::reap_interval).
+    pub held: Duration,
 }
 
 /// How many statements a node has served.

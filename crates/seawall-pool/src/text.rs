@@ -16,35 +16,66 @@ pub(crate) fn session_keyword(sql: &str) -> Option<&'static str> {
     SESSION_KEYWORDS.iter().copied().find(|keyword| keyword.eq_ignore_ascii_case(first))
 }
 
-/// Whether a statement inside a transaction leaves something behind after the
-/// transaction has ended.
-pub(crate) fn outlives_transaction(sql: &str) -> bool {
+/// Whether a statement on a connection of its own leaves something in the
+/// session, as far as its first words tell. Statements that begin and end
+/// transactions do not: whether one is open, the server says by itself.
+pub(crate) fn leaves_traces(sql: &str) -> bool {
     let Some(keyword) = session_keyword(sql) else {
         return false;
     };
     let mut rest = sql;
     next_word(&mut rest);
     match keyword {
-        "SET" => {
-            let second = next_word(&mut rest);
-            !["LOCAL", "TRANSACTION", "CONSTRAINTS"]
-                .iter()
-                .any(|word| word.eq_ignore_ascii_case(second))
-        }
-        "SAVEPOINT" | "RELEASE" => false,
-        "ROLLBACK" => !next_word(&mut rest).eq_ignore_ascii_case("TO"),
-        _ => true,
+        "SET" => !is_any(next_word(&mut rest), &["LOCAL", "TRANSACTION", "CONSTRAINTS"]),
+        keyword => !TRANSACTION_KEYWORDS.contains(&keyword),
     }
+}
+
+/// Whether a statement may leave something in its session though its first word
+/// does not say so: a block or procedure, which can do anything, or a text that
+/// names something lasting. Looks at the whole text; done once per statement
+/// and connection.
+pub(crate) fn may_leave_traces(sql: &str) -> bool {
+    let mut rest = sql;
+    is_any(next_word(&mut rest), &["DO", "CALL"])
+        || LASTING.iter().any(|name| contains(sql, name))
+        || selects_into_temporary(sql)
+}
+
+/// Whether an `INTO` is followed by `TEMP`.
+fn selects_into_temporary(sql: &str) -> bool {
+    let mut rest = sql;
+    while let Some(at) = find(rest, "INTO") {
+        rest = &rest[at + "INTO".len()..];
+        let mut after = rest;
+        if is_any(next_word(&mut after), &["TEMP", "TEMPORARY", "LOCAL", "GLOBAL"]) {
+            return true;
+        }
+    }
+    false
+}
+
+fn is_any(word: &str, words: &[&str]) -> bool {
+    words.iter().any(|other| other.eq_ignore_ascii_case(word))
+}
+
+fn contains(text: &str, ascii: &str) -> bool {
+    find(text, ascii).is_some()
+}
+
+/// Where `ascii` first stands in `text`, in any case.
+fn find(text: &str, ascii: &str) -> Option<usize> {
+    text.as_bytes()
+        .windows(ascii.len())
+        .position(|window| window.eq_ignore_ascii_case(ascii.as_bytes()))
 }
 
 /// Whether what comes after `CREATE` makes something that lives in the session.
 fn creates_temporary(mut rest: &str) -> bool {
     let mut words = std::iter::from_fn(|| Some(next_word(&mut rest))).take(4);
     words
-        .find(|word| {
-            !["OR", "REPLACE", "GLOBAL", "LOCAL"].iter().any(|w| w.eq_ignore_ascii_case(word))
-        })
-        .is_some_and(|word| ["TEMP", "TEMPORARY"].iter().any(|w| w.eq_ignore_ascii_case(word)))
+        .find(|word| !is_any(word, &["OR", "REPLACE", "GLOBAL", "LOCAL"]))
+        .is_some_and(|word| is_any(word, &["TEMP", "TEMPORARY"]))
 }
 
 /// Statements that begin with one of these belong on a connection of their own.
@@ -69,6 +100,24 @@ const SESSION_KEYWORDS: [&str; 19] = [
     "FETCH",
     "CLOSE",
 ];
+
+/// Those of them that only move a transaction along.
+const TRANSACTION_KEYWORDS: [&str; 10] = [
+    "BEGIN",
+    "START",
+    "COMMIT",
+    "END",
+    "ROLLBACK",
+    "ABORT",
+    "SAVEPOINT",
+    "RELEASE",
+    "FETCH",
+    "CLOSE",
+];
+
+/// Names of what outlives a statement. Locks that end with their transaction
+/// (`pg_advisory_xact_lock`) are not among them.
+const LASTING: [&str; 4] = ["set_config", "advisory_lock", "pg_temp", "dblink_connect"];
 
 /// Takes the next word off `rest`, skipping blanks, comments, semicolons and
 /// opening brackets.

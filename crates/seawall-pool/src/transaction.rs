@@ -15,7 +15,9 @@ use crate::exec::{Answer, Call, Session, Shape};
 use crate::lease::Marks;
 use crate::node::Node;
 use crate::route::Intent;
+use crate::statements::Statements;
 use crate::text;
+use crate::wire::Wire;
 
 /// A transaction on a [`Conn`](crate::Conn), rolled back when dropped.
 ///
@@ -25,28 +27,36 @@ use crate::text;
 ///
 /// Cancel safety: if a future of this type is dropped before it is done, or
 /// runs out of time, the statement goes on until the transaction and its
-/// connection are dropped too; then it is cancelled and the connection closed.
+/// connection are dropped too; then it is cancelled, and the connection not lent
+/// before that is confirmed.
 /// A [`commit`](Self::commit) that is called all the same waits for the statement
 /// and commits what it did. A dropped `commit` may or may not have committed.
 pub struct Transaction<'a> {
     inner: deadpool_postgres::Transaction<'a>,
-    node: &'a Arc<Node>,
-    marks: &'a Marks,
+    on: On<'a>,
     intent: Intent,
     limit: Duration,
     /// Whether the server may have given up the transaction.
     doubtful: AtomicBool,
 }
 
+/// The connection that a transaction is on.
+#[derive(Clone, Copy)]
+pub(crate) struct On<'a> {
+    pub(crate) statements: &'a Statements,
+    pub(crate) wire: &'a Wire,
+    pub(crate) node: &'a Arc<Node>,
+    pub(crate) marks: &'a Marks,
+}
+
 impl<'a> Transaction<'a> {
     pub(crate) fn new(
         inner: deadpool_postgres::Transaction<'a>,
-        node: &'a Arc<Node>,
-        marks: &'a Marks,
+        on: On<'a>,
         intent: Intent,
         limit: Duration,
     ) -> Self {
-        Self { inner, node, marks, intent, limit, doubtful: AtomicBool::new(false) }
+        Self { inner, on, intent, limit, doubtful: AtomicBool::new(false) }
     }
 
     /// Runs a statement and returns its rows.
@@ -106,11 +116,11 @@ impl<'a> Transaction<'a> {
     /// its answer was lost.
     pub async fn commit(self) -> Result<(), Error> {
         // A statement whose future was dropped may fail with nobody listening.
-        if self.doubtful.load(Ordering::Relaxed) || self.marks.is_busy() {
+        if self.doubtful.load(Ordering::Relaxed) || self.on.marks.is_busy() {
             self.run("SELECT", &[], Shape::Count).await?;
         }
-        let Self { inner, node, marks, limit, .. } = self;
-        finish(inner.commit(), node, marks, limit, Outcome::Unknown).await
+        let Self { inner, on, limit, .. } = self;
+        finish(inner.commit(), on, limit, Outcome::Unknown).await
     }
 
     /// Rolls back and waits until the server has done so.
@@ -120,8 +130,8 @@ impl<'a> Transaction<'a> {
     /// [`Error::Query`] and [`Error::QueryTimeout`]; the transaction has no effect
     /// in any case.
     pub async fn rollback(self) -> Result<(), Error> {
-        let Self { inner, node, marks, limit, .. } = self;
-        finish(inner.rollback(), node, marks, limit, Outcome::NoEffect).await
+        let Self { inner, on, limit, .. } = self;
+        finish(inner.rollback(), on, limit, Outcome::NoEffect).await
     }
 
     async fn run(
@@ -130,8 +140,8 @@ impl<'a> Transaction<'a> {
         params: &[&(dyn ToSql + Sync)],
         shape: Shape,
     ) -> Result<Answer, Error> {
-        if text::outlives_transaction(sql) {
-            self.marks.soil();
+        if text::leaves_traces(sql) {
+            self.on.marks.soil();
         }
         let call = Call {
             sql,
@@ -145,10 +155,10 @@ impl<'a> Transaction<'a> {
         };
         let session = Session {
             client: self.inner.client(),
-            statements: &self.inner.statement_cache,
-            node: self.node,
-            marks: self.marks,
-            in_transaction: true,
+            statements: self.on.statements,
+            wire: self.on.wire,
+            node: self.on.node,
+            marks: self.on.marks,
         };
         let result = session.run(&call).await;
         if result.is_err() {
@@ -164,7 +174,7 @@ impl<'a> Deref for Transaction<'a> {
     type Target = deadpool_postgres::Transaction<'a>;
 
     fn deref(&self) -> &Self::Target {
-        self.marks.soil();
+        self.on.marks.soil();
         self.doubtful.store(true, Ordering::Relaxed);
         &self.inner
     }
@@ -172,14 +182,13 @@ impl<'a> Deref for Transaction<'a> {
 
 impl fmt::Debug for Transaction<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction").field("node", &self.node.name).finish_non_exhaustive()
+        f.debug_struct("Transaction").field("node", &self.on.node.name).finish_non_exhaustive()
     }
 }
 
 async fn finish(
     ending: impl Future<Output = Result<(), tokio_postgres::Error>>,
-    node: &Arc<Node>,
-    marks: &Marks,
+    On { node, marks, .. }: On<'_>,
     limit: Duration,
     if_lost: Outcome,
 ) -> Result<(), Error> {

@@ -1,67 +1,72 @@
 //! Keeping a node's connections warm, few and sound, off the request path.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use deadpool_postgres::Timeouts;
-use futures_util::future::{join, join_all};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout_at};
 
 use crate::PoolConfig;
 use crate::node::Node;
 
-/// Looks after `node` for ever. Ends when its task is aborted.
+/// Looks after `node` for ever: at an interval, and at once when a connection
+/// ends. Ends when its task is aborted.
 pub(crate) async fn run(node: Arc<Node>, config: Arc<PoolConfig>) {
+    let mut fill_again = Instant::now();
     loop {
-        reap(&node, config.idle_timeout);
-        fill(&node, config.connect_timeout).await;
-        let connections = node.connections().status();
-        #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
-        {
-            node.metrics.idle.set(connections.available as f64);
-            node.metrics.used.set(connections.size.saturating_sub(connections.available) as f64);
-            node.metrics.waiting.set(connections.waiting as f64);
+        let now = Instant::now();
+        node.review(now);
+        let missing = node.is_short();
+        if missing && now >= fill_again && !node.is_down() {
+            let opening = node.books.lock().claim_spare();
+            node.open(opening);
+            fill_again = now + config.create_retry_interval;
         }
-        sleep_until(Instant::now() + EVERY).await;
+        gauges(&node);
+        let next = now + config.reap_interval;
+        let next = if missing {
+            next.min(fill_again.max(now + config.create_retry_interval))
+        } else {
+            next
+        };
+        let _ = timeout_at(next, node.tend.notified()).await;
     }
 }
 
-/// Closes connections that are dead, and those unused for `idle_timeout` that
-/// are more than the node is to keep.
-fn reap(node: &Node, idle_timeout: Duration) {
-    let connections = node.connections();
-    let mut spare = connections.status().size.saturating_sub(node.min_idle);
-    connections.retain(|client, metrics| {
-        let old = spare > 0 && metrics.last_used() >= idle_timeout;
-        let keep = !client.is_closed() && !old;
-        if !keep {
-            spare = spare.saturating_sub(1);
+fn gauges(node: &Node) {
+    let counts = node.books.lock().counts();
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
+    {
+        node.metrics.idle.set(counts.idle as f64);
+        node.metrics.used.set((counts.lent + counts.cleaning) as f64);
+        node.metrics.waiting.set(counts.waiting as f64);
+    }
+}
+
+impl Node {
+    /// Closes connections that are dead, worn out, or idle for long and not among
+    /// those to keep; reports borrows that last too long.
+    fn review(self: &Arc<Self>, now: Instant) {
+        let mut books = self.books.lock();
+        let closing = books.review(now, |link| link.is_closed());
+        let overdue = books.overdue();
+        drop(books);
+        for (link, reason) in closing {
+            self.destroy(link, reason);
         }
-        keep
-    });
-}
-
-/// Opens connections until there are as many as the node is to keep.
-///
-/// A connection can be added only by taking one while no other is idle, so
-/// the idle ones are held until the missing ones have begun to open.
-async fn fill(node: &Node, connect_timeout: Duration) {
-    let connections = node.connections();
-    let status = connections.status();
-    let missing = node.min_idle.saturating_sub(status.size);
-    if missing == 0 || node.is_down() {
-        return;
+        for borrow in overdue {
+            self.metrics.leaks.increment(1);
+            tracing::warn!(
+                node = %self.name,
+                site = %borrow.site,
+                held = borrow.held.as_secs_f64(),
+                "a connection has been out for long"
+            );
+        }
+        self.settle();
     }
-    let timeouts =
-        Timeouts { wait: Some(Duration::ZERO), create: Some(connect_timeout), recycle: None };
-    let take = |count| join_all((0..count).map(|_| connections.timeout_get(&timeouts)));
-    let idle = take(status.available).await;
-    // The second is polled when the first has been, once.
-    let (opened, ()) = join(take(missing), async { drop(idle) }).await;
-    let failed = opened.iter().filter(|connection| connection.is_err()).count();
-    if failed > 0 {
-        tracing::debug!(node = %node.name, failed, "could not open spare connections");
+
+    /// Whether fewer connections are open than are to be kept.
+    pub(crate) fn is_short(&self) -> bool {
+        let books = self.books.lock();
+        books.counts().open() < books.min()
     }
 }
-
-const EVERY: Duration = Duration::from_secs(1);

@@ -8,9 +8,14 @@
     reason = "tests"
 )]
 
+mod cluster;
 mod conformance;
 mod outage;
+mod processes;
+mod protocol;
 mod redis;
+mod sentinel;
+mod tracking;
 
 use std::time::Duration;
 
@@ -59,4 +64,11 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl 
         assert!(tokio::time::Instant::now() < deadline, "not within ten seconds: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// All answers, or the first error.
+fn all<T>(
+    answers: Vec<Result<T, seawall_cache::RemoteError>>,
+) -> Result<Vec<T>, seawall_cache::RemoteError> {
+    answers.into_iter().collect()
 }

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod resp;
+mod sentinel;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -15,6 +16,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 pub use cluster::RedisCluster;
 pub use resp::Reply;
+pub use sentinel::RedisSentinel;
+pub(crate) use sentinel::Watched;
 
 use crate::error::Error;
 use crate::home;
@@ -22,7 +25,8 @@ use crate::io_error;
 use crate::process::{Process, Spec, StopSignal};
 use crate::run_as::{self, RunAs};
 
-/// A Redis server: alone, or a node of a [`RedisCluster`].
+/// A Redis server: alone, a node of a [`RedisCluster`], or a server or sentinel of a
+/// [`RedisSentinel`].
 ///
 /// It keeps its data in memory only: [`kill`](Self::kill) and
 /// [`restart`](Self::restart) empty it. The controls give up after ten seconds;
@@ -39,25 +43,28 @@ impl Redis {
         home::make_dir(&dir, 0o700)?;
         run_as::give(spec.run_as, &dir)?;
         let mut lines = format!(
-            "bind 127.0.0.1\nport {}\ndir \"{}\"\ndaemonize no\nsave \"\"\nappendonly no\nlogfile \"\"\n",
+            "bind 127.0.0.1\nport {}\ndir \"{}\"\ndaemonize no\nlogfile \"\"\n",
             spec.port,
             dir.display(),
         );
-        if spec.cluster {
-            lines.push_str(
-                "cluster-enabled yes\ncluster-config-file nodes.conf\ncluster-node-timeout 5000\n",
-            );
-        }
-        for (name, value) in spec.settings {
-            lines.push_str(&format!("{name} {value}\n"));
+        lines.push_str(&spec.role.lines());
+        let mut args = Vec::new();
+        if matches!(spec.role, Role::Sentinel { .. }) {
+            args.push(OsString::from("--sentinel"));
+        } else {
+            lines.push_str("save \"\"\nappendonly no\n");
+            for (name, value) in spec.settings {
+                lines.push_str(&format!("{name} {value}\n"));
+            }
         }
         let path = dir.join("redis.conf");
         std::fs::write(&path, lines).map_err(io_error("write", &path))?;
         run_as::give(spec.run_as, &path)?;
+        args.insert(0, OsString::from(path));
         let process = Process::new(Spec {
             name: spec.name.to_owned(),
             program: spec.program.to_path_buf(),
-            args: vec![OsString::from(path)],
+            args,
             dir,
             stack_dir: spec.stack_dir.to_path_buf(),
             kept_logs: spec.kept_logs.to_path_buf(),
@@ -97,7 +104,8 @@ impl Redis {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
-    /// `redis`, or `redis-1` to `redis-3` in a cluster.
+    /// `redis`, or `redis-1` to `redis-3` in a cluster; `redis-master`, `redis-replica` and
+    /// `sentinel-1` to `sentinel-3` with sentinels.
     #[must_use]
     pub fn name(&self) -> &str {
         self.process.name()
@@ -225,13 +233,50 @@ pub(crate) struct ServerSpec<'a> {
     pub(crate) stack_dir: &'a Path,
     pub(crate) kept_logs: &'a Path,
     pub(crate) port: u16,
-    pub(crate) cluster: bool,
+    pub(crate) role: Role<'a>,
     pub(crate) settings: &'a [(String, String)],
     pub(crate) run_as: Option<RunAs>,
+}
+
+/// What a server is to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Role<'a> {
+    /// One by itself, or a master with replicas.
+    Alone,
+    ClusterNode,
+    ReplicaOf(u16),
+    Sentinel {
+        watched: Watched<'a>,
+        index: usize,
+    },
+}
+
+impl Role<'_> {
+    /// What the bus between the nodes of a cluster adds to the port.
+    pub(crate) const fn bus_offset(&self) -> u16 {
+        match self {
+            Self::ClusterNode => BUS_OFFSET,
+            Self::Alone | Self::ReplicaOf(_) | Self::Sentinel { .. } => 0,
+        }
+    }
+
+    fn lines(&self) -> String {
+        match self {
+            // Without the delay a replica would wait five seconds for others to come.
+            Self::Alone => "repl-diskless-sync-delay 0\n".to_owned(),
+            Self::ClusterNode => "cluster-enabled yes\ncluster-config-file nodes.conf\n\
+                                  cluster-node-timeout 5000\n"
+                .to_owned(),
+            Self::ReplicaOf(master) => {
+                format!("replicaof 127.0.0.1 {master}\nrepl-diskless-sync-delay 0\n")
+            }
+            Self::Sentinel { watched, index } => sentinel::lines(watched, *index),
+        }
+    }
 }
 
 const CONTROL_DEADLINE: Duration = Duration::from_secs(10);
 const PROBE_DEADLINE: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(10);
 /// What a node of a cluster adds to its port for the bus between the nodes.
-pub(crate) const BUS_OFFSET: u16 = 10_000;
+const BUS_OFFSET: u16 = 10_000;

@@ -86,3 +86,34 @@ async fn restarted_node_rejoins_its_cluster() {
     cluster.nodes()[1].restart().await.unwrap();
     cluster.wait_ready(SOON).await.unwrap();
 }
+
+#[tokio::test]
+async fn replica_becomes_master_when_the_master_is_killed() {
+    let stack = Stack::builder().redis_sentinel().start().await.unwrap();
+    println!("sentinels were ready in {:?}", stack.ready_in());
+    let sentinel = stack.redis_sentinel().unwrap();
+    let [first, replica] = sentinel.servers() else { panic!() };
+    assert_eq!(sentinel.sentinels().len(), 3);
+    assert_eq!(sentinel.master(SOON).await.unwrap().port(), first.port());
+    first.command(&["SET", "k", "v"]).await.unwrap();
+    first.command(&["WAIT", "1", "5000"]).await.unwrap();
+    assert_eq!(get(replica, "k").await.as_deref(), Some("v"));
+
+    first.kill().await.unwrap();
+    let second = sentinel.wait_failover(first, SOON).await.unwrap();
+    assert_eq!(second.port(), replica.port());
+    second.command(&["SET", "k", "w"]).await.unwrap();
+
+    // The first comes back, as a replica.
+    first.restart().await.unwrap();
+    sentinel.wait_ready(SOON * 3).await.unwrap();
+    assert_eq!(get(first, "k").await.as_deref(), Some("w"));
+    let addr = |index: usize| sentinel.sentinels()[index].addr();
+    let url = format!(
+        "redis-sentinel://{}?node={}&node={}&sentinelServiceName=seawall",
+        addr(0),
+        addr(1),
+        addr(2)
+    );
+    assert_eq!((sentinel.url(), sentinel.service()), (url, "seawall"));
+}

@@ -28,6 +28,21 @@ fn each_value_out_of_bounds_is_named() {
         ("health_interval", PoolConfig { health_interval: zero, ..fine() }),
         ("health_timeout", PoolConfig { health_timeout: Duration::MAX, ..fine() }),
         ("catch_up_wait", PoolConfig { catch_up_wait: Duration::MAX, ..fine() }),
+        ("max_waiting", PoolConfig { max_waiting: 0, ..fine() }),
+        ("max_connecting", PoolConfig { max_connecting: 0, ..fine() }),
+        ("analytics_share", PoolConfig { analytics_share: 1.1, ..fine() }),
+        ("analytics_share", PoolConfig { analytics_share: f64::NAN, ..fine() }),
+        ("statement_cache", PoolConfig { statement_cache: 0, ..fine() }),
+        ("create_timeout", PoolConfig { create_timeout: zero, ..fine() }),
+        ("create_retry_interval", PoolConfig { create_retry_interval: zero, ..fine() }),
+        ("destroy_timeout", PoolConfig { destroy_timeout: Duration::MAX, ..fine() }),
+        ("reap_interval", PoolConfig { reap_interval: zero, ..fine() }),
+        ("max_lifetime", PoolConfig { max_lifetime: zero, ..fine() }),
+        ("lifetime_jitter", PoolConfig { lifetime_jitter: 1.0, ..fine() }),
+        ("max_uses", PoolConfig { max_uses: Some(0), ..fine() }),
+        ("validate_after", PoolConfig { validate_after: Duration::MAX, ..fine() }),
+        ("leak_after", PoolConfig { leak_after: zero, ..fine() }),
+        ("cancel_timeout", PoolConfig { cancel_timeout: zero, ..fine() }),
         ("max_size", PoolConfig { max_size: 0, ..fine() }),
         ("min_idle", PoolConfig { min_idle: 21, ..fine() }),
         ("replicas.len()", PoolConfig { replicas: vec![node(); 64], ..fine() }),
@@ -53,6 +68,19 @@ fn a_small_node_lowers_the_default_of_connections_kept() {
 }
 
 #[test]
+fn analytics_has_its_share_and_at_least_one_but_all_of_a_node_of_its_own() {
+    let node = NodeConfig::default();
+    let share = |analytics_share, max_size, dedicated| {
+        let pool = PoolConfig { analytics_share, max_size, min_idle: 0, ..PoolConfig::default() };
+        node.limits(&pool, dedicated).2.analytics
+    };
+    assert_eq!(share(0.5, 20, false), 10);
+    assert_eq!(share(0.0, 20, false), 1);
+    assert_eq!(share(0.1, 20, true), 20);
+    assert_eq!(share(1.0, 1, false), 1);
+}
+
+#[test]
 fn debug_text_never_shows_the_connection_string() {
     let config = PoolConfig {
         primary: NodeConfig::new("postgres://app:hunter2@db/app"),
@@ -66,9 +94,11 @@ fn debug_text_never_shows_the_connection_string() {
 fn a_configuration_file_reads_durations_and_refuses_unknown_fields() {
     let config: PoolConfig = serde_json::from_str(
         r#"{"primary": {"url": "postgres://a"}, "acquire_timeout": "2s",
-            "replicas": [{"url": "postgres://b", "role": "analytics", "weight": 2}]}"#,
+            "replicas": [{"url": "postgres://b", "role": "analytics", "weight": 2}],
+            "max_uses": 5000, "create_retry_interval": "200ms", "lifetime_jitter": 0.2}"#,
     )
     .unwrap();
+    assert_eq!((config.max_uses, config.lifetime_jitter), (Some(5_000), 0.2));
     assert_eq!(config.acquire_timeout, Duration::from_secs(2));
     assert_eq!(config.replicas[0].role, Role::Analytics);
     assert_eq!(config.max_size, 20);

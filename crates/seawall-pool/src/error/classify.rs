@@ -38,6 +38,11 @@ pub(crate) fn is_full(error: &Error) -> bool {
     error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS)
 }
 
+/// The server is starting, or stopping. It may serve in a moment.
+pub(crate) fn is_starting(error: &Error) -> bool {
+    error.code() == Some(&SqlState::CANNOT_CONNECT_NOW)
+}
+
 /// The cause may pass by itself.
 pub(crate) fn is_transient(error: &Error) -> bool {
     is_connection_lost(error) || is_conflict(error) || is_full(error)
@@ -60,11 +65,15 @@ pub(crate) fn is_unsent(error: &Error) -> bool {
 }
 
 /// The prepared statement is gone or its plan no longer fits the tables.
-/// Raised before the statement does anything.
+/// Raised before the statement does anything: an error with a context comes
+/// from a function that the statement was already running.
 pub(crate) fn is_stale_statement(error: &Error) -> bool {
     let Some(db) = error.as_db_error() else {
         return false;
     };
+    if db.where_().is_some() {
+        return false;
+    }
     *db.code() == SqlState::INVALID_SQL_STATEMENT_NAME
         || (*db.code() == SqlState::FEATURE_NOT_SUPPORTED
             && db.routine() == Some("RevalidateCachedQuery"))

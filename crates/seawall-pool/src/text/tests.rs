@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::{outlives_transaction, session_keyword};
+use super::{leaves_traces, may_leave_traces, session_keyword};
 
 #[test]
 fn session_statements_are_seen_through_blanks_comments_and_case() {
@@ -45,16 +45,45 @@ fn ordinary_statements_are_left_alone() {
 }
 
 #[test]
-fn only_what_outlives_its_transaction_needs_a_reset() {
-    for sql in
-        ["SET LOCAL x = 1", "set transaction read only", "SAVEPOINT a", "ROLLBACK TO a", "SELECT 1"]
-    {
-        assert!(!outlives_transaction(sql), "{sql:?}");
+fn only_what_stays_in_the_session_needs_a_reset() {
+    for sql in [
+        "SET LOCAL x = 1",
+        "set transaction read only",
+        "SAVEPOINT a",
+        "ROLLBACK TO a",
+        "BEGIN",
+        "COMMIT",
+        "FETCH 1 FROM a",
+        "SELECT 1",
+    ] {
+        assert!(!leaves_traces(sql), "{sql:?}");
     }
-    for sql in
-        ["SET x = 1", "SET SESSION x = 1", "LISTEN a", "COMMIT", "ROLLBACK", "ROLLBACK AND CHAIN"]
-    {
-        assert!(outlives_transaction(sql), "{sql:?}");
+    for sql in ["SET x = 1", "SET SESSION x = 1", "LISTEN a", "PREPARE a AS SELECT 1", "RESET x"] {
+        assert!(leaves_traces(sql), "{sql:?}");
+    }
+}
+
+#[test]
+fn a_text_that_names_something_lasting_is_suspected() {
+    for sql in [
+        "DO $$ BEGIN END $$",
+        "call vacuum_all()",
+        "SELECT Set_Config('a', 'b', false)",
+        "SELECT pg_try_advisory_lock($1)",
+        "SELECT 1 INTO temp a",
+        "SELECT 1 into /* a */ TEMPORARY TABLE a",
+        "INSERT INTO pg_temp.a VALUES (1)",
+    ] {
+        assert!(may_leave_traces(sql), "{sql:?}");
+    }
+    for sql in [
+        "SELECT 1",
+        "INSERT INTO temperature VALUES (1)",
+        "SELECT pg_advisory_xact_lock(1)",
+        "INSERT INTO a SELECT 'INTO'",
+        "",
+    ] {
+        assert!(!may_leave_traces(sql), "{sql:?}");
     }
 }
 
@@ -62,6 +91,7 @@ proptest! {
     #[test]
     fn any_text_is_read_without_a_panic(sql in "(/\\*|\\*/|--|[\n ;(a-zé]){0,20}") {
         let _ = session_keyword(&sql);
-        let _ = outlives_transaction(&sql);
+        let _ = leaves_traces(&sql);
+        let _ = may_leave_traces(&sql);
     }
 }

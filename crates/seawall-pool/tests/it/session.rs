@@ -9,13 +9,13 @@ use crate::support::{admin, backend, config, count, millis, pool_of_one, secs, s
 const SLEEPERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(9)%' \
      AND pid <> pg_backend_pid()";
 
-/// The next borrower is served fast, by another process, and the server has
-/// stopped working on what nobody waits for.
+/// The next borrower is served fast, and the server has stopped working on what
+/// nobody waits for.
 async fn next_borrower_is_served(stack: &Stack, pool: &Pool) {
     let start = Instant::now();
     pool.write().query_one("SELECT 1", &[]).await.unwrap();
     let took = start.elapsed();
-    assert!(took < millis(500), "{took:?}");
+    assert!(took < millis(250), "{took:?}");
     let primary = stack.primary().unwrap();
     until("the server gave it up", secs(2), async || count(primary, SLEEPERS).await == 0).await;
 }
@@ -62,7 +62,7 @@ async fn a_dropped_query_on_a_connection_does_not_block_the_next_borrower() {
 }
 
 #[tokio::test]
-async fn a_query_that_times_out_is_stopped_and_its_connection_not_lent_again() {
+async fn a_query_that_times_out_is_stopped_before_its_connection_is_lent_again() {
     let stack = stack(0).await;
     let pool = pool_of_one(&stack).await;
     let before = backend(pool.write()).await;
@@ -75,7 +75,7 @@ async fn a_query_that_times_out_is_stopped_and_its_connection_not_lent_again() {
     let error = query.await.unwrap_err();
     assert!(matches!(error, Error::QueryTimeout { outcome: Outcome::NoEffect, .. }), "{error}");
     next_borrower_is_served(&stack, &pool).await;
-    assert_ne!(backend(pool.write()).await, before);
+    assert_eq!(backend(pool.write()).await, before, "stopped, not thrown away");
 }
 
 #[tokio::test]
@@ -263,7 +263,8 @@ async fn a_write_with_its_position_is_not_run_again_when_the_position_cannot_be_
     pool.write().execute("CREATE TABLE leak (id int)", &[]).await.unwrap();
     pool.write().query_at("SELECT 1", &[]).await.unwrap();
     let conn = pool.write().get().await.unwrap();
-    conn.batch_execute("DEALLOCATE ALL").await.unwrap();
+    // Behind the back of the pool, which would forget its statements too.
+    conn.batch_execute("DO $$ BEGIN EXECUTE 'DEALLOCATE ALL'; END $$").await.unwrap();
     drop(conn);
     let sql = "INSERT INTO leak VALUES (1) RETURNING id";
     let at = pool.write().query_at(sql, &[]).await.unwrap();
@@ -358,7 +359,7 @@ async fn statement_texts_without_end_do_not_grow_a_connection_without_end() {
     }
     let sql = "SELECT count(*) FROM pg_prepared_statements";
     let kept: i64 = pool.read().query_one(sql, &[]).await.unwrap().get(0);
-    assert!(kept <= 600, "{kept}");
+    assert!(kept <= 500, "{kept}");
 }
 
 /// The task that resets is lost with the runtime of the pool; the connection

@@ -1,10 +1,23 @@
 //! What the tests share.
 
+use std::fmt::{Debug, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use seawall_devstack::{Postgres, Stack};
 use seawall_pool::{NodeConfig, NodeStatus, Pool, PoolConfig, Route};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Metadata, Subscriber};
+
+/// Connections of a pool on one server, its monitor's included.
+pub(crate) const OPEN: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'seawall-pool'";
 
 pub(crate) async fn stack(replicas: usize) -> Stack {
     Stack::builder().replicas(replicas).start().await.unwrap()
@@ -85,4 +98,54 @@ pub(crate) const fn secs(secs: u64) -> Duration {
 
 pub(crate) const fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// A way to `server` that takes its time to let each connection in.
+pub(crate) async fn slow_door(server: SocketAddr, delay: Duration) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let door = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                sleep(delay).await;
+                let mut server = TcpStream::connect(server).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    door
+}
+
+/// Keeps the warnings of its thread as text.
+pub(crate) struct Warnings(Arc<Mutex<String>>);
+
+impl Warnings {
+    pub(crate) fn install() -> (DefaultGuard, Arc<Mutex<String>>) {
+        let warnings = Arc::<Mutex<String>>::default();
+        (tracing::subscriber::set_default(Self(Arc::clone(&warnings))), warnings)
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN && metadata.target().starts_with("seawall_pool")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        struct Text<'a>(&'a mut String);
+        impl Visit for Text<'_> {
+            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+                write!(self.0, "{field}={value:?} ").unwrap();
+            }
+        }
+        event.record(&mut Text(&mut self.0.lock()));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
 }

@@ -1,6 +1,7 @@
 //! Removals and writes beat the loads they overtake, here and on other nodes.
 
 use super::*;
+use crate::remote::fake::{Fault, Op};
 use crate::{L2Write, Layer};
 
 const TAKES: Duration = Duration::from_millis(50);
@@ -114,7 +115,7 @@ async fn a_set_that_l2_ordered_first_does_not_end_up_in_l1() {
     let a = node(&remote);
     // The first set takes effect first, and hears of it last.
     let ms = Duration::from_millis;
-    remote.delays(vec![(ms(20), ms(0)), (ms(0), ms(50))]);
+    remote.fail(Op::Put, Fault::Delays(vec![(ms(20), ms(0)), (ms(0), ms(50))], 0));
     let setting = a.clone();
     let first = tokio::spawn(async move { setting.set(&1, 1).await });
     yield_all().await;
@@ -151,4 +152,18 @@ async fn fills_tell_other_nodes_nothing() {
     assert_eq!(cached(&b, 1).await.layer, Layer::L1, "its L1 is as it was");
     let [_, fills, puts, removes] = remote.calls.all();
     assert_eq!((fills, puts, removes), (98, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_a_told_change_does_not_join_a_load_whose_fill_l2_refuses() {
+    let (remote, origin) = (FakeRemote::default(), Origin::default());
+    let (a, b) = (node(&remote), node(&remote.another()));
+    remote.fail(Op::Fill, Fault::Delays(vec![(TAKES / 2, TAKES / 2)], 0));
+    let old = tokio::spawn(origin.read(&a, 1, Ok(10), TAKES));
+    sleep(TAKES + TAKES / 4).await;
+    assert_eq!(remote.calls.of(Op::Fill), 1, "it is on its way");
+    assert_eq!(b.set(&1, 99).await.l2, L2Write::Done);
+    assert_eq!(value(&cached(&a, 1).await), Some(99), "it was told");
+    assert_eq!(value(&old.await.expect("no panic").expect("loads")), Some(10), "it came before");
+    assert_eq!(value(&cached(&a, 1).await), Some(99));
 }

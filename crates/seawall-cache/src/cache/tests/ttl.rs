@@ -47,6 +47,7 @@ async fn time_spent_waiting_for_l2_counts() {
 #[tokio::test(start_paused = true)]
 async fn l1_may_be_shorter_than_l2() {
     let remote = FakeRemote::default();
+    remote.lose_messages();
     let (a, b) = (node_of(builder().l1_ttl(Duration::from_secs(1)), &remote), node(&remote));
     load(&a, 1, 10).await;
     assert_eq!(cached(&a, 1).await.layer, Layer::L1);
@@ -130,4 +131,13 @@ fn settings_out_of_bounds_are_named() {
     assert_eq!(field(builder().max_record_bytes(10)), "max_record_bytes");
     assert_eq!(field(Cache::builder("")), "namespace");
     assert_eq!(field(Cache::builder("a:b")), "namespace");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_remote_there_is_nobody_to_ask_after_the_l1_ttl() {
+    let second = Duration::from_secs(1);
+    let cache = builder().l1_ttl(second).build().expect("valid");
+    load(&cache, 1, 10).await;
+    sleep(100 * second).await;
+    assert_eq!(value(&cached(&cache, 1).await), Some(10), "for its TTL");
 }

@@ -1,22 +1,21 @@
 //! What stands in L2, and what happens when it is not ours.
 
 use super::*;
-use crate::record;
+use crate::record::tests::plain;
 use crate::remote::Remote;
 use crate::{CacheKey, L2Write, Layer};
 
 async fn plant(remote: &FakeRemote, key: &str, bytes: Vec<u8>) {
-    remote.put(key, bytes.into(), Duration::from_secs(60)).await.expect("stored");
+    remote.put(key, bytes.into(), Duration::from_secs(60), Duration::ZERO).await.expect("stored");
 }
 
 #[tokio::test(start_paused = true)]
 async fn bytes_that_are_not_ours_are_a_counted_miss_and_get_replaced() {
-    let good = record::encode("numbers:1", 0, 0, Some(&7_u64)).expect("encodable");
-    let wrong_key = record::encode("numbers:2", 0, 0, Some(&7_u64)).expect("encodable");
-    let other_type = record::encode("numbers:1", 0, 0, Some(&"text")).expect("encodable");
+    let good = plain("numbers:1", 0, &7_u64);
+    let wrong_key = plain("numbers:2", 0, &7_u64).to_vec();
     let truncated = good[..good.len() - 1].to_vec();
-    let huge = record::encode("numbers:1", 0, 0, Some(&vec![7_u8; 1 << 20])).expect("encodable");
-    let planted = [b"plain text".to_vec(), vec![0; 64], truncated, wrong_key, other_type, huge];
+    let huge = plain("numbers:1", 0, &vec![7_u8; 1 << 20]).to_vec();
+    let planted = [b"plain text".to_vec(), vec![0; 64], truncated, wrong_key, huge];
     for bytes in planted {
         let remote = FakeRemote::default();
         let cache = node(&remote);
@@ -27,6 +26,47 @@ async fn bytes_that_are_not_ours_are_a_counted_miss_and_get_replaced() {
         assert_eq!(cache.stats().corrupt, 2);
         assert_eq!(value(&cached(&node(&remote), 1).await), Some(8), "replaced");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_of_another_type_or_codec_are_a_counted_miss() {
+    let remote = FakeRemote::default();
+    let words: Cache<u64, String> =
+        Cache::builder("numbers").remote(remote.clone()).build().expect("valid");
+    words.set(&1, "text".to_owned()).await;
+    let cache = node(&remote);
+    assert!(cache.get(&1).await.expect("a miss, not an error").is_none());
+    assert_eq!(cache.stats().corrupt, 1);
+    #[cfg(feature = "json")]
+    {
+        let json = node_of(builder().codec(crate::Json), &remote);
+        load(&cache, 2, 7).await;
+        assert_eq!(value(&load(&json, 2, 8).await), Some(8));
+        assert_eq!(json.stats().corrupt, 1);
+        assert_eq!(
+            value(&load(&node_of(builder().codec(crate::Json), &remote), 2, 9).await),
+            Some(8)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_the_first_format_is_still_read_until_it_is_cleared() {
+    type Auctions = Cache<u64, (String, u64, Vec<u32>)>;
+    let remote = FakeRemote::default();
+    let node = || -> Auctions {
+        Cache::builder("auction").schema(3).remote(remote.clone()).build().expect("valid")
+    };
+    let bytes = include_bytes!("../../../tests/fixtures/format_1_value.bin");
+    plant(&remote, "auction:42", bytes.to_vec()).await;
+    let got = node().get(&42).await.expect("in reach").expect("there");
+    assert_eq!(got.value.as_deref().map(|auction| &*auction.0), Some("a lamp"));
+    let (here, there) = (node(), node());
+    assert!(here.get(&42).await.expect("in reach").is_some());
+    sleep(Duration::from_millis(1)).await;
+    there.clear().await;
+    assert!(here.get(&42).await.expect("in reach").is_none());
+    assert!(node().get(&42).await.expect("in reach").is_none());
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,4 +125,28 @@ fn integers_write_themselves() {
     u64::MAX.write_key(&mut text);
     (-7_i32).write_key(&mut text);
     assert_eq!(text, "18446744073709551615-7");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loaded_value_that_l2_cannot_hold_removes_the_older_one_there() {
+    let remote = FakeRemote::default();
+    let build = || {
+        let build: CacheBuilder<u64, String> = Cache::builder("texts");
+        let build = build.stale_while_revalidate(Duration::from_secs(60)).max_record_bytes(1 << 10);
+        let guarded = Guarded::new(remote.clone(), "fake", DEADLINE, &OutageConfig::default());
+        build.compress_above(usize::MAX).remote(guarded).build().expect("valid")
+    };
+    let (a, b) = (build(), build());
+    a.set(&1, "short".to_owned()).await;
+    sleep(Duration::from_secs(300)).await;
+    let long = || async { Ok::<_, OriginDown>("long".repeat(1_000)) };
+    let stale = a.get_or_load(&1, move |_| long()).await.expect("stale");
+    assert!(stale.is_stale());
+    yield_all().await;
+    assert!(b.get(&1).await.expect("in reach").is_none(), "not the older one");
+    for _ in 0..2 {
+        let got = a.get_or_load(&1, move |_| long()).await.expect("loads");
+        assert_eq!(got.value.map(|text| text.len()), Some(4_000));
+    }
+    assert!(a.peek(&1).is_some(), "L1 holds it");
 }

@@ -47,6 +47,7 @@ where
         Q: Hash + Eq + ?Sized;
 
     /// A clone of the entry of `key`. The policy learns of it, hit or miss.
+    #[cfg(test)]
     fn get<Q>(&self, key: &Q) -> Option<T>
     where
         K: Borrow<Q>,
@@ -139,11 +140,7 @@ pub enum EngineKind {
 
 /// The engine of one cache: a choice made once, so that the hot path has a branch that is always
 /// the same instead of a virtual call.
-pub(crate) enum AnyEngine<K, T>
-where
-    K: Hash + Eq + Clone + Send + Sync + 'static,
-    T: Clone + Send + Sync + 'static,
-{
+pub(crate) enum AnyEngine<K, T> {
     Moka(MokaEngine<K, T>),
     #[cfg(feature = "quick")]
     Quick(QuickEngine<K, T>),
@@ -190,6 +187,7 @@ where
     }
 
     #[inline]
+    #[cfg(test)]
     fn get<Q>(&self, key: &Q) -> Option<T>
     where
         K: Borrow<Q>,

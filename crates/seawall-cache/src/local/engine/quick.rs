@@ -94,15 +94,6 @@ where
         self.entries.get(&Key(key)).map(|held| look(&held.value))
     }
 
-    fn get<Q>(&self, key: &Q) -> Option<T>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        // quick_cache clones: once is enough.
-        self.entries.get(&Key(key)).map(|held| held.value)
-    }
-
     fn peek<Q, R>(&self, key: &Q, look: impl FnOnce(&T) -> R) -> Option<R>
     where
         K: Borrow<Q>,

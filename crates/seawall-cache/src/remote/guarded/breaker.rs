@@ -1,14 +1,34 @@
-//! When to stop asking a store that does not answer. Pure: time comes in as an argument.
+//! When to stop asking a node that does not answer. Pure: time comes in as an argument.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Opens after a run of failures, then lets one probe through at a time until one succeeds.
+use super::window::{Counts, Window};
+
+/// When a [`Breaker`] opens and closes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// It opens after this many failures in a row, whatever else.
+    pub(crate) failures: u32,
+    pub(crate) open_for: Duration,
+    pub(crate) window: Duration,
+    /// The ratios count from this many calls in the window.
+    pub(crate) min_calls: u32,
+    pub(crate) error_ratio: f64,
+    /// Calls that take at least this long are slow.
+    pub(crate) slow_call: Duration,
+    pub(crate) slow_ratio: f64,
+    /// How many calls try a node out, all of which must be answered in time.
+    pub(crate) probes: u32,
+}
+
+/// Opens after failures in a row, or when too many of the last calls failed or were slow; then
+/// lets a few probes through until all of them succeed.
 #[derive(Debug)]
 pub(crate) struct Breaker {
-    failures: u32,
-    open_for: Duration,
+    rules: Rules,
+    window: Window,
     state: State,
 }
 
@@ -16,16 +36,24 @@ pub(crate) struct Breaker {
 enum State {
     Closed { failed: u32 },
     Open { until: Instant },
-    Probing,
+    Probing { under_way: u32, succeeded: u32 },
 }
 
 /// Whether a call may go ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
     Call,
-    /// A single trial call; its end must be told.
+    /// A trial call; its end must be told.
     Probe,
     Refused,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Answered, after this long.
+    Answered(Duration),
+    Failed,
 }
 
 /// A change worth an event.
@@ -36,131 +64,100 @@ pub(crate) enum Change {
 }
 
 impl Breaker {
-    pub(crate) fn new(failures: u32, open_for: Duration) -> Self {
-        Self { failures, open_for, state: State::Closed { failed: 0 } }
+    pub(crate) fn new(rules: Rules, now: Instant) -> Self {
+        let window = Window::new(rules.window, now);
+        Self { rules, window, state: State::Closed { failed: 0 } }
     }
 
     pub(crate) fn admit(&mut self, now: Instant) -> Admission {
-        match self.state {
+        match &mut self.state {
             State::Closed { .. } => Admission::Call,
-            State::Open { until } if now >= until => {
-                self.state = State::Probing;
+            State::Open { until } if now >= *until => {
+                self.state = State::Probing { under_way: 1, succeeded: 0 };
                 Admission::Probe
             }
-            State::Open { .. } | State::Probing => Admission::Refused,
+            State::Probing { under_way, succeeded }
+                if *under_way + *succeeded < self.rules.probes =>
+            {
+                *under_way += 1;
+                Admission::Probe
+            }
+            State::Open { .. } | State::Probing { .. } => Admission::Refused,
         }
     }
 
-    pub(crate) fn succeeded(&mut self, admission: Admission) -> Option<Change> {
-        match (self.state, admission) {
-            (State::Closed { .. }, _) => {
-                self.state = State::Closed { failed: 0 };
+    /// A call that was admitted ended.
+    pub(crate) fn ended(
+        &mut self,
+        admission: Admission,
+        outcome: Outcome,
+        now: Instant,
+    ) -> Option<Change> {
+        let slow = matches!(outcome, Outcome::Answered(took) if took >= self.rules.slow_call);
+        let failed = outcome == Outcome::Failed;
+        match (&mut self.state, admission) {
+            (State::Closed { failed: in_a_row }, _) => {
+                *in_a_row = if failed { *in_a_row + 1 } else { 0 };
+                let enough = *in_a_row >= self.rules.failures;
+                self.window.add(failed, slow, now);
+                if !enough && !self.is_too_much(now) {
+                    return None;
+                }
+                self.open(now);
+                Some(Change::Opened)
+            }
+            (State::Probing { .. }, Admission::Probe) if failed || slow => {
+                self.open(now);
                 None
             }
-            (State::Probing, Admission::Probe) => {
+            (State::Probing { under_way, succeeded }, Admission::Probe) => {
+                *under_way = under_way.saturating_sub(1);
+                *succeeded += 1;
+                if *succeeded < self.rules.probes {
+                    return None;
+                }
                 self.state = State::Closed { failed: 0 };
                 Some(Change::Closed)
             }
-            // A call from before it opened: the probe decides, not a straggler.
-            _ => None,
-        }
-    }
-
-    pub(crate) fn failed(&mut self, admission: Admission, now: Instant) -> Option<Change> {
-        match (self.state, admission) {
-            (State::Closed { failed }, _) if failed + 1 >= self.failures => {
-                self.state = State::Open { until: now + self.open_for };
-                Some(Change::Opened)
-            }
-            (State::Closed { failed }, _) => {
-                self.state = State::Closed { failed: failed + 1 };
-                None
-            }
-            (State::Probing, Admission::Probe) => {
-                self.state = State::Open { until: now + self.open_for };
-                None
-            }
+            // A call from before it opened: the probes decide, not a straggler.
             _ => None,
         }
     }
 
     /// The call was given up before it told anything. A probe makes way for the next one.
-    pub(crate) fn abandoned(&mut self, admission: Admission, now: Instant) {
-        if matches!((self.state, admission), (State::Probing, Admission::Probe)) {
-            self.state = State::Open { until: now };
+    pub(crate) fn abandoned(&mut self, admission: Admission) {
+        if let (State::Probing { under_way, .. }, Admission::Probe) = (&mut self.state, admission) {
+            *under_way = under_way.saturating_sub(1);
         }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         !matches!(self.state, State::Closed { .. })
     }
+
+    /// Whether a call that took so long was slow.
+    pub(crate) fn is_slow(&self, took: Duration) -> bool {
+        took >= self.rules.slow_call
+    }
+
+    /// The calls of the window.
+    pub(crate) fn counts(&mut self, now: Instant) -> Counts {
+        self.window.counts(now)
+    }
+
+    fn is_too_much(&mut self, now: Instant) -> bool {
+        let counts = self.window.counts(now);
+        counts.calls >= self.rules.min_calls
+            && (counts.error_ratio() >= self.rules.error_ratio
+                || counts.slow_ratio() >= self.rules.slow_ratio)
+    }
+
+    fn open(&mut self, now: Instant) {
+        self.state = State::Open { until: now + self.rules.open_for };
+        // What led here does not count against it when it closes.
+        self.window = Window::new(self.rules.window, now);
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OPEN_FOR: Duration = Duration::from_secs(1);
-
-    fn opened(now: Instant) -> Breaker {
-        let mut breaker = Breaker::new(3, OPEN_FOR);
-        for _ in 0..3 {
-            assert_eq!(breaker.admit(now), Admission::Call);
-            breaker.failed(Admission::Call, now);
-        }
-        assert!(breaker.is_open());
-        breaker
-    }
-
-    #[tokio::test]
-    async fn a_success_between_failures_keeps_it_closed() {
-        let now = Instant::now();
-        let mut breaker = Breaker::new(3, OPEN_FOR);
-        for _ in 0..10 {
-            breaker.failed(Admission::Call, now);
-            breaker.failed(Admission::Call, now);
-            breaker.succeeded(Admission::Call);
-        }
-        assert!(!breaker.is_open());
-    }
-
-    #[tokio::test]
-    async fn half_open_lets_one_probe_through() {
-        let now = Instant::now();
-        let mut breaker = opened(now);
-        assert_eq!(breaker.admit(now + OPEN_FOR / 2), Admission::Refused);
-        assert_eq!(breaker.admit(now + OPEN_FOR), Admission::Probe);
-        assert_eq!(breaker.admit(now + OPEN_FOR), Admission::Refused);
-        assert_eq!(breaker.succeeded(Admission::Probe), Some(Change::Closed));
-        assert_eq!(breaker.admit(now + OPEN_FOR), Admission::Call);
-    }
-
-    #[tokio::test]
-    async fn a_failed_probe_opens_it_again_for_the_whole_time() {
-        let now = Instant::now();
-        let mut breaker = opened(now);
-        let probed = now + OPEN_FOR;
-        assert_eq!(breaker.admit(probed), Admission::Probe);
-        breaker.failed(Admission::Probe, probed);
-        assert_eq!(breaker.admit(probed + OPEN_FOR / 2), Admission::Refused);
-        assert_eq!(breaker.admit(probed + OPEN_FOR), Admission::Probe);
-    }
-
-    #[tokio::test]
-    async fn an_abandoned_probe_makes_way_for_the_next() {
-        let now = Instant::now();
-        let mut breaker = opened(now);
-        let probed = now + OPEN_FOR;
-        assert_eq!(breaker.admit(probed), Admission::Probe);
-        breaker.abandoned(Admission::Probe, probed);
-        assert_eq!(breaker.admit(probed), Admission::Probe);
-    }
-
-    #[tokio::test]
-    async fn a_straggler_does_not_close_it() {
-        let now = Instant::now();
-        let mut breaker = opened(now);
-        assert_eq!(breaker.succeeded(Admission::Call), None);
-        assert!(breaker.is_open());
-    }
-}
+mod tests;

@@ -1,68 +1,34 @@
 //! A remote that may be down: deadline, breaker, and the removals it has not heard of yet.
 
 mod breaker;
+mod calls;
+mod config;
+mod nodes;
 mod pending;
+mod window;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use futures_util::future::join_all;
 use metrics::{Gauge, gauge};
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use self::breaker::{Admission, Breaker, Change};
-use self::pending::Pending;
-use super::{Fetched, Fill, Put, Remote, RemoteError, RemoteFuture, Seen};
+use self::config::HOUR;
+pub use self::config::OutageConfig;
+pub use self::nodes::NodeStatus;
+use self::nodes::Nodes;
+use self::pending::{Pending, Task};
+use super::{Fetched, Remote, RemoteError, RemoteFuture, Tracking};
 use crate::config::MAX_TTL;
-use crate::error::ConfigError;
-use crate::record;
+use crate::marks::MarkChange;
 
-/// How a [`Guarded`] deals with a remote that does not answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
-pub struct OutageConfig {
-    /// How many calls in a row must fail before the breaker opens. At least 1. Default: 3.
-    pub failures: u32,
-    /// How long the breaker stays open before it lets one probe through. 1 ms to 1 hour.
-    /// Default: 1 second.
-    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
-    pub open_for: Duration,
-    /// How many removals are remembered while the remote is out of reach, about 150 bytes each.
-    /// When more come, nothing is read from the remote until these are acknowledged and the
-    /// longest TTL seen has passed. At least 1. Default: 10 000.
-    pub max_pending: usize,
-}
-
-impl Default for OutageConfig {
-    fn default() -> Self {
-        Self { failures: 3, open_for: Duration::from_secs(1), max_pending: 10_000 }
-    }
-}
-
-impl OutageConfig {
-    /// Checks every field against its bound.
-    ///
-    /// # Errors
-    /// Names the first field that is out of bounds, its value and the bound.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let ms = Duration::from_millis(1);
-        ConfigError::check(self.failures >= 1, "failures", &self.failures, "at least 1")?;
-        ConfigError::check(
-            (ms..=HOUR).contains(&self.open_for),
-            "open_for",
-            &self.open_for,
-            "1 ms to 1 hour",
-        )?;
-        ConfigError::check(self.max_pending >= 1, "max_pending", &self.max_pending, "at least 1")
-    }
-}
-
-/// A [`Remote`] behind a deadline and a circuit breaker, which also remembers the removals that
+/// A [`Remote`] behind a deadline and a circuit breaker for each of its nodes, which also remembers the removals that
 /// the remote did not acknowledge and repeats them until it does. Clones share all of it, so
 /// caches that share a remote learn of its outage together.
 ///
@@ -79,17 +45,19 @@ pub struct Guarded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteStatus {
-    /// Whether the breaker is open (or half open), so that the remote is not asked.
+    /// Whether the breaker of any node is open (or half open), so that it is not asked.
     pub breaker_open: bool,
     /// Removals that wait for the remote to acknowledge them.
     pub pending: usize,
     /// Whether so many removals came that nothing at all is read from the remote.
     pub blind: bool,
+    /// Whether the remote tells of writes by others.
+    pub tracking: Tracking,
 }
 
 impl Guarded {
-    /// Guards `remote`. `name` is its label in metrics and events; `deadline` bounds every call, by
-    /// an hour at most. Settings out of bounds are brought within them.
+    /// Guards `remote`. `name` is its label in metrics and events; `deadline` bounds every call, from
+    /// 1 ms to an hour. Settings out of bounds are brought within them.
     #[must_use]
     pub fn new(
         remote: impl Remote,
@@ -97,17 +65,17 @@ impl Guarded {
         deadline: Duration,
         config: &OutageConfig,
     ) -> Self {
+        let deadline = deadline.clamp(Duration::from_millis(1), HOUR);
         let inner = Inner {
             remote: Box::new(remote),
             name,
-            deadline: deadline.min(HOUR),
-            breaker: Mutex::new(Breaker::new(config.failures.max(1), config.open_for.min(HOUR))),
+            deadline,
+            nodes: Nodes::new(name, config.rules(deadline)),
             pending: Mutex::new(Waitlist {
                 table: Pending::new(config.max_pending.max(1)),
                 worker: false,
             }),
             longest_ttl_ms: AtomicU64::new(0),
-            breaker_open: gauge!("seawall_cache_breaker_open", "remote" => name),
             pending_removals: gauge!("seawall_cache_pending_removals", "remote" => name),
         };
         Self { inner: Arc::new(inner) }
@@ -118,10 +86,17 @@ impl Guarded {
     pub fn status(&self) -> RemoteStatus {
         let pending = self.inner.pending.lock();
         RemoteStatus {
-            breaker_open: self.inner.breaker.lock().is_open(),
+            breaker_open: self.inner.nodes.is_any_open(),
             pending: pending.table.len(),
             blind: pending.table.blinds(Instant::now()),
+            tracking: self.inner.remote.tracking(),
         }
+    }
+
+    /// The state of each node that was asked so far, by number.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeStatus> {
+        self.inner.nodes.status(Instant::now())
     }
 
     /// Tries the waiting removals until the remote has acknowledged them or `patience` has passed,
@@ -135,79 +110,6 @@ impl Guarded {
     /// A cache that keeps records for `ttl` uses this remote.
     pub(crate) fn expect_ttl(&self, ttl: Duration) {
         self.inner.note_ttl(ttl);
-    }
-
-    /// [`Remote::read`], unless a removal that waits hides the key.
-    ///
-    /// # Errors
-    /// Within the deadline, if the remote does not answer, or is not asked.
-    pub async fn read(&self, key: &str) -> Result<Fetched, RemoteError> {
-        if self.inner.pending.lock().table.hides(key, Instant::now()) {
-            return Err(RemoteError::RemovalPending);
-        }
-        let fetched = self.inner.call(|| self.inner.remote.read(key)).await?;
-        self.inner.note_ttl(fetched.remaining);
-        Ok(fetched)
-    }
-
-    /// [`Remote::fill`], unless a removal that waits hides the key.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read); it may have taken effect all the same.
-    pub async fn fill(
-        &self,
-        key: &str,
-        seen: Seen,
-        keep: Duration,
-        record: Bytes,
-        ttl: Duration,
-    ) -> Result<Fill, RemoteError> {
-        if self.inner.pending.lock().table.hides(key, Instant::now()) {
-            return Err(RemoteError::RemovalPending);
-        }
-        self.inner.note_ttl(ttl);
-        self.inner.call(|| self.inner.remote.fill(key, seen, keep, record, ttl)).await
-    }
-
-    /// [`Remote::put`]. If it fails, the removal of `key` is remembered, to be kept for `keep`.
-    /// The future must be polled to its end: dropping it remembers nothing.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read); it may have taken effect all the same.
-    pub async fn put(
-        &self,
-        key: &str,
-        record: Bytes,
-        ttl: Duration,
-        keep: Duration,
-    ) -> Result<Put, RemoteError> {
-        self.inner.note_ttl(ttl);
-        let source = record::peek(&record).source;
-        let sequence = self.inner.pending.lock().table.sequence();
-        let answer = self.inner.call(|| self.inner.remote.put(key, record, ttl)).await;
-        match answer {
-            Ok(Put::Stored(_)) => self.inner.settle(key, sequence),
-            // Nothing was stored, so a removal that waits is still to be made.
-            Ok(Put::Superseded) => {}
-            // What the put had seen, fills must have seen too.
-            Err(_) => self.inner.remember(key, source, keep),
-        }
-        answer
-    }
-
-    /// [`Remote::remove`]. If it fails, it is remembered.
-    /// The future must be polled to its end: dropping it remembers nothing.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read); it may have taken effect all the same.
-    pub async fn remove(&self, key: &str, source: u64, keep: Duration) -> Result<(), RemoteError> {
-        let sequence = self.inner.pending.lock().table.sequence();
-        let answer = self.inner.call(|| self.inner.remote.remove(key, source, keep)).await;
-        match answer {
-            Ok(()) => self.inner.settle(key, sequence),
-            Err(_) => self.inner.remember(key, source, keep),
-        }
-        answer
     }
 }
 
@@ -231,11 +133,10 @@ struct Inner {
     remote: Box<dyn Remote>,
     name: &'static str,
     deadline: Duration,
-    breaker: Mutex<Breaker>,
+    nodes: Nodes,
     pending: Mutex<Waitlist>,
     /// How long a record may outlive a removal that was forgotten: see [`Pending`].
     longest_ttl_ms: AtomicU64,
-    breaker_open: Gauge,
     pending_removals: Gauge,
 }
 
@@ -246,21 +147,122 @@ struct Waitlist {
 }
 
 impl Inner {
-    /// One call to the remote, under the deadline and the breaker.
+    /// One call about `text`, under the deadline and the breaker of its node.
     async fn call<'a, T>(
         &'a self,
+        text: &str,
         operation: impl FnOnce() -> RemoteFuture<'a, T>,
     ) -> Result<T, RemoteError> {
-        let admission = self.breaker.lock().admit(Instant::now());
-        if admission == Admission::Refused {
-            return Err(RemoteError::BreakerOpen);
-        }
-        let mut attempt = Attempt { inner: self, admission, told: false };
-        let answer = timeout(self.deadline, operation())
+        self.call_node(self.remote.node(text), operation).await
+    }
+
+    async fn call_node<'a, T>(
+        &self,
+        node: u32,
+        operation: impl FnOnce() -> RemoteFuture<'a, T>,
+    ) -> Result<T, RemoteError> {
+        let attempt = self.nodes.get(node).admit()?;
+        let answer = timeout_at(attempt.started() + self.deadline, operation())
             .await
             .unwrap_or(Err(RemoteError::TimedOut { after: self.deadline }));
         attempt.tell(answer.as_ref().err());
         answer
+    }
+
+    /// A call on a key that is not read while a removal of it waits.
+    async fn call_unhidden<'a, T>(
+        &'a self,
+        key: &str,
+        operation: impl FnOnce() -> RemoteFuture<'a, T>,
+    ) -> Result<T, RemoteError> {
+        if self.hides(key) {
+            return Err(RemoteError::RemovalPending);
+        }
+        self.call(key, operation).await
+    }
+
+    fn hides(&self, key: &str) -> bool {
+        let pending = self.pending.lock();
+        !pending.table.hides_nothing() && pending.table.hides(key, Instant::now())
+    }
+
+    fn sequence(&self) -> u64 {
+        self.pending.lock().table.sequence()
+    }
+
+    /// Reads, node by node at once: one that does not answer fails its own reads only, as far as
+    /// the remote's connections are separate. (Redis's are not while one is down: see
+    /// [`RedisConfig`](crate::RedisConfig).)
+    async fn call_many(&self, texts: &[String]) -> Vec<Result<Fetched, RemoteError>> {
+        let after = self.deadline;
+        let read = async |node: u32, texts: &[String]| -> Vec<Result<Fetched, RemoteError>> {
+            let Ok(attempt) = self.nodes.get(node).admit() else {
+                return texts.iter().map(|_| Err(RemoteError::BreakerOpen)).collect();
+            };
+            let reads = timeout(after, self.remote.read_many(texts));
+            let mut answers = reads.await.unwrap_or_default();
+            answers.resize_with(texts.len(), || Err(RemoteError::TimedOut { after }));
+            let errors = || answers.iter().filter_map(|answer| answer.as_ref().err());
+            attempt.tell(errors().find(|error| error.is_outage()).or_else(|| errors().next()));
+            answers
+        };
+        let groups = self.by_node(texts);
+        let answers = match groups.as_slice() {
+            [(node, _)] => read(*node, texts).await,
+            _ => {
+                let reads = groups
+                    .iter()
+                    .map(async |(node, places)| (places, read(*node, &pick(texts, places)).await));
+                in_order(texts.len(), join_all(reads).await)
+            }
+        };
+        for fetched in answers.iter().flatten() {
+            self.note_ttl(fetched.remaining);
+        }
+        answers
+    }
+
+    /// A call about many texts, node by node at once: one that is out of reach fails its own texts
+    /// only.
+    async fn call_all<T>(
+        &self,
+        texts: &[String],
+        operation: impl for<'r> Fn(&'r dyn Remote, &'r [String]) -> RemoteFuture<'r, Vec<T>>,
+    ) -> Vec<Result<T, RemoteError>> {
+        let ask = async |node: u32, texts: &[String]| -> Vec<Result<T, RemoteError>> {
+            let failed = match self.call_node(node, || operation(&*self.remote, texts)).await {
+                Ok(answers) if answers.len() == texts.len() => {
+                    return answers.into_iter().map(Ok).collect();
+                }
+                Ok(_) => RemoteError::Refused("not one answer for each text".into()),
+                Err(error) => error,
+            };
+            texts.iter().map(|_| Err(failed.again())).collect()
+        };
+        let groups = self.by_node(texts);
+        if let [(node, _)] = groups.as_slice() {
+            return ask(*node, texts).await;
+        }
+        let calls = groups
+            .iter()
+            .map(async |(node, places)| (places, ask(*node, &pick(texts, places)).await));
+        in_order(texts.len(), join_all(calls).await)
+    }
+
+    /// The places of `texts`, by the node that serves them.
+    fn by_node(&self, texts: &[String]) -> Vec<(u32, Vec<usize>)> {
+        let mut groups = BTreeMap::<u32, Vec<usize>>::new();
+        for (place, text) in texts.iter().enumerate() {
+            groups.entry(self.remote.node(text)).or_default().push(place);
+        }
+        groups.into_iter().collect()
+    }
+
+    /// What waited for the mark `key` before `sequence` is settled, as far as `change` did it.
+    fn settle_advance(&self, key: &str, sequence: u64, change: &MarkChange) {
+        let mut pending = self.pending.lock();
+        pending.table.settle_advance(key, sequence, change);
+        self.report_pending(&pending.table);
     }
 
     /// What waited for `key` before `sequence` is settled.
@@ -270,11 +272,13 @@ impl Inner {
         self.report_pending(&pending.table);
     }
 
-    /// The removal of `key` waits from now on: before its caller hears of the failure.
-    fn remember(self: &Arc<Self>, key: &str, source: u64, keep: Duration) {
+    /// What is to be done to `key` waits from now on: before its caller hears of the failure.
+    fn remember(self: &Arc<Self>, key: &str, task: Task) {
+        // Writes that are under way may take effect until their deadline, and live from then on.
         let longest = Duration::from_millis(self.longest_ttl_ms.load(Ordering::Relaxed));
+        let longest = longest.saturating_add(self.deadline);
         let mut pending = self.pending.lock();
-        if pending.table.remember(key, source, keep, longest, Instant::now()) {
+        if pending.table.remember(key, task, longest, Instant::now()) {
             tracing::warn!(
                 remote = self.name,
                 "too many removals wait for the remote store; nothing is read from it"
@@ -298,52 +302,24 @@ impl Inner {
             self.longest_ttl_ms.fetch_max(ms, Ordering::Relaxed);
         }
     }
+}
 
-    fn announce(&self, change: Option<Change>) {
-        match change {
-            Some(Change::Opened) => {
-                self.breaker_open.set(1.0);
-                tracing::warn!(remote = self.name, "remote store out of reach, breaker opened");
+fn pick(texts: &[String], places: &[usize]) -> Vec<String> {
+    places.iter().filter_map(|place| texts.get(*place)).cloned().collect()
+}
+
+/// Puts the answers for groups of places where they belong.
+fn in_order<T>(count: usize, groups: Vec<(&Vec<usize>, Vec<T>)>) -> Vec<T> {
+    let mut placed: Vec<Option<T>> = (0..count).map(|_| None).collect();
+    for (places, answers) in groups {
+        for (place, answer) in places.iter().zip(answers) {
+            if let Some(slot) = placed.get_mut(*place) {
+                *slot = Some(answer);
             }
-            Some(Change::Closed) => {
-                self.breaker_open.set(0.0);
-                tracing::info!(remote = self.name, "remote store in reach again, breaker closed");
-            }
-            None => {}
         }
     }
+    placed.into_iter().flatten().collect()
 }
-
-/// Tells the breaker how a call ended, also when it is dropped half-way.
-struct Attempt<'a> {
-    inner: &'a Inner,
-    admission: Admission,
-    told: bool,
-}
-
-impl Attempt<'_> {
-    fn tell(&mut self, error: Option<&RemoteError>) {
-        self.told = true;
-        let mut breaker = self.inner.breaker.lock();
-        let change = if error.is_some_and(RemoteError::is_outage) {
-            breaker.failed(self.admission, Instant::now())
-        } else {
-            breaker.succeeded(self.admission)
-        };
-        drop(breaker);
-        self.inner.announce(change);
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if !self.told {
-            self.inner.breaker.lock().abandoned(self.admission, Instant::now());
-        }
-    }
-}
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests;

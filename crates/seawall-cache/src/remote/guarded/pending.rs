@@ -1,13 +1,15 @@
-//! The removals a store has not acknowledged. Pure: time comes in as an argument.
+//! What a store has not acknowledged. Pure: time comes in as an argument.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A bounded table of keys to remove. Until a key has left it, the key is not read from the store;
-/// if the table ever overflowed, no key is, until it is empty and every record that may have been
-/// meant has expired.
+use crate::marks::MarkChange;
+
+/// A bounded table of keys to remove and marks to advance. Until a key has left it, the key is
+/// not read from the store; if the table ever overflowed, no key is, until it is empty and every
+/// record that may have been meant has expired.
 #[derive(Debug)]
 pub(crate) struct Pending {
     keys: HashMap<Box<str>, Waiting>,
@@ -17,14 +19,44 @@ pub(crate) struct Pending {
     blind_until: Option<Instant>,
 }
 
-/// A removal that waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Something that waits for the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiting {
-    /// Tells this removal of the key from a later one.
+    /// Tells this from what was asked of the key later.
     pub(crate) sequence: u64,
-    pub(crate) source: u64,
-    pub(crate) keep: Duration,
+    pub(crate) task: Task,
     since: Instant,
+}
+
+/// What the store is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Removes an entry.
+    Remove { source: u64, keep: Duration },
+    /// Advances a mark, once for each.
+    Advance(Vec<MarkChange>),
+}
+
+impl Task {
+    /// Both, or something that does at least as much.
+    fn and(self, earlier: &Self) -> Self {
+        match (self, earlier) {
+            (Self::Remove { source, keep }, Self::Remove { source: known, .. }) => {
+                Self::Remove { source: source.max(*known), keep }
+            }
+            (Self::Advance(changes), Self::Advance(known)) => {
+                let mut all = known.clone();
+                all.retain(|known| !changes.contains(known));
+                all.extend(changes);
+                if all.contains(&MarkChange::Hard) || all.len() > MAX_CHANGES {
+                    all = vec![MarkChange::Hard];
+                }
+                Self::Advance(all)
+            }
+            // A text names an entry or a mark, never both.
+            (task, _) => task,
+        }
+    }
 }
 
 impl Pending {
@@ -32,13 +64,12 @@ impl Pending {
         Self { keys: HashMap::new(), capacity, next: 0, overflowed: false, blind_until: None }
     }
 
-    /// Remembers a removal. `longest` is the longest any record may still live.
+    /// Remembers a task. `longest` is the longest any record may still live.
     /// Returns whether the table has just overflowed.
     pub(crate) fn remember(
         &mut self,
         key: &str,
-        source: u64,
-        keep: Duration,
+        task: Task,
         longest: Duration,
         now: Instant,
     ) -> bool {
@@ -47,9 +78,17 @@ impl Pending {
             return !std::mem::replace(&mut self.overflowed, true);
         }
         let sequence = self.sequence();
-        let source = self.keys.get(key).map_or(source, |known| known.source.max(source));
-        self.keys.insert(key.into(), Waiting { sequence, source, keep, since: now });
+        let task = match self.keys.get(key) {
+            Some(known) => task.and(&known.task),
+            None => task,
+        };
+        self.keys.insert(key.into(), Waiting { sequence, task, since: now });
         false
+    }
+
+    /// Whether every key may be read: told without a look at the clock.
+    pub(crate) fn hides_nothing(&self) -> bool {
+        self.keys.is_empty() && self.blind_until.is_none()
     }
 
     /// Whether `key` must not be read from the store.
@@ -63,7 +102,7 @@ impl Pending {
             || self.blind_until.is_some_and(|until| now < until)
     }
 
-    /// A number greater than that of every removal remembered so far.
+    /// A number greater than that of everything remembered so far.
     pub(crate) fn sequence(&mut self) -> u64 {
         self.next += 1;
         self.next
@@ -80,7 +119,20 @@ impl Pending {
         }
     }
 
-    /// Up to `limit` removals that have waited for `age`: long enough for the write that was not
+    /// The store acknowledged an advance of the mark `key` that began at `sequence`: what was
+    /// remembered before it is settled as far as this did it.
+    pub(crate) fn settle_advance(&mut self, key: &str, sequence: u64, change: &MarkChange) {
+        let Some(waiting) = self.keys.get_mut(key) else { return };
+        let Task::Advance(changes) = &mut waiting.task else { return };
+        if waiting.sequence <= sequence {
+            changes.retain(|known| known != change && *change != MarkChange::Hard);
+            if changes.is_empty() {
+                self.settle(key, sequence);
+            }
+        }
+    }
+
+    /// Up to `limit` tasks that have waited for `age`: long enough for the write that was not
     /// acknowledged to have taken effect or never to do so.
     pub(crate) fn due(
         &self,
@@ -89,12 +141,19 @@ impl Pending {
         now: Instant,
     ) -> Vec<(Box<str>, Waiting)> {
         let ripe = self.keys.iter().filter(|(_, waiting)| now >= waiting.since + age);
-        ripe.take(limit).map(|(key, waiting)| (key.clone(), *waiting)).collect()
+        ripe.take(limit).map(|(key, waiting)| (key.clone(), waiting.clone())).collect()
     }
 
-    /// Puts a removal off, as if it had just been asked for.
+    /// Puts a task off, as if it had just been asked for.
     pub(crate) fn defer(&mut self, key: &str, now: Instant) {
         if let Some(waiting) = self.keys.get_mut(key) {
+            waiting.since = now;
+        }
+    }
+
+    /// Puts off all tasks whose key `is` one of those.
+    pub(crate) fn defer_all(&mut self, is: impl Fn(&str) -> bool, now: Instant) {
+        for (_, waiting) in self.keys.iter_mut().filter(|(key, _)| is(key)) {
             waiting.since = now;
         }
     }
@@ -104,18 +163,35 @@ impl Pending {
     }
 }
 
+/// Changes of one mark that are remembered one by one.
+const MAX_CHANGES: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const KEEP: Duration = Duration::from_secs(60);
+    fn removal(source: u64) -> Task {
+        Task::Remove { source, keep: Duration::from_secs(60) }
+    }
+
+    fn clear(pattern: &str) -> MarkChange {
+        MarkChange::Clear { pattern: pattern.into(), hard: false }
+    }
+
+    fn advance(change: MarkChange) -> Task {
+        Task::Advance(vec![change])
+    }
+
+    fn task(pending: &Pending, now: Instant) -> Task {
+        pending.due(8, Duration::ZERO, now)[0].1.task.clone()
+    }
     const LONGEST: Duration = Duration::from_secs(300);
 
     #[tokio::test]
     async fn a_remembered_key_is_hidden_until_settled() {
         let now = Instant::now();
         let mut pending = Pending::new(2);
-        assert!(!pending.remember("a", 0, KEEP, LONGEST, now));
+        assert!(!pending.remember("a", removal(0), LONGEST, now));
         assert!(pending.hides("a", now));
         assert!(!pending.hides("b", now));
         let (_, waiting) = pending.due(8, Duration::ZERO, now)[0].clone();
@@ -128,20 +204,20 @@ mod tests {
         let now = Instant::now();
         let mut pending = Pending::new(2);
         let before = pending.sequence();
-        pending.remember("a", 7, KEEP, LONGEST, now);
+        pending.remember("a", removal(7), LONGEST, now);
         pending.settle("a", before);
         assert!(pending.hides("a", now));
-        pending.remember("a", 3, KEEP, LONGEST, now);
-        assert_eq!(pending.due(8, Duration::ZERO, now)[0].1.source, 7, "the newest source stays");
+        pending.remember("a", removal(3), LONGEST, now);
+        assert_eq!(task(&pending, now), removal(7), "the newest source stays");
     }
 
     #[tokio::test]
     async fn overflow_hides_every_key_until_drained_and_expired() {
         let now = Instant::now();
         let mut pending = Pending::new(1);
-        pending.remember("a", 0, KEEP, LONGEST, now);
-        assert!(pending.remember("b", 0, KEEP, LONGEST, now), "told once");
-        assert!(!pending.remember("c", 0, KEEP, LONGEST, now));
+        pending.remember("a", removal(0), LONGEST, now);
+        assert!(pending.remember("b", removal(0), LONGEST, now), "told once");
+        assert!(!pending.remember("c", removal(0), LONGEST, now));
         assert!(pending.hides("unrelated", now));
         let (key, waiting) = pending.due(8, Duration::ZERO, now)[0].clone();
         pending.settle(&key, waiting.sequence);
@@ -153,9 +229,48 @@ mod tests {
     async fn a_removal_waits_out_the_write_it_follows() {
         let now = Instant::now();
         let mut pending = Pending::new(1);
-        pending.remember("a", 0, KEEP, LONGEST, now);
+        pending.remember("a", removal(0), LONGEST, now);
         let age = Duration::from_millis(100);
         assert!(pending.due(8, age, now).is_empty());
         assert_eq!(pending.due(8, age, now + age).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn changes_of_a_mark_add_up_and_a_hard_one_covers_them() {
+        let now = Instant::now();
+        let mut pending = Pending::new(8);
+        for change in [clear("a*"), MarkChange::Soft, clear("a*"), clear("b*")] {
+            pending.remember("ns#ns", advance(change), LONGEST, now);
+        }
+        let all = vec![MarkChange::Soft, clear("a*"), clear("b*")];
+        assert_eq!(task(&pending, now), Task::Advance(all));
+        pending.remember("ns#ns", advance(MarkChange::Hard), LONGEST, now);
+        pending.remember("ns#ns", advance(clear("a*")), LONGEST, now);
+        assert_eq!(task(&pending, now), advance(MarkChange::Hard));
+    }
+
+    #[tokio::test]
+    async fn too_many_changes_become_one_of_everything() {
+        let now = Instant::now();
+        let mut pending = Pending::new(8);
+        for pattern in 0..=MAX_CHANGES {
+            pending.remember("ns#ns", advance(clear(&pattern.to_string())), LONGEST, now);
+        }
+        assert_eq!(task(&pending, now), advance(MarkChange::Hard));
+    }
+
+    #[tokio::test]
+    async fn an_acknowledged_change_settles_no_other_one() {
+        let now = Instant::now();
+        let mut pending = Pending::new(8);
+        pending.remember("ns#ns", advance(clear("a*")), LONGEST, now);
+        pending.remember("ns#ns", advance(clear("b*")), LONGEST, now);
+        let sequence = pending.sequence();
+        pending.settle_advance("ns#ns", sequence, &clear("a*"));
+        assert_eq!(task(&pending, now), advance(clear("b*")));
+        pending.settle_advance("ns#ns", 0, &clear("b*"));
+        assert!(pending.hides("ns#ns", now), "that one began before");
+        pending.settle_advance("ns#ns", sequence, &MarkChange::Hard);
+        assert!(!pending.hides("ns#ns", now));
     }
 }

@@ -1,7 +1,11 @@
 //! A remote that is slow, silent or gone.
 
+use bytes::Bytes;
+
 use super::*;
+use crate::record::{self, tests::plain};
 use crate::remote::fake::FakeRemote;
+use crate::remote::{Fetched, Put};
 
 const DEADLINE: Duration = Duration::from_millis(100);
 const KEEP: Duration = Duration::from_secs(60);
@@ -13,7 +17,7 @@ fn guarded(config: &OutageConfig) -> (FakeRemote, Guarded) {
 }
 
 fn entry(key: &str) -> Bytes {
-    record::encode(key, 0, 0, Some(&7_u64)).expect("encodable").into()
+    plain(key, 0, &7_u64)
 }
 
 async fn settled(guarded: &Guarded) {
@@ -50,7 +54,7 @@ async fn the_breaker_closes_again_by_one_probe() {
     }
     assert!(guarded.status().breaker_open);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    fake.slow_answer(Duration::from_millis(50));
+    fake.slow_answer(Duration::from_millis(40));
     let (probe, other) = tokio::join!(guarded.read("k"), guarded.read("k"));
     probe.expect("the probe");
     assert!(matches!(other, Err(RemoteError::BreakerOpen)), "one probe at a time");
@@ -126,13 +130,11 @@ async fn an_acknowledged_put_settles_the_removal_before_it() {
 #[tokio::test(start_paused = true)]
 async fn a_put_that_stored_nothing_settles_nothing() {
     let (fake, guarded) = guarded(&OutageConfig::default());
-    let newer = record::encode("k", 0, 40, Some(&7_u64)).expect("encodable");
-    guarded.put("k", newer.into(), TTL, KEEP).await.expect("stored");
+    guarded.put("k", plain("k", 40, &7_u64), TTL, KEEP).await.expect("stored");
     fake.disconnect();
     guarded.remove("k", 0, KEEP).await.expect_err("gone");
     fake.heal();
-    let older = record::encode("k", 0, 30, Some(&6_u64)).expect("encodable");
-    let put = guarded.put("k", older.into(), TTL, KEEP).await;
+    let put = guarded.put("k", plain("k", 30, &6_u64), TTL, KEEP).await;
     assert_eq!(put.expect("in reach"), Put::Superseded);
     assert_eq!(guarded.status().pending, 1);
 }
@@ -196,7 +198,17 @@ async fn shutdown_says_how_many_removals_were_lost() {
 
 #[tokio::test(start_paused = true)]
 async fn absurd_durations_do_no_harm() {
-    let config = OutageConfig { failures: 0, open_for: Duration::MAX, max_pending: 0 };
+    let config = OutageConfig {
+        failures: 0,
+        open_for: Duration::MAX,
+        probes: 0,
+        window: Duration::MAX,
+        min_calls: 0,
+        error_ratio: f64::NAN,
+        slow_call: Some(Duration::MAX),
+        slow_ratio: f64::INFINITY,
+        max_pending: 0,
+    };
     let fake = FakeRemote::default();
     let guarded = Guarded::new(fake.clone(), "fake", Duration::MAX, &config);
     guarded.put("k", entry("k"), Duration::MAX, Duration::MAX).await.expect("stored");

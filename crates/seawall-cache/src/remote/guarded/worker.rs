@@ -1,11 +1,13 @@
-//! The task that repeats removals until the remote store has acknowledged them.
+//! The task that repeats removals and advances until the remote store has acknowledged them.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use super::Inner;
+use super::pending::Task;
 use crate::remote::RemoteError;
 
 /// Starts the task, which has not been running. It ends when nothing waits, or when the last
@@ -59,33 +61,55 @@ impl Inner {
         }
     }
 
-    /// Tries some of the removals that wait, and stops at the first sign of an outage.
+    /// Tries what waits; what is on a node that is out of reach is left for another round.
     async fn round(&self) {
         loop {
             let due = self.pending.lock().table.due(BATCH, self.deadline, Instant::now());
-            let mut acknowledged = 0;
+            let mut down = BTreeSet::new();
             for (key, waiting) in &due {
-                match self.call(|| self.remote.remove(key, waiting.source, waiting.keep)).await {
+                if down.contains(&self.remote.node(key)) {
+                    continue;
+                }
+                match self.repeat(key, &waiting.task).await {
                     Ok(()) => {
                         self.settle(key, waiting.sequence);
-                        acknowledged += 1;
                     }
                     // It answers, but not to this: let the others go first.
                     Err(RemoteError::Refused(_)) => {
                         self.pending.lock().table.defer(key, Instant::now());
                     }
-                    Err(_) => return,
+                    Err(_) => {
+                        let node = self.remote.node(key);
+                        let on_it = |key: &str| self.remote.node(key) == node;
+                        self.pending.lock().table.defer_all(on_it, Instant::now());
+                        down.insert(node);
+                    }
                 }
             }
-            if acknowledged < BATCH {
+            if due.len() < BATCH {
                 return;
             }
         }
+    }
+
+    async fn repeat(&self, key: &str, task: &Task) -> Result<(), RemoteError> {
+        match task {
+            Task::Remove { source, keep } => {
+                self.call(key, || self.remote.remove(key, *source, *keep)).await?;
+            }
+            // Those that are done are done again if a later one fails: that does no harm.
+            Task::Advance(changes) => {
+                for change in changes {
+                    self.call(key, || self.remote.advance(key, change.clone())).await?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
 /// Between two rounds. With the breaker open a round costs nothing.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Removals looked up at once.
+/// Tasks looked up at once.
 const BATCH: usize = 64;

@@ -7,14 +7,24 @@ use crate::error::ConfigError;
 use crate::remote::guarded::OutageConfig;
 
 /// How to reach Redis, and what to do when it is out of reach.
-#[derive(Clone, PartialEq, Eq)]
+///
+/// A master of a cluster that hangs fails its own keys only. One whose connection is lost may take
+/// the whole L2 along until it is back or a replica has taken over: fred sends all commands
+/// through one task, which connects to all masters again and sends nothing meanwhile. The caches
+/// then run as without an L2.
+///
+/// Redis should have room, and run with the `maxmemory-policy` `noeviction`: any other evicts
+/// tombstones before their time (`volatile-ttl` even first, since they end soonest), and a load
+/// from before a removal may then bring the old value back.
+#[derive(Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct RedisConfig {
     /// `redis://user:password@host:port/db`, `redis-cluster://host:port?node=host:port`, or
     /// `redis-sentinel://host:port?sentinelServiceName=name`. Default: `redis://127.0.0.1:6379`.
     pub url: String,
-    /// Put before every key. Default: `seawall:`.
+    /// Put before every key. No braces: in a cluster they would decide where keys are. Default:
+    /// `seawall:`.
     pub key_prefix: String,
     /// The deadline of every command, its retries included. 1 ms to 1 minute. Default: 100 ms.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
@@ -28,6 +38,13 @@ pub struct RedisConfig {
     pub reconnect_max_delay: Duration,
     /// Commands that may wait in the client; more fail at once. At least 1. Default: 10 000.
     pub max_queued_commands: usize,
+    /// Whether to hear of writes by others, through RESP3 client tracking: a connection more to
+    /// each master. Without it caches rely on their L1 TTL. Default: yes.
+    pub tracking: bool,
+    /// How often each master is looked at on that connection: the bound on how late a flush is
+    /// seen, and on how old a proof that nothing was missed. 10 ms to 1 minute. Default: 250 ms.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub heartbeat: Duration,
     /// When Redis is out of reach.
     pub outage: OutageConfig,
 }
@@ -41,6 +58,8 @@ impl Default for RedisConfig {
             connect_timeout: Duration::from_secs(3),
             reconnect_max_delay: Duration::from_secs(2),
             max_queued_commands: 10_000,
+            tracking: true,
+            heartbeat: Duration::from_millis(250),
             outage: OutageConfig::default(),
         }
     }
@@ -53,6 +72,12 @@ impl RedisConfig {
     /// Names the first field that is out of bounds, its value and the bound.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let ms = Duration::from_millis(1);
+        ConfigError::check(
+            !self.key_prefix.contains(['{', '}']),
+            "key_prefix",
+            &self.key_prefix,
+            "without braces",
+        )?;
         ConfigError::check(
             (ms..=Duration::from_secs(60)).contains(&self.command_timeout),
             "command_timeout",
@@ -77,6 +102,12 @@ impl RedisConfig {
             &self.max_queued_commands,
             "at least 1",
         )?;
+        ConfigError::check(
+            (10 * ms..=Duration::from_secs(60)).contains(&self.heartbeat),
+            "heartbeat",
+            &self.heartbeat,
+            "10 ms to 1 minute",
+        )?;
         self.outage.validate()
     }
 }
@@ -90,6 +121,8 @@ impl fmt::Debug for RedisConfig {
             .field("connect_timeout", &self.connect_timeout)
             .field("reconnect_max_delay", &self.reconnect_max_delay)
             .field("max_queued_commands", &self.max_queued_commands)
+            .field("tracking", &self.tracking)
+            .field("heartbeat", &self.heartbeat)
             .field("outage", &self.outage)
             .finish_non_exhaustive()
     }

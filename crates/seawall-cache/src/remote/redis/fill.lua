@@ -1,15 +1,28 @@
--- KEYS[1]; ARGV: record, TTL in ms, version seen (8 bytes), last moment (Redis clock, µs).
--- Returns {code, version}: 0 stored, 1 moved, 2 late, 3 source too old.
-if there.version ~= ARGV[3] then
-  return {1, 0}
+-- ARGV: channel, record, TTL in ms, version seen (8 bytes), last moment (Redis clock, µs),
+-- token (8 bytes, or none), how long traces stay in ms.
+-- Returns {code, version, Redis clock}: 0 stored, 1 moved, 2 late, 3 source too old, 4 fenced.
+local held = lease()
+if held and held.token ~= ARGV[6] then
+  return {4, 0, now}
 end
-if now > tonumber(ARGV[4]) then
-  return {2, 0}
+local source = string.sub(ARGV[2], 17, 24)
+local code, version = 0, 0
+if there.version ~= ARGV[4] then
+  code = 1
+elseif now > tonumber(ARGV[5]) then
+  code = 2
+elseif there.tombstone and older(source, there.source) then
+  code = 3
+else
+  version = next_version()
+  local stays = tonumber(ARGV[3])
+  if there ~= NOTHING then
+    -- It replaces a trace, perhaps, for loads that began before that: it stays for as long.
+    stays = math.max(stays, math.min(redis.call('PTTL', KEYS[1]), tonumber(ARGV[7])))
+  end
+  redis.call('SET', KEYS[1], stamped(ARGV[2], source, version, ARGV[3]), 'PX', stays)
 end
-local source = string.sub(ARGV[1], 17, 24)
-if there.tombstone and older(source, there.source) then
-  return {3, 0}
+if held then
+  end_lease(held)
 end
-local version = next_version()
-redis.call('SET', KEYS[1], stamped(ARGV[1], source, version), 'PX', ARGV[2])
-return {0, version}
+return {code, version, now}

@@ -1,20 +1,34 @@
 //! Redis as the L2: single, sentinel or cluster, through fred.
 
+mod clock;
 mod config;
 mod connection;
+mod ends;
+mod fold;
+mod get;
+mod scripts;
+mod sweep;
+mod topology;
+mod tracking;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::Builder;
-use fred::types::config::{Config, ReconnectPolicy, TcpConfig, UnresponsiveConfig};
+use fred::types::config::{
+    Config, ConnectionConfig, PerformanceConfig, ReconnectError, ReconnectPolicy, TcpConfig,
+    UnresponsiveConfig,
+};
 use tokio::time::timeout;
 
 pub use self::config::RedisConfig;
-use self::connection::{Connection, EndsWithUs};
-use super::guarded::{Guarded, RemoteStatus};
+use self::connection::Connection;
+use self::ends::EndsWithUs;
+use self::tracking::Listening;
+use super::guarded::{Guarded, NodeStatus, RemoteStatus};
 use crate::error::Error;
 use crate::remote::RemoteError;
 
@@ -28,6 +42,7 @@ pub struct Redis {
     guarded: Guarded,
     client: Client,
     command_timeout: Duration,
+    listening: Arc<Listening>,
 }
 
 impl Redis {
@@ -41,7 +56,12 @@ impl Redis {
         let client = client(&config, true)?;
         let ends = EndsWithUs::new(client.clone(), &config);
         match timeout(config.connect_timeout, client.init()).await {
-            Ok(Ok(task)) => Ok(Self::over(ends.with(task), &config)),
+            Ok(Ok(task)) => {
+                let redis = Self::over(ends.with(task), &config);
+                // So that caches know from the start whether they will hear of writes.
+                redis.listening.settled(config.connect_timeout.min(SETTLED_WITHIN)).await;
+                Ok(redis)
+            }
             Ok(Err(error)) => Err(Error::Connect(Box::new(error))),
             Err(_) => Err(Error::ConnectTimeout { after: config.connect_timeout }),
         }
@@ -66,6 +86,12 @@ impl Redis {
         self.guarded.status()
     }
 
+    /// The state of each node that was asked so far: of the server, or of each master of a cluster.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeStatus> {
+        self.guarded.nodes()
+    }
+
     /// Asks Redis for a sign of life, whatever the breaker says: for health checks. On a cluster
     /// one node answers, any one. Changes nothing; dropping the future is safe.
     ///
@@ -84,9 +110,10 @@ impl Redis {
     fn over(ends: EndsWithUs, config: &RedisConfig) -> Self {
         let client = ends.client().clone();
         let connection = Connection::new(ends, config);
+        let listening = connection.listening();
         let command_timeout = config.command_timeout;
         let guarded = Guarded::new(connection, "redis", command_timeout, &config.outage);
-        Self { guarded, client, command_timeout }
+        Self { guarded, client, command_timeout, listening }
     }
 }
 
@@ -107,22 +134,42 @@ fn client(config: &RedisConfig, fail_fast: bool) -> Result<Client, Error> {
     config.validate()?;
     let mut server = Config::from_url(&config.url).map_err(|error| Error::Url(Box::new(error)))?;
     server.fail_fast = fail_fast;
-    let unresponsive = (config.command_timeout * 10).max(Duration::from_secs(1));
+    let (performance, connection) = settings(config);
     let max_delay = u32::try_from(config.reconnect_max_delay.as_millis()).unwrap_or(u32::MAX);
     Builder::from_config(server)
-        .with_connection_config(|connection| {
-            connection.connection_timeout = config.connect_timeout;
-            connection.internal_command_timeout = config.connect_timeout;
-            connection.max_command_attempts = 1;
-            connection.max_command_buffer_len = config.max_queued_commands;
-            connection.unresponsive =
-                UnresponsiveConfig { max_timeout: Some(unresponsive), interval: unresponsive / 4 };
-            connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
-        })
-        .with_performance_config(|performance| {
-            performance.default_command_timeout = config.command_timeout;
-        })
+        .set_connection_config(connection)
+        .set_performance_config(performance)
         .set_policy(ReconnectPolicy::new_exponential(0, 100, max_delay, 2))
         .build()
         .map_err(|error| Error::Connect(Box::new(error)))
 }
+
+fn settings(config: &RedisConfig) -> (PerformanceConfig, ConnectionConfig) {
+    let unresponsive = (config.command_timeout * 10).max(Duration::from_secs(1));
+    let performance = PerformanceConfig {
+        default_command_timeout: config.command_timeout,
+        ..PerformanceConfig::default()
+    };
+    let connection = ConnectionConfig {
+        connection_timeout: config.connect_timeout,
+        internal_command_timeout: config.connect_timeout,
+        max_command_attempts: 1,
+        // fred's way of following ASK ends its task for good when that fails, and may give replies
+        // to the wrong commands. With none left it still takes over the routing after MOVED; we
+        // ask again: see `redirected`.
+        max_redirections: 0,
+        // A master that became a replica on a connection that stays.
+        reconnect_errors: vec![ReconnectError::ReadOnly],
+        max_command_buffer_len: config.max_queued_commands,
+        unresponsive: UnresponsiveConfig {
+            max_timeout: Some(unresponsive),
+            interval: unresponsive / 4,
+        },
+        tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
+        ..ConnectionConfig::default()
+    };
+    (performance, connection)
+}
+
+/// How long connecting may wait for tracking, once there is a connection.
+const SETTLED_WITHIN: Duration = Duration::from_millis(500);

@@ -1,0 +1,107 @@
+//! Hearing of writes by others: Redis's tracking, a connection to each master.
+//!
+//! What fred 10 leaves to its user, and how it is dealt with here:
+//! - BCAST tracking on a cluster is switched on for one node only: each master has a client.
+//! - Tracking ends with the connection: clients here do not reconnect. Each new connection is
+//!   armed first, and then the caches are told that messages may have been missed.
+//! - The message of a flush carries no keys, which fred drops: each master holds a canary, a key
+//!   that is read all the time, and that a flush takes with it.
+//! - Messages go through a channel of 32, and what does not fit is dropped: it is larger here, and
+//!   an overflow counts as messages missed.
+//! - A server that hangs says nothing: reading the canary has a deadline, and its answer proves
+//!   that the messages before it have come.
+
+mod board;
+mod canary;
+mod link;
+mod listen;
+mod masters;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use fred::clients::Client;
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use self::board::Board;
+use self::masters::Masters;
+use super::RedisConfig;
+use super::clock::Clocks;
+use super::topology::Topology;
+use crate::remote::{Tracking, Watcher};
+
+/// The tasks that listen. They end when this is dropped.
+pub(super) struct Listening {
+    board: Arc<Board>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the tasks share.
+struct Shared {
+    board: Arc<Board>,
+    topology: Arc<Topology>,
+    clocks: Arc<Clocks>,
+    config: RedisConfig,
+    /// The masters may have changed.
+    doubt: Notify,
+}
+
+impl Listening {
+    /// Listens beside `main`, the client for everything else.
+    pub(super) fn start(
+        main: &Client,
+        topology: Arc<Topology>,
+        clocks: Arc<Clocks>,
+        config: &RedisConfig,
+        runtime: &Handle,
+    ) -> Self {
+        let board = Arc::new(Board::new(&config.key_prefix, config.tracking));
+        let shared = Shared {
+            board: Arc::clone(&board),
+            topology,
+            clocks,
+            config: config.clone(),
+            doubt: Notify::new(),
+        };
+        let masters = Masters::new(main.clone(), Arc::new(shared));
+        let task = runtime.spawn(masters.follow());
+        Self { board, task: Mutex::new(Some(task)) }
+    }
+
+    /// Tells `watcher` of `namespace` from now on. `false`: only of the ends of leases.
+    pub(super) fn watch(&self, namespace: &str, watcher: Weak<dyn Watcher>) -> bool {
+        self.board.watch(namespace, watcher)
+    }
+
+    pub(super) fn status(&self) -> Tracking {
+        self.board.status()
+    }
+
+    /// Waits until it is known whether writes are told, for `patience` at most.
+    pub(super) async fn settled(&self, patience: Duration) {
+        let end = Instant::now() + patience;
+        while self.status() == Tracking::Down && Instant::now() < end {
+            sleep(SETTLING).await;
+        }
+    }
+
+    /// Ends the connections: nothing is told from then on, and the caches hear of that.
+    pub(super) fn stop(&self) {
+        if let Some(task) = self.task.lock().take() {
+            task.abort();
+        }
+        self.board.close();
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+const SETTLING: Duration = Duration::from_millis(2);

@@ -1,0 +1,129 @@
+//! Where each connection is.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Class, Site};
+
+/// A connection with its page in the books. Not to be dropped: it goes back
+/// through the ledger.
+#[must_use]
+pub(crate) struct Held<C> {
+    pub(crate) connection: C,
+    pub(super) slot: usize,
+    pub(super) epoch: u32,
+    pub(super) uses: u64,
+    pub(super) expires: Instant,
+    pub(super) idle_since: Instant,
+    pub(super) stale: bool,
+}
+
+impl<C> Held<C> {
+    /// Whether it was unused for so long that it should be looked at before use.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale
+    }
+}
+
+/// A connection that is lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Borrow {
+    /// Where it was taken.
+    pub(crate) site: Site,
+    /// For how long it has been out.
+    pub(crate) held: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Free,
+    Idle,
+    Lent { class: Class, since: Instant, site: Option<Site>, told: bool },
+    Cleaning,
+}
+
+/// One slot a connection, with counts kept beside them.
+#[derive(Default)]
+pub(super) struct Slots {
+    slots: Vec<Place>,
+    free: Vec<usize>,
+    interactive: usize,
+    analytics: usize,
+    cleaning: usize,
+}
+
+impl Slots {
+    pub(super) fn allot(&mut self, place: Place) -> usize {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Place::Free);
+            self.slots.len() - 1
+        });
+        self.put(slot, place);
+        slot
+    }
+
+    pub(super) fn free(&mut self, slot: usize) {
+        self.put(slot, Place::Free);
+        self.free.push(slot);
+    }
+
+    pub(super) fn put(&mut self, slot: usize, place: Place) {
+        let before = std::mem::replace(&mut self.slots[slot], place);
+        if let Some(count) = self.count(before) {
+            *count -= 1;
+        }
+        if let Some(count) = self.count(place) {
+            *count += 1;
+        }
+    }
+
+    pub(super) fn used(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(super) fn lent(&self) -> usize {
+        self.interactive + self.analytics
+    }
+
+    pub(super) fn lent_to_analytics(&self) -> usize {
+        self.analytics
+    }
+
+    pub(super) fn cleaning(&self) -> usize {
+        self.cleaning
+    }
+
+    pub(super) fn overdue(&mut self, now: Instant, limit: Duration) -> Vec<Borrow> {
+        let mut found = Vec::new();
+        for place in &mut self.slots {
+            if let Place::Lent { since, site: Some(site), told, .. } = place {
+                let held = now.saturating_duration_since(*since);
+                if !*told && held >= limit {
+                    *told = true;
+                    found.push(Borrow { site, held });
+                }
+            }
+        }
+        found
+    }
+
+    pub(super) fn oldest(&self, now: Instant) -> Option<Borrow> {
+        let borrows = self.slots.iter().filter_map(|place| match place {
+            Place::Lent { since, site: Some(site), .. } => {
+                Some(Borrow { site, held: now.saturating_duration_since(*since) })
+            }
+            _ => None,
+        });
+        borrows.max_by_key(|borrow| borrow.held)
+    }
+
+    fn count(&mut self, place: Place) -> Option<&mut usize> {
+        match place {
+            Place::Free | Place::Idle => None,
+            Place::Lent { class: Class::Interactive, .. } => Some(&mut self.interactive),
+            Place::Lent { class: Class::Analytics, .. } => Some(&mut self.analytics),
+            Place::Cleaning => Some(&mut self.cleaning),
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Reading along on what a server sends, for the little the driver keeps to itself.
+//!
+//! Every backend message is a tag byte, four bytes of length (which count
+//! themselves) and a body. [`Scanner`] hops from header to header, looks into
+//! the bodies of two kinds only, and keeps nothing but the state of the
+//! transaction block and a few flags.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// What a connection's server last said about its session. Written by the
+/// stream, read by whoever takes the connection home.
+#[derive(Debug, Default)]
+pub(crate) struct Wire {
+    /// The status byte of the last `ReadyForQuery`; zero before the first and
+    /// after bytes that are no messages.
+    status: AtomicU8,
+    traces: AtomicU8,
+}
+
+impl Wire {
+    /// Whether the server was last ready for a query outside of any
+    /// transaction block.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.status.load(Ordering::Acquire) == IDLE
+    }
+
+    /// What the session may have kept, though no text of a statement told.
+    pub(crate) fn traces(&self) -> Traces {
+        Traces(self.traces.load(Ordering::Acquire))
+    }
+
+    /// The session is as new.
+    pub(crate) fn forget_traces(&self) {
+        self.traces.store(0, Ordering::Release);
+    }
+
+    pub(crate) fn note(&self, event: Event) {
+        let trace = match event {
+            Event::Ready(status) => return self.status.store(status, Ordering::Release),
+            Event::Lost => return self.status.store(0, Ordering::Release),
+            Event::Command(tag) if tag.starts_with(b"PREPARE\0") => PREPARED,
+            Event::Command(tag) if tag.starts_with(b"DEALLOCATE") => FORGOTTEN,
+            Event::Command(tag) if tag.starts_with(b"DISCARD ALL") => FORGOTTEN,
+            Event::Command(_) => return,
+            Event::Parameter | Event::Notification => CHANGED,
+        };
+        self.traces.fetch_or(trace, Ordering::AcqRel);
+    }
+}
+
+/// Signs of state that a session may carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Traces(u8);
+
+impl Traces {
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// A statement was prepared by SQL, under a name of the borrower's.
+    pub(crate) fn prepared(self) -> bool {
+        self.0 & PREPARED != 0
+    }
+
+    /// Prepared statements were dropped by SQL, perhaps those of the cache.
+    pub(crate) fn forgotten(self) -> bool {
+        self.0 & FORGOTTEN != 0
+    }
+}
+
+/// A message worth a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// `ReadyForQuery` with its status: `I` idle, `T` in a transaction block, `E`
+    /// in a failed one.
+    Ready(u8),
+    /// `CommandComplete`, the beginning of its tag, padded with zeros.
+    Command([u8; PEEKED]),
+    /// `ParameterStatus`: a setting that the server reports has changed.
+    Parameter,
+    /// `NotificationResponse`: the session listens.
+    Notification,
+    /// A length that cannot be. Nothing is understood from here on.
+    Lost,
+}
+
+/// Finds the events in a stream of backend messages that comes in pieces of
+/// any size. Costs about a nanosecond a message.
+#[derive(Debug)]
+pub(crate) struct Scanner {
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// In a header, of which `have` bytes are there.
+    Header {
+        bytes: [u8; HEADER],
+        have: usize,
+    },
+    /// In a body that is looked into.
+    Peek {
+        tag: u8,
+        seen: [u8; PEEKED],
+        have: usize,
+        left: usize,
+    },
+    /// In a body of no interest.
+    Skip {
+        left: usize,
+    },
+    Lost,
+}
+
+impl Scanner {
+    pub(crate) fn new() -> Self {
+        Self { state: BETWEEN }
+    }
+
+    /// Takes in the next bytes.
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], mut on: impl FnMut(Event)) {
+        while !bytes.is_empty() {
+            match &mut self.state {
+                State::Header { bytes: header, have } => {
+                    let taken = take(&mut bytes, HEADER - *have);
+                    header[*have..*have + taken.len()].copy_from_slice(taken);
+                    *have += taken.len();
+                    if *have == HEADER {
+                        self.state = begin(*header, &mut on);
+                    }
+                }
+                State::Skip { left } => {
+                    *left -= take(&mut bytes, *left).len();
+                    if *left == 0 {
+                        self.state = BETWEEN;
+                    }
+                }
+                State::Peek { tag, seen, have, left } => {
+                    let taken = take(&mut bytes, *left);
+                    *left -= taken.len();
+                    let kept = taken.len().min(PEEKED - *have);
+                    seen[*have..*have + kept].copy_from_slice(&taken[..kept]);
+                    *have += kept;
+                    if *left == 0 {
+                        on(if *tag == READY {
+                            Event::Ready(seen[0])
+                        } else {
+                            Event::Command(*seen)
+                        });
+                        self.state = BETWEEN;
+                    }
+                }
+                State::Lost => return,
+            }
+        }
+    }
+}
+
+/// What follows a header. Messages without a body end here.
+fn begin(header: [u8; HEADER], on: &mut impl FnMut(Event)) -> State {
+    let [tag, a, b, c, d] = header;
+    let length = i32::from_be_bytes([a, b, c, d]);
+    let Some(left) = usize::try_from(length).ok().and_then(|length| length.checked_sub(4)) else {
+        on(Event::Lost);
+        return State::Lost;
+    };
+    match tag {
+        PARAMETER => on(Event::Parameter),
+        NOTIFICATION => on(Event::Notification),
+        READY | COMMAND if left > 0 => {
+            return State::Peek { tag, seen: [0; PEEKED], have: 0, left };
+        }
+        _ => {}
+    }
+    if left == 0 { BETWEEN } else { State::Skip { left } }
+}
+
+fn take<'a>(bytes: &mut &'a [u8], most: usize) -> &'a [u8] {
+    let (taken, rest) = bytes.split_at(most.min(bytes.len()));
+    *bytes = rest;
+    taken
+}
+
+const BETWEEN: State = State::Header { bytes: [0; HEADER], have: 0 };
+const HEADER: usize = 5;
+/// Enough of a command's tag to tell those that matter.
+const PEEKED: usize = 12;
+
+const READY: u8 = b'Z';
+const COMMAND: u8 = b'C';
+const PARAMETER: u8 = b'S';
+const NOTIFICATION: u8 = b'A';
+const IDLE: u8 = b'I';
+
+const PREPARED: u8 = 1;
+const FORGOTTEN: u8 = 2;
+const CHANGED: u8 = 4;
+
+#[cfg(test)]
+mod tests;
