@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::budget::Budget;
 use crate::cache::Cache;
 use crate::codec::Codec;
 use crate::config::CacheConfig;
@@ -22,6 +23,14 @@ pub struct CacheBuilder<K, V> {
     remote: Option<Guarded>,
     codec: Option<Arc<dyn Codec<V>>>,
     weigher: Option<Weigher<K, V>>,
+    budget: Option<Sharing>,
+}
+
+/// The part a cache takes in a budget.
+pub(crate) struct Sharing {
+    pub(crate) budget: Budget,
+    pub(crate) weight: u32,
+    pub(crate) floor: u64,
 }
 
 /// What a cache is made of, checked.
@@ -31,6 +40,7 @@ pub(crate) struct Parts<K, V> {
     pub(crate) remote: Option<Guarded>,
     pub(crate) codec: Option<Arc<dyn Codec<V>>>,
     pub(crate) weigher: Option<Weigher<K, V>>,
+    pub(crate) budget: Option<Sharing>,
 }
 
 impl<K, V> CacheBuilder<K, V>
@@ -40,7 +50,7 @@ where
 {
     pub(crate) fn new(namespace: String) -> Self {
         let config = CacheConfig::default();
-        Self { namespace, config, remote: None, codec: None, weigher: None }
+        Self { namespace, config, remote: None, codec: None, weigher: None, budget: None }
     }
 
     /// Takes all settings from `config`, replacing what was set before.
@@ -154,6 +164,16 @@ where
         self
     }
 
+    /// Takes the memory of L1 from `budget`, together with other caches. Needs a
+    /// [`weigher`](Self::weigher). `weight`, at least 1: its part where there is not enough for
+    /// all, in proportion to the weights of the others. `floor`: the bytes it keeps in any case, at
+    /// most the budget. It never holds more than
+    /// [`capacity_bytes`](CacheConfig::capacity_bytes), if that is set.
+    pub fn budget(mut self, budget: &Budget, weight: u32, floor: u64) -> Self {
+        self.budget = Some(Sharing { budget: budget.clone(), weight, floor });
+        self
+    }
+
     /// What decides which entries stay in L1; moka unless set: see [`CacheConfig::engine`].
     pub fn engine(mut self, engine: EngineKind) -> Self {
         self.config.engine = engine;
@@ -236,8 +256,13 @@ where
             &None::<()>,
             "set where there is a remote",
         )?;
-        let Self { namespace, config, remote, codec, weigher } = self;
-        Ok(Cache::new(Parts { namespace, config, remote, codec, weigher }))
+        if let Some(Sharing { budget, weight, floor }) = &self.budget {
+            ConfigError::check(self.weigher.is_some(), "budget", budget, "set with a weigher")?;
+            ConfigError::check(*weight >= 1, "weight", weight, "at least 1")?;
+            ConfigError::check(*floor <= budget.bytes(), "floor", floor, "at most the budget")?;
+        }
+        let Self { namespace, config, remote, codec, weigher, budget } = self;
+        Ok(Cache::new(Parts { namespace, config, remote, codec, weigher, budget }))
     }
 }
 

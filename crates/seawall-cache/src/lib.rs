@@ -127,6 +127,7 @@ mod key;
 mod loaded;
 mod outcome;
 
+mod budget;
 mod builder;
 mod cache;
 mod config;
@@ -144,6 +145,10 @@ mod text;
 mod thread;
 mod throttle;
 
+pub use self::budget::{
+    Budget, BudgetShare, BudgetStatus, Governor, GovernorConfig, LinuxMemory, MemorySample,
+    MemorySensor,
+};
 pub use self::builder::CacheBuilder;
 pub use self::cache::Cache;
 #[cfg(feature = "tower")]

@@ -25,8 +25,8 @@ use std::borrow::Borrow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::hash::Hash;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -38,6 +38,7 @@ use self::approach::First;
 use self::background::Background;
 use self::flight::Failure;
 pub(crate) use self::flight::Progress;
+use crate::budget::{Member as _, Seat};
 use crate::builder::{CacheBuilder, Parts};
 use crate::codec::{Codec, Postcard};
 use crate::config::CacheConfig;
@@ -176,7 +177,8 @@ where
 
     /// Changes the capacity of L1, up to the one the cache was built with, which is where it stays
     /// if more is asked for. When it shrinks, entries go that were not used lately: some thousands
-    /// now, the others within seconds. Reads are not held up.
+    /// now, the others within seconds. Reads are not held up. A cache with a
+    /// [budget](CacheBuilder::budget) gets its capacity from there, about once a second.
     pub fn set_capacity(&self, capacity: u64) {
         self.inner.local.set_capacity(capacity);
     }
@@ -224,6 +226,8 @@ type Lease<K, V> = crate::local::Lease<K, V, Progress<V>>;
 pub(crate) struct Inner<K: Hash + Eq, V> {
     namespace: Box<str>,
     config: CacheConfig,
+    /// Its place in a budget, if it shares one.
+    seat: Option<Seat>,
     policy: Policy,
     bounds: Bounds,
     /// There is one if there is a remote.
@@ -246,15 +250,20 @@ where
     V: Send + Sync + 'static,
 {
     pub(crate) fn new(parts: Parts<K, V>) -> Self {
-        let Parts { namespace, config, remote, codec, weigher } = parts;
+        let Parts { namespace, config, remote, codec, weigher, budget } = parts;
         let mut policy = Policy::new(&config);
         if remote.is_none() {
             policy.ask_nobody();
         }
         let options = Options {
             engine: config.engine,
-            capacity: config.capacity_bytes.unwrap_or(config.capacity),
-            weigher: weigher.filter(|_| config.capacity_bytes.is_some()),
+            capacity: match (&budget, config.capacity_bytes) {
+                (Some(sharing), bytes) => {
+                    bytes.map_or(sharing.budget.bytes(), |bytes| bytes.min(sharing.budget.bytes()))
+                }
+                (None, bytes) => bytes.unwrap_or(config.capacity),
+            },
+            weigher: weigher.filter(|_| config.capacity_bytes.is_some() || budget.is_some()),
             remote: remote.is_some(),
             l1_ttl: config.l1_ttl.unwrap_or(config.ttl),
             max_staleness: config.max_staleness,
@@ -270,8 +279,13 @@ where
             remote.expect_ttl(policy.longest());
             background.watch(&namespace, remote);
         }
+        let seat = budget.map(|sharing| {
+            let member: Weak<Local<_, _, _>> = Arc::downgrade(&local);
+            sharing.budget.join(&namespace, sharing.weight, sharing.floor, member)
+        });
         let inner = Inner {
             namespace: namespace.into(),
+            seat,
             policy,
             bounds: Bounds {
                 record: config.max_record_bytes,
@@ -321,6 +335,9 @@ where
         );
         if mine.is_ok() {
             self.local.tidy(now);
+            if let Some(seat) = &self.seat {
+                seat.tick(Instant::now());
+            }
             self.throttle.tidy(Instant::now());
             self.counters.filling(self.local.filling());
             self.status();

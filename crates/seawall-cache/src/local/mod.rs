@@ -49,6 +49,7 @@ use self::shelf::Store;
 pub(crate) use self::shelf::Weigher;
 pub(crate) use self::table::Kept;
 use self::table::{Joined, Table};
+use crate::budget::Member;
 use crate::key::CacheKey;
 use crate::marks::{Mark, MarkChange};
 use crate::stats::Filling;
@@ -436,14 +437,6 @@ where
         Filling { entries, weight, evictions: engine.evicted() }
     }
 
-    pub(crate) fn capacity(&self) -> u64 {
-        self.table.shelf().engine().capacity()
-    }
-
-    pub(crate) fn set_capacity(&self, capacity: u64) {
-        self.table.shelf().engine().set_capacity(capacity);
-    }
-
     /// Keys with leases: 0 when nothing is in flight.
     #[cfg(test)]
     pub(crate) fn leased(&self) -> usize {
@@ -470,6 +463,33 @@ where
 impl<K, V, R> fmt::Debug for Local<K, V, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Local").field("coherence", &self.coherence).finish_non_exhaustive()
+    }
+}
+
+impl<K, V, R> Member for Local<K, V, R>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    R: Send + Sync + 'static,
+{
+    fn used(&self) -> u64 {
+        self.engine().weight()
+    }
+
+    fn capacity(&self) -> u64 {
+        self.engine().capacity()
+    }
+
+    fn most(&self) -> u64 {
+        self.engine().most()
+    }
+
+    fn set_capacity(&self, capacity: u64) {
+        self.engine().set_capacity(capacity);
+    }
+
+    fn settle(&self) -> bool {
+        self.engine().upkeep()
     }
 }
 

@@ -59,8 +59,8 @@ where
     /// Holds `value` under `key`, over what was there. `weight`: its share of the capacity, at
     /// least 1. The policy may drop it or others at once or soon after.
     ///
-    /// Returns `false` if it is heavier than an engine of this capacity can hold: then nothing is
-    /// under `key` afterwards.
+    /// Returns `false` if it is heavier than an engine of this capacity can hold, or if the engine
+    /// was shrunk to next to nothing: then nothing is under `key` afterwards.
     fn insert(&self, key: K, value: T, weight: u32) -> bool;
 
     /// Drops the entry of `key`, and returns it.
@@ -88,6 +88,9 @@ where
 
     /// What `weight` is held to.
     fn capacity(&self) -> u64;
+
+    /// The capacity that it was made with.
+    fn most(&self) -> u64;
 
     /// Changes the capacity, up to what the engine was made with. If it shrinks, entries go, those
     /// that were not used lately first: some thousands now, the rest with the next inserts and
@@ -140,6 +143,10 @@ pub enum EngineKind {
 
 /// The engine of one cache: a choice made once, so that the hot path has a branch that is always
 /// the same instead of a virtual call.
+#[cfg_attr(
+    feature = "quick",
+    expect(clippy::large_enum_variant, reason = "one a cache, and a box would cost every read")
+)]
 pub(crate) enum AnyEngine<K, T> {
     Moka(MokaEngine<K, T>),
     #[cfg(feature = "quick")]
@@ -226,6 +233,10 @@ where
 
     fn capacity(&self) -> u64 {
         on!(self, engine => engine.capacity())
+    }
+
+    fn most(&self) -> u64 {
+        on!(self, engine => engine.most())
     }
 
     fn set_capacity(&self, capacity: u64) {

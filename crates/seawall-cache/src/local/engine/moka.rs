@@ -293,6 +293,10 @@ where
         self.capacity.load(Ordering::Relaxed)
     }
 
+    fn most(&self) -> u64 {
+        self.most
+    }
+
     fn set_capacity(&self, capacity: u64) {
         let capacity = capacity.min(self.most);
         self.capacity.store(capacity, Ordering::Relaxed);

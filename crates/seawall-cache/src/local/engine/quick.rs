@@ -21,6 +21,9 @@ pub(crate) struct QuickEngine<K, T> {
     entries: Cache<K, Held<T>, Weights, RandomState, Gone<K, T>>,
     /// What it was made with.
     most: u64,
+    /// What quick_cache is never shrunk below: it would lose the proportions of its parts to
+    /// rounding, for ever.
+    least: u64,
     /// What it was told; quick_cache rounds up to whole shards.
     capacity: AtomicU64,
     hasher: RandomState,
@@ -69,8 +72,16 @@ where
             // Only for want of what was just given.
             Err(_) => Cache::with(items, capacity, Weights, hasher.clone(), gone),
         };
-        let (most, capacity, swept) = (capacity, AtomicU64::new(capacity), AtomicUsize::new(0));
-        Self { entries, most, capacity, hasher, evicted, swept }
+        let shards = entries.num_shards() as u64;
+        Self {
+            entries,
+            most: capacity,
+            least: (capacity / 64).max(128 * shards).min(capacity),
+            capacity: AtomicU64::new(capacity),
+            hasher,
+            evicted,
+            swept: AtomicUsize::new(0),
+        }
     }
 
     /// What an entry may weigh: quick_cache takes it only if it could be among the hot ones.
@@ -104,7 +115,10 @@ where
 
     fn insert(&self, key: K, value: T, weight: u32) -> bool {
         let weight = weight.max(1);
-        if u64::from(weight) > self.heaviest().min(self.capacity()) {
+        let capacity = self.capacity();
+        if u64::from(weight) > self.heaviest().min(capacity)
+            || capacity < self.least && self.weight() + u64::from(weight) > capacity
+        {
             self.remove(&key);
             return false;
         }
@@ -139,11 +153,15 @@ where
         self.capacity.load(Ordering::Relaxed)
     }
 
+    fn most(&self) -> u64 {
+        self.most
+    }
+
     fn set_capacity(&self, capacity: u64) {
         let capacity = capacity.min(self.most);
         self.capacity.store(capacity, Ordering::Relaxed);
-        // Zero would lose the proportions of its parts for ever.
-        self.entries.set_capacity(capacity.max(1));
+        self.entries.set_capacity(capacity.max(self.least));
+        self.upkeep();
     }
 
     fn evicted(&self) -> u64 {
@@ -184,6 +202,15 @@ where
     }
 
     fn upkeep(&self) -> bool {
+        // Below its least, quick_cache does not decide who goes. It hardly matters there.
+        let excess = Cell::new(self.weight().saturating_sub(self.capacity()));
+        if excess.get() > 0 && self.capacity() < self.least {
+            self.entries.retain(|_, held| {
+                let goes = excess.get() > 0;
+                excess.set(excess.get().saturating_sub(u64::from(held.weight) * u64::from(goes)));
+                !goes
+            });
+        }
         false
     }
 }
