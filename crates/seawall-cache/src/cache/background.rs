@@ -212,7 +212,8 @@ where
             let (key, entry) = compared;
             match version {
                 Ok(version) => {
-                    let same = local.settle(key, entry, (self.remote.node(text), version), epoch, now);
+                    let same =
+                        local.settle(key, entry, (self.remote.node(text), version), epoch, now);
                     self.ears.counters.revalidated(same);
                 }
                 Err(error) => {

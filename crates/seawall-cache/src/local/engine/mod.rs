@@ -139,6 +139,10 @@ pub enum EngineKind {
 
 /// The engine of one cache: a choice made once, so that the hot path has a branch that is always
 /// the same instead of a virtual call.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one in a cache, and a box would cost each hit"
+)]
 pub(crate) enum AnyEngine<K, T> {
     Moka(MokaEngine<K, T>),
     #[cfg(feature = "quick")]

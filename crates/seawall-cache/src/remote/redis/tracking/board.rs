@@ -10,6 +10,9 @@ use tokio::time::Instant;
 use crate::remote::{Tracking, Watcher};
 use crate::text;
 
+/// Those of one namespace.
+type Watchers = Arc<[Weak<dyn Watcher>]>;
+
 /// Watchers by namespace, and the state of the links that tell them.
 ///
 /// Watchers are called with no lock held. The events of one node come from one task, in order.
@@ -17,7 +20,7 @@ pub(super) struct Board {
     key_prefix: Box<str>,
     /// Whether writes are told at all, or only the ends of leases.
     tracking: bool,
-    watchers: RwLock<HashMap<Box<str>, Arc<[Weak<dyn Watcher>]>>>,
+    watchers: RwLock<HashMap<Box<str>, Watchers>>,
     links: Mutex<Links>,
 }
 

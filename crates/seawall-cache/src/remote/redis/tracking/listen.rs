@@ -190,7 +190,7 @@ impl Listener {
             // In RESP2 a flush is told like that.
             self.shared.board.lost(self.node, Missed::Flush);
         }
-        self.shared.board.changed(write.keys.iter().map(|key| key.as_bytes()));
+        self.shared.board.changed(write.keys.iter().map(fred::types::Key::as_bytes));
     }
 
     fn lagged(&self, missed: u64) {

@@ -94,7 +94,8 @@ impl Masters {
     /// The address as the main client has it, with the name that TLS is to check.
     fn as_routed(&self, server: Server) -> Server {
         let routing = self.main.cached_cluster_state();
-        let known = routing.iter().flat_map(|routing| routing.unique_primary_nodes());
+        let known =
+            routing.iter().flat_map(fred::types::cluster::ClusterRouting::unique_primary_nodes);
         let mut same = known.filter(|it| it.host == server.host && it.port == server.port);
         same.next().unwrap_or(server)
     }
