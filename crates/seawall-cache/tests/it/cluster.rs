@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_cache::{
-    Guarded, Leased, MarkChange, Redis, RedisConfig, RemoteError, Seen, Tracking,
-};
+use seawall_cache::{Guarded, Leased, MarkChange, Redis, RedisConfig, RemoteError, Seen, Tracking};
 use seawall_devstack::{RedisCluster, Reply, Stack};
 use tokio::time::Instant;
 
