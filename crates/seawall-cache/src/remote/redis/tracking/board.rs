@@ -24,6 +24,9 @@ pub(super) struct Board {
     links: Mutex<Links>,
 }
 
+/// Those of one namespace.
+type Watchers = Arc<[Weak<dyn Watcher>]>;
+
 #[derive(Default)]
 struct Links {
     /// Moves with every change, so that a newcomer can see that it was told something old.
@@ -282,7 +285,7 @@ impl Board {
     }
 
     fn tell_all(&self, tell: impl Fn(&dyn Watcher)) {
-        let all: Vec<Arc<[Weak<dyn Watcher>]>> = self.watchers.read().values().cloned().collect();
+        let all: Vec<Watchers> = self.watchers.read().values().cloned().collect();
         for watcher in all.iter().flat_map(|all| all.iter()).filter_map(Weak::upgrade) {
             tell(&*watcher);
         }
