@@ -7,6 +7,7 @@
 use parking_lot::Mutex;
 
 use super::index::Index;
+use super::stay::{Generation, Place};
 
 /// The hand, and what it found.
 pub(super) struct Clock {
@@ -16,8 +17,8 @@ pub(super) struct Clock {
 #[derive(Default)]
 struct Hand {
     part: usize,
-    /// Hashes and generations of slots that were unused when the hand passed.
-    found: Vec<(u64, u32)>,
+    /// Slots that were unused when the hand passed.
+    found: Vec<(Place, Generation)>,
 }
 
 impl Clock {
@@ -26,25 +27,27 @@ impl Clock {
     }
 
     /// Has unused slots of `index` removed by `remove`, at most `at_most`, until the index weighs
-    /// `capacity`. Does nothing while another thread does it.
+    /// `capacity`. While another thread does it: waits if `wait` says so, else does nothing.
     pub(super) fn trim<K, T>(
         &self,
         index: &Index<K, T>,
         capacity: u64,
         at_most: usize,
-        remove: impl Fn(u64, u32) -> bool,
+        wait: bool,
+        remove: impl Fn(Place, Generation) -> bool,
     ) where
         K: Send + Sync + 'static,
         T: Send + Sync + 'static,
     {
-        let Some(mut hand) = self.hand.try_lock() else {
+        let hand = if wait { Some(self.hand.lock()) } else { self.hand.try_lock() };
+        let Some(mut hand) = hand else {
             return;
         };
         // A full round for each use that can be counted, and one to take them out.
         let mut passes_left = (index.parts() + 1) * PASSES;
         let mut count = 0;
         while count < at_most && index.weight() > capacity {
-            let Some((hash, generation)) = hand.found.pop() else {
+            let Some((place, generation)) = hand.found.pop() else {
                 if passes_left == 0 {
                     return;
                 }
@@ -52,7 +55,7 @@ impl Clock {
                 hand.pass(index);
                 continue;
             };
-            if remove(hash, generation) {
+            if remove(place, generation) {
                 index.count_evicted();
                 count += 1;
             }
@@ -68,9 +71,9 @@ impl Hand {
         T: Send + Sync + 'static,
     {
         let Self { part, found } = self;
-        index.visit(*part, |hash, slot| {
+        index.visit(*part, |place, slot| {
             if slot.pass() {
-                found.push((hash, slot.generation()));
+                found.push((place, slot.generation()));
             }
             found.len() < MOST_FOUND
         });

@@ -1,9 +1,9 @@
-//! The index that serves the reads of the moka engine: papaya maps from the hash of a key to its
+//! The index that serves the reads of the moka engine: papaya maps from the place of a key to its
 //! entry.
 //!
-//! Keyed by the hash, so that the policy beside it needs to hold eight bytes of a key only. Two
-//! keys with one 64-bit hash share a place: the later one replaces the earlier, which is then gone
-//! as if evicted.
+//! Keyed by a place, which is most of the key's hash, so that the policy beside it needs to hold
+//! eight bytes of a key only. Of two keys with one place the later one replaces the earlier, which
+//! is then gone as if evicted.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -13,6 +13,8 @@ use crossbeam_utils::CachePadded;
 use papaya::{Guard, HashMap, LocalGuard};
 use seize::Collector;
 
+use super::stay::{Generation, Place};
+
 /// The entries, in parts that can be gone through one at a time.
 pub(super) struct Index<K, T> {
     parts: Box<[Part<K, T>]>,
@@ -20,7 +22,7 @@ pub(super) struct Index<K, T> {
     evicted: CachePadded<AtomicU64>,
 }
 
-type Part<K, T> = HashMap<u64, Slot<K, T>, Identity>;
+type Part<K, T> = HashMap<Place, Slot<K, T>, Identity>;
 
 /// An entry with what the engine must know of it.
 pub(super) struct Slot<K, T> {
@@ -28,7 +30,7 @@ pub(super) struct Slot<K, T> {
     pub(super) value: T,
     pub(super) weight: u32,
     /// Tells this stay of the key from others: see [`super::moka`].
-    generation: u32,
+    generation: Generation,
     /// Uses since it came or since the clock's hand last passed, up to [`MOST_USES`].
     uses: AtomicU8,
     /// The season in which it was last used.
@@ -56,23 +58,27 @@ where
 
     /// To be held while a slot is looked at. Entries that went are not dropped before the guards
     /// of their time.
-    pub(super) fn guard(&self, hash: u64) -> LocalGuard<'_> {
-        self.part(hash).guard()
+    pub(super) fn guard(&self, place: Place) -> LocalGuard<'_> {
+        self.part(place).guard()
     }
 
-    pub(super) fn get<'g>(&self, hash: u64, guard: &'g LocalGuard<'_>) -> Option<&'g Slot<K, T>> {
-        self.part(hash).get(&hash, guard)
+    pub(super) fn get<'g>(
+        &self,
+        place: Place,
+        guard: &'g LocalGuard<'_>,
+    ) -> Option<&'g Slot<K, T>> {
+        self.part(place).get(&place, guard)
     }
 
     /// Puts `slot` in, and returns what it replaced.
     pub(super) fn insert<'g>(
         &self,
-        hash: u64,
+        place: Place,
         slot: Slot<K, T>,
         guard: &'g LocalGuard<'_>,
     ) -> Option<&'g Slot<K, T>> {
         let weight = u64::from(slot.weight);
-        let old = self.part(hash).insert(hash, slot, guard);
+        let old = self.part(place).insert(place, slot, guard);
         self.weight.fetch_add(weight, Ordering::Relaxed);
         if let Some(old) = old {
             self.weight.fetch_sub(old.weight.into(), Ordering::Relaxed);
@@ -80,23 +86,29 @@ where
         old
     }
 
-    /// Takes the slot of `hash` out if `condition` says so.
+    /// Takes the slot of `place` out if `condition` says so.
     pub(super) fn remove_if<'g>(
         &self,
-        hash: u64,
+        place: Place,
         condition: impl Fn(&Slot<K, T>) -> bool,
         guard: &'g LocalGuard<'_>,
     ) -> Option<&'g Slot<K, T>> {
-        let removed = self.part(hash).remove_if(&hash, |_, slot| condition(slot), guard);
+        let removed = self.part(place).remove_if(&place, |_, slot| condition(slot), guard);
         let (_, slot) = removed.ok().flatten()?;
         self.weight.fetch_sub(slot.weight.into(), Ordering::Relaxed);
         Some(slot)
     }
 
-    /// Takes the slot of `hash` out if it is of `generation`. Returns whether it was.
-    pub(super) fn remove_stay(&self, hash: u64, generation: u32) -> bool {
-        let guard = self.guard(hash);
-        self.remove_if(hash, |slot| slot.generation() == generation, &guard).is_some()
+    /// Takes the slot of `place` out if it is of `generation`. Returns whether it was.
+    pub(super) fn remove_stay(&self, place: Place, generation: Generation) -> bool {
+        let guard = self.guard(place);
+        self.remove_if(place, |slot| slot.generation() == generation, &guard).is_some()
+    }
+
+    /// What the slot of `place` weighs; 1 if there is none.
+    pub(super) fn weight_of(&self, place: Place) -> u32 {
+        let guard = self.guard(place);
+        self.get(place, &guard).map_or(1, |slot| slot.weight)
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -119,12 +131,12 @@ where
         self.parts.len()
     }
 
-    /// Visits the slots of part `part`, with their hashes, until `visit` says to stop.
-    pub(super) fn visit(&self, part: usize, mut visit: impl FnMut(u64, &Slot<K, T>) -> bool) {
+    /// Visits the slots of part `part`, with their places, until `visit` says to stop.
+    pub(super) fn visit(&self, part: usize, mut visit: impl FnMut(Place, &Slot<K, T>) -> bool) {
         let part = &self.parts[part % self.parts.len()];
         let guard = part.guard();
-        for (hash, slot) in part.iter(&guard) {
-            if !visit(*hash, slot) {
+        for (place, slot) in part.iter(&guard) {
+            if !visit(*place, slot) {
                 break;
             }
         }
@@ -132,24 +144,22 @@ where
 
     /// Drops what it can of this thread's garbage.
     pub(super) fn collect(&self) {
-        self.guard(0).flush();
+        self.guard(Place::new(0)).flush();
     }
 
-    fn part(&self, hash: u64) -> &Part<K, T> {
-        // Bits from the middle: papaya finds its place by the low ones and tells entries of one
-        // place apart by the high ones.
-        let part = (hash >> 32) as usize & (self.parts.len() - 1);
+    fn part(&self, place: Place) -> &Part<K, T> {
+        let part = place.part(self.parts.len());
         &self.parts[part]
     }
 }
 
 impl<K, T> Slot<K, T> {
-    pub(super) fn new(key: K, value: T, weight: u32, generation: u32, uses: u8) -> Self {
+    pub(super) fn new(key: K, value: T, weight: u32, generation: Generation, uses: u8) -> Self {
         let (uses, season) = (AtomicU8::new(uses), AtomicU8::new(NO_SEASON));
         Self { key, value, weight, generation, uses, season }
     }
 
-    pub(super) fn generation(&self) -> u32 {
+    pub(super) fn generation(&self) -> Generation {
         self.generation
     }
 
@@ -180,7 +190,7 @@ impl<K, T> Slot<K, T> {
     }
 }
 
-/// For keys that are hashes.
+/// For places, which are hashes already.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Identity;
 
@@ -197,14 +207,14 @@ pub(super) struct Hashed(u64);
 
 impl Hasher for Hashed {
     fn write(&mut self, bytes: &[u8]) {
-        // Not reached for `u64`, which calls `write_u64`; correct all the same.
+        // Not reached for places, which are hashed as `u64`; correct all the same.
         for byte in bytes {
             self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3);
         }
     }
 
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
+    fn write_u64(&mut self, mixed: u64) {
+        self.0 = mixed;
     }
 
     fn finish(&self) -> u64 {

@@ -11,6 +11,7 @@ mod index;
 mod moka;
 #[cfg(feature = "quick")]
 mod quick;
+mod stay;
 
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -81,8 +82,8 @@ where
     /// Entries held.
     fn len(&self) -> u64;
 
-    /// The sum of their weights. May be above the capacity by the entries that are just going in,
-    /// and by a sixteenth.
+    /// The sum of their weights. May be above the capacity by an eighth (if not weighted, by 128 if
+    /// that is more), and by what is just going in.
     fn weight(&self) -> u64;
 
     /// What `weight` is held to.

@@ -10,23 +10,26 @@
 //! hit, recorded seldom.
 //!
 //! # How index and policy stay one
-//! Every stay of a key in the index has a generation, and moka holds it beside the hash.
+//! Every stay of a place in moka has a generation, and its slot in the index has the same.
 //!
-//! - Inserts and removals of a hash take its lock. An insert puts the slot into the index, then
-//!   its generation into moka; a removal goes the same way.
-//! - Whenever moka drops a generation, for whatever reason, its listener takes that generation,
-//!   and no other, out of the index. It takes no lock: moka calls it wherever it likes.
+//! - Inserts and removals take the lock of the place. An insert puts the slot into the index, then
+//!   its stay into moka; a removal goes the same way.
+//! - When moka drops a stay, for whatever reason, a note of it reaches the engine ([`stay`]), soon
+//!   but not at once, for moka drops what readers might still look at when those are gone. The
+//!   engine then takes that generation, and no other, out of the index.
 //!
-//! So while nobody holds the lock of a hash, index and moka both hold one generation of it, or
-//! neither holds any, or a listener is about to make it neither. An update of the same weight
-//! keeps the generation and counts as a use. One of another weight is a new stay that moka first
-//! forgets the old one for: moka loses count of a weight that changes when its entry is removed
-//! soon after.
+//! So while nobody holds the lock of a place, index and moka both hold one generation of it, or
+//! neither holds any, or the index holds one that a note is on its way for. An update of the same
+//! weight keeps the generation, if moka still has it, and counts as a use. One of another weight is
+//! a new stay, and moka first forgets the old one: moka loses count of a weight that changes when
+//! its entry is removed soon after.
+//!
+//! [`stay`]: super::stay
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
 use foldhash::fast::RandomState;
@@ -35,13 +38,16 @@ use parking_lot::{Mutex, MutexGuard};
 use super::Engine;
 use super::clock::Clock;
 use super::index::{Identity, Index, Slot};
+use super::stay::{Ended, Generation, Place, Stay};
 use crate::thread;
 
 /// An index beside moka. See the [module](self).
 pub(crate) struct MokaEngine<K, T> {
     hasher: RandomState,
     index: Arc<Index<K, T>>,
-    policy: moka::sync::Cache<u64, Stay, Identity>,
+    policy: moka::sync::Cache<Place, Stay, Identity>,
+    ended: Arc<Ended>,
+    weighted: bool,
     /// What moka was made with.
     most: u64,
     capacity: AtomicU64,
@@ -56,15 +62,8 @@ pub(crate) struct MokaEngine<K, T> {
 
 /// What went in since the engine was made.
 struct Entered {
-    entries: AtomicU32,
+    stays: AtomicU64,
     weight: AtomicU64,
-}
-
-/// What moka holds of an entry.
-#[derive(Clone, Copy)]
-struct Stay {
-    generation: u32,
-    weight: u32,
 }
 
 impl<K, T> MokaEngine<K, T>
@@ -77,26 +76,22 @@ where
     pub(crate) fn new(capacity: u64, weighted: bool) -> Self {
         let entries = if weighted { capacity / TYPICAL_WEIGHT } else { capacity };
         let index = Arc::new(Index::new(entries));
-        let listening = Arc::clone(&index);
-        let builder = moka::sync::Cache::builder().max_capacity(capacity).eviction_listener(
-            move |hash: Arc<u64>, stay: Stay, cause| {
-                let removed = listening.remove_stay(*hash, stay.generation);
-                if removed && cause == moka::notification::RemovalCause::Size {
-                    listening.count_evicted();
-                }
-            },
-        );
-        let builder =
-            if weighted { builder.weigher(|_, stay: &Stay| stay.weight) } else { builder };
+        let mut policy = moka::sync::Cache::builder().max_capacity(capacity);
+        if weighted {
+            let index = Arc::clone(&index);
+            policy = policy.weigher(move |place, _| index.weight_of(*place));
+        }
         Self {
             hasher: RandomState::default(),
             index,
-            policy: builder.build_with_hasher(Identity),
+            policy: policy.build_with_hasher(Identity),
+            ended: Arc::new(Ended::default()),
+            weighted,
             most: capacity,
             capacity: AtomicU64::new(capacity),
             season: CachePadded::new(AtomicU8::new(0)),
             entered: CachePadded::new(Entered {
-                entries: AtomicU32::new(0),
+                stays: AtomicU64::new(0),
                 weight: AtomicU64::new(0),
             }),
             locks: std::iter::repeat_with(|| Mutex::new(())).take(LOCKS).collect(),
@@ -105,78 +100,102 @@ where
         }
     }
 
-    /// moka learns that `hash` was asked for.
+    /// moka learns that `place` was asked for. Returns the stay it has there.
     #[inline(never)]
-    fn feed(&self, hash: u64) {
-        let _ = self.policy.get(&hash);
+    fn feed(&self, place: Place) -> Option<Generation> {
+        self.policy.get(&place).map(|stay| stay.generation())
     }
 
-    /// A stay begins. Returns its generation.
-    fn begin_stay(&self, weight: u32) -> u32 {
+    /// The generation of a stay that is about to begin.
+    fn begin(&self, weight: u32) -> Generation {
         let weight = u64::from(weight);
         let entered = self.entered.weight.fetch_add(weight, Ordering::Relaxed) + weight;
         let season = (entered / (self.capacity() / SEASONS).max(1)) as u8;
         if self.season.load(Ordering::Relaxed) != season {
             self.season.store(season, Ordering::Relaxed);
         }
-        self.entered.entries.fetch_add(1, Ordering::Relaxed)
+        Generation::new(self.entered.stays.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// To be held while something under `hash` goes in or out. Reads do not take it, nor does
-    /// moka's listener.
-    fn lock(&self, hash: u64) -> MutexGuard<'_, ()> {
-        // Bits that do not choose the part of the index.
-        self.locks[(hash >> 40) as usize % LOCKS].lock()
+    fn place<Q: Hash + ?Sized>(&self, key: &Q) -> Place {
+        Place::new(self.hasher.hash_one(key))
+    }
+
+    /// Takes out of the index what moka dropped.
+    fn follow(&self) {
+        for (place, generation) in self.ended.take() {
+            if self.index.remove_stay(place, generation) {
+                self.index.count_evicted();
+            }
+        }
+    }
+
+    /// To be held while something at `place` goes in or out by our doing. Reads do not take it.
+    fn lock(&self, place: Place) -> MutexGuard<'_, ()> {
+        self.locks[place.part(LOCKS)].lock()
     }
 
     /// After an insert: holds the weight to the capacity.
     fn hold(&self) {
-        let (weight, capacity) = (self.index.weight(), self.capacity());
-        if weight <= capacity {
+        self.follow();
+        let capacity = self.capacity();
+        if self.index.weight() <= capacity {
             return;
         }
+        let least = if self.weighted { 1 } else { MOKA_BATCH };
+        let slack = (capacity / 16).max(least);
         if capacity < self.most {
-            self.trim(capacity, TRIM_ON_INSERT);
-        } else if weight - capacity > capacity / 16 {
-            // moka evicts in batches of entries, which may be a lot of bytes.
-            self.policy.run_pending_tasks();
+            self.trim(capacity, TRIM_ON_INSERT, false);
+        } else {
+            // moka evicts in batches of entries, which may be a lot of bytes, and drops what it
+            // evicted when it has been through this twice more.
+            let mut turns = 0;
+            while self.index.weight() > capacity + slack && turns < 4 {
+                self.policy.run_pending_tasks();
+                self.follow();
+                turns += 1;
+            }
+        }
+        // It is held up by a thread that is not scheduled. Writers must not run away from it.
+        if self.index.weight() > capacity + 2 * slack {
+            self.trim(capacity + slack, TRIM_AT_ONCE, true);
         }
     }
 
-    fn trim(&self, capacity: u64, at_most: usize) {
-        self.clock.trim(&self.index, capacity, at_most, |hash, generation| {
+    fn trim(&self, capacity: u64, at_most: usize, wait: bool) {
+        self.clock.trim(&self.index, capacity, at_most, wait, |place, generation| {
             let unused = |slot: &Slot<K, T>| slot.generation() == generation;
-            self.remove_hash(hash, unused).is_some()
+            self.remove_place(place, unused).is_some()
         });
     }
 
-    /// Takes the slot of `hash` out of both, if `condition` says so.
-    fn remove_hash(&self, hash: u64, condition: impl Fn(&Slot<K, T>) -> bool) -> Option<T> {
-        let _lock = self.lock(hash);
-        let guard = self.index.guard(hash);
-        let removed = self.index.remove_if(hash, condition, &guard)?.value.clone();
+    /// Takes what is at `place` out of both, if `condition` says so.
+    fn remove_place(&self, place: Place, condition: impl Fn(&Slot<K, T>) -> bool) -> Option<T> {
+        let _lock = self.lock(place);
+        let guard = self.index.guard(place);
+        let removed = self.index.remove_if(place, condition, &guard)?.value.clone();
         drop(guard);
-        self.policy.invalidate(&hash);
+        self.policy.invalidate(&place);
         Some(removed)
     }
 
     fn retain_part(&self, part: usize, keep: &impl Fn(&K, &T) -> bool) -> (usize, u64) {
         let (mut visited, mut unwanted) = (0, Vec::new());
-        self.index.visit(part, |hash, slot| {
+        self.index.visit(part, |place, slot| {
             visited += 1;
             if !keep(&slot.key, &slot.value) {
-                unwanted.push((hash, slot.generation()));
+                unwanted.push((place, slot.generation()));
             }
             true
         });
         let mut removed = 0;
-        for (hash, generation) in unwanted {
+        for (place, generation) in unwanted {
             // Not what was inserted in the meantime. An update that kept the generation is asked
             // about again.
             let unwanted = |slot: &Slot<K, T>| {
                 slot.generation() == generation && !keep(&slot.key, &slot.value)
             };
-            removed += u64::from(self.remove_hash(hash, unwanted).is_some());
+            removed += u64::from(self.remove_place(place, unwanted).is_some());
         }
         (visited, removed)
     }
@@ -193,19 +212,19 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
-        let guard = self.index.guard(hash);
-        let slot = self.index.get(hash, &guard).filter(|slot| slot.key.borrow() == key);
+        let place = self.place(key);
+        let guard = self.index.guard(place);
+        let slot = self.index.get(place, &guard).filter(|slot| slot.key.borrow() == key);
         let Some(slot) = slot else {
             drop(guard);
-            self.feed(hash);
+            self.feed(place);
             return None;
         };
         let first = slot.touch(self.season.load(Ordering::Relaxed));
         let seen = look(&slot.value);
         drop(guard);
         if first || thread::draw() >> (64 - SAMPLE_BITS) == 0 {
-            self.feed(hash);
+            self.feed(place);
         }
         Some(seen)
     }
@@ -215,9 +234,9 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
-        let guard = self.index.guard(hash);
-        let slot = self.index.get(hash, &guard).filter(|slot| slot.key.borrow() == key)?;
+        let place = self.place(key);
+        let guard = self.index.guard(place);
+        let slot = self.index.get(place, &guard).filter(|slot| slot.key.borrow() == key)?;
         Some(look(&slot.value))
     }
 
@@ -227,27 +246,26 @@ where
             self.remove(&key);
             return false;
         }
-        let hash = self.hasher.hash_one(&key);
-        let lock = self.lock(hash);
-        let guard = self.index.guard(hash);
-        // Also if it is of another key: there is one place for a hash.
-        let known = self.index.get(hash, &guard).filter(|slot| slot.weight == weight);
-        let generation = known.map_or_else(|| self.begin_stay(weight), Slot::generation);
+        let place = self.place(&key);
+        let lock = self.lock(place);
+        let guard = self.index.guard(place);
+        // Of whichever key: there is one slot in a place.
+        let known = self.index.get(place, &guard).filter(|slot| slot.weight == weight);
         let uses = known.map_or(0, Slot::uses);
+        let stays = known.map(Slot::generation).filter(|known| self.feed(place) == Some(*known));
+        let generation = stays.unwrap_or_else(|| self.begin(weight));
         let slot = Slot::new(key, value, weight, generation, uses);
-        let old = self.index.insert(hash, slot, &guard).map(Slot::generation);
+        let old = self.index.insert(place, slot, &guard).map(Slot::generation);
         drop(guard);
         if old == Some(generation) {
-            drop(lock);
-            self.feed(hash);
             return true;
         }
         if old.is_some() {
-            self.policy.invalidate(&hash);
+            self.policy.invalidate(&place);
         }
-        // If a stay was to go on and is not there any more, the listener has been and will not
-        // come back for its generation: it may begin again.
-        self.policy.insert(hash, Stay { generation, weight });
+        // If the stay was to go on and its slot is not there any more, then the note of its end
+        // has been dealt with, and it may begin again.
+        self.policy.insert(place, Stay::offer(place, generation, &self.ended));
         drop(lock);
         self.hold();
         true
@@ -258,8 +276,9 @@ where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
-        self.remove_hash(hash, |slot| slot.key.borrow() == key && condition(&slot.value))
+        self.remove_place(self.place(key), |slot| {
+            slot.key.borrow() == key && condition(&slot.value)
+        })
     }
 
     fn len(&self) -> u64 {
@@ -277,7 +296,7 @@ where
     fn set_capacity(&self, capacity: u64) {
         let capacity = capacity.min(self.most);
         self.capacity.store(capacity, Ordering::Relaxed);
-        self.trim(capacity, TRIM_AT_ONCE);
+        self.trim(capacity, TRIM_AT_ONCE, false);
     }
 
     fn evicted(&self) -> u64 {
@@ -312,8 +331,9 @@ where
 
     fn upkeep(&self) -> bool {
         self.policy.run_pending_tasks();
+        self.follow();
         let capacity = self.capacity();
-        self.trim(capacity, TRIM_AT_ONCE);
+        self.trim(capacity, TRIM_AT_ONCE, false);
         self.index.collect();
         capacity < self.most && self.index.weight() > capacity
     }
@@ -329,28 +349,28 @@ where
     /// them has, and counts that are wrong.
     pub(super) fn disagreements(&self) -> Vec<String> {
         use std::collections::HashMap;
-        // moka takes its notes in batches.
+        // moka works in batches.
         for _ in 0..64 {
-            self.policy.run_pending_tasks();
+            self.upkeep();
         }
-        let policy: HashMap<u64, u32> =
-            self.policy.iter().map(|(hash, stay)| (*hash, stay.generation)).collect();
+        let policy: HashMap<Place, Generation> =
+            self.policy.iter().map(|(place, stay)| (*place, stay.generation())).collect();
         let (mut index, mut weight, mut found) = (HashMap::new(), 0, Vec::new());
         for part in 0..self.index.parts() {
-            self.index.visit(part, |hash, slot| {
-                index.insert(hash, slot.generation());
+            self.index.visit(part, |place, slot| {
+                index.insert(place, slot.generation());
                 weight += u64::from(slot.weight);
                 true
             });
         }
-        for (hash, generation) in &index {
-            if policy.get(hash) != Some(generation) {
-                found.push(format!("index {generation}, policy {:?}", policy.get(hash)));
+        for (place, generation) in &index {
+            if policy.get(place) != Some(generation) {
+                found.push(format!("index {generation:?}, policy {:?}", policy.get(place)));
             }
         }
-        for (hash, generation) in &policy {
-            if index.get(hash) != Some(generation) {
-                found.push(format!("policy {generation}, index {:?}", index.get(hash)));
+        for (place, generation) in &policy {
+            if index.get(place) != Some(generation) {
+                found.push(format!("policy {generation:?}, index {:?}", index.get(place)));
             }
         }
         let counts = [
@@ -372,6 +392,9 @@ const SAMPLE_BITS: u32 = 6;
 /// Seasons in the time in which the whole capacity goes in. Two to sixteen make no difference to
 /// the hit ratio.
 const SEASONS: u64 = 4;
+
+/// Inserts that moka takes note of at a time.
+const MOKA_BATCH: u64 = 64;
 
 /// Locks that inserts and removals spread over.
 const LOCKS: usize = 64;

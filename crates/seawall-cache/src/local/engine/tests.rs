@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, Zipf};
+use tokio::time::Instant;
 
 use super::{AnyEngine, Engine, EngineKind, MokaEngine};
 
@@ -70,6 +72,15 @@ fn settle(engine: &Entries) {
         rounds += 1;
         assert!(rounds < 1_000, "it never gets down to its capacity");
     }
+    if let AnyEngine::Moka(engine) = engine {
+        // moka drops nothing while any thread of the process may be looking at it, those of other
+        // tests included.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < deadline && !engine.disagreements().is_empty() {
+            std::thread::yield_now();
+        }
+        assert_eq!(engine.disagreements(), Vec::<String>::new());
+    }
     let (mut len, mut seen) = (0, HashMap::new());
     engine.for_each(|key, value| {
         len += 1;
@@ -79,9 +90,6 @@ fn settle(engine: &Entries) {
     assert!(engine.weight() <= engine.capacity() + SLACK, "too heavy: {}", engine.weight());
     for (key, expected) in seen {
         assert_eq!(engine.peek(&key, |value| **value), Some(expected));
-    }
-    if let AnyEngine::Moka(engine) = engine {
-        assert_eq!(engine.disagreements(), Vec::<String>::new());
     }
 }
 
@@ -129,7 +137,7 @@ fn holds_no_more_weight_than_its_capacity(kind: EngineKind) {
         // From 100 bytes to 1 MiB, mostly small.
         let weight = 100_u32 << random.random_range(0..14_u32).min(random.random_range(0..14));
         engine.insert(key, Arc::new(key), weight);
-        let bound = CAPACITY + CAPACITY / 16 + (1 << 20);
+        let bound = CAPACITY + CAPACITY / 8 + (1 << 20);
         assert!(engine.weight() <= bound, "{} after {key}", engine.weight());
     }
     while engine.upkeep() {}
@@ -326,7 +334,7 @@ fn inserts_alone_do_not_make_it_grow(kind: EngineKind) {
     for turn in 0..200_000 {
         let weight = 1 + (turn as u32 * 7) % 300;
         engine.insert(turn % 1_000, Arc::new(turn), weight);
-        assert!(engine.weight() <= 64_000 * 17 / 16 + 300, "{} after {turn}", engine.weight());
+        assert!(engine.weight() <= 64_000 * 9 / 8 + 300, "{} after {turn}", engine.weight());
     }
     settle(&engine);
 }
@@ -353,7 +361,7 @@ fn same_keys_over_and_over_from_many_threads_stay_within_the_capacity(kind: Engi
     });
     let most = most.into_inner();
     // Each writer may be about to make room for the entry it put in.
-    assert!(most <= 100_000 * 17 / 16 + 16 * 2_000, "{most} at most");
+    assert!(most <= 100_000 * 9 / 8 + 16 * 2_000, "{most} at most");
     settle(&engine);
 }
 
@@ -488,4 +496,4 @@ fn kinds() -> Vec<EngineKind> {
 
 /// Entries that may be in above the capacity: quick_cache rounds up to whole shards, moka takes
 /// note of inserts in batches.
-const SLACK: u64 = 80;
+const SLACK: u64 = 150;
