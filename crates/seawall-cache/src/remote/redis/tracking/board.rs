@@ -10,9 +10,6 @@ use tokio::time::Instant;
 use crate::remote::{Tracking, Watcher};
 use crate::text;
 
-/// Those of one namespace.
-type Watchers = Arc<[Weak<dyn Watcher>]>;
-
 /// Watchers by namespace, and the state of the links that tell them.
 ///
 /// Watchers are called with no lock held. The events of one node come from one task, in order.
