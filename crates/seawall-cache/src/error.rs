@@ -95,6 +95,13 @@ pub enum LoadError<E: StdError + Send + Sync + 'static> {
         /// The timeout that passed.
         after: Duration,
     },
+    /// The loader said that the previous value still holds ([`Loaded::not_modified`]), but had been
+    /// given none ([`Load::previous`]).
+    ///
+    /// [`Loaded::not_modified`]: crate::Loaded::not_modified
+    /// [`Load::previous`]: crate::Load::previous
+    #[error("the loader kept a previous value that there was not")]
+    NothingToKeep,
     /// The load's task ended without an answer: the runtime is shutting down, or the value's own
     /// code (its `Serialize`, its `Drop`) panicked.
     #[error("the load was aborted")]
@@ -112,9 +119,9 @@ impl<E: StdError + Send + Sync + 'static> LoadError<E> {
     }
 
     /// Whether calling again runs a new load that may succeed. Loads only read, so that is always
-    /// safe; it is pointless after a panic or at shutdown.
+    /// safe; it is pointless after a panic, a loader that keeps what is not there, or at shutdown.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        !matches!(self, Self::Panicked | Self::Aborted)
+        !matches!(self, Self::Panicked | Self::NothingToKeep | Self::Aborted)
     }
 }

@@ -45,6 +45,7 @@ pub trait CacheKey: Eq + Hash {
     ///
     /// Redis tells a node which texts have changed. With `None`, the default, the node cannot say
     /// which of its entries that is, and asks L2 for the version of each before it serves it again.
+    #[must_use]
     fn read_key(text: &str) -> Option<Self>
     where
         Self: Sized,

@@ -94,10 +94,13 @@ pub(crate) struct Meta<'a> {
 }
 
 /// Why a value cannot be a record.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Unencodable {
-    Codec(CodecError),
+    #[error("the codec cannot write it")]
+    Codec(#[source] CodecError),
+    #[error("it is larger than the bound")]
     TooLarge,
+    #[error("too many or too long tags")]
     Tags,
 }
 
@@ -174,6 +177,12 @@ pub(crate) fn peek(bytes: &[u8]) -> Peek {
 pub(crate) fn expires(bytes: &[u8]) -> Option<u64> {
     let ours = bytes.len() >= HEADER && bytes.starts_with(MAGIC) && bytes[3] == FORMAT;
     u64_at(bytes, EXPIRES_AT).filter(|expires| ours && *expires < MAX_VERSION)
+}
+
+/// What is left of a record that has expired: a tombstone with its version and source.
+pub(crate) fn expired(record: &[u8]) -> Bytes {
+    let was = peek(record);
+    stamp(&tombstone("", 0), was.version, was.source, expires(record).unwrap_or(0))
 }
 
 /// The namespace stamp of an entry (0 in format 1); `None` if it is a tombstone or not ours.

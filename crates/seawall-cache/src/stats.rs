@@ -28,9 +28,17 @@ pub struct Stats {
     pub l2_errors: u64,
     /// Records in L2 that were not valid entries of this cache.
     pub corrupt: u64,
-    /// Loads and back-fills not kept, because the key was written or removed meanwhile or the
-    /// loader's source was too old.
+    /// Loads and back-fills not kept, because the key was written, removed or cleared meanwhile or
+    /// the loader's source was too old.
     pub refused_fills: u64,
+    /// Reads that were answered past the TTL; they count as hits too.
+    pub stale: u64,
+    /// Loads that no caller waited for: ahead of the TTL, or behind a stale answer.
+    pub refreshes: u64,
+    /// Times this node waited for another to load a key.
+    pub lease_waits: u64,
+    /// Entries of L1 that were compared with L2 in the background and had changed there.
+    pub dropped: u64,
     /// Entries in L1, roughly; expired ones count until they are evicted.
     pub entries: u64,
 }
@@ -53,6 +61,21 @@ pub(crate) enum Refusal {
     L2,
     /// The loader's source is older than the last removal asks for.
     Source,
+    /// A tag of it was invalidated meanwhile, or is not valid.
+    Tag,
+    /// This node had lost its lease.
+    Fenced,
+}
+
+/// What became of a wish to load a key of L2.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum LeaseEnd {
+    Granted,
+    Held,
+    Moved,
+    Error,
+    /// It ended while the loader ran.
+    Lost,
 }
 
 /// The counters of one cache. Handles are looked up once, when the cache is built.
@@ -60,22 +83,35 @@ pub(crate) struct Counters {
     cache: String,
     l1_hits: Count,
     l1_absent: Count,
+    l1_stale: Count,
     l2_hits: Count,
     l2_absent: Count,
+    l2_stale: Count,
     loaded: Count,
     loaded_absent: Count,
+    loaded_stale: Count,
     failed: Count,
     missed: Count,
     loads: [Count; 4],
     load_seconds: Histogram,
-    refused: [Count; 3],
+    refused: [Count; 5],
+    refreshes: [Count; 2],
+    leases: [Count; 5],
+    lease_waits: AtomicU64,
+    lease_wait_seconds: Histogram,
+    kept: Count,
+    dropped: Count,
+    unchecked: Count,
+    staleness: Gauge,
+    /// `cache_hits_total`, if it is asked for.
+    alias: Option<[Counter; 3]>,
     l2_errors: AtomicU64,
     corrupt: AtomicU64,
     entries: Gauge,
 }
 
 impl Counters {
-    pub(crate) fn new(cache: &str) -> Self {
+    pub(crate) fn new(cache: &str, hits_alias: bool) -> Self {
         describe();
         let request = |layer: &'static str, result: &'static str| {
             Count::new(counter!("seawall_cache_requests_total",
@@ -85,6 +121,19 @@ impl Counters {
             Count::new(counter!("seawall_cache_loads_total",
                 "cache" => cache.to_owned(), "result" => result))
         };
+        let refresh = |reason: &'static str| {
+            Count::new(counter!("seawall_cache_refreshes_total",
+                "cache" => cache.to_owned(), "reason" => reason))
+        };
+        let lease = |result: &'static str| {
+            Count::new(counter!("seawall_cache_leases_total",
+                "cache" => cache.to_owned(), "result" => result))
+        };
+        let revalidated = |result: &'static str| {
+            Count::new(counter!("seawall_cache_revalidations_total",
+                "cache" => cache.to_owned(), "result" => result))
+        };
+        let alias = |level: &'static str| counter!("cache_hits_total", "level" => level, "key_type" => cache.to_owned());
         let refused = |reason: &'static str| {
             Count::new(counter!("seawall_cache_refused_fills_total",
                 "cache" => cache.to_owned(), "reason" => reason))
@@ -92,15 +141,28 @@ impl Counters {
         Self {
             l1_hits: request("l1", "hit"),
             l1_absent: request("l1", "absent"),
+            l1_stale: request("l1", "stale"),
             l2_hits: request("l2", "hit"),
             l2_absent: request("l2", "absent"),
+            l2_stale: request("l2", "stale"),
             loaded: request("loader", "hit"),
             loaded_absent: request("loader", "absent"),
+            loaded_stale: request("loader", "stale"),
             failed: request("loader", "error"),
             missed: request("l2", "miss"),
             loads: ["ok", "error", "panicked", "timed_out"].map(load),
             load_seconds: histogram!("seawall_cache_load_seconds", "cache" => cache.to_owned()),
-            refused: ["l1", "l2", "source"].map(refused),
+            refused: ["l1", "l2", "source", "tag", "fenced"].map(refused),
+            refreshes: ["early", "stale"].map(refresh),
+            leases: ["granted", "held", "moved", "error", "lost"].map(lease),
+            lease_waits: AtomicU64::new(0),
+            lease_wait_seconds: histogram!("seawall_cache_lease_wait_seconds",
+                "cache" => cache.to_owned()),
+            kept: revalidated("kept"),
+            dropped: revalidated("dropped"),
+            unchecked: revalidated("error"),
+            staleness: gauge!("seawall_cache_staleness_seconds", "cache" => cache.to_owned()),
+            alias: hits_alias.then(|| ["l1", "l2", "loader"].map(alias)),
             l2_errors: AtomicU64::new(0),
             corrupt: AtomicU64::new(0),
             entries: gauge!("seawall_cache_entries", "cache" => cache.to_owned()),
@@ -109,25 +171,36 @@ impl Counters {
     }
 
     pub(crate) fn answered<V>(&self, got: &Got<V>) {
-        match (got.layer, got.is_absent()) {
-            (Layer::L1, false) => &self.l1_hits,
-            (Layer::L1, true) => &self.l1_absent,
-            (Layer::L2, false) => &self.l2_hits,
-            (Layer::L2, true) => &self.l2_absent,
-            (Layer::Loader, false) => &self.loaded,
-            (Layer::Loader, true) => &self.loaded_absent,
+        let (hits, absent, stale) = match got.layer {
+            Layer::L1 => (&self.l1_hits, &self.l1_absent, &self.l1_stale),
+            Layer::L2 => (&self.l2_hits, &self.l2_absent, &self.l2_stale),
+            Layer::Loader => (&self.loaded, &self.loaded_absent, &self.loaded_stale),
+        };
+        if got.is_stale() {
+            stale.add();
+        } else if got.is_absent() {
+            absent.add();
+        } else {
+            hits.add();
         }
-        .add();
+        if let Some(alias) = &self.alias
+            && got.layer != Layer::Loader
+        {
+            alias[got.layer as usize].increment(1);
+        }
+    }
+
+    /// A read with a loader ended.
+    pub(crate) fn ended<V, E>(&self, ended: &Result<Got<V>, E>) {
+        match ended {
+            Ok(got) => self.answered(got),
+            Err(_) => self.failed.add(),
+        }
     }
 
     /// A read without a loader found nothing.
     pub(crate) fn missed(&self) {
         self.missed.add();
-    }
-
-    /// A read with a loader got an error from it.
-    pub(crate) fn failed(&self) {
-        self.failed.add();
     }
 
     pub(crate) fn load_ended(&self, end: LoadEnd, took: Duration) {
@@ -139,7 +212,35 @@ impl Counters {
         self.refused[refusal as usize].add();
     }
 
-    // These two are off every fast path and have many labels: looked up when they happen.
+    /// A load began that no caller waits for: `early`, or else behind a stale answer.
+    pub(crate) fn refreshing(&self, early: bool) {
+        self.refreshes[usize::from(!early)].add();
+    }
+
+    pub(crate) fn leased(&self, end: LeaseEnd) {
+        self.leases[end as usize].add();
+    }
+
+    pub(crate) fn lease_waited(&self, waited: Duration) {
+        self.lease_waits.fetch_add(1, Ordering::Relaxed);
+        self.lease_wait_seconds.record(waited.as_secs_f64());
+    }
+
+    /// An entry was compared with L2; `same`: it stays.
+    pub(crate) fn revalidated(&self, same: bool) {
+        if same { &self.kept } else { &self.dropped }.add();
+    }
+
+    /// An entry could not be compared with L2.
+    pub(crate) fn not_revalidated(&self) {
+        self.unchecked.add();
+    }
+
+    pub(crate) fn staleness(&self, staleness: Duration) {
+        self.staleness.set(staleness.as_secs_f64());
+    }
+
+    // These are off every fast path and have many labels: looked up when they happen.
 
     pub(crate) fn l2_error(&self, kind: &'static str) {
         self.l2_errors.fetch_add(1, Ordering::Relaxed);
@@ -159,21 +260,40 @@ impl Counters {
         .increment(1);
     }
 
+    /// A stale answer was given because `layer` was slow.
+    pub(crate) fn soft_timeout(&self, layer: Layer) {
+        counter!("seawall_cache_soft_timeouts_total",
+            "cache" => self.cache.clone(), "layer" => layer.as_str())
+        .increment(1);
+    }
+
+    /// An invalidation was asked for.
+    pub(crate) fn invalidated(&self, kind: &'static str) {
+        counter!("seawall_cache_invalidations_total",
+            "cache" => self.cache.clone(), "kind" => kind)
+        .increment(1);
+    }
+
     pub(crate) fn entries(&self, entries: u64) {
         self.entries.set(entries as f64);
     }
 
     pub(crate) fn snapshot(&self, entries: u64) -> Stats {
         let loaded = self.loaded.get() + self.loaded_absent.get() + self.failed.get();
+        let stale = [&self.l1_stale, &self.l2_stale, &self.loaded_stale].map(Count::get);
         Stats {
-            l1_hits: self.l1_hits.get() + self.l1_absent.get(),
-            l2_hits: self.l2_hits.get() + self.l2_absent.get(),
+            l1_hits: self.l1_hits.get() + self.l1_absent.get() + stale[0],
+            l2_hits: self.l2_hits.get() + self.l2_absent.get() + stale[1],
             misses: loaded + self.missed.get(),
             loads: self.loads.iter().map(Count::get).sum(),
             load_errors: self.loads[1..].iter().map(Count::get).sum(),
             l2_errors: self.l2_errors.load(Ordering::Relaxed),
             corrupt: self.corrupt.load(Ordering::Relaxed),
             refused_fills: self.refused.iter().map(Count::get).sum(),
+            stale: stale.iter().sum(),
+            refreshes: self.refreshes.iter().map(Count::get).sum(),
+            lease_waits: self.lease_waits.load(Ordering::Relaxed),
+            dropped: self.dropped.get(),
             entries,
         }
     }
@@ -208,6 +328,22 @@ fn describe() {
     describe_counter!("seawall_cache_refused_fills_total", "Loads and back-fills not kept.");
     describe_counter!("seawall_cache_l2_errors_total", "Calls to L2 that failed or were skipped.");
     describe_counter!("seawall_cache_corrupt_total", "Records in L2 that are not valid entries.");
+    describe_counter!("seawall_cache_refreshes_total", "Loads that no caller waited for.");
+    describe_counter!("seawall_cache_soft_timeouts_total", "Stale answers for want of time.");
+    describe_counter!("seawall_cache_leases_total", "Wishes to load a key of L2.");
+    describe_histogram!(
+        "seawall_cache_lease_wait_seconds",
+        Unit::Seconds,
+        "How long a load waited for that of another node."
+    );
+    describe_counter!("seawall_cache_invalidations_total", "Invalidations asked for here.");
+    describe_counter!("seawall_cache_revalidations_total", "Entries compared with L2 by version.");
+    describe_gauge!(
+        "seawall_cache_staleness_seconds",
+        Unit::Seconds,
+        "Every write acknowledged longer ago than this has been told."
+    );
+    describe_counter!("cache_hits_total", "Hits, by layer and namespace.");
     describe_gauge!("seawall_cache_entries", "Entries in L1.");
     describe_gauge!("seawall_cache_breaker_open", "1 while the remote store is not asked.");
     describe_gauge!("seawall_cache_pending_removals", "Removals L2 has not acknowledged.");

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `cache` | `cache` | [`seawall-cache`](https://docs.rs/seawall-cache): L1 on moka, L2 on Redis, read-through, versioned fills |
 //! | `pool` | `pool` | [`seawall-pool`](https://docs.rs/seawall-pool): one pool over a PostgreSQL primary and its replicas |
+//! | `balance` | `balance` | [`seawall-balance`](https://docs.rs/seawall-balance): picking one of many, health, outlier ejection |
 //! | `limit` | `limit` | [`seawall-limit`](https://docs.rs/seawall-limit): quotas per key, guards, tower layers |
 //! | `metrics` | `metrics` | [`seawall-metrics`](https://docs.rs/seawall-metrics): recorder, windows, exposition, RED layer |
 //! | `signal` | `signal` | [`seawall-signal`](https://docs.rs/seawall-signal): named signals and the condition language |
@@ -19,6 +20,9 @@
 //!
 //! The `marketplace` example of the repository wires all of them into one service.
 
+#[cfg(feature = "balance")]
+#[doc(inline)]
+pub use seawall_balance as balance;
 #[cfg(feature = "cache")]
 #[doc(inline)]
 pub use seawall_cache as cache;

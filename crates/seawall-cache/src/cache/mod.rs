@@ -1,7 +1,24 @@
 //! The cache: what users call.
+//!
+//! - This file, [`many`], [`write`], [`clear`]: the calls.
+//! - [`approach`]: what a read does before it waits; [`flight`]: what it waits for.
+//! - [`leader`], [`turn`], [`settle`]: one load, from the look into L2 to the entry that is kept;
+//!   [`batch`]: many at once.
+//! - [`look`], [`marks`]: what L2 has, and what the marks say of it.
+//! - [`background`]: what is compared with L2 when no caller waits.
 
-mod l2;
-mod load;
+mod approach;
+mod background;
+mod batch;
+mod clear;
+mod flight;
+mod leader;
+mod loader;
+mod look;
+mod many;
+mod marks;
+mod settle;
+mod turn;
 mod write;
 
 use std::borrow::Borrow;
@@ -9,25 +26,32 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use self::l2::Looked;
-use self::load::{Ended, Failure};
-use crate::builder::CacheBuilder;
+use self::approach::First;
+use self::background::Background;
+use self::flight::Failure;
+pub(crate) use self::flight::Progress;
+use crate::builder::{CacheBuilder, Parts};
+use crate::codec::{Codec, Postcard};
 use crate::config::CacheConfig;
 use crate::error::{Error, LoadError};
 use crate::key::CacheKey;
 use crate::loaded::{Load, Loaded};
-use crate::local::{Join, Local};
-use crate::outcome::{Got, Layer, Written};
+use crate::local::{Local, Mode, Options, Tick};
+use crate::outcome::{CacheStatus, Coherence, Got};
+use crate::record::Bounds;
 use crate::remote::guarded::Guarded;
 use crate::sources::MinSources;
+use crate::staleness::Policy;
 use crate::stats::{Counters, Stats};
 use crate::text;
+use crate::throttle::Throttle;
 
 /// A typed cache of one namespace: L1 in this process and, if it has a remote, L2 there.
 ///
@@ -43,28 +67,26 @@ where
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
     /// Begins a cache of `namespace`: 1 to 64 ASCII letters, digits, `_`, `-` or `.`. Caches with
-    /// the same namespace and remote share their entries, also across processes.
+    /// the same namespace and remote share their entries, also across processes. Values are
+    /// written to L2 by [`Postcard`], unless the builder is given another codec.
     pub fn builder(namespace: impl Into<String>) -> CacheBuilder<K, V> {
+        CacheBuilder::new(namespace.into()).codec(Postcard)
+    }
+}
+
+impl<K, V> Cache<K, V>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    /// Begins a cache of `namespace` whose values need not be written anywhere: L1 only, unless
+    /// the builder is given a [codec](CacheBuilder::codec) and a remote.
+    pub fn local(namespace: impl Into<String>) -> CacheBuilder<K, V> {
         CacheBuilder::new(namespace.into())
     }
 
-    pub(crate) fn new(namespace: &str, config: CacheConfig, remote: Option<Guarded>) -> Self {
-        if let Some(remote) = &remote {
-            remote.expect_ttl(config.ttl);
-        }
-        let inner = Inner {
-            namespace: namespace.into(),
-            local: Arc::new(Local::new(config.capacity)),
-            sources: MinSources::new(config.tombstone_ttl, MIN_SOURCES),
-            counters: Counters::new(namespace),
-            tasks: watch::Sender::new(()),
-            config,
-            remote,
-        };
-        Self { inner: Arc::new(inner) }
-    }
-
-    /// What is cached under `key`. Runs no loader and waits for none.
+    /// What is cached under `key`. Runs no loader and waits for none. What is stale is returned
+    /// (and says so) within [`stale_while_revalidate`](CacheConfig::stale_while_revalidate).
     ///
     /// An L1 hit takes no lock of ours, allocates nothing and does not yield. Dropping the future
     /// loses nothing.
@@ -77,45 +99,41 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ToOwned<Owned = K> + ?Sized,
     {
-        let inner = &self.inner;
-        if let Some(got) = inner.hit(key) {
-            return Ok(Some(got));
+        match self.inner.first(key) {
+            First::Hit(got) | First::Early(got, _) => Ok(Some(got)),
+            First::Else(look) => Box::pin(self.inner.get_slowly(key.to_owned(), look)).await,
         }
-        let Some(remote) = &inner.remote else {
-            inner.counters.missed();
-            return Ok(None);
-        };
-        let lease = inner.local.lease(key.to_owned());
-        let min_source = inner.sources.get(lease.key(), Instant::now());
-        match inner.look(remote, &inner.text(key), min_source).await {
-            Looked::Hit(entry) => {
-                let got = inner.keep(&lease, entry);
-                inner.counters.answered(&got);
-                Ok(Some(got))
-            }
-            Looked::Miss { .. } => {
-                inner.counters.missed();
-                Ok(None)
-            }
-            Looked::Failed(error) => Err(Error::Remote(error)),
-        }
+    }
+
+    /// What L1 has under `key` and may answer with: [`get`](Self::get) without L2. It does not
+    /// count as a read, neither for [`stats`](Self::stats) nor for what stays in L1.
+    #[must_use]
+    pub fn peek<Q>(&self, key: &Q) -> Option<Got<V>>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        self.inner.peek(key)
     }
 
     /// What is cached under `key`, or else what `loader` brings, which is then cached.
     ///
     /// However many callers miss at once, in whatever order they leave, one `loader` runs: on a
-    /// task of its own, under the cache's load timeout, and its answer goes to all of them. The
-    /// loaders of the others are dropped unused. A caller that arrives after a
-    /// [`remove`](Self::remove) or [`set`](Self::set) of the key never joins a load from before.
+    /// task of its own, under the cache's load timeout, and its answer goes to all of them; with
+    /// an L2, one on all nodes. The loaders of the others are dropped unused. A caller that arrives
+    /// after a [`remove`](Self::remove), a [`set`](Self::set) or an invalidation never joins a load
+    /// from before.
     ///
-    /// If L2 is out of reach, the loader runs all the same, and
-    /// [`degraded`](Got::degraded) says so.
+    /// A stale value is served as the cache's configuration allows, and
+    /// [`freshness`](Got::freshness) says so. If L2 is out of reach, the loader runs all the same,
+    /// and [`degraded`](Got::degraded) says so.
     ///
     /// Dropping the future does not stop a load that has begun: it goes on and fills the cache.
     ///
     /// # Errors
-    /// If the load that this call started or joined failed, panicked, or took too long. Errors
-    /// are shared by all that waited for the load, and are not cached.
+    /// If the load that this call started or joined failed, panicked, or took too long, and no
+    /// stale value may be served. Errors are shared by all that waited for the load, and are not
+    /// cached.
     pub async fn get_or_load<Q, F, Fut, L, E>(
         &self,
         key: &Q,
@@ -124,86 +142,23 @@ where
     where
         K: Borrow<Q>,
         Q: CacheKey + ToOwned<Owned = K> + ?Sized,
-        F: FnOnce(Load) -> Fut + Send + 'static,
+        F: FnOnce(Load<V>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<L, E>> + Send + 'static,
         L: Into<Loaded<V>>,
         E: StdError + Send + Sync + 'static,
     {
         let inner = &self.inner;
-        if let Some(got) = inner.hit(key) {
-            return Ok(got);
-        }
-        let mut flight = match inner.local.join(key.to_owned(), Instant::now()) {
-            Join::Hit(entry) => {
-                let got = entry.got(Layer::L1, Instant::now());
-                inner.counters.answered(&got);
-                return Ok(got);
-            }
-            Join::Wait(flight) => flight,
-            Join::Lead(lease, sender) => load::start(inner, lease, sender, loader),
-        };
-        let ended = match flight.wait_for(Option::is_some).await {
-            Ok(ended) => ended.clone().unwrap_or(Err(Failure::Aborted)),
-            Err(_) => Err(Failure::Aborted),
-        };
-        match ended {
-            Ok(got) => {
-                inner.counters.answered(&got);
+        match inner.first(key) {
+            First::Hit(got) => Ok(got),
+            First::Early(got, entry) => {
+                inner.refresh_ahead(key.to_owned(), &entry, loader::erase(loader));
                 Ok(got)
             }
-            Err(failure) => {
-                inner.counters.failed();
-                Err(failure.into_error())
+            First::Else(look) => {
+                let load = inner.load_slowly(key.to_owned(), look, loader::erase(loader));
+                Box::pin(load).await.map_err(Failure::into_error)
             }
         }
-    }
-
-    /// Caches `value` (or a [`Loaded`], to choose its TTL and source version) under `key`, in both
-    /// layers, over whatever is there; loads in flight are not kept.
-    ///
-    /// A value with a source version does not replace one with a newer source version, and loads
-    /// on this node are told to reach it ([`Load::min_source`]) for the tombstone TTL. A value that is [`uncached`](Loaded::uncached), or has a TTL of zero, removes the key.
-    ///
-    /// If L2 does not acknowledge it, L1 holds the value and the old entry in L2 is removed as
-    /// soon as L2 is back: see [`L2Write::Pending`](crate::L2Write::Pending).
-    ///
-    /// Once polled, it runs to its end even if the future is dropped.
-    pub async fn set<Q>(&self, key: &Q, value: impl Into<Loaded<V>>) -> Written
-    where
-        K: Borrow<Q>,
-        Q: CacheKey + ToOwned<Owned = K> + ?Sized,
-    {
-        write::detached(&self.inner, key.to_owned(), write::Write::Set(value.into())).await
-    }
-
-    /// Removes `key` from both layers. When it has returned, no read on this node answers with
-    /// what was there before, and no load that began before, on any node, is kept.
-    ///
-    /// If L2 does not acknowledge it, this process repeats it until L2 does, and until then does
-    /// not read the key from L2: see [`L2Write::Pending`](crate::L2Write::Pending).
-    ///
-    /// Other nodes may hold the old value in their L1 for up to their
-    /// [`l1_ttl`](CacheConfig::l1_ttl).
-    ///
-    /// Once polled, it runs to its end even if the future is dropped.
-    pub async fn remove<Q>(&self, key: &Q) -> Written
-    where
-        K: Borrow<Q>,
-        Q: CacheKey + ToOwned<Owned = K> + ?Sized,
-    {
-        self.remove_after(key, 0).await
-    }
-
-    /// [`remove`](Self::remove) because of a write to the source that has version `source`, such
-    /// as the commit LSN of a PostgreSQL transaction. For the tombstone TTL from now on, loads of
-    /// `key` are told to reach it ([`Load::min_source`]), and what is older is not cached, on any
-    /// node: a lagging replica cannot bring the old value back.
-    pub async fn remove_after<Q>(&self, key: &Q, source: u64) -> Written
-    where
-        K: Borrow<Q>,
-        Q: CacheKey + ToOwned<Owned = K> + ?Sized,
-    {
-        write::detached(&self.inner, key.to_owned(), write::Write::Remove { source }).await
     }
 
     /// What this cache has done since it was built.
@@ -212,14 +167,20 @@ where
         self.inner.counters.snapshot(self.inner.local.len())
     }
 
+    /// How current this node's L1 is, and whether L2 is in reach.
+    #[must_use]
+    pub fn status(&self) -> CacheStatus {
+        self.inner.status()
+    }
+
     /// How this cache keeps its entries.
     #[must_use]
     pub fn config(&self) -> &CacheConfig {
         &self.inner.config
     }
 
-    /// Waits until the loads and writes in flight have ended: at most the load timeout, then a
-    /// deadline of L2. The cache stays usable; the remote is shared and is shut down by itself.
+    /// Waits until the loads and writes in flight have ended: at most twice the load timeout, then
+    /// a deadline of L2. The cache stays usable; the remote is shared and is shut down by itself.
     pub async fn shutdown(&self) {
         self.inner.tasks.closed().await;
     }
@@ -242,16 +203,78 @@ impl<K: Hash + Eq, V> fmt::Debug for Cache<K, V> {
     }
 }
 
+/// The right to write one key of L1.
+type Lease<K, V> = crate::local::Lease<K, V, Progress<V>>;
+
 /// What the clones of a cache share.
 pub(crate) struct Inner<K: Hash + Eq, V> {
     namespace: Box<str>,
     config: CacheConfig,
-    local: Arc<Local<K, V, Ended<V>>>,
+    policy: Policy,
+    bounds: Bounds,
+    /// There is one if there is a remote.
+    codec: Option<Arc<dyn Codec<V>>>,
+    local: Arc<Local<K, V, Progress<V>>>,
     sources: MinSources<K>,
+    throttle: Throttle<K>,
     remote: Option<Guarded>,
-    counters: Counters,
+    counters: Arc<Counters>,
+    background: Background<K, V>,
+    asking: marks::Asking,
+    tidy_at: AtomicU64,
     /// Every task of ours holds a receiver, so that `shutdown` can wait for the last.
     tasks: watch::Sender<()>,
+}
+
+impl<K, V> Cache<K, V>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    pub(crate) fn new(parts: Parts<K, V>) -> Self {
+        let Parts { namespace, config, remote, codec, weigher } = parts;
+        let policy = Policy::new(&config);
+        let options = Options {
+            engine: config.engine,
+            capacity: config.capacity_bytes.unwrap_or(config.capacity),
+            weigher: weigher.filter(|_| config.capacity_bytes.is_some()),
+            remote: remote.is_some(),
+            l1_ttl: config.l1_ttl.unwrap_or(config.ttl),
+            max_staleness: config.max_staleness,
+            refresh_beta: config.refresh_beta,
+            load_timeout: config.load_timeout,
+            node: remote.as_ref().map_or(0, |remote| remote.node(&text::namespace(&namespace))),
+            namespace: namespace.clone(),
+        };
+        let local = Arc::new(Local::new(options));
+        let counters = Arc::new(Counters::new(&namespace, config.hits_alias));
+        let background = Background::new(&local, &counters);
+        if let Some(remote) = &remote {
+            remote.expect_ttl(policy.longest());
+            background.watch(&namespace, remote);
+        }
+        let inner = Inner {
+            namespace: namespace.into(),
+            policy,
+            bounds: Bounds {
+                record: config.max_record_bytes,
+                value: config.max_value_bytes,
+                compress_above: config.compress_above,
+            },
+            codec,
+            local,
+            sources: MinSources::new(config.tombstone_ttl, MIN_SOURCES),
+            throttle: Throttle::new(THROTTLED),
+            counters,
+            background,
+            asking: marks::Asking::default(),
+            tidy_at: AtomicU64::new(0),
+            tasks: watch::Sender::new(()),
+            config,
+            remote,
+        };
+        Self { inner: Arc::new(inner) }
+    }
 }
 
 impl<K, V> Inner<K, V>
@@ -259,25 +282,56 @@ where
     K: CacheKey + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    fn hit<Q>(&self, key: &Q) -> Option<Got<V>>
-    where
-        K: Borrow<Q>,
-        Q: CacheKey + ?Sized,
-    {
-        let now = Instant::now();
-        let got = self.local.get(key, now)?.got(Layer::L1, now);
-        self.counters.answered(&got);
-        Some(got)
-    }
-
     /// The key's name in L2.
     fn text<Q: CacheKey + ?Sized>(&self, key: &Q) -> String {
         text::entry(&self.namespace, key)
+    }
+
+    /// Gives back the memory of what has expired, a little at a time. Called where entries come
+    /// and go, so that a cache that nobody fills costs nothing.
+    fn tidy(&self) {
+        let now = self.local.clock().now();
+        let due = Tick::from_bits(self.tidy_at.load(Ordering::Relaxed));
+        if now < due {
+            return;
+        }
+        let next = now.plus(TIDY_EVERY).to_bits();
+        let mine = self.tidy_at.compare_exchange(
+            due.to_bits(),
+            next,
+            Ordering::Relaxed,
+            Ordering::Relaxed,
+        );
+        if mine.is_ok() {
+            self.local.tidy(now);
+            self.counters.entries(self.local.len());
+            self.status();
+        }
+    }
+
+    fn status(&self) -> CacheStatus {
+        let coherence = self.local.coherence();
+        let how = match coherence.mode() {
+            Mode::Alone => Coherence::Alone,
+            Mode::Timed => Coherence::Unwatched,
+            Mode::Watched if coherence.is_interrupted() => Coherence::Interrupted,
+            Mode::Watched => Coherence::Watching,
+        };
+        let staleness = coherence.staleness(self.local.clock().now());
+        if let Some(staleness) = staleness {
+            self.counters.staleness(staleness);
+        }
+        CacheStatus { coherence: how, staleness, remote: self.remote.as_ref().map(Guarded::status) }
     }
 }
 
 /// Removed keys whose source version is remembered one by one.
 const MIN_SOURCES: usize = 65_536;
+
+/// Keys whose loader failed that are left alone one by one.
+const THROTTLED: usize = 65_536;
+
+const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

@@ -3,28 +3,27 @@
 use std::hash::Hash;
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use tokio::sync::{Notify, watch};
 
-use super::{Entry, Fences, Flight, Local};
+use super::clock::Tick;
+use super::entry::{Draft, Entry};
+use super::judge::Stamped;
+use super::table::{Hold, Kept};
+use super::{Flight, Landed, Local};
+use crate::key::CacheKey;
 
 /// Remembers what the fences of a key stood at. Dropping it gives it back, and ends the load it
 /// leads: callers that come later start a new one.
 pub(crate) struct Lease<K: Hash + Eq, V, R> {
     local: Arc<Local<K, V, R>>,
     key: K,
+    hold: Hold,
     epoch: u64,
-    removals: u64,
-    leads: Option<Flight<R>>,
 }
 
 impl<K: Hash + Eq, V, R> Lease<K, V, R> {
-    pub(super) fn new(local: &Arc<Local<K, V, R>>, key: K, fences: &Fences<R>) -> Self {
-        let local = Arc::clone(local);
-        Self { local, key, epoch: fences.epoch, removals: fences.removals, leads: None }
-    }
-
-    pub(super) fn lead(&mut self, flight: Flight<R>) {
-        self.leads = Some(flight);
+    pub(super) fn new(local: &Arc<Local<K, V, R>>, key: K, hold: Hold, epoch: u64) -> Self {
+        Self { local: Arc::clone(local), key, hold, epoch }
     }
 
     pub(crate) fn key(&self) -> &K {
@@ -34,82 +33,115 @@ impl<K: Hash + Eq, V, R> Lease<K, V, R> {
 
 impl<K, V, R> Lease<K, V, R>
 where
-    K: Hash + Eq + Clone + Send + Sync + 'static,
+    K: CacheKey + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    /// Keeps what a load or a back-fill brought, unless the key was written or removed since the
-    /// lease was taken, or a newer version is in. Returns whether it was kept.
-    pub(crate) fn fill(&self, entry: Entry<V>) -> bool {
-        self.locked(|fences| {
-            let known = self.local.get(&self.key, Instant::now());
-            if fences.epoch != self.epoch
-                || known.is_some_and(|known| known.version > entry.version)
-            {
-                return false;
-            }
-            self.local.entries.insert(self.key.clone(), entry);
-            true
-        })
+    /// Before L2 is read again under the same lease (another node's load has landed): from here on
+    /// the lease is as good as a new one, and what is read may be kept although the key changed
+    /// since the lease was taken. A load that was displaced can be joined again, through `sender`,
+    /// unless a younger one is there. Not between asking and filling: what was asked before counts
+    /// no more.
+    pub(crate) fn renew(&mut self, sender: &watch::Sender<Option<R>>) {
+        // Before the fences, as when it was taken.
+        self.epoch = self.local.coherence.epoch();
+        self.local.table.renew(&self.key, &mut self.hold, sender.subscribe());
     }
 
-    /// A write ended: keeps its entry, unless the key was removed since the lease was taken or a
-    /// newer write is in. Returns whether it was kept.
-    pub(crate) fn end_write(&self, entry: Entry<V>) -> bool {
-        self.locked(|fences| {
-            // Loads in flight may have read L2 before the write reached it.
-            fences.advance();
-            if fences.removals != self.removals {
-                // Removed before or after? L2 knows. What L1 has may be from before the write.
-                self.local.entries.invalidate(&self.key);
-                return false;
-            }
-            let known = self.local.entries.get(&self.key);
-            if entry.version < fences.written
-                || entry.source > 0 && known.is_some_and(|known| known.source > entry.source)
-            {
-                return false;
-            }
-            fences.written = entry.version;
-            self.local.entries.insert(self.key.clone(), entry);
-            true
-        })
+    /// To be called right before the fill or put of this lease is sent to L2: changes that L2
+    /// tells of from here on may be its own.
+    pub(crate) fn send(&mut self) {
+        self.local.table.send(&self.key, &mut self.hold);
+    }
+
+    /// Keeps what a load or a back-fill brought, unless
+    /// - the key was written or removed on this node since the lease was taken,
+    /// - L2 told of a change since (for what L2 stored after [`send`](Self::send): of a newer one),
+    /// - a newer version is in, or
+    /// - a mark says by now that it is gone.
+    ///
+    /// For [`Kept::Check`] the version must be compared with L2's: that is queued already.
+    pub(crate) fn fill(&self, draft: Draft<V>, now: Tick) -> (Kept, Arc<Entry<V>>) {
+        let (entry, stamped) = self.entry(draft, now);
+        if stamped == Stamped::Gone {
+            return (Kept::No, entry);
+        }
+        let kept = self.local.table.fill(&self.key, &self.hold, Arc::clone(&entry));
+        (self.checked(kept, &entry), entry)
+    }
+
+    /// A write ended: keeps its entry, unless the key was removed on this node since the lease was
+    /// taken, or a newer write is in. Voids the loads in flight: they may have read L2 before the
+    /// write got there. `issued`: L2 acknowledged it and issued its version, or there is no L2.
+    ///
+    /// Whatever it returns, L1 does not have what was there before.
+    pub(crate) fn end_write(&self, draft: Draft<V>, issued: bool, now: Tick) -> Kept {
+        let (entry, stamped) = self.entry(draft, now);
+        if stamped == Stamped::Gone {
+            self.remove();
+            return Kept::No;
+        }
+        let kept = self.local.table.end_write(&self.key, &self.hold, Arc::clone(&entry), issued);
+        self.checked(kept, &entry)
     }
 
     /// Removes the entry and voids all that is in flight.
     pub(crate) fn remove(&self) {
-        self.locked(|fences| {
-            fences.advance();
-            fences.removals += 1;
-            self.local.entries.invalidate(&self.key);
-        });
+        self.local.table.remove(&self.key);
     }
 
-    /// The newest version written while this lease was held.
+    /// The newest version that a write got while this lease was held.
     pub(crate) fn written(&self) -> u64 {
-        self.locked(|fences| fences.written)
+        self.local.table.written(&self.key)
     }
 
-    fn locked<T>(&self, act: impl FnOnce(&mut Fences<R>) -> T) -> T {
-        let mut stripe = self.local.stripe(&self.key).lock();
-        // The lease itself keeps the fences there.
-        act(stripe.entry(self.key.clone()).or_insert_with(Fences::new))
+    /// Woken (all that wait) when another node's lease on the key may have ended or the key
+    /// changed. Ask for the `Notified` and [`enable`](tokio::sync::futures::Notified::enable) it
+    /// before asking L2, so that nothing falls in between.
+    pub(crate) fn landing(&self) -> Arc<Notify> {
+        self.local.table.landing(&self.key).0
+    }
+
+    /// The entry, and what its marks say now.
+    fn entry(&self, draft: Draft<V>, now: Tick) -> (Arc<Entry<V>>, Stamped) {
+        let local = &self.local;
+        let mut entry = Entry::new(draft, self.epoch);
+        let (stamped, validated) = local.validation(&self.key, &entry, self.epoch, self.epoch, now);
+        entry.set_validated(validated);
+        if !entry.degraded()
+            && let Some(until) = local.timed_until(&entry)
+        {
+            entry.recheck_at(until);
+        }
+        (Arc::new(entry), stamped)
+    }
+
+    fn checked(&self, kept: Kept, entry: &Arc<Entry<V>>) -> Kept {
+        if kept == Kept::Check {
+            self.local.check_later(self.key.clone(), Arc::clone(entry));
+        }
+        kept
     }
 }
 
 impl<K: Hash + Eq, V, R> Drop for Lease<K, V, R> {
     fn drop(&mut self) {
-        let mut stripe = self.local.stripe(&self.key).lock();
-        let Some(fences) = stripe.get_mut(&self.key) else {
-            return;
-        };
-        if let (Some(mine), Some(flight)) = (&self.leads, &fences.flight)
-            && mine.same_channel(flight)
-        {
-            fences.flight = None;
-        }
-        fences.leases -= 1;
-        if fences.leases == 0 {
-            stripe.remove(&self.key);
-        }
+        self.local.table.release(&self.key, &self.hold);
+    }
+}
+
+/// How a caller that missed goes on.
+pub(crate) enum Join<K: Hash + Eq, V, R> {
+    /// Someone filled it in the meantime. `degraded` as in
+    /// [`Look::Degraded`](super::Look::Degraded).
+    Hit { entry: Arc<Entry<V>>, degraded: bool },
+    /// A load is in flight. Wait for it, or, with a stale value at hand, do not.
+    Wait(Flight<R>),
+    /// This caller runs the load, holding the lease, and answers through the sender.
+    Lead(Lease<K, V, R>, watch::Sender<Option<R>>),
+}
+
+impl super::table::Landing for Landed {
+    fn wake(&self) {
+        self.0.notify_waiters();
     }
 }

@@ -1,113 +1,391 @@
-//! L1: entries in memory, the fences that keep stale ones out, and the loads in flight.
+//! L1: entries in memory, what keeps stale ones out, and the loads in flight. All of it
+//! synchronous: nothing here waits, and L2 is asked by others.
 //!
-//! Reads touch moka only. Everything that writes an entry first takes a [`Lease`] on its key,
-//! which remembers what the key's fences stood at; the entry goes in under the stripe's lock, and
-//! only if they still stand there. A key has fences only while someone holds a lease on it, so
-//! idle keys cost nothing and unrelated keys never disturb each other.
+//! Reads touch the engine, one entry and one atomic only. See `docs/protocol.md` for how the parts
+//! work together:
+//! - [`table`]: fences per key, single flight. Everything that writes an entry first takes a
+//!   [`Lease`] on its key.
+//! - [`coherence`]: the epoch of the cache, which moves when many entries may be concerned, and
+//!   the links over which L2 tells of changes.
+//! - [`cells`]: what is known of the marks of tags and of the namespace.
+//! - [`judge`]: whether an entry from an earlier epoch is still right.
+//! - [`watch`]: what L2 tells; [`checks`]: what must be compared with L2 in the background.
 
+mod cell;
+mod cells;
+mod checks;
+mod clock;
+mod coherence;
+pub(crate) mod engine;
 mod entry;
+mod judge;
 mod lease;
+mod shelf;
+mod sweep;
+pub(crate) mod table;
+mod watch;
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use parking_lot::Mutex;
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::sync::{Notify, watch as channel};
 
-pub(crate) use self::entry::Entry;
-pub(crate) use self::lease::Lease;
+pub(crate) use self::cell::{Advance, Ask, Cell};
+use self::cells::Cells;
+pub(crate) use self::checks::Check;
+use self::checks::Checks;
+pub(crate) use self::clock::{Clock, Tick};
+pub(crate) use self::coherence::{Coherence, Mode};
+use self::engine::{AnyEngine, Engine as _, EngineKind};
+use self::entry::Phase;
+pub(crate) use self::entry::{Draft, Entry};
+pub(crate) use self::judge::Stamped;
+pub(crate) use self::lease::{Join, Lease};
+use self::shelf::Store;
+pub(crate) use self::shelf::Weigher;
+pub(crate) use self::table::Kept;
+use self::table::{Joined, Table};
+use crate::key::CacheKey;
+use crate::marks::{Mark, MarkChange};
+use crate::text;
 
 /// L1 of one cache. `R` is what a load in flight will answer.
 pub(crate) struct Local<K, V, R> {
-    entries: moka::sync::Cache<K, Entry<V>, RandomState>,
-    stripes: Box<[Mutex<Stripe<K, R>>]>,
-    hasher: RandomState,
+    name: Box<str>,
+    table: Table<K, Store<K, V>, Flight<R>, Landed, RandomState>,
+    coherence: Coherence,
+    cells: Cells,
+    checks: Checks<K, V>,
+    clock: Clock,
+    /// How far ahead of its end an entry may be refreshed: nanoseconds per microsecond of its
+    /// delta.
+    ahead: u64,
+    /// For how long a mark is good that nobody tells the changes of.
+    mark_bound: Duration,
     /// Versions for caches without an L2.
     versions: AtomicU64,
 }
 
-type Stripe<K, R> = HashMap<K, Fences<R>, RandomState>;
-
 /// A load in flight, as its waiters see it: empty until it has ended.
-pub(crate) type Flight<R> = watch::Receiver<Option<R>>;
+pub(crate) type Flight<R> = channel::Receiver<Option<R>>;
 
-/// What is known of a key that someone holds a lease on.
-struct Fences<R> {
-    leases: usize,
-    /// Moved by every write and removal: loads and back-fills that began before are void.
-    epoch: u64,
-    /// Moved by removals: writes that began before are void.
-    removals: u64,
-    /// The newest version written while leases were held.
-    written: u64,
-    flight: Option<Flight<R>>,
+/// Wakes the loads of a key that wait for another node.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Landed(Arc<Notify>);
+
+/// How L1 is made.
+pub(crate) struct Options<K, V> {
+    pub(crate) namespace: String,
+    pub(crate) engine: EngineKind,
+    /// Entries, or with a weigher the sum of their weights.
+    pub(crate) capacity: u64,
+    pub(crate) weigher: Option<Weigher<K, V>>,
+    /// Whether there is an L2. It is [watched](Local::watched) once that is settled.
+    pub(crate) remote: bool,
+    /// For how long L1 may answer by itself where L2 tells nothing: the L1 TTL, or the TTL.
+    pub(crate) l1_ttl: Duration,
+    pub(crate) max_staleness: Option<Duration>,
+    pub(crate) refresh_beta: f64,
+    pub(crate) load_timeout: Duration,
+    /// The node that serves the namespace's mark.
+    pub(crate) node: u32,
 }
 
-/// How a caller that missed goes on.
-pub(crate) enum Join<K: Hash + Eq, V, R> {
-    /// Someone filled it in the meantime.
-    Hit(Entry<V>),
-    /// A load is in flight: wait for it.
-    Wait(Flight<R>),
-    /// This caller runs the load, holding the lease, and answers through the sender.
-    Lead(Lease<K, V, R>, watch::Sender<Option<R>>),
+/// What L1 has of a key. Entries other than hits must not be served before what their variant
+/// asks for was done, except when L2 is out of reach and the caller says so.
+#[derive(Debug)]
+pub(crate) enum Look<V> {
+    /// Nothing, or nothing that may be served in any case.
+    Miss,
+    /// Fresh. L2 has told of no change, and would have.
+    Hit(Arc<Entry<V>>),
+    /// The same, and near enough to the end of its TTL that this read may start a refresh.
+    Early(Arc<Entry<V>>),
+    /// Fresh, but the link over which its node tells of changes is down: serve it as degraded.
+    Degraded(Arc<Entry<V>>),
+    /// Past its soft TTL, or made stale by a mark (`marked`); else as a hit. `degraded` as above.
+    Stale { entry: Arc<Entry<V>>, marked: bool, degraded: bool },
+    /// L1 had it for as long as it may without asking: read L2. Fresh or stale.
+    Recheck(Arc<Entry<V>>),
+    /// Its node may have changed it untold: compare the version, and read its marks.
+    Suspect(Arc<Entry<V>>),
+    /// Not all of its marks are known: read them.
+    Unknown(Arc<Entry<V>>),
+}
+
+impl<V> Look<V> {
+    /// The entry, whatever must be done before it is served.
+    pub(crate) fn entry(&self) -> Option<&Arc<Entry<V>>> {
+        match self {
+            Self::Miss => None,
+            Self::Hit(entry)
+            | Self::Early(entry)
+            | Self::Degraded(entry)
+            | Self::Stale { entry, .. }
+            | Self::Recheck(entry)
+            | Self::Suspect(entry)
+            | Self::Unknown(entry) => Some(entry),
+        }
+    }
 }
 
 impl<K, V, R> Local<K, V, R>
 where
-    K: Hash + Eq + Clone + Send + Sync + 'static,
+    K: CacheKey + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    pub(crate) fn new(capacity: u64) -> Self {
+    pub(crate) fn new(options: Options<K, V>) -> Self {
         let hasher = RandomState::default();
-        let entries =
-            moka::sync::Cache::builder().max_capacity(capacity).build_with_hasher(hasher.clone());
-        let stripe = || Mutex::new(HashMap::with_hasher(hasher.clone()));
-        let stripes = std::iter::repeat_with(stripe).take(STRIPES).collect();
-        Self { entries, stripes, hasher, versions: AtomicU64::new(0) }
+        let clock = Clock::new();
+        let mode = if options.remote { Mode::Timed } else { Mode::Alone };
+        let mark = (mode == Mode::Alone).then(|| Mark::new(FIRST_VERSION));
+        let text = text::namespace(&options.namespace);
+        let namespace = Cell::new(&text, entry::node(options.node), mark, Tick::FIRST);
+        let store = Store::new(options.engine, options.capacity, options.weigher, clock);
+        let bound = options.max_staleness.map_or(options.l1_ttl, |max| max.min(options.l1_ttl));
+        Self {
+            name: options.namespace.into(),
+            table: Table::new(store, STRIPES, hasher),
+            coherence: Coherence::new(mode, options.max_staleness),
+            cells: Cells::new(namespace, options.load_timeout),
+            checks: Checks::new(),
+            clock,
+            ahead: (options.refresh_beta.max(0.0) * FARTHEST * 1_000.0) as u64,
+            mark_bound: bound,
+            versions: AtomicU64::new(FIRST_VERSION),
+        }
     }
 
-    /// The live entry of `key`. Takes no lock of ours, allocates nothing.
-    pub(crate) fn get<Q>(&self, key: &Q, now: Instant) -> Option<Entry<V>>
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn coherence(&self) -> &Coherence {
+        &self.coherence
+    }
+
+    /// What L1 has of `key` at `now`.
+    #[cfg(test)]
+    pub(crate) fn look<Q>(&self, key: &Q, now: Tick) -> Look<V>
     where
         K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
+        Q: CacheKey + ?Sized,
     {
-        self.entries.get(key).filter(|entry| entry.expires > now)
+        match self.hit(key, now, Arc::clone) {
+            Ok(entry) => Look::Hit(entry),
+            Err(look) => look,
+        }
+    }
+
+    /// What `take` makes of a hit on `key` at `now`; else what L1 has of it, which may be a
+    /// [`Look::Hit`] too, one that was not plain.
+    ///
+    /// The hot path: one look-up in the engine, two atomics that are seldom written, no lock, no
+    /// allocation, no clone but those of `take`. Only a hit that is the first of its entry since
+    /// the epoch moved does more. `take` must be short and must not come back here.
+    #[inline]
+    pub(crate) fn hit<Q, T>(
+        &self,
+        key: &Q,
+        now: Tick,
+        take: impl FnOnce(&Arc<Entry<V>>) -> T,
+    ) -> Result<T, Look<V>>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        let found =
+            self.table.shelf().engine().read(key, |entry| match entry.phase(now, self.ahead) {
+                Phase::Fresh if self.vouches(entry, now) => Ok(take(entry)),
+                phase => Err((Arc::clone(entry), phase)),
+            });
+        match found {
+            Some(Ok(taken)) => Ok(taken),
+            Some(Err((entry, phase))) => Err(self.look_closer(key, entry, phase, now)),
+            None => Err(Look::Miss),
+        }
+    }
+
+    /// What L1 has of `key` at `now`; the engine does not learn of it.
+    pub(crate) fn peek<Q>(&self, key: &Q, now: Tick) -> Look<V>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        match self.table.shelf().look(key) {
+            Some(entry) => {
+                let phase = entry.phase(now, self.ahead);
+                self.look_closer(key, entry, phase, now)
+            }
+            None => Look::Miss,
+        }
+    }
+
+    /// Whether `entry` needs no closer look.
+    #[inline]
+    fn vouches(&self, entry: &Entry<V>, now: Tick) -> bool {
+        entry.validated() == self.coherence.epoch() && self.coherence.is_trusted(now)
     }
 
     /// A lease on `key`, for a back-fill or a write.
     pub(crate) fn lease(self: &Arc<Self>, key: K) -> Lease<K, V, R> {
-        let mut stripe = self.stripe(&key).lock();
-        let fences = stripe.entry(key.clone()).or_insert_with(Fences::new);
-        fences.leases += 1;
-        Lease::new(self, key, fences)
+        // Before the fences: what happens in between is then seen by one of the two.
+        let epoch = self.coherence.epoch();
+        let hold = self.table.hold(&key);
+        Lease::new(self, key, hold, epoch)
     }
 
     /// The load of `key`: an entry that came in the meantime, one in flight, or a new one to lead.
-    pub(crate) fn join(self: &Arc<Self>, key: K, now: Instant) -> Join<K, V, R> {
-        let mut stripe = self.stripe(&key).lock();
-        if let Some(flight) = stripe.get(&key).and_then(|fences| fences.flight.clone()) {
-            return Join::Wait(flight);
+    pub(crate) fn join(self: &Arc<Self>, key: K, now: Tick) -> Join<K, V, R> {
+        self.lead(key, |key| match self.peek(key, now) {
+            Look::Hit(entry) | Look::Early(entry) => Some((entry, false)),
+            Look::Degraded(entry) => Some((entry, true)),
+            _ => None,
+        })
+    }
+
+    /// A load of `key` that shall replace `entry`, ahead of its time or because it is stale.
+    /// [`Join::Hit`] if something else is in already, which is then left alone.
+    pub(crate) fn refresh(self: &Arc<Self>, key: K, entry: &Arc<Entry<V>>) -> Join<K, V, R> {
+        self.lead(key, |key| {
+            let there = self.table.shelf().look(key)?;
+            (!Arc::ptr_eq(&there, entry)).then_some((there, false))
+        })
+    }
+
+    fn lead(
+        self: &Arc<Self>,
+        key: K,
+        look: impl FnOnce(&K) -> Option<(Arc<Entry<V>>, bool)>,
+    ) -> Join<K, V, R> {
+        let epoch = self.coherence.epoch();
+        let mut sender = None;
+        let flight = || sender.insert(channel::Sender::new(None)).subscribe();
+        match self.table.join(&key, || look(&key), flight) {
+            Joined::Hit((entry, degraded)) => Join::Hit { entry, degraded },
+            Joined::Wait(flight) => Join::Wait(flight),
+            Joined::Lead(hold) => {
+                let sender = sender.unwrap_or_else(|| channel::Sender::new(None));
+                Join::Lead(Lease::new(self, key, hold, epoch), sender)
+            }
         }
-        // A load commits before it leaves the table, so without this look a caller that missed
-        // just before would load again.
-        if let Some(entry) = self.get(&key, now) {
-            return Join::Hit(entry);
+    }
+
+    /// L2 was asked for the version of `entry`, of `key`: it is `there`, a node and a version.
+    /// `epoch`: the cache's before L2 was asked. Another version: the entry goes. On another node
+    /// too: the one that tells of it would not be heeded. The same, and its marks are
+    /// known (so tell their cells first): nothing from before that epoch is held against it any
+    /// more. Returns whether L2 has the same, and no mark says that it is gone.
+    pub(crate) fn settle(
+        &self,
+        key: &K,
+        entry: &Arc<Entry<V>>,
+        there: (u32, u64),
+        epoch: u64,
+        now: Tick,
+    ) -> bool {
+        let (stamped, validated) = self.validation(key, entry, entry.validated(), epoch, now);
+        let (node, version) = there;
+        let same = entry.version() > 0
+            && entry.version() == version
+            && entry.node() == entry::node(node);
+        if !same || stamped == Stamped::Gone {
+            self.discard(key, entry);
+            return false;
         }
-        let fences = stripe.entry(key.clone()).or_insert_with(Fences::new);
-        fences.leases += 1;
-        let (sender, flight) = watch::channel(None);
-        fences.flight = Some(flight.clone());
-        let mut lease = Lease::new(self, key, fences);
-        lease.lead(flight);
-        Join::Lead(lease, sender)
+        if stamped == Stamped::Fresh {
+            entry.validate(validated);
+        }
+        true
+    }
+
+    /// Removes `entry` if it is still there; voids nothing. Returns whether it was.
+    pub(crate) fn discard(&self, key: &K, entry: &Arc<Entry<V>>) -> bool {
+        self.table.discard(key, entry)
+    }
+
+    /// The cell of the namespace's mark.
+    pub(crate) fn namespace(&self) -> &Arc<Cell> {
+        self.cells.namespace()
+    }
+
+    /// The cell of the tag whose mark is `text` and lies on `node`. To be held for as long as what
+    /// it knows matters: by the entries that have the tag, and by whoever reads or advances it.
+    pub(crate) fn tag(&self, text: &str, node: u32) -> Arc<Cell> {
+        let mark = (self.coherence.mode() == Mode::Alone).then(|| Mark::new(FIRST_VERSION));
+        self.cells.tag(text, entry::node(node), mark)
+    }
+
+    /// The stamp of `cell` for a load that began at `began`. `None`: ask L2, for the mark before
+    /// the load, or with `began` for one that has not moved since; without an L2, the entry
+    /// cannot be kept.
+    pub(crate) fn stamp(&self, cell: &Cell, began: Tick) -> Option<u64> {
+        cell.stamp(&self.coherence, began, self.mark_bound)
+    }
+
+    /// To be called right before L2 is asked for a mark.
+    pub(crate) fn ask(&self, now: Tick) -> Ask {
+        Cell::ask(&self.coherence, now)
+    }
+
+    /// L2 answered `mark` for `cell`. `held`: since when that is known to have been it; the moment
+    /// the answer came, or an earlier one for a mark that was
+    /// [`unmoved`](crate::MarkRead::unmoved) since. Returns whether the answer is good to compare
+    /// entries with: it is not if the mark changed after it was asked for, or a younger answer is
+    /// in. A read that asked for it itself may use it all the same: see [`compare`](Self::compare).
+    pub(crate) fn learn(&self, cell: &Cell, ask: Ask, mark: Mark, held: Tick) -> bool {
+        cell.learn(&self.coherence, ask, mark, held)
+    }
+
+    /// Begins to advance the mark of `cell` in L2: from now on entries from before are gone or
+    /// stale here, whatever L2 says or fails to say; also those that are read from L2, until
+    /// [`advanced`](Self::advanced) is called. For that the caller keeps the cell and repeats the
+    /// advance until L2 acknowledges it.
+    pub(crate) fn begin_advance(&self, cell: &Cell, change: MarkChange, now: Tick) -> Advance {
+        cell.begin(&self.coherence, now, change)
+    }
+
+    /// L2 acknowledged the advance, and the mark is now `mark`. `now`: when the answer came.
+    pub(crate) fn advanced(&self, cell: &Arc<Cell>, advance: Advance, mark: Mark, now: Tick) {
+        if cell.advanced(&self.coherence, advance, mark, now) {
+            self.queue(Check::Mark(Arc::clone(cell)));
+        }
+        self.remember(cell, now);
+    }
+
+    /// For loads that began before the advance of `cell`, do not hold it yet, and cannot ask L2
+    /// when they do.
+    fn remember(&self, cell: &Arc<Cell>, now: Tick) {
+        if !Arc::ptr_eq(cell, self.cells.namespace()) {
+            self.cells.remember(cell, now);
+        }
+    }
+
+    /// The stamp of `cell` for a load that began at `began`, if L2 cannot be asked: what was known
+    /// then, right or not; 0 if nothing was. `None`: it was advanced since, or may have been here.
+    pub(crate) fn guess(&self, cell: &Cell, began: Tick) -> Option<u64> {
+        cell.known_at(began).filter(|stamp| *stamp > 0 || self.cells.forgotten() < began)
+    }
+
+    /// Without an L2: advances the mark of `cell` at `now`.
+    pub(crate) fn advance_alone(&self, cell: &Arc<Cell>, change: MarkChange, now: Tick) {
+        cell.advance_alone(&self.coherence, self.next_version(), change, now);
+        self.remember(cell, now);
+    }
+
+    /// Who comes from now on joins no load that began before: many entries were invalidated, and
+    /// which ones a load concerns is not known before its end.
+    pub(crate) fn displace(&self) {
+        self.table.displace();
+    }
+
+    /// From now on the remote tells of changes.
+    pub(crate) fn watched(&self) {
+        self.coherence.watched();
     }
 
     /// A version newer than all before, for caches without an L2.
@@ -115,47 +393,76 @@ where
         self.versions.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Entries, roughly: moka counts behind its writes, and expired ones until they are evicted.
+    /// Waits until something must be compared with L2. One waiter.
+    pub(crate) async fn checks(&self) {
+        self.checks.filled().await;
+    }
+
+    /// What must be compared with L2, oldest first. The caller asks L2 and then calls
+    /// [`settle`](Self::settle) or [`learn`](Self::learn); if L2 does not answer,
+    /// [`discard`](Self::discard) or [`doubt`](Self::doubt).
+    pub(crate) fn take_checks(&self, at_most: usize) -> Vec<Check<K, V>> {
+        self.checks.take(at_most)
+    }
+
+    /// The mark of `cell` could not be read although it may have changed: it is not known.
+    pub(crate) fn doubt(&self, cell: &Cell) {
+        cell.doubt(&self.coherence);
+    }
+
+    /// Nothing in L1 is trusted from here on before its version was compared.
+    pub(crate) fn distrust(&self) {
+        self.coherence.lost(None);
+        self.displace();
+    }
+
+    /// The engine, for its capacity and its housekeeping. Entries go in through leases only.
+    pub(crate) fn engine(&self) -> &AnyEngine<K, Arc<Entry<V>>> {
+        self.table.shelf().engine()
+    }
+
+    /// Entries, roughly: expired ones count until they are evicted or swept.
     pub(crate) fn len(&self) -> u64 {
-        self.entries.entry_count()
+        self.table.shelf().engine().len()
     }
 
     /// Keys with leases: 0 when nothing is in flight.
     #[cfg(test)]
     pub(crate) fn leased(&self) -> usize {
-        self.stripes.iter().map(|stripe| stripe.lock().len()).sum()
-    }
-}
-
-impl<K: Hash + Eq, V, R> Local<K, V, R> {
-    fn stripe(&self, key: &K) -> &Mutex<Stripe<K, R>> {
-        let hash = self.hasher.hash_one(key);
-        // The high half: moka and the stripe's own map use the low bits.
-        let index = ((hash >> 32) % self.stripes.len() as u64) as usize;
-        &self.stripes[index]
-    }
-}
-
-impl<R> Fences<R> {
-    fn new() -> Self {
-        Self { leases: 0, epoch: 0, removals: 0, written: 0, flight: None }
+        self.table.held()
     }
 
-    /// Voids what is in flight; who comes next starts anew.
-    fn advance(&mut self) {
-        self.epoch += 1;
-        self.flight = None;
+    fn check_later(&self, key: K, entry: Arc<Entry<V>>) {
+        self.queue(Check::Entry(key, entry));
+    }
+
+    fn queue(&self, check: Check<K, V>) {
+        if !self.checks.push(check) {
+            self.distrust();
+        }
+    }
+
+    /// Until when the marks of `entry` are good, where only time says so.
+    fn timed_until(&self, entry: &Entry<V>) -> Option<Tick> {
+        let cells = entry.tags().iter().map(|(cell, _)| cell).chain([self.cells.namespace()]);
+        cells.filter_map(|cell| cell.timed_until(&self.coherence, self.mark_bound)).min()
     }
 }
 
 impl<K, V, R> fmt::Debug for Local<K, V, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Local").finish_non_exhaustive()
+        f.debug_struct("Local").field("coherence", &self.coherence).finish_non_exhaustive()
     }
 }
 
 /// Locks that misses and writes spread over.
 const STRIPES: usize = 64;
+
+/// Marks of caches without an L2 begin with this version.
+const FIRST_VERSION: u64 = 1;
+
+/// XFetch begins where a draw would have to be under e^-16, one in nine million.
+const FARTHEST: f64 = 16.0;
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use crate::error::{ConfigError, Error};
 #[derive(Debug, Clone, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(tag = "kind", rename_all = "snake_case"))]
+#[cfg_attr(feature = "redis", expect(clippy::large_enum_variant, reason = "one in a process"))]
 #[non_exhaustive]
 pub enum RemoteConfig {
     /// One in this process. It follows the same rules, and ends with the process.
@@ -46,5 +47,41 @@ impl RemoteConfig {
             #[cfg(feature = "redis")]
             Self::Redis(config) => Ok(Redis::connect(config).await?.into()),
         }
+    }
+}
+
+#[cfg(all(test, feature = "serde"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_chooses_and_memory_is_the_default() {
+        assert_eq!(RemoteConfig::default(), RemoteConfig::Memory);
+        let config: RemoteConfig = serde_json::from_str(r#"{"kind": "memory"}"#).expect("valid");
+        assert_eq!(config, RemoteConfig::Memory);
+        serde_json::from_str::<RemoteConfig>(r#"{"kind": "memcached"}"#).expect_err("no such kind");
+        serde_json::from_str::<RemoteConfig>("{}").expect_err("no kind");
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn the_fields_of_redis_stand_beside_the_kind() {
+        let text = r#"{"kind": "redis", "url": "redis://cache:6379", "command_timeout": "50ms"}"#;
+        let config: RemoteConfig = serde_json::from_str(text).expect("valid");
+        let RemoteConfig::Redis(redis) = &config else { panic!("redis") };
+        assert_eq!(redis.command_timeout, std::time::Duration::from_millis(50));
+        assert_eq!(redis.url, "redis://cache:6379");
+        config.validate().expect("in bounds");
+        let odd = r#"{"kind": "redis", "command_timeout": "0s"}"#;
+        let config: RemoteConfig = serde_json::from_str(odd).expect("valid");
+        assert_eq!(config.validate().expect_err("out of bounds").field, "command_timeout");
+        let misspelt = r#"{"kind": "redis", "uri": "redis://cache"}"#;
+        serde_json::from_str::<RemoteConfig>(misspelt).expect_err("no such field");
+    }
+
+    #[tokio::test]
+    async fn memory_connects_to_nothing() {
+        let remote = RemoteConfig::Memory.connect().await.expect("cannot fail");
+        assert!(remote.read("ns:1").await.expect("in reach").bytes.is_none());
     }
 }

@@ -47,7 +47,6 @@ impl RemoteError {
     }
 
     /// The same for another caller of a call that was shared.
-    #[cfg(feature = "redis")]
     pub(crate) fn again(&self) -> Self {
         match self {
             Self::TimedOut { after } => Self::TimedOut { after: *after },

@@ -267,8 +267,14 @@ impl Remote for FakeRemote {
         self.act(Op::Fill, move || self.store.fill(text, ticket, record, ttl))
     }
 
-    fn put<'a>(&'a self, text: &'a str, record: Bytes, ttl: Duration) -> RemoteFuture<'a, Put> {
-        self.act(Op::Put, move || self.store.put(text, record, ttl))
+    fn put<'a>(
+        &'a self,
+        text: &'a str,
+        record: Bytes,
+        ttl: Duration,
+        keep: Duration,
+    ) -> RemoteFuture<'a, Put> {
+        self.act(Op::Put, move || self.store.put(text, record, ttl, keep))
     }
 
     fn remove<'a>(&'a self, text: &'a str, source: u64, keep: Duration) -> RemoteFuture<'a, u64> {

@@ -96,6 +96,8 @@ pub trait Remote: Send + Sync + 'static {
     /// `text`, the version there is the one that the ticket's `seen` noted, no more than `keep`
     /// has passed since by the store's clock, and the record's source is no older than the one a
     /// tombstone there asks for. Unless fenced, it ends the ticket's own lease, stored or not.
+    /// Should the record expire before a trace that it replaced would have, it leaves a tombstone
+    /// until then, as [`put`](Self::put) does.
     fn fill<'a>(
         &'a self,
         text: &'a str,
@@ -105,9 +107,17 @@ pub trait Remote: Send + Sync + 'static {
     ) -> RemoteFuture<'a, Fill>;
 
     /// Stores `record` for `ttl`, unless it names a source version and what is there has a newer
-    /// one. If it stores, it ends any lease of `text`. It must not take effect once its future was
+    /// one. If it stores, it ends any lease of `text`. Should the record expire before `keep` has
+    /// passed, it leaves a tombstone of its version and source until then: loads from before it
+    /// must find that something was written. It must not take effect once its future was
     /// dropped or has failed for longer than the deadline of the `Guarded` around it.
-    fn put<'a>(&'a self, text: &'a str, record: Bytes, ttl: Duration) -> RemoteFuture<'a, Put>;
+    fn put<'a>(
+        &'a self,
+        text: &'a str,
+        record: Bytes,
+        ttl: Duration,
+        keep: Duration,
+    ) -> RemoteFuture<'a, Put>;
 
     /// Replaces what is there by a tombstone that stays for `keep` and asks fills for `source` or
     /// newer; for more, if a tombstone there asks for more, or if `source` is not 0 and what is

@@ -19,6 +19,22 @@ pub struct Fetched {
     pub now: u64,
 }
 
+impl Fetched {
+    /// What `bytes` are at `latest` by the store's clock, for a store that writes into records when
+    /// they expire and may keep them longer. `now`: the earliest that its clock can have read.
+    #[cfg(feature = "redis")]
+    pub(crate) fn of(bytes: Option<Bytes>, latest: u64, now: u64) -> Self {
+        use crate::{config::MAX_TTL, record};
+        let expires = bytes.as_deref().and_then(record::expires);
+        let remaining = Duration::from_micros(expires.unwrap_or(0).saturating_sub(latest));
+        let bytes = match (bytes, expires) {
+            (Some(bytes), Some(_)) if remaining.is_zero() => Some(record::expired(&bytes)),
+            (bytes, _) => bytes,
+        };
+        Self { bytes, remaining: remaining.min(MAX_TTL), now }
+    }
+}
+
 /// What a load saw in the store when it began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "implementors of Remote read it")]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_cache::{Guarded, Redis, RedisConfig, Tracking};
+use seawall_cache::{Guarded, Leased, MarkChange, Redis, RedisConfig, RemoteError, Seen, Tracking};
 use seawall_devstack::{RedisCluster, Reply, Stack};
 use tokio::time::Instant;
 
@@ -158,8 +158,13 @@ async fn a_frozen_master_takes_no_other_with_it() {
 
 #[tokio::test]
 async fn a_slot_that_moves_is_told_and_its_writes_are_heard() {
-    let (stack, redis, guarded, texts) = three().await;
+    let stack = cluster().await;
     let cluster = stack.redis_cluster().expect("asked for");
+    // A deadline that a busy machine does not miss: the breaker is another test's.
+    let command_timeout = Duration::from_secs(2);
+    let config = RedisConfig { command_timeout, ..config(cluster.url()) };
+    let redis = Redis::connect(config).await.expect("it is up");
+    let (guarded, texts) = (Guarded::from(redis.clone()), texts(cluster).await);
     let (told, _) = watch(&redis);
     let (text, key) = (&texts[0], format!("seawall:{}", texts[0]));
     let (giver, taker) = (guarded.node(text), guarded.node(&texts[2]));
@@ -193,6 +198,53 @@ async fn a_slot_that_moves_is_told_and_its_writes_are_heard() {
     cluster.nodes()[0].command(&["SET", &key, "y"]).await.expect("it is there");
     told.hears(Changed(text.clone())).await;
     told.is_complete().await;
+}
+
+#[tokio::test]
+async fn a_slot_that_is_half_moved_ends_no_connection() {
+    let (stack, redis, guarded, texts) = three().await;
+    let cluster = stack.redis_cluster().expect("asked for");
+    let (text, key) = (&texts[0], format!("seawall:{}", texts[0]));
+    let (nodes, keep) = (cluster.nodes(), Duration::from_secs(60));
+    let version = guarded.remove(text, 7, keep).await.expect("stored");
+    let slot = slot_of(&nodes[0], &key).await;
+    let (giver, taker) = (id(&nodes[0]).await, id(&nodes[2]).await);
+    let set = async |node: usize, words: &[&str]| {
+        let words = [&["CLUSTER", "SETSLOT", slot.as_str()], words].concat();
+        nodes[node].command(&words).await.expect("moves");
+    };
+    set(2, &["IMPORTING", &giver]).await;
+    set(0, &["MIGRATING", &taker]).await;
+    // The entry is there and its lease is not: TRYAGAIN.
+    guarded.read(text).await.expect("it is still there");
+    let seen = Seen { version, at: 0 };
+    let leased = guarded.lease(text, seen, 1, keep).await.expect("by the entry alone");
+    assert!(matches!(leased, Leased::Granted), "{leased:?}");
+    assert!(guarded.renew(text, 1, keep).await.expect("by the entry alone"));
+    guarded.release(text, 1).await.expect("by the entry alone");
+    guarded.remove(text, 8, keep).await.expect("by the entry alone");
+    // The entry is gone: ASK.
+    nodes[0].command(&["DEL", &key]).await.expect("up");
+    for _ in 0..20 {
+        let read = guarded.read(text).await;
+        assert!(matches!(read, Err(RemoteError::Refused(_))), "{read:?}");
+        let many = guarded.read_many(&texts).await;
+        let failed: Vec<bool> = many.iter().map(Result::is_err).collect();
+        assert_eq!(failed, [true, false, false]);
+        let seen = Seen { version: 0, at: 0 };
+        guarded.lease(text, seen, 1, keep).await.expect_err("it is on its way");
+        guarded.read(&texts[1]).await.expect("another slot");
+    }
+    guarded.remove(text, 9, keep).await.expect_err("it is on its way");
+    assert_eq!(redis.status().pending, 1);
+    assert!(!redis.status().breaker_open, "the masters are there");
+    guarded.advance(&format!("{text}-other#ns"), MarkChange::Hard).await.expect("another slot");
+    for node in [2, 0, 1] {
+        set(node, &["NODE", &taker]).await;
+    }
+    until("it is removed where it went", || async { redis.status().pending == 0 }).await;
+    let read = guarded.read(text).await.expect("it has moved");
+    assert!(read.bytes.is_some(), "the tombstone");
 }
 
 #[tokio::test]

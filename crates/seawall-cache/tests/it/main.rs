@@ -11,6 +11,7 @@
 mod cluster;
 mod conformance;
 mod outage;
+mod processes;
 mod protocol;
 mod redis;
 mod sentinel;

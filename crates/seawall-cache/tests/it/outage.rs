@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_cache::{Cache, L2Write, Layer};
+use seawall_cache::{Cache, L2Write};
 use tokio::time::Instant;
 
 use crate::{Numbers, cache, cached, connect, load, stack, until};
@@ -89,7 +89,11 @@ async fn a_removal_while_redis_is_frozen_wins_when_it_is_back() {
     until("Redis acknowledged it", || async { handle.status().pending == 0 }).await;
     let b = cache(&connect(&stack).await);
     assert!(b.get(&1).await.expect("in reach").is_none());
-    assert_eq!(a.get(&1).await.expect("in L1").expect("in L1").layer, Layer::L1);
+    // What was loaded meanwhile had no version: the removal may have been meant for it, too.
+    assert_ne!(
+        a.get(&1).await.expect("in reach").and_then(|got| got.value.as_deref().copied()),
+        Some(10)
+    );
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::L2Write;
 /// What a load of `key` is told to reach.
 async fn min_source(cache: &Numbers, key: u64) -> Option<u64> {
     let (tell, told) = tokio::sync::oneshot::channel();
-    let loader = |load: Load| async move {
+    let loader = |load: Load<u64>| async move {
         let _ = tell.send(load.min_source());
         Ok::<_, OriginDown>(Loaded::new(0).uncached())
     };

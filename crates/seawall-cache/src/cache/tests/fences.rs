@@ -1,6 +1,7 @@
 //! Removals and writes beat the loads they overtake, here and on other nodes.
 
 use super::*;
+use crate::remote::fake::{Fault, Op};
 use crate::{L2Write, Layer};
 
 const TAKES: Duration = Duration::from_millis(50);
@@ -114,7 +115,7 @@ async fn a_set_that_l2_ordered_first_does_not_end_up_in_l1() {
     let a = node(&remote);
     // The first set takes effect first, and hears of it last.
     let ms = Duration::from_millis;
-    remote.delays(vec![(ms(20), ms(0)), (ms(0), ms(50))]);
+    remote.fail(Op::Put, Fault::Delays(vec![(ms(20), ms(0)), (ms(0), ms(50))], 0));
     let setting = a.clone();
     let first = tokio::spawn(async move { setting.set(&1, 1).await });
     yield_all().await;

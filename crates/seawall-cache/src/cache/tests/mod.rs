@@ -1,10 +1,18 @@
 //! The cache as its users see it, over a remote whose faults are scripted.
 
+mod ahead;
+mod batch;
 mod causal;
+mod clears;
+mod coherence;
 mod fences;
 mod laws;
+mod leases;
 mod outage;
+mod settings;
 mod single_flight;
+mod stale;
+mod tags;
 mod ttl;
 mod wire;
 
@@ -79,7 +87,7 @@ impl Origin {
     ) -> impl Future<Output = Result<Got<u64>, LoadError<OriginDown>>> + Send + 'static {
         let (loads, cache) = (Arc::clone(&self.loads), cache.clone());
         async move {
-            let loader = move |_: Load| async move {
+            let loader = move |_: Load<u64>| async move {
                 loads.fetch_add(1, Ordering::Relaxed);
                 sleep(takes).await;
                 answer

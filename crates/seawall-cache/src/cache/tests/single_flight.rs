@@ -123,7 +123,8 @@ async fn a_panicking_loader_is_an_error_for_all_and_the_next_call_loads() {
 #[tokio::test]
 async fn a_loader_that_panics_before_its_first_await_is_caught_too() {
     let cache: Numbers = builder().build().expect("valid");
-    let loader = |_: Load| -> std::future::Ready<Result<u64, OriginDown>> { panic!("at once") };
+    let loader =
+        |_: Load<u64>| -> std::future::Ready<Result<u64, OriginDown>> { panic!("at once") };
     let error = cache.get_or_load(&1, loader).await.expect_err("no value");
     assert!(matches!(error, LoadError::Panicked), "{error:?}");
 }
@@ -168,7 +169,7 @@ async fn waiters_do_not_hang_when_the_runtime_that_loads_shuts_down() {
         .build()
         .expect("a runtime");
     let (started, loading) = tokio::sync::oneshot::channel();
-    let loader = move |_: Load| async move {
+    let loader = move |_: Load<u64>| async move {
         let _ = started.send(());
         std::future::pending::<Result<u64, OriginDown>>().await
     };

@@ -47,6 +47,7 @@ async fn time_spent_waiting_for_l2_counts() {
 #[tokio::test(start_paused = true)]
 async fn l1_may_be_shorter_than_l2() {
     let remote = FakeRemote::default();
+    remote.lose_messages();
     let (a, b) = (node_of(builder().l1_ttl(Duration::from_secs(1)), &remote), node(&remote));
     load(&a, 1, 10).await;
     assert_eq!(cached(&a, 1).await.layer, Layer::L1);

@@ -6,17 +6,16 @@ use crate::remote::Remote;
 use crate::{CacheKey, L2Write, Layer};
 
 async fn plant(remote: &FakeRemote, key: &str, bytes: Vec<u8>) {
-    remote.put(key, bytes.into(), Duration::from_secs(60)).await.expect("stored");
+    remote.put(key, bytes.into(), Duration::from_secs(60), Duration::ZERO).await.expect("stored");
 }
 
 #[tokio::test(start_paused = true)]
 async fn bytes_that_are_not_ours_are_a_counted_miss_and_get_replaced() {
     let good = plain("numbers:1", 0, &7_u64);
     let wrong_key = plain("numbers:2", 0, &7_u64).to_vec();
-    let other_type = plain("numbers:1", 0, &"text".to_owned()).to_vec();
     let truncated = good[..good.len() - 1].to_vec();
     let huge = plain("numbers:1", 0, &vec![7_u8; 1 << 20]).to_vec();
-    let planted = [b"plain text".to_vec(), vec![0; 64], truncated, wrong_key, other_type, huge];
+    let planted = [b"plain text".to_vec(), vec![0; 64], truncated, wrong_key, huge];
     for bytes in planted {
         let remote = FakeRemote::default();
         let cache = node(&remote);
@@ -27,6 +26,47 @@ async fn bytes_that_are_not_ours_are_a_counted_miss_and_get_replaced() {
         assert_eq!(cache.stats().corrupt, 2);
         assert_eq!(value(&cached(&node(&remote), 1).await), Some(8), "replaced");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_of_another_type_or_codec_are_a_counted_miss() {
+    let remote = FakeRemote::default();
+    let words: Cache<u64, String> =
+        Cache::builder("numbers").remote(remote.clone()).build().expect("valid");
+    words.set(&1, "text".to_owned()).await;
+    let cache = node(&remote);
+    assert!(cache.get(&1).await.expect("a miss, not an error").is_none());
+    assert_eq!(cache.stats().corrupt, 1);
+    #[cfg(feature = "json")]
+    {
+        let json = node_of(builder().codec(crate::Json), &remote);
+        load(&cache, 2, 7).await;
+        assert_eq!(value(&load(&json, 2, 8).await), Some(8));
+        assert_eq!(json.stats().corrupt, 1);
+        assert_eq!(
+            value(&load(&node_of(builder().codec(crate::Json), &remote), 2, 9).await),
+            Some(8)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_the_first_format_is_still_read_until_it_is_cleared() {
+    type Auctions = Cache<u64, (String, u64, Vec<u32>)>;
+    let remote = FakeRemote::default();
+    let node = || -> Auctions {
+        Cache::builder("auction").schema(3).remote(remote.clone()).build().expect("valid")
+    };
+    let bytes = include_bytes!("../../../tests/fixtures/format_1_value.bin");
+    plant(&remote, "auction:42", bytes.to_vec()).await;
+    let got = node().get(&42).await.expect("in reach").expect("there");
+    assert_eq!(got.value.as_deref().map(|auction| &*auction.0), Some("a lamp"));
+    let (here, there) = (node(), node());
+    assert!(here.get(&42).await.expect("in reach").is_some());
+    sleep(Duration::from_millis(1)).await;
+    there.clear().await;
+    assert!(here.get(&42).await.expect("in reach").is_none());
+    assert!(node().get(&42).await.expect("in reach").is_none());
 }
 
 #[tokio::test(start_paused = true)]

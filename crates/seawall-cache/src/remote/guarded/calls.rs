@@ -125,7 +125,7 @@ impl Guarded {
         inner.note_ttl(ttl);
         let source = record::peek(&record).source;
         let sequence = inner.sequence();
-        let answer = inner.call(text, || inner.remote.put(text, record, ttl)).await;
+        let answer = inner.call(text, || inner.remote.put(text, record, ttl, keep)).await;
         match answer {
             Ok(Put::Stored(_)) => inner.settle(text, sequence),
             // Nothing was stored, so a removal that waits is still to be made.
@@ -230,7 +230,11 @@ impl Guarded {
     }
 
     /// [`Remote::watch`](crate::Remote::watch).
+    #[must_use = "false: nothing will ever be told"]
     pub fn watch(&self, namespace: &str, watcher: Weak<dyn Watcher>) -> bool {
         self.inner.remote.watch(namespace, watcher)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,8 +124,14 @@ impl Remote for MemoryRemote {
         self.answer(text, move |store, now| store.fill(text, ticket, &record, ttl, now))
     }
 
-    fn put<'a>(&'a self, text: &'a str, record: Bytes, ttl: Duration) -> RemoteFuture<'a, Put> {
-        self.answer(text, move |store, now| store.put(text, &record, ttl, now))
+    fn put<'a>(
+        &'a self,
+        text: &'a str,
+        record: Bytes,
+        ttl: Duration,
+        keep: Duration,
+    ) -> RemoteFuture<'a, Put> {
+        self.answer(text, move |store, now| store.put(text, &record, ttl, keep, now))
     }
 
     fn remove<'a>(&'a self, text: &'a str, source: u64, keep: Duration) -> RemoteFuture<'a, u64> {
@@ -198,3 +204,6 @@ impl Remote for MemoryRemote {
 
 /// Entries that a sweep looks at under one lock.
 const STEP: usize = 512;
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,10 @@ pub(super) struct Store {
 
 struct Stored {
     bytes: Bytes,
+    /// From then on it is a tombstone.
     expires: Instant,
+    /// And from then on nothing.
+    dropped: Instant,
     tombstone: bool,
 }
 
@@ -75,11 +78,11 @@ impl Store {
 
     pub(super) fn read(&self, text: &str, now: Instant) -> Fetched {
         let found = self.live(text, now);
-        Fetched {
-            bytes: found.map(|stored| stored.bytes.clone()),
-            remaining: found.map_or(Duration::ZERO, |stored| stored.expires - now),
-            now: self.micros(now),
-        }
+        let bytes = found.map(|stored| {
+            if stored.expires > now { stored.bytes.clone() } else { record::expired(&stored.bytes) }
+        });
+        let remaining = found.map(|stored| stored.expires.saturating_duration_since(now));
+        Fetched { bytes, remaining: remaining.unwrap_or_default(), now: self.micros(now) }
     }
 
     pub(super) fn version(&self, text: &str, now: Instant) -> u64 {
@@ -142,7 +145,10 @@ impl Store {
         } else if there.tombstone && source < there.source {
             Fill::OldSource
         } else {
-            let version = self.write(text, record, source, ttl, now);
+            // It replaces a trace, perhaps, for loads that began before that: it stays as long.
+            let trace = self.live(text, now).map_or(Duration::ZERO, |there| there.dropped - now);
+            let stays = ttl.max(trace.min(ticket.keep));
+            let version = self.write(text, record, source, (ttl, stays), now);
             told.changed = Some(version);
             Fill::Stored(version)
         };
@@ -154,13 +160,14 @@ impl Store {
         text: &str,
         record: &[u8],
         ttl: Duration,
+        keep: Duration,
         now: Instant,
     ) -> (Put, Told) {
         let source = record::peek(record).source;
         if source > 0 && self.peek(text, now).source > source {
             return (Put::Superseded, Told::default());
         }
-        let version = self.write(text, record, source, ttl, now);
+        let version = self.write(text, record, source, (ttl, ttl.max(keep)), now);
         (Put::Stored(version), Told { changed: Some(version), landed: self.end_lease(text, now) })
     }
 
@@ -174,7 +181,8 @@ impl Store {
         let there = self.peek(text, now);
         let inherits = there.tombstone || source > 0;
         let source = if inherits { source.max(there.source) } else { 0 };
-        let version = self.write(text, &record::tombstone(text, source), source, keep, now);
+        let tombstone = record::tombstone(text, source);
+        let version = self.write(text, &tombstone, source, (keep, keep), now);
         (version, Told { changed: Some(version), landed: self.end_lease(text, now) })
     }
 
@@ -205,8 +213,8 @@ impl Store {
     /// The texts of records, of which some may have expired, that match a glob over plain texts.
     pub(super) fn matching(&self, pattern: &str) -> Vec<Box<str>> {
         let matches =
-            |text: &&Box<str>| text::plain(text).is_some_and(|text| glob::matches(pattern, &text));
-        self.records.keys().filter(matches).cloned().collect()
+            |text: &str| text::plain(text).is_some_and(|text| glob::matches(pattern, &text));
+        self.records.keys().filter(|text| matches(text)).cloned().collect()
     }
 
     /// Replaces the entry of `text` by a tombstone if its namespace stamp is older than `before`.
@@ -217,13 +225,19 @@ impl Store {
         keep: Duration,
         now: Instant,
     ) -> Option<Told> {
-        let stored = self.live(text, now)?;
+        let stored = self.live(text, now).filter(|stored| stored.expires > now)?;
         let old = record::namespace_stamp(&stored.bytes)? < before;
         old.then(|| self.remove(text, 0, keep, now).1)
     }
 
+    /// Records, leases, marks.
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [usize; 3] {
+        [self.records.len(), self.leases.len(), self.marks.len()]
+    }
+
     fn live(&self, text: &str, now: Instant) -> Option<&Stored> {
-        self.records.get(text).filter(|stored| stored.expires > now)
+        self.records.get(text).filter(|stored| stored.dropped > now)
     }
 
     fn live_lease(&mut self, text: &str, now: Instant) -> Option<&mut Lease> {
@@ -231,7 +245,11 @@ impl Store {
     }
 
     fn peek(&self, text: &str, now: Instant) -> Peek {
-        self.live(text, now).map_or_else(Peek::default, |stored| record::peek(&stored.bytes))
+        let Some(stored) = self.live(text, now) else { return Peek::default() };
+        let there = record::peek(&stored.bytes);
+        // Foreign bytes stay foreign.
+        let tombstone = there.tombstone || (stored.expires <= now && there != Peek::default());
+        Peek { tombstone, ..there }
     }
 
     /// Ends any lease of `text`. Returns whether someone waited for it.
@@ -239,16 +257,17 @@ impl Store {
         self.leases.remove(text).is_some_and(|lease| lease.ends > now && lease.waited_for)
     }
 
+    /// Stores a record that is itself for the first of `ttls`, a tombstone until the second.
     fn write(
         &mut self,
         text: &str,
         record: &[u8],
         source: u64,
-        ttl: Duration,
+        ttls: (Duration, Duration),
         now: Instant,
     ) -> u64 {
         let version = self.micros(now).max(self.peek(text, now).version + 1);
-        let ttl = bounded(ttl);
+        let (ttl, keep) = (bounded(ttls.0), bounded(ttls.1));
         let bytes = record::stamp(record, version, source, self.micros(now) + micros(ttl));
         let tombstone = record::peek(&bytes).tombstone;
         self.drop_record(text);
@@ -257,7 +276,8 @@ impl Store {
             self.make_room();
             self.entries += 1;
         }
-        self.records.insert(text.into(), Stored { bytes, expires: now + ttl, tombstone });
+        let stored = Stored { bytes, expires: now + ttl, dropped: now + keep, tombstone };
+        self.records.insert(text.into(), stored);
         version
     }
 
@@ -267,7 +287,7 @@ impl Store {
             return;
         }
         self.swept = now;
-        self.records.retain(|_, stored| stored.expires > now);
+        self.records.retain(|_, stored| stored.dropped > now);
         self.leases.retain(|_, lease| lease.ends > now);
         self.marks.retain(|_, marked| marked.expires > now);
         self.entries = self.records.values().filter(|stored| !stored.tombstone).count();

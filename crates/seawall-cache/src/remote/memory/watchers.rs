@@ -22,8 +22,10 @@ pub(super) struct Told {
 /// Watchers by namespace.
 #[derive(Default)]
 pub(super) struct Watchers {
-    namespaces: RwLock<HashMap<Box<str>, Vec<Weak<dyn Watcher>>>>,
+    namespaces: RwLock<HashMap<Box<str>, List>>,
 }
+
+type List = Vec<Weak<dyn Watcher>>;
 
 impl Watchers {
     pub(super) fn add(&self, namespace: &str, watcher: Weak<dyn Watcher>) {

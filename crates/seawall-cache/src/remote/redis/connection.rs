@@ -8,17 +8,16 @@ use bytes::Bytes;
 use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, KeysInterface};
-use fred::types::{ClientState, ClusterHash, ConnectHandle, CustomCommand, FromValue, Key, Value};
+use fred::types::{ClientState, ClusterHash, CustomCommand, FromValue, Key, Value};
 use fred::util::redis_keyslot;
 use futures_util::future::{join, join_all, try_join_all};
-use tokio::runtime::Handle;
-use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::RedisConfig;
 use super::clock::{Bounds, Clocks};
+use super::ends::EndsWithUs;
 use super::fold::{Fetch, Fold, Reply};
-use super::get::{Getter, is_wrong_type};
+use super::get::{Getter, again, is_wrong_type, redirected};
 use super::scripts::{ScriptText, Scripts};
 use super::topology::Topology;
 use super::tracking::Listening;
@@ -33,7 +32,7 @@ use crate::remote::{
 /// A connected client and its scripts.
 pub(super) struct Connection {
     pub(super) client: Client,
-    _ends: EndsWithUs,
+    ends: EndsWithUs,
     pub(super) key_prefix: Box<str>,
     /// The channel where the ends of leases are told.
     landed: String,
@@ -48,7 +47,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(ends: EndsWithUs, config: &RedisConfig) -> Self {
-        let (client, runtime) = (ends.client.clone(), ends.runtime.clone());
+        let (client, runtime) = (ends.client().clone(), ends.runtime().clone());
         let clustered = client.is_clustered();
         let topology = Arc::new(if clustered { Topology::cluster() } else { Topology::single() });
         let clocks = Arc::new(Clocks::new());
@@ -66,7 +65,7 @@ impl Connection {
             topology,
             clocks,
             client,
-            _ends: ends,
+            ends,
             key_prefix: config.key_prefix.as_str().into(),
             landed: [&config.key_prefix, "landed"].concat(),
             command_timeout: config.command_timeout,
@@ -117,11 +116,18 @@ impl Connection {
     async fn run<R: FromValue>(
         &self,
         script: &ScriptText,
-        keys: Vec<String>,
+        mut keys: Vec<String>,
         arguments: Vec<Value>,
     ) -> Result<R, RemoteError> {
         connected(&self.client)?;
-        let answer = script.run(&self.client, keys, arguments).await;
+        let run = |keys: &[String]| script.run(&self.client, keys.to_vec(), arguments.clone());
+        let mut answer = again(|| run(&keys)).await;
+        // While a slot moves, keys of which only some have moved cannot be named together. The
+        // entry is what counts: without its lease nothing is fenced, and versions still are.
+        if keys.len() > 1 && answer.as_ref().is_err_and(|error| says(error, &["TRYAGAIN"])) {
+            keys.truncate(1);
+            answer = again(|| run(&keys)).await;
+        }
         answer.map_err(|error| self.classify(error))
     }
 
@@ -160,9 +166,7 @@ impl Connection {
     ) -> Result<Fetched, RemoteError> {
         let bytes = bytes.map_err(|error| self.classify(error))?;
         let clock = clock?;
-        let expires = bytes.as_deref().and_then(record::expires).unwrap_or(0);
-        let remaining = Duration::from_micros(expires.saturating_sub(clock.latest));
-        Ok(Fetched { bytes, remaining: remaining.min(MAX_TTL), now: clock.earliest })
+        Ok(Fetched::of(bytes, clock.latest, clock.earliest))
     }
 
     /// Reads keys of one node.
@@ -228,8 +232,9 @@ impl Remote for Connection {
         Box::pin(async move {
             connected(&self.client)?;
             let version = async |text: &String| {
-                let head = self.client.getrange::<Bytes, _>(self.key(text), 0, record::FIXED - 1);
-                match head.await {
+                let key = self.key(text);
+                let head = || self.client.getrange::<Bytes, _>(&key, 0, record::FIXED - 1);
+                match again(head).await {
                     Ok(head) => Ok(record::peek(&head).version),
                     Err(error) if is_wrong_type(&error) => Ok(0),
                     Err(error) => Err(self.classify(error)),
@@ -294,6 +299,7 @@ impl Remote for Connection {
                 eight(ticket.seen.version),
                 integer(ticket.seen.at.saturating_add(micros(ticket.keep))),
                 ticket.token.map_or_else(|| Value::from(Bytes::new()), eight),
+                millis(ticket.keep),
             ];
             let sent = Instant::now();
             let (code, version, now): (u8, u64, u64) =
@@ -309,7 +315,13 @@ impl Remote for Connection {
         })
     }
 
-    fn put<'a>(&'a self, text: &'a str, record: Bytes, ttl: Duration) -> RemoteFuture<'a, Put> {
+    fn put<'a>(
+        &'a self,
+        text: &'a str,
+        record: Bytes,
+        ttl: Duration,
+        keep: Duration,
+    ) -> RemoteFuture<'a, Put> {
         Box::pin(async move {
             let started = Instant::now();
             let deadline = started + self.command_timeout;
@@ -320,7 +332,12 @@ impl Remote for Connection {
                     .clocks
                     .at(self.node(text), deadline, Instant::now())
                     .map_or(0, |bounds| bounds.earliest);
-                let arguments = [record.clone().into(), millis(ttl), integer(last_moment)];
+                let arguments = [
+                    record.clone().into(),
+                    millis(ttl),
+                    integer(last_moment),
+                    millis(ttl.max(keep)),
+                ];
                 let sent = Instant::now();
                 let (code, version, now): (u8, u64, u64) =
                     self.entry(&self.scripts.put, text, arguments).await?;
@@ -397,45 +414,10 @@ impl Remote for Connection {
 
     fn close(&self) -> RemoteFuture<'_, ()> {
         Box::pin(async move {
+            self.ends.closing();
             self.listening.stop();
             self.client.quit().await.map_err(|error| self.classify(error))
         })
-    }
-}
-
-/// Ends fred's task, which would outlive the client's last clone and hold the connection.
-pub(super) struct EndsWithUs {
-    client: Client,
-    task: Option<AbortHandle>,
-    deadline: Duration,
-    runtime: Handle,
-}
-
-impl EndsWithUs {
-    pub(super) fn new(client: Client, config: &RedisConfig) -> Self {
-        let deadline = config.command_timeout;
-        Self { client, task: None, deadline, runtime: Handle::current() }
-    }
-
-    pub(super) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    pub(super) fn with(mut self, task: &ConnectHandle) -> Self {
-        self.task = Some(task.abort_handle());
-        self
-    }
-}
-
-impl Drop for EndsWithUs {
-    fn drop(&mut self) {
-        let (client, task, deadline) = (self.client.clone(), self.task.take(), self.deadline);
-        self.runtime.spawn(async move {
-            let _ = timeout(deadline, client.quit()).await;
-            if let Some(task) = task {
-                task.abort();
-            }
-        });
     }
 }
 
@@ -474,6 +456,12 @@ fn gone() -> RemoteError {
 
 fn classify(error: Error, deadline: Duration) -> RemoteError {
     match error.kind() {
+        // A slot is on its way: the nodes are there.
+        _ if redirected(&error) => RemoteError::Refused(Box::new(error)),
+        // Nothing can be done on this node until someone has mended it or another took over.
+        _ if says(&error, &["READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN"]) => {
+            RemoteError::Disconnected(Box::new(error))
+        }
         ErrorKind::Timeout => RemoteError::TimedOut { after: deadline },
         ErrorKind::IO
         | ErrorKind::Canceled
@@ -484,6 +472,10 @@ fn classify(error: Error, deadline: Duration) -> RemoteError {
         | ErrorKind::Backpressure => RemoteError::Disconnected(Box::new(error)),
         _ => RemoteError::Refused(Box::new(error)),
     }
+}
+
+fn says(error: &Error, words: &[&str]) -> bool {
+    words.iter().any(|word| error.details().starts_with(word))
 }
 
 /// At least 1, since Redis refuses a TTL of 0, and at most [`MAX_TTL`].

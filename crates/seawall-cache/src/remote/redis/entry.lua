@@ -1,5 +1,5 @@
 -- The start of every script about an entry: what is there, by the layout in record.rs.
--- KEYS: the entry, its lease. ARGV[1]: the channel where the end of a lease is told.
+-- KEYS: the entry, and its lease unless that is out of reach. ARGV[1]: the channel where the end of a lease is told.
 -- Numbers stay exact: versions are microseconds, below 2^53; sources are compared as two halves.
 local NOTHING = {version = string.rep('\0', 8), source = string.rep('\0', 8), tombstone = false}
 
@@ -21,7 +21,8 @@ local function older(a, b)
   return a_high < b_high or (a_high == b_high and a_low < b_low)
 end
 
-local function peek(bytes)
+-- A record that stays after its expiry stands for a tombstone.
+local function peek(bytes, now)
   if type(bytes) ~= 'string' or #bytes < 24 or string.sub(bytes, 1, 3) ~= 'SWC' then
     return NOTHING
   end
@@ -29,16 +30,17 @@ local function peek(bytes)
   if number(version) >= 9007199254740992 then
     return NOTHING
   end
+  local expired = string.byte(bytes, 4) == 2 and #bytes == 60 and number(string.sub(bytes, 37, 44)) <= now
   return {
     version = version,
     source = string.sub(bytes, 17, 24),
-    tombstone = string.byte(bytes, 5) == 2,
+    tombstone = expired or string.byte(bytes, 5) == 2,
   }
 end
 
-local there = peek(head)
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local there = peek(head, now)
 
 -- `record` with the version, source and expiry that are L2's to write.
 local function stamped(record, source, version, ttl)
@@ -58,6 +60,11 @@ end
 -- The lease: a token of 8 bytes, then whether someone waits for its end. What is not like that is
 -- not ours.
 local function lease()
+  -- While the slot moves, the entry and its lease may be on different nodes: then only the entry
+  -- is named, and there is no lease to heed. Versions fence all the same.
+  if not KEYS[2] then
+    return nil
+  end
   local bytes = redis.pcall('GET', KEYS[2])
   if type(bytes) == 'string' and #bytes == 9 then
     return {token = string.sub(bytes, 1, 8), waited_for = string.byte(bytes, 9) ~= 0}
@@ -65,6 +72,9 @@ local function lease()
 end
 
 local function end_lease(ended)
+  if not KEYS[2] then
+    return
+  end
   redis.call('DEL', KEYS[2])
   if ended.waited_for then
     -- pcall: without the right to publish, who waits finds out by itself.

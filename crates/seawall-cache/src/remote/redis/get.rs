@@ -31,13 +31,18 @@ impl Getter {
 impl Fetch for Getter {
     async fn one(&self, key: Key) -> Reply {
         // Another type: foreign, not absent. An empty string is foreign too.
-        self.alone.get(key).await.or_else(foreign)
+        again(|| self.alone.get(key.clone())).await.or_else(foreign)
     }
 
     async fn many(&self, keys: Vec<Key>) -> Vec<Reply> {
+        if let [key] = keys.as_slice() {
+            return vec![again(|| self.client.get(key.clone())).await.or_else(foreign)];
+        }
         let count = keys.len();
         let mut replies = if self.client.is_clustered() {
-            self.pipeline(keys).await
+            let replies = self.pipeline(keys.clone()).await;
+            let moved = |reply: &Reply| reply.as_ref().is_err_and(redirected);
+            if replies.iter().any(moved) { self.pipeline(keys).await } else { replies }
         } else {
             // What has another type comes as absent, as Redis has it for MGET.
             match self.client.mget::<Vec<Option<Bytes>>, _>(keys).await {
@@ -69,6 +74,24 @@ impl Getter {
         let replies = pipeline.try_all::<Option<Bytes>>().await;
         replies.into_iter().map(|reply| reply.or_else(foreign)).collect()
     }
+}
+
+/// Asks, and once more if the key was on another node: after MOVED fred knows by now where. A second
+/// time, its slot is on its way, and where the key is only ASKING would tell.
+pub(super) async fn again<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    match ask().await {
+        Err(error) if redirected(&error) => ask().await,
+        answer => answer,
+    }
+}
+
+/// Whether a node said that another has the key.
+pub(super) fn redirected(error: &Error) -> bool {
+    // As fred words it when it may not follow.
+    *error.kind() == ErrorKind::Routing && error.details().starts_with("Too many redirections")
 }
 
 fn foreign(error: Error) -> Reply {

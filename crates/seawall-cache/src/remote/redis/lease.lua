@@ -15,6 +15,10 @@ if held and held.token ~= ARGV[3] then
   end
   held = nil
 end
+if not KEYS[2] then
+  -- Out of reach for a moment: some load twice, and the second fill sees that the version moved.
+  return {0, 0, now}
+end
 local waits = (held and held.waited_for) and '\1' or '\0'
 redis.call('SET', KEYS[2], ARGV[3] .. waits, 'PX', ARGV[4])
 return {0, 0, now}

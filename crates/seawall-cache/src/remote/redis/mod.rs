@@ -3,6 +3,7 @@
 mod clock;
 mod config;
 mod connection;
+mod ends;
 mod fold;
 mod get;
 mod scripts;
@@ -18,12 +19,14 @@ use fred::clients::Client;
 use fred::interfaces::ClientLike;
 use fred::types::Builder;
 use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, ReconnectPolicy, TcpConfig, UnresponsiveConfig,
+    Config, ConnectionConfig, PerformanceConfig, ReconnectError, ReconnectPolicy, TcpConfig,
+    UnresponsiveConfig,
 };
 use tokio::time::timeout;
 
 pub use self::config::RedisConfig;
-use self::connection::{Connection, EndsWithUs};
+use self::connection::Connection;
+use self::ends::EndsWithUs;
 use self::tracking::Listening;
 use super::guarded::{Guarded, NodeStatus, RemoteStatus};
 use crate::error::Error;
@@ -54,7 +57,7 @@ impl Redis {
         let ends = EndsWithUs::new(client.clone(), &config);
         match timeout(config.connect_timeout, client.init()).await {
             Ok(Ok(task)) => {
-                let redis = Self::over(ends.with(&task), &config);
+                let redis = Self::over(ends.with(task), &config);
                 // So that caches know from the start whether they will hear of writes.
                 redis.listening.settled(config.connect_timeout.min(SETTLED_WITHIN)).await;
                 Ok(redis)
@@ -74,7 +77,7 @@ impl Redis {
     pub fn connect_lazy(config: &RedisConfig) -> Result<Self, Error> {
         let client = client(config, false)?;
         let task = client.connect();
-        Ok(Self::over(EndsWithUs::new(client, config).with(&task), config))
+        Ok(Self::over(EndsWithUs::new(client, config).with(task), config))
     }
 
     /// Whether Redis is in reach, and what it has not heard of.
@@ -131,11 +134,7 @@ fn client(config: &RedisConfig, fail_fast: bool) -> Result<Client, Error> {
     config.validate()?;
     let mut server = Config::from_url(&config.url).map_err(|error| Error::Url(Box::new(error)))?;
     server.fail_fast = fail_fast;
-    let (performance, mut connection) = settings(config);
-    if server.server.is_clustered() {
-        // Being sent to another node takes one each. All our scripts may run twice.
-        connection.max_command_attempts = 3;
-    }
+    let (performance, connection) = settings(config);
     let max_delay = u32::try_from(config.reconnect_max_delay.as_millis()).unwrap_or(u32::MAX);
     Builder::from_config(server)
         .set_connection_config(connection)
@@ -155,6 +154,12 @@ fn settings(config: &RedisConfig) -> (PerformanceConfig, ConnectionConfig) {
         connection_timeout: config.connect_timeout,
         internal_command_timeout: config.connect_timeout,
         max_command_attempts: 1,
+        // fred's way of following ASK ends its task for good when that fails, and may give replies
+        // to the wrong commands. With none left it still takes over the routing after MOVED; we
+        // ask again: see `redirected`.
+        max_redirections: 0,
+        // A master that became a replica on a connection that stays.
+        reconnect_errors: vec![ReconnectError::ReadOnly],
         max_command_buffer_len: config.max_queued_commands,
         unresponsive: UnresponsiveConfig {
             max_timeout: Some(unresponsive),

@@ -4,4 +4,5 @@ if held and held.token == ARGV[2] then
   redis.call('PEXPIRE', KEYS[2], ARGV[3])
   return {1, now}
 end
-return {0, now}
+-- Out of reach for a moment: whoever has it, the fill looks again.
+return {KEYS[2] and 0 or 1, now}

@@ -25,7 +25,10 @@ pub(super) struct Board {
 struct Links {
     /// Moves with every change, so that a newcomer can see that it was told something old.
     changes: u64,
+    /// Only those that joined and have not left.
     nodes: BTreeMap<u32, Link>,
+    /// Nothing is listened to any more.
+    closed: bool,
     /// The last that was told as proved.
     proved: Option<Instant>,
 }
@@ -131,7 +134,25 @@ impl Board {
 
     /// `node` is one to listen to: until it is, nothing is proved.
     pub(super) fn joins(&self, node: u32) {
-        self.change(node, |link| *link = Link::default());
+        let mut links = self.links.lock();
+        if !links.closed {
+            links.changes += 1;
+            links.nodes.insert(node, Link::default());
+        }
+    }
+
+    /// Nothing is listened to any more.
+    pub(super) fn close(&self) {
+        let nodes = {
+            let mut links = self.links.lock();
+            links.changes += 1;
+            links.closed = true;
+            std::mem::take(&mut links.nodes)
+        };
+        for node in nodes.into_keys() {
+            show(node, false);
+            self.tell_all(|watcher| watcher.link(node, false));
+        }
     }
 
     /// `node` is a master no more.
@@ -156,9 +177,7 @@ impl Board {
         self.lost(node, Missed::Reconnect);
         // After that: a link that is up says that nothing was missed.
         let proved = None;
-        self.change(node, |link| *link = Link { up: true, hears, refused: false, proved });
-        show(node, true);
-        self.tell_all(|watcher| watcher.link(node, true));
+        self.up(node, |link| *link = Link { up: true, hears, refused: false, proved });
     }
 
     /// `node` hears of the ends of leases, and of nothing else.
@@ -168,14 +187,12 @@ impl Board {
 
     /// `node` answers again, and nothing was missed.
     pub(super) fn answers(&self, node: u32) {
-        self.change(node, |link| link.up = true);
-        show(node, true);
-        self.tell_all(|watcher| watcher.link(node, true));
+        self.up(node, |link| link.up = true);
     }
 
     /// `node` does not answer.
     pub(super) fn silent(&self, node: u32) {
-        if self.change(node, |link| link.up = false).up {
+        if self.change(node, |link| link.up = false).is_some_and(|before| before.up) {
             show(node, false);
             self.tell_all(|watcher| watcher.link(node, false));
         }
@@ -189,7 +206,7 @@ impl Board {
 
     /// `node` will not have it. Returns whether that is news.
     pub(super) fn refused(&self, node: u32) -> bool {
-        !self.change(node, |link| link.refused = true).refused
+        self.change(node, |link| link.refused = true).is_some_and(|before| !before.refused)
     }
 
     /// Messages of `node` may have been missed until now.
@@ -228,14 +245,29 @@ impl Board {
         }
     }
 
-    /// Changes a link that is known. Returns what it was.
-    fn change(&self, node: u32, change: impl FnOnce(&mut Link)) -> Link {
+    /// Changes a link so that it is up, and tells of it, if it is known.
+    fn up(&self, node: u32, change: impl FnOnce(&mut Link)) {
+        if self.change(node, change).is_none() {
+            return;
+        }
+        show(node, true);
+        self.tell_all(|watcher| watcher.link(node, true));
+        // It may have left in between, and that been told first.
+        if !self.links.lock().nodes.contains_key(&node) {
+            show(node, false);
+            self.tell_all(|watcher| watcher.link(node, false));
+        }
+    }
+
+    /// Changes a link that is known. Returns what it was; `None`: it left, and its task has yet to
+    /// hear of it.
+    fn change(&self, node: u32, change: impl FnOnce(&mut Link)) -> Option<Link> {
         let mut links = self.links.lock();
         links.changes += 1;
-        let link = links.nodes.entry(node).or_default();
+        let link = links.nodes.get_mut(&node)?;
         let before = *link;
         change(link);
-        before
+        Some(before)
     }
 
     fn text<'a>(&self, key: &'a [u8]) -> Option<&'a str> {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Shared;
 use super::listen::Listener;
-use crate::remote::redis::connection::EndsWithUs;
+use crate::remote::redis::ends::EndsWithUs;
 use crate::remote::redis::settings;
 
 /// Keeps one master listened to.

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 use super::Shared;
 use super::board::Missed;
 use super::canary::{Canary, Seen};
-use crate::remote::redis::connection::EndsWithUs;
+use crate::remote::redis::ends::EndsWithUs;
 
 /// An armed connection.
 pub(super) struct Listener {

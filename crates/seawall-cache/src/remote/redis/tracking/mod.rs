@@ -89,11 +89,12 @@ impl Listening {
         }
     }
 
-    /// Ends the connections.
+    /// Ends the connections: nothing is told from then on, and the caches hear of that.
     pub(super) fn stop(&self) {
         if let Some(task) = self.task.lock().take() {
             task.abort();
         }
+        self.board.close();
     }
 }
 

@@ -183,3 +183,43 @@ fn without_tracking_a_newcomer_is_told_of_no_links() {
     board.landed(0, b"p:users:1");
     assert_eq!(told.take(), ["landed users:1"]);
 }
+
+#[test]
+fn a_node_that_left_does_not_come_back_by_its_last_words() {
+    let board = board();
+    let told = watch(&board, "users");
+    board.joins(0);
+    board.joins(1);
+    board.armed(0, true, &[]);
+    board.armed(1, true, &[]);
+    board.leaves(1);
+    told.take();
+    board.answers(1);
+    board.hears(1);
+    board.silent(1);
+    board.down(1);
+    assert!(!board.refused(1));
+    assert_eq!(told.take(), [""; 0]);
+    board.armed(1, true, &[]);
+    assert_eq!(told.take(), ["lost Some(1)"], "that does no harm");
+    assert_eq!(watch(&board, "late").take(), ["link 0 true"]);
+    assert_eq!(board.status(), Tracking::Up);
+}
+
+#[test]
+fn after_the_end_every_link_is_down_for_good() {
+    let board = board();
+    let told = watch(&board, "users");
+    for node in 0..2 {
+        board.joins(node);
+        board.armed(node, true, &[]);
+    }
+    told.take();
+    board.close();
+    assert_eq!(told.take(), ["link 0 false", "link 1 false"]);
+    board.joins(0);
+    board.answers(0);
+    board.close();
+    assert_eq!(told.take(), [""; 0]);
+    assert_eq!(board.status(), Tracking::Down);
+}

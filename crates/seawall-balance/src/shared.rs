@@ -1,0 +1,128 @@
+//! What the clones of a balancer share: the view that picks read, and the
+//! control behind a lock that makes it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::config::BalanceConfig;
+use crate::control::Control;
+use crate::error::{Error, Nodes};
+use crate::node::{Common, Node};
+use crate::pick::{Pick, PickOptions};
+use crate::policy::{Ask, Random};
+use crate::state::Shut;
+use crate::status::Standing;
+use crate::view::View;
+
+pub(crate) struct Shared<N> {
+    pub(crate) config: BalanceConfig,
+    pub(crate) common: Arc<Common>,
+    pub(crate) random: Random,
+    pub(crate) view: ArcSwap<View<N>>,
+    /// When the control has something to do next; read by every pick, written seldom.
+    pub(crate) due: AtomicU64,
+    pub(crate) control: Mutex<Control<N>>,
+    /// The set or a probe changed, which may change when the next probe is due.
+    pub(crate) changed: Notify,
+}
+
+impl<N: fmt::Debug> Shared<N> {
+    #[inline]
+    pub(crate) fn pick(&self, options: &PickOptions<'_, N>, now: u64) -> Result<Pick<N>, Error> {
+        if now >= self.due.load(Ordering::Relaxed) {
+            self.tick(now);
+        }
+        let view = self.view.load();
+        let ask = self.ask(&view, options, now);
+        let found = if view.shut.is_none() { view.members.picker.choose(&ask) } else { None };
+        match found {
+            Some(index) => Ok(Pick::begin(&view.members.nodes[index], now)),
+            None => Err(self.refuse(&ask)),
+        }
+    }
+
+    /// Whether some open node fits.
+    pub(crate) fn can_pick(&self, options: &PickOptions<'_, N>, now: u64) -> bool {
+        if now >= self.due.load(Ordering::Relaxed) {
+            self.tick(now);
+        }
+        let view = self.view.load();
+        let ask = self.ask(&view, options, now);
+        view.open.iter().any(|index| ask.fits(*index as usize))
+    }
+
+    /// Lets what is over be over. If another thread is at it, it is done without us.
+    pub(crate) fn tick(&self, now: u64) {
+        if let Some(mut control) = self.control.try_lock() {
+            control.tick(self, now);
+        }
+    }
+
+    /// A node failed so many times in a row that it may have to go.
+    #[cold]
+    pub(crate) fn struck(&self, node: &Arc<Node<N>>, now: u64) {
+        self.control.lock().struck(self, node, now);
+    }
+
+    #[cold]
+    pub(crate) fn saturated(&self, node: &Arc<Node<N>>, pause: Option<Duration>, now: u64) {
+        let pause = pause.unwrap_or(self.config.saturated_for).min(LONGEST_PAUSE);
+        self.control.lock().saturated(self, node, pause, now);
+    }
+
+    #[inline]
+    fn ask<'a>(&'a self, view: &'a View<N>, options: &PickOptions<'a, N>, now: u64) -> Ask<'a, N> {
+        Ask {
+            view,
+            settings: &self.common.settings,
+            random: &self.random,
+            key: options.key,
+            filter: options.filter,
+            now,
+        }
+    }
+
+    /// Why there is none. Takes the lock, to name every node's standing.
+    #[cold]
+    fn refuse(&self, ask: &Ask<'_, N>) -> Error {
+        let view = ask.view;
+        let full = |index: &u32| {
+            let count = ask.node(*index as usize).outstanding.count();
+            count >= ask.settings.max_outstanding
+        };
+        let control = self.control.lock();
+        let nodes = || {
+            Nodes::new(control.entries().map(|entry| {
+                let standing = match entry.state.standing() {
+                    Standing::Open
+                        if entry.node.outstanding.count() >= ask.settings.max_outstanding =>
+                    {
+                        Standing::Saturated
+                    }
+                    standing => standing,
+                };
+                (format!("{:?}", entry.node.id).into(), standing)
+            }))
+        };
+        let error = match view.shut {
+            Some(Shut::NoNodes) => Error::NoNodes,
+            Some(Shut::Draining) => Error::AllDraining(nodes()),
+            Some(Shut::Failed) => Error::AllFailed(nodes()),
+            Some(Shut::Lagging) => Error::AllLagging(nodes()),
+            Some(Shut::Saturated) => Error::AllSaturated(nodes()),
+            None if view.open.iter().all(full) => Error::AllSaturated(nodes()),
+            None => Error::Filtered(nodes()),
+        };
+        self.common.stats.refused(&error);
+        error
+    }
+}
+
+/// A node that asks for more may ask again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);

@@ -1,0 +1,250 @@
+//! What goes on when no caller waits: L1 is compared with L2 where it may have missed something.
+
+use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use super::{Inner, Progress};
+use crate::key::CacheKey;
+use crate::local::{Check, Entry, Local};
+use crate::remote::Watcher;
+use crate::remote::guarded::Guarded;
+use crate::stats::Counters;
+
+/// The task of one cache that does it, and what wakes it.
+pub(super) struct Background<K: Hash + Eq, V> {
+    ears: Arc<Ears<K, V>>,
+    running: Arc<AtomicBool>,
+    /// Dropped with the cache, which ends the task.
+    quit: watch::Sender<()>,
+}
+
+/// Hears what the remote tells, passes it on to L1, and wakes the task.
+struct Ears<K, V> {
+    local: Arc<Local<K, V, Progress<V>>>,
+    counters: Arc<Counters>,
+    /// Messages were lost.
+    lost: Notify,
+}
+
+impl<K, V> Background<K, V>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    pub(super) fn new(local: &Arc<Local<K, V, Progress<V>>>, counters: &Arc<Counters>) -> Self {
+        let ears =
+            Ears { local: Arc::clone(local), counters: Arc::clone(counters), lost: Notify::new() };
+        let running = Arc::default();
+        Self { ears: Arc::new(ears), running, quit: watch::Sender::new(()) }
+    }
+
+    /// From now on hears of what happens in `remote`, if it tells.
+    pub(super) fn watch(&self, namespace: &str, remote: &Guarded) {
+        let ears: Weak<Ears<K, V>> = Arc::downgrade(&self.ears);
+        if remote.watch(namespace, ears) {
+            self.ears.local.watched();
+        }
+    }
+
+    /// Starts the task, if it is not running. It needs a runtime, which the cache may have been
+    /// built without.
+    pub(super) fn ensure(&self, inner: &Inner<K, V>) {
+        let Some(remote) = &inner.remote else { return };
+        if self.running.load(Ordering::Relaxed) || self.running.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // Made here, not in the task: a task may be dropped before its first poll.
+        let running = Running(Arc::clone(&self.running));
+        let work = Work {
+            ears: Arc::clone(&self.ears),
+            remote: remote.clone(),
+            namespace: inner.namespace.clone(),
+        };
+        let mut quit = self.quit.subscribe();
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                _ = quit.changed() => {}
+                () = work.go_on() => {}
+            }
+            drop(running);
+        });
+    }
+}
+
+/// Lets the next caller start the task again if its runtime shuts down under it.
+struct Running(Arc<AtomicBool>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+struct Work<K, V> {
+    ears: Arc<Ears<K, V>>,
+    remote: Guarded,
+    namespace: Box<str>,
+}
+
+impl<K, V> Work<K, V>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    async fn go_on(&self) {
+        loop {
+            tokio::select! {
+                () = self.ears.local.checks() => self.check_queued().await,
+                () = self.ears.lost.notified() => self.check_suspects().await,
+            }
+        }
+    }
+
+    /// What L1 goes on serving while L2 is asked whether it is still right.
+    async fn check_queued(&self) {
+        loop {
+            let checks = self.ears.local.take_checks(AT_ONCE);
+            if checks.is_empty() {
+                return;
+            }
+            let (mut entries, mut cells) = (Vec::new(), Vec::new());
+            for check in checks {
+                match check {
+                    Check::Entry(key, entry) => entries.push((key, entry)),
+                    Check::Mark(cell) => cells.push(cell),
+                }
+            }
+            let local = &self.ears.local;
+            if !self.read_marks(&cells).await {
+                cells.iter().for_each(|cell| local.doubt(cell));
+            }
+            if !self.compare(&entries).await {
+                entries.iter().for_each(|(key, entry)| _ = local.discard(key, entry));
+            }
+        }
+    }
+
+    /// After messages were lost: compares all of L1 by version instead of dropping it.
+    async fn check_suspects(&self) {
+        let local = &self.ears.local;
+        let suspects = local.suspects(local.clock().now());
+        if suspects.is_empty() {
+            return;
+        }
+        tracing::debug!(cache = &*self.namespace, entries = suspects.len(), "comparing L1 with L2");
+        let mut cells = vec![Arc::clone(local.namespace())];
+        for (_, entry) in &suspects {
+            cells.extend(entry.tags().iter().map(|(cell, _)| Arc::clone(cell)));
+        }
+        cells.sort_unstable_by(|a, b| a.text().cmp(b.text()));
+        cells.dedup_by(|a, b| Arc::ptr_eq(a, b));
+        for cells in cells.chunks(AT_ONCE) {
+            self.read_marks(cells).await;
+        }
+        let mut rest = suspects.into_iter().peekable();
+        let chunks = std::iter::from_fn(|| {
+            rest.peek()?;
+            Some(rest.by_ref().take(AT_ONCE).collect::<Vec<_>>())
+        });
+        // What fails stays suspect: the next read of it asks L2.
+        stream::iter(chunks)
+            .map(|chunk| async move { self.compare(&chunk).await })
+            .buffer_unordered(CHUNKS)
+            .count()
+            .await;
+    }
+
+    async fn read_marks(&self, cells: &[Arc<crate::local::Cell>]) -> bool {
+        if cells.is_empty() {
+            return true;
+        }
+        let local = &self.ears.local;
+        let texts: Vec<_> = cells.iter().map(|cell| cell.text().to_owned()).collect();
+        cells.iter().for_each(|cell| cell.place(self.remote.node(cell.text())));
+        let ask = local.ask(local.clock().now());
+        match self.remote.marks(&texts, Instant::now()).await {
+            Ok(reads) if reads.len() == cells.len() => {
+                let now = local.clock().now();
+                for (cell, read) in cells.iter().zip(reads) {
+                    local.learn(cell, ask, read.mark, now);
+                }
+                true
+            }
+            Ok(_) => false,
+            Err(error) => {
+                self.ears.counters.remote_error(&error);
+                false
+            }
+        }
+    }
+
+    /// Compares entries with L2 by version. Returns whether L2 answered.
+    async fn compare(&self, entries: &[(K, Arc<Entry<V>>)]) -> bool {
+        if entries.is_empty() {
+            return true;
+        }
+        let local = &self.ears.local;
+        let text = |(key, _): &(K, _)| crate::text::entry(&self.namespace, key);
+        let texts: Vec<_> = entries.iter().map(text).collect();
+        let epoch = local.coherence().epoch();
+        match self.remote.versions(&texts).await {
+            Ok(versions) if versions.len() == entries.len() => {
+                let now = local.clock().now();
+                for (((key, entry), text), version) in entries.iter().zip(&texts).zip(versions) {
+                    let node = self.remote.node(text);
+                    let same = local.settle(key, entry, (node, version), epoch, now);
+                    self.ears.counters.revalidated(same);
+                }
+                true
+            }
+            Ok(_) => false,
+            Err(error) => {
+                self.ears.counters.remote_error(&error);
+                entries.iter().for_each(|_| self.ears.counters.not_revalidated());
+                false
+            }
+        }
+    }
+}
+
+impl<K, V> Watcher for Ears<K, V>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    fn changed(&self, text: &str, version: Option<u64>) {
+        self.local.changed(text, version);
+    }
+
+    fn landed(&self, text: &str) {
+        self.local.landed(text);
+    }
+
+    fn lost(&self, node: Option<u32>) {
+        self.local.lost(node);
+        self.lost.notify_one();
+    }
+
+    fn link(&self, node: u32, up: bool) {
+        self.local.link(node, up);
+        if up {
+            self.lost.notify_one();
+        }
+    }
+
+    fn proved(&self, at: Instant) {
+        self.local.proved(at);
+    }
+}
+
+/// Entries compared with one command.
+const AT_ONCE: usize = 256;
+
+/// Such commands that are under way at the same time.
+const CHUNKS: usize = 4;

@@ -1,0 +1,87 @@
+//! What the remote tells this node.
+
+use tokio::time::Instant;
+
+use super::Local;
+use super::cell::Told;
+use super::checks::Check;
+use super::entry::node;
+use super::table::Changed;
+use crate::key::CacheKey;
+use crate::remote::Watcher;
+use crate::text::{self, Named};
+
+impl<K, V, R> Watcher for Local<K, V, R>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    R: Send + Sync + 'static,
+{
+    fn changed(&self, text: &str, version: Option<u64>) {
+        match self.parse(text) {
+            Some(Named::Entry(key)) => match K::read_key(&key) {
+                Some(key) => self.entry_changed(key, version),
+                // Which entry that is cannot be said: any.
+                None => self.distrust(),
+            },
+            Some(Named::Tag(_) | Named::Namespace) => self.mark_changed(text, version),
+            None => {}
+        }
+    }
+
+    fn landed(&self, text: &str) {
+        if let Some(Named::Entry(key)) = self.parse(text)
+            && let Some(key) = K::read_key(&key)
+        {
+            self.table.landed(&key);
+        }
+    }
+
+    fn lost(&self, lost: Option<u32>) {
+        self.coherence.lost(lost.map(node));
+        self.displace();
+    }
+
+    fn link(&self, of: u32, up: bool) {
+        self.coherence.link(node(of), up);
+        if up {
+            self.displace();
+        }
+    }
+
+    fn proved(&self, at: Instant) {
+        self.coherence.proved(self.clock.tick(at));
+    }
+}
+
+impl<K, V, R> Local<K, V, R>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    /// The entry of `key` was written in L2. Afterwards no look answers with anything older, and
+    /// nobody joins a load from before; except that a write of this node stays while its version
+    /// is compared, if this may have been its echo.
+    pub(super) fn entry_changed(&self, key: K, version: Option<u64>) {
+        if let Changed::Check(entry) = self.table.changed(&key, version) {
+            self.check_later(key, entry);
+        }
+    }
+
+    /// The mark `text` was advanced in L2. Afterwards no entry is served that was not compared
+    /// with it since, and nobody joins a load from before; except after an advance of this node, if this may have been its echo.
+    pub(super) fn mark_changed(&self, text: &str, version: Option<u64>) {
+        if let Some(cell) = self.cells.find(text)
+            && cell.changed(&self.coherence, version) == Told::Read
+        {
+            self.displace();
+            self.queue(Check::Mark(cell));
+        }
+    }
+
+    /// What `text` names in this cache's namespace.
+    fn parse<'a>(&self, text: &'a str) -> Option<Named<'a>> {
+        let (namespace, named) = text::parse(text)?;
+        (*namespace == *self.name).then_some(named)
+    }
+}
