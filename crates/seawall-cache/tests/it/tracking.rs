@@ -34,6 +34,7 @@ pub(crate) struct Told {
 }
 
 impl Watcher for Told {
+    #[expect(clippy::disallowed_methods, reason = "it plays a cache that is slow")]
     fn changed(&self, text: &str, _: Option<u64>) {
         let slow = *self.slow.lock();
         // Busy, not waiting: a watcher is called from the task that listens.
@@ -243,7 +244,7 @@ async fn a_burst_that_a_slow_cache_cannot_take_is_not_lost_in_silence() {
         let lost = events.contains(&Lost(Some(0)));
         let all = (0..KEYS).all(|number| events.contains(&Changed(format!("numbers:{number}"))));
         assert!(all || lost, "some were lost and nobody said so");
-        assert_eq!(lost, !slow.is_zero(), "a channel of 4096 holds what a quick cache leaves");
+        assert!(lost || slow.is_zero(), "there is no room for what a slow cache leaves");
     }
 }
 

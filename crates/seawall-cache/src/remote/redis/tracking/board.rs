@@ -153,6 +153,7 @@ impl Board {
             std::mem::take(&mut links.nodes)
         };
         for node in nodes.into_keys() {
+            show(node, false);
             self.tell_all(|watcher| watcher.link(node, false));
         }
     }
