@@ -1,10 +1,14 @@
 //! Counts, for `Cache::stats` and for the `metrics` facade.
 
+mod striped;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
+use self::striped::Striped;
+use crate::local::Tick;
 use crate::outcome::{Got, Layer};
 use crate::record::Damage;
 use crate::remote::RemoteError;
@@ -93,9 +97,8 @@ pub(crate) enum LeaseEnd {
 /// The counters of one cache. Handles are looked up once, when the cache is built.
 pub(crate) struct Counters {
     cache: String,
-    l1_hits: Count,
-    l1_absent: Count,
-    l1_stale: Count,
+    /// By [`hit_kind`]. These alone are counted on the hot path.
+    l1: Striped<3>,
     l2_hits: Count,
     l2_absent: Count,
     l2_stale: Count,
@@ -115,8 +118,8 @@ pub(crate) struct Counters {
     dropped: Count,
     unchecked: Count,
     staleness: Gauge,
-    /// `cache_hits_total`, if it is asked for.
-    alias: Option<[Counter; 3]>,
+    /// `cache_hits_total` of L2, if it is asked for.
+    alias: Option<Counter>,
     l2_errors: AtomicU64,
     corrupt: AtomicU64,
     entries: Gauge,
@@ -130,6 +133,10 @@ impl Counters {
         let request = |layer: &'static str, result: &'static str| {
             Count::new(counter!("seawall_cache_requests_total",
                 "cache" => cache.to_owned(), "layer" => layer, "result" => result))
+        };
+        let l1 = |result: &'static str| {
+            counter!("seawall_cache_requests_total",
+                "cache" => cache.to_owned(), "layer" => "l1", "result" => result)
         };
         let load = |result: &'static str| {
             Count::new(counter!("seawall_cache_loads_total",
@@ -153,9 +160,7 @@ impl Counters {
                 "cache" => cache.to_owned(), "reason" => reason))
         };
         Self {
-            l1_hits: request("l1", "hit"),
-            l1_absent: request("l1", "absent"),
-            l1_stale: request("l1", "stale"),
+            l1: Striped::new(["hit", "absent", "stale"].map(l1), hits_alias.then(|| alias("l1"))),
             l2_hits: request("l2", "hit"),
             l2_absent: request("l2", "absent"),
             l2_stale: request("l2", "stale"),
@@ -176,7 +181,7 @@ impl Counters {
             dropped: revalidated("dropped"),
             unchecked: revalidated("error"),
             staleness: gauge!("seawall_cache_staleness_seconds", "cache" => cache.to_owned()),
-            alias: hits_alias.then(|| ["l1", "l2", "loader"].map(alias)),
+            alias: hits_alias.then(|| alias("l2")),
             l2_errors: AtomicU64::new(0),
             corrupt: AtomicU64::new(0),
             entries: gauge!("seawall_cache_entries", "cache" => cache.to_owned()),
@@ -186,23 +191,24 @@ impl Counters {
         }
     }
 
+    /// A read found its answer in L1 at `now`. The hot path.
+    #[inline]
+    pub(crate) fn hit<V>(&self, got: &Got<V>, now: Tick) {
+        self.l1.add(hit_kind(got), now);
+    }
+
+    /// A read got its answer, later.
     pub(crate) fn answered<V>(&self, got: &Got<V>) {
-        let (hits, absent, stale) = match got.layer {
-            Layer::L1 => (&self.l1_hits, &self.l1_absent, &self.l1_stale),
-            Layer::L2 => (&self.l2_hits, &self.l2_absent, &self.l2_stale),
-            Layer::Loader => (&self.loaded, &self.loaded_absent, &self.loaded_stale),
+        let counts = match got.layer {
+            Layer::L1 => return self.l1.add_at_once(hit_kind(got)),
+            Layer::L2 => [&self.l2_hits, &self.l2_absent, &self.l2_stale],
+            Layer::Loader => [&self.loaded, &self.loaded_absent, &self.loaded_stale],
         };
-        if got.is_stale() {
-            stale.add();
-        } else if got.is_absent() {
-            absent.add();
-        } else {
-            hits.add();
-        }
+        counts[hit_kind(got)].add();
         if let Some(alias) = &self.alias
-            && got.layer != Layer::Loader
+            && got.layer == Layer::L2
         {
-            alias[got.layer as usize].increment(1);
+            alias.increment(1);
         }
     }
 
@@ -291,16 +297,19 @@ impl Counters {
     }
 
     pub(crate) fn filling(&self, filling: Filling) {
+        self.l1.flush();
         self.entries.set(filling.entries as f64);
         self.weight.set(filling.weight as f64);
         self.evictions.absolute(filling.evictions);
     }
 
     pub(crate) fn snapshot(&self, filling: Filling) -> Stats {
+        self.l1.flush();
         let loaded = self.loaded.get() + self.loaded_absent.get() + self.failed.get();
-        let stale = [&self.l1_stale, &self.l2_stale, &self.loaded_stale].map(Count::get);
+        let [l1_hits, l1_absent, l1_stale] = [0, 1, 2].map(|kind| self.l1.get(kind));
+        let stale = [l1_stale, self.l2_stale.get(), self.loaded_stale.get()];
         Stats {
-            l1_hits: self.l1_hits.get() + self.l1_absent.get() + stale[0],
+            l1_hits: l1_hits + l1_absent + l1_stale,
             l2_hits: self.l2_hits.get() + self.l2_absent.get() + stale[1],
             misses: loaded + self.missed.get(),
             loads: self.loads.iter().map(Count::get).sum(),
@@ -317,6 +326,11 @@ impl Counters {
             evictions: filling.evictions,
         }
     }
+}
+
+/// Stale, known to be absent, or neither.
+fn hit_kind<V>(got: &Got<V>) -> usize {
+    if got.is_stale() { 2 } else { usize::from(got.is_absent()) }
 }
 
 /// A count kept twice: for `stats` and for the recorder.

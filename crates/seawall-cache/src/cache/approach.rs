@@ -50,7 +50,7 @@ where
         let now = self.local.clock().now();
         match self.local.hit(key, now, |entry| entry.got(Layer::L1, now)) {
             Ok(got) => {
-                self.counters.answered(&got);
+                self.counters.hit(&got, now);
                 First::Hit(got)
             }
             Err(look) => self.second(look, now),
@@ -62,12 +62,12 @@ where
         match look {
             Look::Hit(entry) => {
                 let got = entry.got(Layer::L1, now);
-                self.counters.answered(&got);
+                self.counters.hit(&got, now);
                 First::Hit(got)
             }
             Look::Early(entry) => {
                 let got = entry.got(Layer::L1, now);
-                self.counters.answered(&got);
+                self.counters.hit(&got, now);
                 let left = entry.fresh_until().since(now);
                 if self.policy.refreshes(left, entry.delta(), rand::random()) {
                     First::Early(got, entry)
@@ -77,7 +77,7 @@ where
             }
             Look::Degraded(entry) => {
                 let got = Got { degraded: true, ..entry.got(Layer::L1, now) };
-                self.counters.answered(&got);
+                self.counters.hit(&got, now);
                 First::Hit(got)
             }
             look => First::Else(look),
