@@ -34,7 +34,6 @@ pub(crate) struct Told {
 }
 
 impl Watcher for Told {
-    #[expect(clippy::disallowed_methods, reason = "it plays a cache that is slow")]
     fn changed(&self, text: &str, _: Option<u64>) {
         let slow = *self.slow.lock();
         // Busy, not waiting: a watcher is called from the task that listens.
