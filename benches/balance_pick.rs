@@ -3,7 +3,7 @@
 
 use std::future::{Ready, ready};
 use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -74,37 +74,55 @@ fn one_thread(bench: &mut Bench, nodes: usize) {
     bench.case(&format!("pick and finish, {nodes} nodes, 1 thread"), subjects);
 }
 
+/// Each measured while another thread does the same without a pause.
 fn two_threads(bench: &mut Bench) {
     let balancers: Vec<_> = [Policy::PeakEwma, Policy::RoundRobin, Policy::SmoothWeighted]
         .map(|policy| (policy.as_str(), balancer(policy, 10)))
         .into();
     let turn = AtomicUsize::new(0);
-    let mut subjects: Vec<Subject<'_>> = balancers
-        .iter()
-        .map(|(name, balancer)| {
-            Subject::new(name, Role::Ours, |times| {
-                twice(times, |turn| serve(balancer, turn));
-            })
-        })
-        .collect();
-    subjects.push(Subject::new("atomic round robin, two clock reads", Role::Floor, |times| {
-        twice(times, |_| {
-            black_box(Instant::now());
-            black_box(turn.fetch_add(1, Ordering::Relaxed) % 10);
-            black_box(Instant::now());
-        });
-    }));
-    bench.case("pick and finish, 10 nodes, 2 threads, time of each", subjects);
-}
-
-/// On two threads at once, `times` each.
-fn twice(times: u64, work: impl Fn(u64) + Sync) {
+    let floor = || {
+        black_box(Instant::now());
+        black_box(turn.fetch_add(1, Ordering::Relaxed) % 10);
+        black_box(Instant::now());
+    };
+    // Which subject the other thread is at; past the last it waits.
+    let (at, done) = (AtomicUsize::new(IDLE), AtomicBool::new(false));
+    let (at, done, floor) = (&at, &done, &floor);
     std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| (0..times).for_each(&work));
-        }
+        let others = &balancers;
+        scope.spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                match at.load(Ordering::Relaxed) {
+                    IDLE => std::thread::yield_now(),
+                    index => match others.get(index) {
+                        Some((_, balancer)) => (0..64).for_each(|key| serve(balancer, key)),
+                        None => (0..64).for_each(|_| floor()),
+                    },
+                }
+            }
+        });
+        let mut subjects: Vec<Subject<'_>> = balancers
+            .iter()
+            .enumerate()
+            .map(|(index, (name, balancer))| {
+                Subject::new(name, Role::Ours, move |times| {
+                    at.store(index, Ordering::Relaxed);
+                    (0..times).for_each(|key| serve(balancer, key));
+                    at.store(IDLE, Ordering::Relaxed);
+                })
+            })
+            .collect();
+        subjects.push(Subject::new("atomic round robin, two clock reads", Role::Floor, |times| {
+            at.store(balancers.len(), Ordering::Relaxed);
+            (0..times).for_each(|_| floor());
+            at.store(IDLE, Ordering::Relaxed);
+        }));
+        bench.case("pick and finish, 10 nodes, beside a second thread", subjects);
+        done.store(true, Ordering::Relaxed);
     });
 }
+
+const IDLE: usize = usize::MAX;
 
 struct Node;
 

@@ -41,8 +41,7 @@ impl Database {
 
     async fn read_through(&self, cache: &Prices, id: u64) -> Result<u64, LoadError<DatabaseDown>> {
         let database = self.clone();
-        let got =
-            cache.get_or_load(&id, |_load| async move { database.price().await }).await?;
+        let got = cache.get_or_load(&id, |_load| async move { database.price().await }).await?;
         Ok(got.value.as_deref().copied().unwrap_or_default())
     }
 

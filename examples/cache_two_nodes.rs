@@ -76,10 +76,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("  none of them is served by b {:.0} us after", start.elapsed().as_secs_f64() * 1e6);
 
     title("somebody deletes the key in Redis, behind both");
-    let stranger = fred::prelude::Builder::from_config(
-        fred::types::config::Config::from_url(&server.url())?,
-    )
-    .build()?;
+    let stranger =
+        fred::prelude::Builder::from_config(fred::types::config::Config::from_url(&server.url())?)
+            .build()?;
     stranger.init().await?;
     read(&b, 1).await?;
     let took = until_gone(&b, 1, async {
@@ -100,7 +99,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for attempt in 0..6 {
         let start = Instant::now();
         let got = read(&a, 100 + attempt).await?;
-        println!("  answered by {:?} after {:6.2} ms, degraded: {}", got.layer, ms(start), got.degraded);
+        println!(
+            "  answered by {:?} after {:6.2} ms, degraded: {}",
+            got.layer,
+            ms(start),
+            got.degraded
+        );
     }
     server.resume().await?;
 
@@ -108,7 +112,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     server.kill().await?;
     let start = Instant::now();
     let got = read(&a, 200).await?;
-    println!("  answered by {:?} after {:6.2} ms, degraded: {}", got.layer, ms(start), got.degraded);
+    println!(
+        "  answered by {:?} after {:6.2} ms, degraded: {}",
+        got.layer,
+        ms(start),
+        got.degraded
+    );
     server.restart().await?;
     let start = Instant::now();
     until(|| is_whole(&a) && is_whole(&b)).await;

@@ -81,8 +81,9 @@
 //!
 //! # Cost
 //! A pick by a policy of O(1) is one atomic addition for chance, one for the count, one
-//! reference count and two reads of each candidate; a finish takes one short lock of
-//! its node. Neither allocates or reads a clock. A change of a node's conditions costs O(n) and a small
+//! reference count and two reads of each candidate; a finish is four atomic changes of
+//! words of its node. Neither allocates, locks or reads a clock (but for the short lock of
+//! [`Policy::SmoothWeighted`]). A change of a node's conditions costs O(n) and a small
 //! allocation, a change of the set also the policy's table: up to some milliseconds
 //! for Maglev.
 //!

@@ -99,8 +99,8 @@ impl<N> Pick<N> {
         &self.node.id
     }
 
-    /// The request ended. Costs a short lock of this node only; every so many
-    /// failures in a row one of the balancer, too.
+    /// The request ended. Takes no lock, except the balancer's for a saturated one
+    /// and for the last of every so many failures in a row.
     pub fn finish(mut self, outcome: Outcome, now: Instant)
     where
         N: fmt::Debug,

@@ -116,6 +116,8 @@
 //! | `zstd` | yes | compression of large values in L2 |
 //! | `json` | no | the codec `Json` |
 //! | `quick` | no | a second L1 engine, on quick_cache |
+//! | `tower` | no | `CacheLayer`: caches the responses of any service |
+//! | `chaos` | no | `Chaos`, `ChaosCodec`: faults on purpose, for your own tests |
 //! | `serde` | no | `Deserialize` on the configuration, durations as `"5m"` |
 
 #[cfg(feature = "tower")]

@@ -14,30 +14,21 @@
 //!   most the last fifty or so are remembered, so that a node which turns bad
 //!   under full load cannot live on its good name.
 //!
-//! Writers take a short lock; readers read two words, which may be one answer
-//! apart, never torn in themselves.
+//! Two words hold it, each changed by compare-and-exchange: nobody waits for a
+//! thread that was put to sleep. They may be one answer apart, never torn in themselves.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
-    inner: Mutex<Inner>,
     /// Latency in seconds as f32 bits, above the time in ticks; 0 is unmeasured.
     latency: AtomicU64,
-    /// Successes as f32 bits, above failures; of the same time.
+    /// Successes as f32 bits, above failures; as of the same time.
     counts: AtomicU64,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    at: u64,
-    latency: f32,
-    successes: f32,
-    failures: f32,
-    consecutive: u32,
-    window: Window,
+    /// Failures in a row.
+    row: AtomicU32,
+    /// Successes since the last sweep, above failures.
+    window: AtomicU64,
 }
 
 /// Requests since the last sweep.
@@ -60,60 +51,43 @@ impl Meter {
     /// An answer after `seconds`.
     #[inline]
     pub(crate) fn success(&self, seconds: f32, now: u64, per_decay: f32) {
-        let mut inner = self.inner.lock();
-        let kept = inner.age(now, per_decay);
-        let kept = kept.min(1.0 - 1.0 / REMEMBERED);
         let seconds = seconds.max(LEAST);
-        inner.latency = if seconds >= inner.latency {
-            seconds
-        } else {
-            seconds + (inner.latency - seconds) * kept
-        };
-        inner.count(1.0, 0.0);
-        inner.consecutive = 0;
-        inner.window.successes = inner.window.successes.saturating_add(1);
-        self.publish(&inner);
+        let kept = self.remember(now, per_decay, |latency, kept| {
+            let kept = kept.min(1.0 - 1.0 / REMEMBERED);
+            if seconds >= latency { seconds } else { seconds + (latency - seconds) * kept }
+        });
+        self.count(kept, 1.0, 0.0);
+        if self.row.load(Ordering::Relaxed) > 0 {
+            self.row.store(0, Ordering::Relaxed);
+        }
+        self.window.fetch_add(1 << 32, Ordering::Relaxed);
     }
 
     /// A failure after `seconds`; gives the failures in a row.
     pub(crate) fn failure(&self, seconds: f32, now: u64, per_decay: f32) -> u32 {
-        let mut inner = self.inner.lock();
-        inner.at_least(seconds, now, per_decay);
-        inner.count(0.0, 1.0);
-        inner.consecutive = inner.consecutive.saturating_add(1);
-        inner.window.failures = inner.window.failures.saturating_add(1);
-        self.publish(&inner);
-        inner.consecutive
+        let kept = self.remember(now, per_decay, at_least(seconds));
+        self.count(kept, 0.0, 1.0);
+        self.window.fetch_add(1, Ordering::Relaxed);
+        self.row.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
     /// Somebody stopped waiting after `seconds`: the node is no faster than that.
     pub(crate) fn waited(&self, seconds: f32, now: u64, per_decay: f32) {
-        let mut inner = self.inner.lock();
-        if inner.latency > 0.0 {
-            inner.at_least(seconds, now, per_decay);
-            self.publish(&inner);
-        }
+        let kept = self.remember(now, per_decay, at_least(seconds));
+        self.count(kept, 0.0, 0.0);
     }
 
     /// The memory as it is at `now`, faded by the time since the last answer;
     /// while somebody is waiting for the next one (`busy`), as it was.
     #[inline]
     pub(crate) fn read(&self, now: u64, busy: bool, per_decay: f32) -> Reading {
-        let word = self.latency.load(Ordering::Relaxed);
-        let counts = self.counts.load(Ordering::Relaxed);
-        let latency = f32::from_bits((word >> 32) as u32);
-        let (successes, failures) =
-            (f32::from_bits((counts >> 32) as u32), f32::from_bits(counts as u32));
+        let (latency, then) = unpack(self.latency.load(Ordering::Relaxed));
+        let (successes, failures) = unpack(self.counts.load(Ordering::Relaxed));
+        let failures = f32::from_bits(failures);
         if latency == 0.0 && failures == 0.0 {
             return Reading { latency: None, success: 1.0 };
         }
-        if busy && failures == 0.0 {
-            return Reading { latency: Some(latency), success: 1.0 };
-        }
-        // Half the range of the ticks is 39 hours; a node left alone for longer
-        // looks as if touched just now, until its next answer.
-        let idle = ((now >> TICK_BITS) as u32).wrapping_sub(word as u32) as i32;
-        let kept = if busy { 1.0 } else { kept(idle.max(0) as f32 * TICK_SECONDS * per_decay) };
+        let kept = if busy { 1.0 } else { kept(passed(then, now), per_decay) };
         let success = if failures == 0.0 {
             1.0
         } else {
@@ -124,64 +98,86 @@ impl Meter {
 
     /// Gives the window and starts the next.
     pub(crate) fn take_window(&self) -> Window {
-        std::mem::take(&mut self.inner.lock().window)
+        let window = self.window.swap(0, Ordering::Relaxed);
+        Window { successes: (window >> 32) as u32, failures: window as u32 }
     }
 
     /// Starts a row of failures anew, as when the node was ejected for it.
     pub(crate) fn clear_row(&self) {
-        self.inner.lock().consecutive = 0;
+        self.row.store(0, Ordering::Relaxed);
+    }
+
+    /// Makes of the latency, and of what time has left of the memory, the new
+    /// latency. Time never goes back: an answer from the past counts as of the
+    /// latest one's time.
+    #[inline]
+    fn remember(&self, now: u64, per_decay: f32, change: impl Fn(f32, f32) -> f32) -> f32 {
+        let mut old = self.latency.load(Ordering::Relaxed);
+        loop {
+            let (latency, then) = unpack(old);
+            let ticks = passed(then, now);
+            let kept = kept(ticks, per_decay);
+            let new = pack(change(latency, kept), then.wrapping_add(ticks));
+            match self.latency.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed)
+            {
+                Ok(_) => return kept,
+                Err(other) => old = other,
+            }
+        }
     }
 
     #[inline]
-    fn publish(&self, inner: &Inner) {
-        let pack = |high: f32, low: u32| (u64::from(high.to_bits()) << 32) | u64::from(low);
-        self.latency.store(pack(inner.latency, (inner.at >> TICK_BITS) as u32), Ordering::Relaxed);
-        self.counts.store(pack(inner.successes, inner.failures.to_bits()), Ordering::Relaxed);
+    fn count(&self, kept: f32, success: f32, failure: f32) {
+        let change = |word| {
+            let (successes, failures) = unpack(word);
+            let failures = f32::from_bits(failures);
+            let total = (successes + failures) * kept;
+            let kept = if total > REMEMBERED { kept * REMEMBERED / total } else { kept };
+            Some(pack(successes * kept + success, (failures * kept + failure).to_bits()))
+        };
+        // It never declines, so it never fails.
+        let _ = self.counts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
     }
 }
 
-impl Inner {
-    /// Lets time pass; gives what it left of the memory. Time never goes back: an
-    /// answer from the past counts as of the latest one's time.
-    #[inline]
-    fn age(&mut self, now: u64, per_decay: f32) -> f32 {
-        let idle = now.saturating_sub(self.at);
-        self.at = self.at.max(now);
-        let kept = kept(idle as f32 * 1e-9 * per_decay);
-        self.successes *= kept;
-        self.failures *= kept;
-        kept
-    }
+/// No latency below `seconds`; but of one that was never measured nothing is learned.
+fn at_least(seconds: f32) -> impl Fn(f32, f32) -> f32 {
+    move |latency, kept| if latency > 0.0 { (latency * kept).max(seconds).max(LEAST) } else { 0.0 }
+}
 
-    #[inline]
-    fn count(&mut self, success: f32, failure: f32) {
-        let total = self.successes + self.failures;
-        let room = if total > REMEMBERED { REMEMBERED / total } else { 1.0 };
-        self.successes = self.successes * room + success;
-        self.failures = self.failures * room + failure;
-    }
+#[inline]
+fn pack(high: f32, low: u32) -> u64 {
+    (u64::from(high.to_bits()) << 32) | u64::from(low)
+}
 
-    fn at_least(&mut self, seconds: f32, now: u64, per_decay: f32) {
-        let kept = self.age(now, per_decay);
-        // Of a failure that came sooner nothing is learned but the time that passed.
-        if self.latency > 0.0 {
-            self.latency = (self.latency * kept).max(seconds).max(LEAST);
-        }
-    }
+#[inline]
+fn unpack(word: u64) -> (f32, u32) {
+    (f32::from_bits((word >> 32) as u32), word as u32)
+}
+
+/// Ticks since `then`. They wrap after 78 hours, of which the last stands for
+/// times before `then`: none has passed.
+#[inline]
+fn passed(then: u32, now: u64) -> u32 {
+    let ticks = ((now >> TICK_BITS) as u32).wrapping_sub(then);
+    if ticks > u32::MAX - HOUR { 0 } else { ticks }
 }
 
 /// `e^-x`, and plainly 0 where f32 would leave numbers that are slow to compute with.
 #[inline]
-fn kept(x: f32) -> f32 {
+fn kept(ticks: u32, per_decay: f32) -> f32 {
+    let x = ticks as f32 * (TICK_SECONDS * per_decay);
     if x > 60.0 { 0.0 } else { (-x).exp() }
 }
 
 const TICK_BITS: u32 = 16;
 const TICK_SECONDS: f32 = (1_u64 << TICK_BITS) as f32 * 1e-9;
-/// Finished requests.
-const REMEMBERED: f32 = 50.0;
+/// In ticks.
+const HOUR: u32 = (3_600_000_000_000_u64 >> TICK_BITS) as u32;
 /// Seconds; no answer is faster, so that 0 can mean none.
 const LEAST: f32 = 1e-9;
+/// Finished requests.
+const REMEMBERED: f32 = 50.0;
 
 #[cfg(test)]
 mod tests;

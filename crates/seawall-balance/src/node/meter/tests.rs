@@ -85,6 +85,43 @@ fn an_abandoned_wait_raises_the_latency_and_fails_nothing() {
     assert_eq!(meter.take_window(), Window::default());
 }
 
+#[test]
+fn after_days_of_nothing_the_memory_is_gone_and_the_next_answer_counts() {
+    const HOUR: u64 = 3_600 * SECOND;
+    for hours in [2, 30, 40, 70, 100, 1_000] {
+        let meter = Meter::default();
+        meter.success(9.0, SECOND, PER);
+        let late = SECOND + hours * HOUR;
+        assert_eq!(meter.read(late, false, PER).latency, Some(0.0), "{hours}");
+        meter.success(1.0, late, PER);
+        meter.success(0.5, late + 10 * SECOND, PER);
+        let latency = meter.read(late + 10 * SECOND, false, PER).latency.unwrap();
+        assert!((0.68..0.69).contains(&latency), "{hours} h: {latency}");
+    }
+}
+
+#[test]
+fn threads_lose_no_count() {
+    let meter = Meter::default();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let meter = &meter;
+            scope.spawn(move || {
+                for turn in 0..5_000 {
+                    if turn % 5 == thread {
+                        meter.failure(0.01, turn, PER);
+                    } else {
+                        meter.success(0.01, turn, PER);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(meter.take_window(), Window { successes: 16_000, failures: 4_000 });
+    let reading = meter.read(5_000, false, PER);
+    assert!((0.5..1.0).contains(&reading.success) && reading.latency == Some(0.01), "{reading:?}");
+}
+
 proptest! {
     #[test]
     fn whatever_happens_at_whatever_time_a_reading_is_sane(

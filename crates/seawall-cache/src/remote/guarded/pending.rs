@@ -236,6 +236,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_put_off_makes_way_for_the_rest() {
+        let now = Instant::now();
+        let mut pending = Pending::new(8);
+        for key in ["a:1", "a:2", "b:1"] {
+            pending.remember(key, removal(0), LONGEST, now);
+        }
+        let age = Duration::from_millis(100);
+        pending.defer_all(|key| key.starts_with("a:"), now + age);
+        let due = pending.due(8, age, now + age);
+        assert_eq!((due.len(), &*due[0].0), (1, "b:1"));
+        assert_eq!(pending.due(8, age, now + age * 2).len(), 3);
+    }
+
+    #[tokio::test]
     async fn changes_of_a_mark_add_up_and_a_hard_one_covers_them() {
         let now = Instant::now();
         let mut pending = Pending::new(8);

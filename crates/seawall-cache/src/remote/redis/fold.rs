@@ -18,10 +18,11 @@ pub(super) type Reply = Result<Option<Bytes>, Error>;
 
 /// How keys are read from one node.
 pub(super) trait Fetch: Clone + Send + Sync + 'static {
-    /// Reads one key.
+    /// Reads one key. Who asks has a deadline.
     fn one(&self, key: Key) -> impl Future<Output = Reply> + Send;
 
-    /// Reads keys of one node, by as few commands as can be; one reply a key, in order.
+    /// Reads keys of one node, by as few commands as can be; one reply a key, in order, within a
+    /// deadline.
     fn many(&self, keys: Vec<Key>) -> impl Future<Output = Vec<Reply>> + Send;
 }
 
@@ -31,7 +32,7 @@ pub(super) trait Fetch: Clone + Send + Sync + 'static {
 /// meanwhile queue up; at most two commands are under way to a node, each with up to 128 of them.
 ///
 /// Dropping the future of a read is safe: its key is not asked for if that has not happened yet,
-/// and the others are. There is no deadline here.
+/// and the others are. Reads have no deadline here; the commands of several have.
 pub(super) struct Fold<F> {
     fetch: F,
     /// Most reads that wait for one node.
@@ -126,19 +127,12 @@ impl<F: Fetch> Lane<F> {
             // Whoever was woken with us asks first, so that we take more at once.
             yield_now().await;
             let (keys, senders) = self.take();
-            match keys.len() {
-                0 => return,
-                1 => {
-                    for (key, sender) in keys.into_iter().zip(senders) {
-                        let _ = sender.send(self.fetch.one(key).await);
-                    }
-                }
-                _ => {
-                    let replies = self.fetch.many(keys).await;
-                    for (reply, sender) in replies.into_iter().zip(senders) {
-                        let _ = sender.send(reply);
-                    }
-                }
+            if keys.is_empty() {
+                return;
+            }
+            let replies = self.fetch.many(keys).await;
+            for (reply, sender) in replies.into_iter().zip(senders) {
+                let _ = sender.send(reply);
             }
         }
     }

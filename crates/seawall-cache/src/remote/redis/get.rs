@@ -35,6 +35,9 @@ impl Fetch for Getter {
     }
 
     async fn many(&self, keys: Vec<Key>) -> Vec<Reply> {
+        if let [key] = keys.as_slice() {
+            return vec![again(|| self.client.get(key.clone())).await.or_else(foreign)];
+        }
         let count = keys.len();
         let mut replies = if self.client.is_clustered() {
             let replies = self.pipeline(keys.clone()).await;

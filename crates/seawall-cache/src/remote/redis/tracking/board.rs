@@ -17,9 +17,12 @@ pub(super) struct Board {
     key_prefix: Box<str>,
     /// Whether writes are told at all, or only the ends of leases.
     tracking: bool,
-    watchers: RwLock<HashMap<Box<str>, Arc<[Weak<dyn Watcher>]>>>,
+    watchers: RwLock<HashMap<Box<str>, Watchers>>,
     links: Mutex<Links>,
 }
+
+/// Those of one namespace.
+type Watchers = Arc<[Weak<dyn Watcher>]>;
 
 #[derive(Default)]
 struct Links {
@@ -150,6 +153,7 @@ impl Board {
             std::mem::take(&mut links.nodes)
         };
         for node in nodes.into_keys() {
+            show(node, false);
             self.tell_all(|watcher| watcher.link(node, false));
         }
     }
@@ -279,7 +283,7 @@ impl Board {
     }
 
     fn tell_all(&self, tell: impl Fn(&dyn Watcher)) {
-        let all: Vec<Arc<[Weak<dyn Watcher>]>> = self.watchers.read().values().cloned().collect();
+        let all: Vec<Watchers> = self.watchers.read().values().cloned().collect();
         for watcher in all.iter().flat_map(|all| all.iter()).filter_map(Weak::upgrade) {
             tell(&*watcher);
         }

@@ -163,5 +163,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// A server that refused may have been changed.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
-/// Messages that fit between fred and us; each may hold many keys.
-const CHANNEL: usize = 4_096;
+/// Messages that fit between fred and us; each may hold many keys. fred has nine channels of this
+/// size, about 0.7 MB a master.
+const CHANNEL: usize = 1_024;

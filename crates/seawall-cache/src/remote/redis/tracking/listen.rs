@@ -8,7 +8,7 @@ use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::ClientLike;
 use fred::types::client::Invalidation;
-use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Message, Value};
+use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Key, Message, Value};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture, join};
 use tokio::sync::broadcast::Receiver;
@@ -190,7 +190,7 @@ impl Listener {
             // In RESP2 a flush is told like that.
             self.shared.board.lost(self.node, Missed::Flush);
         }
-        self.shared.board.changed(write.keys.iter().map(|key| key.as_bytes()));
+        self.shared.board.changed(write.keys.iter().map(Key::as_bytes));
     }
 
     fn lagged(&self, missed: u64) {

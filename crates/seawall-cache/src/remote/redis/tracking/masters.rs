@@ -7,6 +7,7 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, ClusterInterface, EventInterface};
 use fred::types::ClientState;
+use fred::types::cluster::ClusterRouting;
 use fred::types::config::{Config, Server, ServerConfig};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
@@ -94,7 +95,7 @@ impl Masters {
     /// The address as the main client has it, with the name that TLS is to check.
     fn as_routed(&self, server: Server) -> Server {
         let routing = self.main.cached_cluster_state();
-        let known = routing.iter().flat_map(|routing| routing.unique_primary_nodes());
+        let known = routing.iter().flat_map(ClusterRouting::unique_primary_nodes);
         let mut same = known.filter(|it| it.host == server.host && it.port == server.port);
         same.next().unwrap_or(server)
     }
