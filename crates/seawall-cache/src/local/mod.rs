@@ -290,9 +290,8 @@ where
     ) -> bool {
         let (stamped, validated) = self.validation(key, entry, entry.validated(), epoch, now);
         let (node, version) = there;
-        let same = entry.version() > 0
-            && entry.version() == version
-            && entry.node() == entry::node(node);
+        let on_it = entry.node() == entry::node(node);
+        let same = entry.version() > 0 && entry.version() == version && on_it;
         if !same || stamped == Stamped::Gone {
             self.discard(key, entry);
             return false;

@@ -135,6 +135,11 @@ impl Breaker {
         !matches!(self.state, State::Closed { .. })
     }
 
+    /// Whether a call that took so long was slow.
+    pub(crate) fn is_slow(&self, took: Duration) -> bool {
+        took >= self.rules.slow_call
+    }
+
     /// The calls of the window.
     pub(crate) fn counts(&mut self, now: Instant) -> Counts {
         self.window.counts(now)

@@ -100,14 +100,15 @@ impl OutageConfig {
 
     /// The breakers' rules, with values out of bounds brought within them.
     pub(super) fn rules(&self, deadline: Duration) -> Rules {
+        let ms = Duration::from_millis(1);
         let ratio = |ratio: f64| if ratio.is_nan() { 1.0 } else { ratio.clamp(0.01, 1.0) };
         Rules {
             failures: self.failures.max(1),
-            open_for: self.open_for.min(HOUR),
-            window: self.window.min(HOUR),
+            open_for: self.open_for.clamp(ms, HOUR),
+            window: self.window.clamp(100 * ms, HOUR),
             min_calls: self.min_calls.max(1),
             error_ratio: ratio(self.error_ratio),
-            slow_call: self.slow_call.unwrap_or(deadline / 2),
+            slow_call: self.slow_call.unwrap_or(deadline / 2).max(ms),
             slow_ratio: ratio(self.slow_ratio),
             probes: self.probes.clamp(1, MOST_PROBES),
         }

@@ -56,8 +56,8 @@ pub struct RemoteStatus {
 }
 
 impl Guarded {
-    /// Guards `remote`. `name` is its label in metrics and events; `deadline` bounds every call, by
-    /// an hour at most. Settings out of bounds are brought within them.
+    /// Guards `remote`. `name` is its label in metrics and events; `deadline` bounds every call, from
+    /// 1 ms to an hour. Settings out of bounds are brought within them.
     #[must_use]
     pub fn new(
         remote: impl Remote,
@@ -65,7 +65,7 @@ impl Guarded {
         deadline: Duration,
         config: &OutageConfig,
     ) -> Self {
-        let deadline = deadline.min(HOUR);
+        let deadline = deadline.clamp(Duration::from_millis(1), HOUR);
         let inner = Inner {
             remote: Box::new(remote),
             name,
@@ -190,7 +190,9 @@ impl Inner {
         self.pending.lock().table.sequence()
     }
 
-    /// Reads, node by node at once: one that is out of reach fails its own reads only.
+    /// Reads, node by node at once: one that does not answer fails its own reads only, as far as
+    /// the remote's connections are separate. (Redis's are not while one is down: see
+    /// [`RedisConfig`](crate::RedisConfig).)
     async fn call_many(&self, texts: &[String]) -> Vec<Result<Fetched, RemoteError>> {
         let after = self.deadline;
         let read = async |node: u32, texts: &[String]| -> Vec<Result<Fetched, RemoteError>> {
@@ -263,7 +265,9 @@ impl Inner {
 
     /// What is to be done to `key` waits from now on: before its caller hears of the failure.
     fn remember(self: &Arc<Self>, key: &str, task: Task) {
+        // Writes that are under way may take effect until their deadline, and live from then on.
         let longest = Duration::from_millis(self.longest_ttl_ms.load(Ordering::Relaxed));
+        let longest = longest.saturating_add(self.deadline);
         let mut pending = self.pending.lock();
         if pending.table.remember(key, task, longest, Instant::now()) {
             tracing::warn!(

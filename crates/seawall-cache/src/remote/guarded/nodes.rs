@@ -138,8 +138,18 @@ impl Attempt<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        if !self.told {
-            self.node.breaker.lock().abandoned(self.admission);
+        if self.told {
+            return;
+        }
+        let now = Instant::now();
+        let mut breaker = self.node.breaker.lock();
+        if breaker.is_slow(now - self.started) {
+            // Whoever gave up did so because there was no answer.
+            let change = breaker.ended(self.admission, Outcome::Failed, now);
+            drop(breaker);
+            self.node.announce(change);
+        } else {
+            breaker.abandoned(self.admission);
         }
     }
 }

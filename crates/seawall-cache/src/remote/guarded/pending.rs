@@ -151,6 +151,13 @@ impl Pending {
         }
     }
 
+    /// Puts off all tasks whose key `is` one of those.
+    pub(crate) fn defer_all(&mut self, is: impl Fn(&str) -> bool, now: Instant) {
+        for (_, waiting) in self.keys.iter_mut().filter(|(key, _)| is(key)) {
+            waiting.since = now;
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
@@ -226,6 +233,20 @@ mod tests {
         let age = Duration::from_millis(100);
         assert!(pending.due(8, age, now).is_empty());
         assert_eq!(pending.due(8, age, now + age).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_put_off_makes_way_for_the_rest() {
+        let now = Instant::now();
+        let mut pending = Pending::new(8);
+        for key in ["a:1", "a:2", "b:1"] {
+            pending.remember(key, removal(0), LONGEST, now);
+        }
+        let age = Duration::from_millis(100);
+        pending.defer_all(|key| key.starts_with("a:"), now + age);
+        let due = pending.due(8, age, now + age);
+        assert_eq!((due.len(), &*due[0].0), (1, "b:1"));
+        assert_eq!(pending.due(8, age, now + age * 2).len(), 3);
     }
 
     #[tokio::test]

@@ -237,3 +237,14 @@ fn removals_are_repeated_after_the_runtime_they_failed_in_is_gone() {
         settled(&guarded).await;
     });
 }
+
+#[tokio::test(start_paused = true)]
+async fn callers_that_are_less_patient_than_the_deadline_open_the_breaker_too() {
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    fake.freeze();
+    for _ in 0..3 {
+        let given_up = timeout(DEADLINE / 2, guarded.read("k")).await;
+        given_up.expect_err("half of the deadline is slow");
+    }
+    assert!(matches!(guarded.read("k").await, Err(RemoteError::BreakerOpen)));
+}

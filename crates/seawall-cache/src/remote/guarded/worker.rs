@@ -1,5 +1,6 @@
 //! The task that repeats removals and advances until the remote store has acknowledged them.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -60,25 +61,32 @@ impl Inner {
         }
     }
 
-    /// Tries some of what waits, and stops at the first sign of an outage.
+    /// Tries what waits; what is on a node that is out of reach is left for another round.
     async fn round(&self) {
         loop {
             let due = self.pending.lock().table.due(BATCH, self.deadline, Instant::now());
-            let mut acknowledged = 0;
+            let mut down = BTreeSet::new();
             for (key, waiting) in &due {
+                if down.contains(&self.remote.node(key)) {
+                    continue;
+                }
                 match self.repeat(key, &waiting.task).await {
                     Ok(()) => {
                         self.settle(key, waiting.sequence);
-                        acknowledged += 1;
                     }
                     // It answers, but not to this: let the others go first.
                     Err(RemoteError::Refused(_)) => {
                         self.pending.lock().table.defer(key, Instant::now());
                     }
-                    Err(_) => return,
+                    Err(_) => {
+                        let node = self.remote.node(key);
+                        let on_it = |key: &str| self.remote.node(key) == node;
+                        self.pending.lock().table.defer_all(on_it, Instant::now());
+                        down.insert(node);
+                    }
                 }
             }
-            if acknowledged < BATCH {
+            if due.len() < BATCH {
                 return;
             }
         }

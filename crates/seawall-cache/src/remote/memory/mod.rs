@@ -152,7 +152,7 @@ impl Remote for MemoryRemote {
     fn advance<'a>(&'a self, text: &'a str, change: MarkChange) -> RemoteFuture<'a, Mark> {
         self.answer(text, move |store, now| {
             let at = store.micros(now);
-            let mark = store.mark(text, now);
+            let mark = store.mark_to_advance(text, now);
             let version = mark.advance(change, at);
             (mark.clone(), Told { changed: Some(version), landed: false })
         })

@@ -19,6 +19,9 @@ pub(super) struct Store {
     marks: HashMap<Box<str>, Marked>,
     /// Marks that come back are no older than those that were evicted.
     marks_floor: u64,
+    /// The newest version of what was evicted: loads that began before that, and saw nothing, may
+    /// have missed it.
+    records_floor: u64,
     /// Records that are not tombstones.
     entries: usize,
     capacity: usize,
@@ -54,6 +57,7 @@ impl Store {
             leases: HashMap::new(),
             marks: HashMap::new(),
             marks_floor: 0,
+            records_floor: 0,
             entries: 0,
             capacity,
             epoch: now,
@@ -138,7 +142,8 @@ impl Store {
         let there = self.peek(text, now);
         let source = record::peek(record).source;
         let waited = Duration::from_micros(self.micros(now).saturating_sub(ticket.seen.at));
-        let fill = if there.version != ticket.seen.version {
+        let evicted = ticket.seen.version == 0 && ticket.seen.at <= self.records_floor;
+        let fill = if there.version != ticket.seen.version || evicted {
             Fill::Moved
         } else if waited > ticket.keep {
             Fill::Late
@@ -190,6 +195,17 @@ impl Store {
     pub(super) fn end_own_lease(&mut self, text: &str, token: Option<u64>, now: Instant) -> Told {
         let own = self.live_lease(text, now).is_some_and(|lease| Some(lease.token) == token);
         Told { changed: None, landed: own && self.end_lease(text, now) }
+    }
+
+    /// The mark under `text`, to be advanced: one that is missing may have been anything until now.
+    pub(super) fn mark_to_advance(&mut self, text: &str, now: Instant) -> &mut Mark {
+        let known = self.marks.get(text).is_some_and(|marked| marked.expires >= now);
+        let at = self.micros(now);
+        let mark = self.mark(text, now);
+        if !known {
+            *mark = Mark::new(at.max(mark.version()));
+        }
+        mark
     }
 
     /// The mark under `text`, made if it is missing, good for 30 more days.
@@ -296,9 +312,10 @@ impl Store {
     fn make_room(&mut self) {
         while self.entries >= self.capacity {
             let sample = self.records.iter().filter(|(_, stored)| !stored.tombstone).take(SAMPLE);
-            let Some((text, _)) = sample.min_by_key(|(_, stored)| stored.expires) else {
+            let Some((text, stored)) = sample.min_by_key(|(_, stored)| stored.expires) else {
                 return;
             };
+            self.records_floor = self.records_floor.max(record::peek(&stored.bytes).version);
             let text = text.clone();
             self.drop_record(&text);
         }

@@ -240,3 +240,20 @@ async fn messages_can_be_lost_held_and_delayed() {
     fake.tell_proved(Instant::now());
     assert_eq!(ear.take(), ["link 0 false", "proved false"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_load_from_before_what_was_evicted_is_refused() {
+    let remote = MemoryRemote::new(1);
+    let before = seen(&remote, "ns:1").await;
+    put(&remote, "ns:1").await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    put(&remote, "ns:2").await;
+    let now = seen(&remote, "ns:1").await;
+    assert_eq!(now.version, 0, "evicted");
+    let fill = async |seen| {
+        let ticket = Ticket { seen, keep: KEEP, token: None };
+        remote.fill("ns:1", ticket, plain("ns:1", 0, &8_u64), TTL).await.expect("never fails")
+    };
+    assert_eq!(fill(before).await, Fill::Moved);
+    assert!(matches!(fill(now).await, Fill::Stored(_)));
+}

@@ -1,5 +1,9 @@
 -- ARGV: as above, then `hard`, `soft` or `clear`; of a clear its pattern and whether it is hard.
 -- Returns {the new mark, Redis clock}.
+if not known then
+  -- It may have been anything until now: what is asked for is not all that must go.
+  mark = {hard = now, soft = now, clears = {}}
+end
 local newest = math.max(mark.hard, mark.soft)
 for _, clear in ipairs(mark.clears) do
   newest = math.max(newest, clear.version)

@@ -40,6 +40,14 @@ impl Clocks {
         self.of(node).lock().at(moment, now)
     }
 
+    /// The earliest that `node`'s clock can have read at `moment`, by what was learned however long
+    /// ago. `None` if it is not known to have gone on ever since: nothing had been learned by
+    /// then, or replies contradict each other, as when it was set or another server took over.
+    pub(super) fn earliest_throughout(&self, node: u32, moment: Instant) -> Option<u64> {
+        let moment = self.ours(moment);
+        self.of(node).lock().earliest_throughout(moment)
+    }
+
     fn of(&self, node: u32) -> &Mutex<Estimate> {
         self.nodes.get(node, |_| Mutex::default())
     }
@@ -72,6 +80,8 @@ struct Known {
     clock: i64,
     sent: i64,
     received: i64,
+    /// When the first was sent of the replies that have not contradicted each other since.
+    steady: i64,
 }
 
 impl Estimate {
@@ -83,7 +93,15 @@ impl Estimate {
             clock,
             sent,
             received,
+            steady: sent,
         };
+        // Replies may overtake each other.
+        let agrees = |old: &Known| {
+            let drift = drift(received.max(old.received) - sent.min(old.sent));
+            new.least <= old.most + drift && new.most >= old.least - drift
+        };
+        let steady = self.known.filter(agrees).map_or(sent, |old| old.steady.min(sent));
+        let new = Known { steady, ..new };
         let narrowed = self.known.filter(|old| sent >= old.sent).map(|old| {
             let drift = drift(received - old.sent);
             let (least, most) = (old.least - drift, old.most + drift);
@@ -93,8 +111,20 @@ impl Estimate {
         self.known = Some(narrowed.filter(|it| it.least <= it.most).unwrap_or(new));
     }
 
+    fn earliest_throughout(&self, moment: i64) -> Option<u64> {
+        let known = self.known.filter(|known| known.steady <= moment)?;
+        Some(known.bounds(moment).earliest)
+    }
+
     fn at(&self, moment: i64, now: i64) -> Option<Bounds> {
         let known = self.known.filter(|known| now - known.received <= TRUSTED)?;
+        Some(known.bounds(moment))
+    }
+}
+
+impl Known {
+    fn bounds(&self, moment: i64) -> Bounds {
+        let known = self;
         let drift = drift(moment - known.sent);
         let mut earliest = moment.saturating_add(known.least - drift);
         if moment >= known.received {
@@ -102,7 +132,7 @@ impl Estimate {
         }
         let latest = moment.saturating_add(known.most + drift);
         let unsigned = |micros: i64| u64::try_from(micros).unwrap_or(0);
-        Some(Bounds { earliest: unsigned(earliest), latest: unsigned(latest) })
+        Bounds { earliest: unsigned(earliest), latest: unsigned(latest) }
     }
 }
 
@@ -157,6 +187,26 @@ mod tests {
             assert!(bounds.earliest <= (theirs + 10 * MS) as u64 && bounds.latest >= theirs as u64);
             assert!(bounds.latest.abs_diff(theirs as u64) <= 21 * MS as u64, "{jump}: {bounds:?}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_since_says_nothing_of_before() {
+        let mut estimate = Estimate::default();
+        assert_eq!(estimate.earliest_throughout(0), None, "nothing is known");
+        estimate.learn(5_000_000, 10, 200);
+        assert_eq!(estimate.earliest_throughout(9), None, "nothing was known then");
+        assert!(estimate.earliest_throughout(10).is_some());
+        // However long ago.
+        let later = 60_000 * MS;
+        assert!(estimate.earliest_throughout(later).is_some_and(|it| it < 65_000_000));
+        // Replies that overtake each other contradict nothing.
+        estimate.learn(5_000_300, 300, 500);
+        estimate.learn(5_000_250, 250, 600);
+        assert!(estimate.earliest_throughout(100).is_some());
+        // Another server, with another clock.
+        estimate.learn(3_000_000, 1_000, 1_200);
+        assert_eq!(estimate.earliest_throughout(999), None);
+        assert!(estimate.earliest_throughout(1_000).is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,6 +7,15 @@ use crate::error::ConfigError;
 use crate::remote::guarded::OutageConfig;
 
 /// How to reach Redis, and what to do when it is out of reach.
+///
+/// A master of a cluster that hangs fails its own keys only. One whose connection is lost may take
+/// the whole L2 along until it is back or a replica has taken over: fred sends all commands
+/// through one task, which connects to all masters again and sends nothing meanwhile. The caches
+/// then run as without an L2.
+///
+/// Redis should have room, and run with the `maxmemory-policy` `noeviction`: any other evicts
+/// tombstones before their time (`volatile-ttl` even first, since they end soonest), and a load
+/// from before a removal may then bring the old value back.
 #[derive(Clone, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]

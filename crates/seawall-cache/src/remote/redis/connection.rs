@@ -369,12 +369,13 @@ impl Remote for Connection {
     fn marks<'a>(&'a self, texts: &'a [String], since: Instant) -> RemoteFuture<'a, Vec<MarkRead>> {
         Box::pin(async move {
             let read = async |text: &String| {
-                let before = self.clocks.at(self.node(text), since, Instant::now());
+                let before = self.clocks.earliest_throughout(self.node(text), since);
                 let (mark, tick) = self.mark(&self.scripts.marks, text, []).await?;
                 // Both what was known of the clock before and what is now: should it have been
-                // set in between, the mark may have been advanced by the other one.
-                let known = before.map_or(u64::MAX, |before| before.earliest);
-                let unmoved = mark.version() < tick.earliest(since).min(known);
+                // set in between, or another server have taken over, the mark may have been
+                // advanced by the other one. Not known: that cannot be ruled out.
+                let unmoved = self.topology.settled_since(since)
+                    && before.is_some_and(|it| mark.version() < tick.earliest(since).min(it));
                 Ok(MarkRead { mark, unmoved })
             };
             try_join_all(texts.iter().map(read)).await

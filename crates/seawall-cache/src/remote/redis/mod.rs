@@ -134,7 +134,11 @@ fn client(config: &RedisConfig, fail_fast: bool) -> Result<Client, Error> {
     config.validate()?;
     let mut server = Config::from_url(&config.url).map_err(|error| Error::Url(Box::new(error)))?;
     server.fail_fast = fail_fast;
-    let (performance, connection) = settings(config);
+    let (performance, mut connection) = settings(config);
+    if server.server.is_clustered() {
+        // Connections that break while the routing changes take some. All our scripts may run twice.
+        connection.max_command_attempts = 3;
+    }
     let max_delay = u32::try_from(config.reconnect_max_delay.as_millis()).unwrap_or(u32::MAX);
     Builder::from_config(server)
         .set_connection_config(connection)

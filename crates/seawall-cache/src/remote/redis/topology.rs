@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use fred::types::config::Server;
 use fred::util::redis_keyslot;
 use parking_lot::RwLock;
+use tokio::time::Instant;
 
 /// A master of a cluster and the slots it serves, first and last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(super) struct Topology {
     /// Node by slot; empty without a cluster.
     owners: Box<[AtomicU32]>,
     nodes: RwLock<Nodes>,
+    /// When a slot last got another owner.
+    moved: RwLock<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -47,13 +50,13 @@ pub(super) struct Change {
 impl Topology {
     /// One node, 0.
     pub(super) fn single() -> Self {
-        Self { owners: Box::default(), nodes: RwLock::default() }
+        Self { owners: Box::default(), nodes: RwLock::default(), moved: RwLock::default() }
     }
 
     /// A cluster of which nothing is known yet: all slots are node 0's, the first master's.
     pub(super) fn cluster() -> Self {
         let owners = (0..SLOTS).map(|_| AtomicU32::new(0)).collect();
-        Self { owners, nodes: RwLock::default() }
+        Self { owners, nodes: RwLock::default(), moved: RwLock::default() }
     }
 
     pub(super) fn is_cluster(&self) -> bool {
@@ -70,6 +73,11 @@ impl Topology {
 
     fn owner(&self, slot: u16) -> u32 {
         self.owners.get(usize::from(slot)).map_or(0, |owner| owner.load(Ordering::Relaxed))
+    }
+
+    /// Whether no slot is known to have changed hands since `moment`.
+    pub(super) fn settled_since(&self, moment: Instant) -> bool {
+        self.moved.read().is_none_or(|moved| moved < moment)
     }
 
     /// The masters, by index; without a cluster only 0.
@@ -92,7 +100,7 @@ impl Topology {
         let mut nodes = self.nodes.write();
         let before = std::mem::take(&mut nodes.masters);
         nodes.taken.clone_from(&before);
-        let mut gave_slots = Vec::new();
+        let (mut gave_slots, mut moved) = (Vec::new(), false);
         for master in masters {
             let node = nodes.index(&master.server);
             nodes.masters.push(node);
@@ -100,10 +108,14 @@ impl Topology {
             for slot in master.slots.iter().flat_map(|(first, last)| *first..=*last) {
                 let Some(owner) = self.owners.get(usize::from(slot)) else { continue };
                 let giver = owner.swap(node, Ordering::Relaxed);
+                moved |= giver != node;
                 if giver != node && before.contains(&giver) {
                     gave_slots.push(giver);
                 }
             }
+        }
+        if moved {
+            *self.moved.write() = Some(Instant::now());
         }
         gave_slots.sort_unstable();
         gave_slots.dedup();

@@ -14,6 +14,7 @@ pub(super) async fn all(remote: &Guarded) {
     it_is_known_whether_a_mark_moved(remote).await;
     a_mark_that_had_to_be_made_refuses_no_load_but_old_ones(remote).await;
     every_change_is_what_the_mark_itself_would_do(remote).await;
+    a_missing_mark_that_is_advanced_forgets_all_entries_from_before(remote).await;
     advances_at_once_are_all_different(remote).await;
 }
 
@@ -102,6 +103,15 @@ async fn every_change_is_what_the_mark_itself_would_do(remote: &Guarded) {
         assert_eq!(mark(remote, text, Instant::now()).await.mark, expected);
     }
     assert!(expected.clears.len() > Mark::MAX_CLEARS / 4, "it was a test of something");
+}
+
+async fn a_missing_mark_that_is_advanced_forgets_all_entries_from_before(remote: &Guarded) {
+    for (number, change) in [MarkChange::Soft, clear("a*", false)].into_iter().enumerate() {
+        let before = remote.read("it:missing").await.expect("in reach").now;
+        let text = format!("it#t:missing{number}");
+        let mark = remote.advance(&text, change).await.expect("in reach");
+        assert!(mark.hard >= before && mark.hard < mark.version(), "{mark:?}");
+    }
 }
 
 async fn advances_at_once_are_all_different(remote: &Guarded) {
