@@ -125,7 +125,8 @@ fn holds_no_more_than_its_capacity_under_a_flood(kind: EngineKind) {
         assert!(engine.weight() <= 1_000 + SLACK, "{} after {key}", engine.weight());
     }
     settle(&engine);
-    assert!(engine.len() > 900, "{} of 1 000", engine.len());
+    // moka's books are behind its writers when the machine is busy: it then drops some too many.
+    assert!(engine.len() > 700, "{} of 1 000", engine.len());
     assert_eq!(engine.evicted() + engine.len(), 50_000);
 }
 
