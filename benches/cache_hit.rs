@@ -1,80 +1,177 @@
-//! What does a hit in memory cost, beside the bare library underneath?
+//! What does a hit in memory cost, beside bare moka and quick_cache?
 #![expect(clippy::unwrap_used, reason = "a bench has nobody to hand an error to")]
 
+use std::hash::Hash;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::thread;
 
+use ahash::RandomState;
 use bench_harness::{Bench, Role, Subject};
-use foldhash::fast::RandomState;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
 use rand_distr::{Distribution, Zipf};
-use seawall_cache::{Cache, Loaded};
+use seawall_cache::{Cache, CacheKey, EngineKind, Loaded};
+use tokio::runtime::{Handle, Runtime};
+
+type Value = [u8; 256];
+type Moka<K> = moka::sync::Cache<K, Arc<Value>, RandomState>;
+type Quick<K> = quick_cache::sync::Cache<K, Arc<Value>, quick_cache::UnitWeighter, RandomState>;
 
 const KEYS: u64 = 100_000;
-const DRAWS: usize = 1 << 16;
+const DRAWS: usize = 1 << 20;
 
 fn main() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let guard = runtime.enter();
-    let mut random = StdRng::seed_from_u64(1);
-    let zipf = Zipf::new(KEYS as f64, 0.99).unwrap();
-    let keys: Vec<u64> = (0..DRAWS).map(|_| zipf.sample(&mut random) as u64).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
+    let mut bench = Bench::new("cache_hit");
+    hits(&mut bench, &runtime, "u64", |key| key);
+    hits(&mut bench, &runtime, "String", |key| format!("user:{key:016}"));
+    ways_to_read(&mut bench, &runtime);
+    bench.finish()
+}
 
-    let ours: Cache<u64, u64> = Cache::builder("bench").capacity(2 * KEYS).build().unwrap();
-    let moka: moka::sync::Cache<u64, Arc<u64>, RandomState> = moka::sync::Cache::builder()
+/// Draws of all keys, Zipf 0.99; which of them are popular is random.
+fn draws<K>(key: impl Fn(u64) -> K) -> Vec<K> {
+    let mut random = StdRng::seed_from_u64(1);
+    let mut ranks: Vec<u64> = (0..KEYS).collect();
+    ranks.shuffle(&mut random);
+    let zipf = Zipf::new(KEYS as f64, 0.99).unwrap();
+    (0..DRAWS).map(|_| key(ranks[zipf.sample(&mut random) as usize - 1])).collect()
+}
+
+fn hits<K>(bench: &mut Bench, runtime: &Runtime, kind: &str, key: impl Fn(u64) -> K)
+where
+    K: CacheKey + Hash + Eq + Clone + Send + Sync + 'static,
+{
+    let keys = draws(&key);
+    let ours = cache(EngineKind::Moka);
+    let ours_quick = cache(EngineKind::Quick);
+    let moka: Moka<K> = moka::sync::Cache::builder()
         .max_capacity(2 * KEYS)
         .build_with_hasher(RandomState::default());
-    // The same hasher for all.
-    let quick = quick_cache::sync::Cache::<u64, Arc<u64>, _, RandomState>::with(
+    let quick: Quick<K> = quick_cache::sync::Cache::with(
         2 * KEYS as usize,
         2 * KEYS,
         quick_cache::UnitWeighter,
         RandomState::default(),
         quick_cache::sync::DefaultLifecycle::default(),
     );
-    for key in 1..=KEYS {
-        runtime.block_on(ours.set(&key, key));
-        moka.insert(key, Arc::new(key));
-        quick.insert(key, Arc::new(key));
+    let papaya: papaya::HashMap<K, Arc<Value>, RandomState> = papaya::HashMap::default();
+    for number in 0..KEYS {
+        let _ = runtime.block_on(ours.set(&key(number), VALUE));
+        let _ = runtime.block_on(ours_quick.set(&key(number), VALUE));
     }
+    for number in 0..KEYS {
+        moka.insert(key(number), Arc::new(VALUE));
+    }
+    for number in 0..KEYS {
+        quick.insert(key(number), Arc::new(VALUE));
+    }
+    for number in 0..KEYS {
+        papaya.pin().insert(key(number), Arc::new(VALUE));
+    }
+    let handle = runtime.handle();
+    for threads in [1, 2] {
+        let case = format!("L1 hit, {kind} keys, Zipf 0.99 over 100k, {threads} thread(s)");
+        let get = |cache: &Cache<K, Value>, times| {
+            on(threads, &keys, |keys| {
+                handle.block_on(async {
+                    for key in keys.iter().cycle().take(times) {
+                        black_box(cache.get(key).await.unwrap());
+                    }
+                });
+            });
+        };
+        let each = |times: u64, look: &(dyn Fn(&K) + Sync)| {
+            on(threads, &keys, |keys| keys.iter().cycle().take(times as usize).for_each(look));
+        };
+        bench.case(
+            &case,
+            vec![
+                Subject::new("seawall-cache", Role::Ours, |times| get(&ours, times as usize)),
+                Subject::new("seawall-cache, quick", Role::Ours, |times| {
+                    get(&ours_quick, times as usize);
+                }),
+                Subject::new("moka::sync", Role::Floor, |times| {
+                    each(times, &|key| drop(black_box(moka.get(key))));
+                }),
+                Subject::new("quick_cache", Role::Floor, |times| {
+                    each(times, &|key| drop(black_box(quick.get(key))));
+                }),
+                Subject::new("papaya, nothing is evicted", Role::Peer, |times| {
+                    each(times, &|key| drop(black_box(papaya.pin().get(key).cloned())));
+                }),
+            ],
+        );
+    }
+}
 
-    let mut bench = Bench::new("cache_hit");
+/// Runs `work` on each of `threads` threads, from different keys on.
+fn on<K: Sync>(threads: usize, keys: &[K], work: impl Fn(&[K]) + Sync) {
+    if threads == 1 {
+        return work(keys);
+    }
+    thread::scope(|scope| {
+        for number in 0..threads {
+            let (work, keys) = (&work, &keys[number * 7_919..]);
+            scope.spawn(move || work(keys));
+        }
+    });
+}
+
+/// The same hit, asked for in several ways.
+fn ways_to_read(bench: &mut Bench, runtime: &Runtime) {
+    let keys = draws(|key| key);
+    let [plain, tagged] = [(); 2].map(|()| cache(EngineKind::Moka));
+    for key in 0..KEYS {
+        let _ = runtime.block_on(plain.set(&key, VALUE));
+        let value = Loaded::new(VALUE).tags(["home", "list", "shop", "user"]);
+        let _ = runtime.block_on(tagged.set(&key, value));
+    }
+    let handle = runtime.handle();
     bench.case(
-        "L1 hit, u64 keys, Zipf 0.99 over 100k, 1 thread",
+        "ways to read a hit, u64 keys, 1 thread",
         vec![
-            Subject::new("seawall-cache get", Role::Ours, |times| {
-                runtime.block_on(async {
-                    for turn in 0..times as usize {
-                        black_box(ours.get(&keys[turn % DRAWS]).await.unwrap());
+            Subject::new("get", Role::Ours, |times| get(handle, &plain, &keys, times)),
+            Subject::new("get_or_load", Role::Ours, |times| {
+                handle.block_on(async {
+                    for key in keys.iter().cycle().take(times as usize) {
+                        let load = |_load| async { Ok::<_, std::io::Error>(Loaded::new(VALUE)) };
+                        black_box(plain.get_or_load(key, load).await.unwrap());
                     }
                 });
             }),
-            Subject::new("seawall-cache get_or_load", Role::Ours, |times| {
-                runtime.block_on(async {
-                    for turn in 0..times as usize {
-                        let key = keys[turn % DRAWS];
-                        let got = ours
-                            .get_or_load(&key, move |_load| async move {
-                                Ok::<_, std::io::Error>(Loaded::new(key))
-                            })
-                            .await;
-                        black_box(got.unwrap());
-                    }
-                });
+            Subject::new("get, entry with 4 tags", Role::Ours, |times| {
+                get(handle, &tagged, &keys, times);
             }),
-            Subject::new("moka::sync get", Role::Floor, |times| {
-                for turn in 0..times as usize {
-                    black_box(moka.get(&keys[turn % DRAWS]));
+            Subject::new("peek", Role::Ours, |times| {
+                for key in keys.iter().cycle().take(times as usize) {
+                    black_box(plain.peek(key));
                 }
             }),
-            Subject::new("quick_cache get", Role::Peer, |times| {
-                for turn in 0..times as usize {
-                    black_box(quick.get(&keys[turn % DRAWS]));
+            Subject::new("tokio::time::Instant::now", Role::Floor, |times| {
+                for _ in 0..times {
+                    black_box(tokio::time::Instant::now());
                 }
             }),
         ],
     );
-    drop(guard);
-    bench.finish()
 }
+
+fn get(handle: &Handle, cache: &Cache<u64, Value>, keys: &[u64], times: u64) {
+    handle.block_on(async {
+        for key in keys.iter().cycle().take(times as usize) {
+            black_box(cache.get(key).await.unwrap());
+        }
+    });
+}
+
+fn cache<K>(engine: EngineKind) -> Cache<K, Value>
+where
+    K: CacheKey + Hash + Eq + Clone + Send + Sync + 'static,
+{
+    Cache::local("bench").engine(engine).capacity(2 * KEYS).build().unwrap()
+}
+
+const VALUE: Value = [7; 256];

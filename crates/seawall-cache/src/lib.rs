@@ -76,6 +76,9 @@
 //!   breaker opens and L2 is not asked. Reads go on through L1 and the loader, and say so
 //!   ([`Got::degraded`]). Writes, removals and invalidations that L2 did not acknowledge hold on
 //!   this node, are remembered, and repeated; their keys are not read from L2 until it has them.
+//! - **Memory.** L1 holds a number of entries or of bytes. Caches may share a [`Budget`]: each keeps
+//!   its floor, gets by its weight what others do not use, and gives it back when they do. A
+//!   [`Governor`] lowers the budget while the cgroup or the machine runs short of memory.
 //!
 //! # Consistency
 //! On one node: when [`remove`](Cache::remove), [`set`](Cache::set) or any invalidation has
@@ -135,6 +138,9 @@ mod cache;
 mod config;
 mod error;
 
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod local;
 mod marks;
 mod record;

@@ -14,6 +14,7 @@ use super::{Budget, MemorySensor};
 #[must_use = "it ends when it is dropped"]
 pub struct Governor {
     budget: Budget,
+    id: u64,
     task: JoinHandle<()>,
 }
 
@@ -32,8 +33,9 @@ impl Governor {
 
 impl Drop for Governor {
     fn drop(&mut self) {
+        // It may be in the middle of a step; from here on it changes nothing.
         self.task.abort();
-        self.budget.allow(1.0);
+        self.budget.release(self.id);
     }
 }
 
@@ -43,7 +45,12 @@ impl fmt::Debug for Governor {
     }
 }
 
-async fn follow(budget: Budget, config: GovernorConfig, mut sensor: impl MemorySensor) {
+async fn follow(
+    budget: Budget,
+    id: u64,
+    config: GovernorConfig,
+    mut sensor: impl MemorySensor,
+) {
     let mut state = State::new();
     let mut blind = false;
     let mut ticks = interval(config.interval);
@@ -64,7 +71,7 @@ async fn follow(budget: Budget, config: GovernorConfig, mut sensor: impl MemoryS
         report_change(before, state.share, &sample);
         // Also if nothing changed: what caches use did, and idle ones must give back too.
         let mut turns = 0;
-        while budget.allow(state.share) && budget.settle() && turns < MOST_TURNS {
+        while budget.allow(id, state.share) && budget.settle() && turns < MOST_TURNS {
             turns += 1;
             tokio::task::yield_now().await;
         }

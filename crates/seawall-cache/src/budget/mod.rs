@@ -31,6 +31,23 @@ use crate::error::ConfigError;
 /// hold stays within the budget, but for the eighth that a policy may be behind by while it is
 /// written to.
 ///
+/// ```
+/// use seawall_cache::{Budget, Cache, GovernorConfig, LinuxMemory};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let budget = Budget::new(256 << 20)?;
+/// let _governor = budget.govern(GovernorConfig::default(), LinuxMemory::new())?;
+/// let titles: Cache<u64, String> = Cache::local("title")
+///     .weigher(|_key, title| title.map_or(16, |title| title.len() as u32 + 16))
+///     .budget(&budget, 2, 16 << 20)
+///     .build()?;
+/// # titles.set(&1, "a lamp".to_owned()).await;
+/// # assert_eq!(budget.status().used, 22);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// It is divided anew about once a second while its caches are written to, when a cache joins or
 /// leaves, and by a [`Governor`]. Clones share one budget.
 ///
@@ -80,6 +97,8 @@ struct State {
     places: Vec<Place>,
     next: u64,
     share: f64,
+    /// Who may change the share; 0: nobody.
+    governor: u64,
     divided: Option<Instant>,
 }
 
@@ -106,7 +125,7 @@ impl Budget {
         gauge!("seawall_cache_budget_bytes").set(bytes as f64);
         let share = gauge!("seawall_cache_budget_share");
         share.set(1.0);
-        let state = State { places: Vec::new(), next: 0, share: 1.0, divided: None };
+        let state = State { places: Vec::new(), next: 1, share: 1.0, governor: 0, divided: None };
         Ok(Self { shared: Arc::new(Shared { bytes, state: Mutex::new(state), share }) })
     }
 
@@ -137,7 +156,7 @@ impl Budget {
 
     /// Starts a task that looks at memory through `sensor` and lowers what the budget allows when
     /// memory runs short: see [`GovernorConfig`]. It ends when the [`Governor`] is dropped, and the
-    /// whole budget is then allowed again. One governor a budget.
+    /// whole budget is then allowed again. A second governor takes over from the first.
     ///
     /// # Errors
     /// If a field of `config` is out of bounds.
@@ -150,7 +169,12 @@ impl Budget {
         sensor: impl MemorySensor,
     ) -> Result<Governor, ConfigError> {
         config.validate()?;
-        Ok(Governor::start(self.clone(), config, sensor))
+        let mut state = self.shared.state.lock();
+        let id = state.next;
+        state.next += 1;
+        state.governor = id;
+        drop(state);
+        Ok(Governor::start(self.clone(), id, config, sensor))
     }
 
     /// `member` takes part until its seat is dropped.
@@ -194,12 +218,25 @@ impl Budget {
         }
     }
 
-    /// Allows `share` of it from now on. Returns whether members have more to give back.
-    fn allow(&self, share: f64) -> bool {
+    /// Allows `share` of it from now on, if `governor` is the one it has. Returns whether members
+    /// have more to give back.
+    fn allow(&self, governor: u64, share: f64) -> bool {
         let mut state = self.shared.state.lock();
+        if state.governor != governor {
+            return false;
+        }
         state.share = share;
         self.shared.share.set(share);
         self.shared.divide(&mut state)
+    }
+
+    /// `governor` is gone.
+    fn release(&self, governor: u64) {
+        self.allow(governor, 1.0);
+        let mut state = self.shared.state.lock();
+        if state.governor == governor {
+            state.governor = 0;
+        }
     }
 }
 

@@ -156,6 +156,25 @@ async fn a_governed_budget_shrinks_and_regrows_and_is_whole_when_the_governor_go
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_governor_that_was_replaced_changes_nothing_when_it_goes() {
+    let budget = Budget::new(TOTAL).expect("large enough");
+    let govern = || {
+        let script = Script(vec![used(830_000)]);
+        budget.govern(GovernorConfig::default(), script).expect("valid settings")
+    };
+    let first = govern();
+    seconds(2).await;
+    let second = govern();
+    seconds(2).await;
+    let share = second.share();
+    assert!(share < 1.0);
+    drop(first);
+    assert_eq!(budget.status().share, share);
+    drop(second);
+    assert_eq!(budget.status().share, 1.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sensor_that_fails_changes_nothing() {
     let budget = Budget::new(TOTAL).expect("large enough");
     let script = vec![used(830_000), Err(io::ErrorKind::PermissionDenied.into())];

@@ -164,7 +164,8 @@ where
 
     fn trim(&self, capacity: u64, at_most: usize, wait: bool) {
         self.clock.trim(&self.index, capacity, at_most, wait, |place, generation| {
-            let unused = |slot: &Slot<K, T>| slot.generation() == generation;
+            let unused =
+                |slot: &Slot<K, T>| slot.generation() == generation && slot.uses() == 0;
             self.remove_place(place, unused).is_some()
         });
     }
@@ -340,6 +341,12 @@ where
         self.trim(capacity, TRIM_AT_ONCE, false);
         self.index.collect();
         capacity < self.most && self.index.weight() > capacity
+    }
+}
+
+impl<K, T> Drop for MokaEngine<K, T> {
+    fn drop(&mut self) {
+        self.ended.close();
     }
 }
 

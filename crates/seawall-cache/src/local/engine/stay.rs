@@ -12,7 +12,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -38,6 +38,7 @@ pub(super) struct Generation(u16);
 pub(super) struct Ended {
     stays: Mutex<Vec<(Place, Generation)>>,
     count: AtomicUsize,
+    closed: AtomicBool,
 }
 
 impl Stay {
@@ -99,7 +100,15 @@ impl Generation {
 }
 
 impl Ended {
+    /// Nobody will look any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
     fn push(&self, place: Place, generation: Generation) {
+        if self.closed.load(Ordering::Relaxed) {
+            return;
+        }
         let mut stays = self.stays.lock();
         stays.push((place, generation));
         self.count.store(stays.len(), Ordering::Release);
