@@ -58,9 +58,11 @@ where
         quick_cache::sync::DefaultLifecycle::default(),
     );
     let papaya: papaya::HashMap<K, Arc<Value>, RandomState> = papaya::HashMap::default();
-    for number in 0..KEYS {
-        let _ = runtime.block_on(ours.set(&key(number), VALUE));
-        let _ = runtime.block_on(ours_quick.set(&key(number), VALUE));
+    // One after the other: entries of one cache lie together in memory.
+    for cache in [&ours, &ours_quick] {
+        for number in 0..KEYS {
+            let _ = runtime.block_on(cache.set(&key(number), VALUE));
+        }
     }
     for number in 0..KEYS {
         moka.insert(key(number), Arc::new(VALUE));
@@ -126,6 +128,8 @@ fn ways_to_read(bench: &mut Bench, runtime: &Runtime) {
     let [plain, tagged] = [(); 2].map(|()| cache(EngineKind::Moka));
     for key in 0..KEYS {
         let _ = runtime.block_on(plain.set(&key, VALUE));
+    }
+    for key in 0..KEYS {
         let value = Loaded::new(VALUE).tags(["home", "list", "shop", "user"]);
         let _ = runtime.block_on(tagged.set(&key, value));
     }

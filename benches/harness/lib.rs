@@ -17,6 +17,7 @@ use tokio::time::Instant;
 const ROUNDS: usize = 9;
 /// About how long one subject runs in one round.
 const ROUND_NS: f64 = 60e6;
+const MOST_ESTIMATES: usize = 24;
 
 /// One bench program.
 #[derive(Debug)]
@@ -76,13 +77,21 @@ impl Bench {
 /// Finds how many operations fill a round, and warms the subject up.
 fn calibrate(subject: &mut Subject<'_>) -> u64 {
     let mut operations = 1_u64;
-    loop {
+    let mut fills = 0;
+    // Caches that are cold, and what a subject does once after it was filled, must not pass for
+    // its speed: it counts when a round of so many took about as long as it should, twice.
+    for _ in 0..MOST_ESTIMATES {
         let total = time(subject, operations) * operations as f64;
-        if total >= ROUND_NS / 8.0 || operations >= 1 << 30 {
-            return ((operations as f64 * ROUND_NS / total.max(1.0)) as u64).max(1);
+        let better = (operations as f64 * ROUND_NS / total.max(1.0)) as u64;
+        if total > ROUND_NS * 0.8 && total < ROUND_NS * 1.25 {
+            fills += 1;
+            if fills == 2 {
+                break;
+            }
         }
-        operations *= 4;
+        operations = better.clamp(1, (operations * 16).min(1 << 30));
     }
+    operations
 }
 
 fn time(subject: &mut Subject<'_>, operations: u64) -> f64 {

@@ -19,9 +19,14 @@ pub struct Governor {
 }
 
 impl Governor {
-    pub(super) fn start(budget: Budget, config: GovernorConfig, sensor: impl MemorySensor) -> Self {
-        let task = tokio::spawn(follow(budget.clone(), config, sensor));
-        Self { budget, task }
+    pub(super) fn start(
+        budget: Budget,
+        id: u64,
+        config: GovernorConfig,
+        sensor: impl MemorySensor,
+    ) -> Self {
+        let task = tokio::spawn(follow(budget.clone(), id, config, sensor));
+        Self { budget, id, task }
     }
 
     /// The part of the budget that it allows now.
@@ -45,12 +50,7 @@ impl fmt::Debug for Governor {
     }
 }
 
-async fn follow(
-    budget: Budget,
-    id: u64,
-    config: GovernorConfig,
-    mut sensor: impl MemorySensor,
-) {
+async fn follow(budget: Budget, id: u64, config: GovernorConfig, mut sensor: impl MemorySensor) {
     let mut state = State::new();
     let mut blind = false;
     let mut ticks = interval(config.interval);

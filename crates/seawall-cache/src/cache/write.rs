@@ -100,6 +100,10 @@ where
     }
 
     async fn write(self: &Arc<Self>, key: K, write: Write<V>) -> Written {
+        if self.remote.is_none() {
+            // It waits for nothing, so it cannot be dropped half-way.
+            return self.act(key, write).await;
+        }
         self.detached(|inner| async move { inner.act(key, write).await }).await.unwrap_or(UNTOLD)
     }
 

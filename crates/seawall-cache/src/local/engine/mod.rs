@@ -104,11 +104,8 @@ where
     /// Tens of nanoseconds an entry.
     fn for_each(&self, visit: impl FnMut(&K, &T));
 
-    /// Drops the entries that `keep` does not want, and returns how many those were.
-    fn retain(&self, keep: impl Fn(&K, &T) -> bool) -> u64;
-
-    /// [`retain`](Self::retain) over the next part of the entries only: about `at_most`, in whole
-    /// parts of the engine. Calls go round. Returns how many were dropped.
+    /// Drops, of the next part of the entries, those that `keep` does not want: about `at_most`, in
+    /// whole parts of the engine. Calls go round. Returns how many were dropped.
     fn sweep(&self, at_most: usize, keep: impl Fn(&K, &T) -> bool) -> u64;
 
     /// Housekeeping that else waits for the next insert: to be called every second or so. Returns
@@ -249,10 +246,6 @@ where
 
     fn for_each(&self, visit: impl FnMut(&K, &T)) {
         on!(self, engine => engine.for_each(visit));
-    }
-
-    fn retain(&self, keep: impl Fn(&K, &T) -> bool) -> u64 {
-        on!(self, engine => engine.retain(keep))
     }
 
     fn sweep(&self, at_most: usize, keep: impl Fn(&K, &T) -> bool) -> u64 {

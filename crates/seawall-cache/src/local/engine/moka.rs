@@ -164,8 +164,7 @@ where
 
     fn trim(&self, capacity: u64, at_most: usize, wait: bool) {
         self.clock.trim(&self.index, capacity, at_most, wait, |place, generation| {
-            let unused =
-                |slot: &Slot<K, T>| slot.generation() == generation && slot.uses() == 0;
+            let unused = |slot: &Slot<K, T>| slot.generation() == generation && slot.uses() == 0;
             self.remove_place(place, unused).is_some()
         });
     }
@@ -315,10 +314,6 @@ where
                 true
             });
         }
-    }
-
-    fn retain(&self, keep: impl Fn(&K, &T) -> bool) -> u64 {
-        (0..self.index.parts()).map(|part| self.retain_part(part, &keep).1).sum()
     }
 
     fn sweep(&self, at_most: usize, keep: impl Fn(&K, &T) -> bool) -> u64 {

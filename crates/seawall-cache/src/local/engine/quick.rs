@@ -174,27 +174,21 @@ where
         }
     }
 
-    fn retain(&self, keep: impl Fn(&K, &T) -> bool) -> u64 {
+    fn sweep(&self, at_most: usize, keep: impl Fn(&K, &T) -> bool) -> u64 {
+        // quick_cache has no way to begin in the middle, but going past an entry is cheap.
+        let from = self.swept.load(Ordering::Relaxed);
+        let passed = Cell::new(0);
         // Dropped after the shard's lock is.
         let gone = RefCell::new(Vec::new());
         self.entries.retain(|key, held| {
-            let keep = keep(key, &held.value);
+            let at = passed.replace(passed.get() + 1);
+            let keep = at < from || at - from >= at_most || keep(key, &held.value);
             if !keep {
                 gone.borrow_mut().push(held.value.clone());
             }
             keep
         });
-        gone.into_inner().len() as u64
-    }
-
-    fn sweep(&self, at_most: usize, keep: impl Fn(&K, &T) -> bool) -> u64 {
-        // quick_cache has no way to begin in the middle, but going past an entry is cheap.
-        let from = self.swept.load(Ordering::Relaxed);
-        let passed = Cell::new(0);
-        let removed = self.retain(|key, value| {
-            let at = passed.replace(passed.get() + 1);
-            at < from || at - from >= at_most || keep(key, value)
-        });
+        let removed = gone.into_inner().len() as u64;
         let to = from.saturating_add(at_most);
         let next = if to >= passed.get() { 0 } else { to - removed as usize };
         self.swept.store(next, Ordering::Relaxed);

@@ -69,9 +69,15 @@ impl Breaker {
         Self { rules, window, state: State::Closed { failed: 0 } }
     }
 
-    pub(crate) fn admit(&mut self, now: Instant) -> Admission {
+    /// A call of somebody who waits for the answer: refused until the probes have closed it.
+    pub(crate) fn admit(&self) -> Admission {
+        if self.is_open() { Admission::Refused } else { Admission::Call }
+    }
+
+    /// A call that only tries the node out.
+    pub(crate) fn admit_probe(&mut self, now: Instant) -> Admission {
         match &mut self.state {
-            State::Closed { .. } => Admission::Call,
+            State::Closed { .. } => Admission::Refused,
             State::Open { until } if now >= *until => {
                 self.state = State::Probing { under_way: 1, succeeded: 0 };
                 Admission::Probe

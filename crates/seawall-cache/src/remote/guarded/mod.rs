@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::config::HOUR;
 pub use self::config::OutageConfig;
 pub use self::nodes::NodeStatus;
-use self::nodes::Nodes;
+use self::nodes::{Attempt, Nodes};
 use self::pending::{Pending, Task};
 use super::{Fetched, Remote, RemoteError, RemoteFuture, Tracking};
 use crate::config::MAX_TTL;
@@ -34,8 +34,9 @@ use crate::marks::MarkChange;
 ///
 /// [`Redis`](crate::Redis) holds one; wrap a remote of your own with [`Guarded::new`].
 ///
-/// The background task runs only while removals wait, and ends when the last clone is dropped;
-/// removals still waiting then are lost, which [`shutdown`](Self::shutdown) reports.
+/// A background task repeats them, and tries nodes out whose breaker is open: no caller's call is
+/// spent on that. It runs only while there is something to do, and ends when the last clone is
+/// dropped; removals still waiting then are lost, which [`shutdown`](Self::shutdown) reports.
 #[derive(Clone)]
 pub struct Guarded {
     inner: Arc<Inner>,
@@ -45,7 +46,8 @@ pub struct Guarded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteStatus {
-    /// Whether the breaker of any node is open (or half open), so that it is not asked.
+    /// Whether the breaker of any node is open (or half open), so that it is not asked. The
+    /// background task tries such a node out, whether or not there are calls.
     pub breaker_open: bool,
     /// Removals that wait for the remote to acknowledge them.
     pub pending: usize,
@@ -149,19 +151,11 @@ struct Waitlist {
 impl Inner {
     /// One call about `text`, under the deadline and the breaker of its node.
     async fn call<'a, T>(
-        &'a self,
+        self: &'a Arc<Self>,
         text: &str,
         operation: impl FnOnce() -> RemoteFuture<'a, T>,
     ) -> Result<T, RemoteError> {
-        self.call_node(self.remote.node(text), operation).await
-    }
-
-    async fn call_node<'a, T>(
-        &self,
-        node: u32,
-        operation: impl FnOnce() -> RemoteFuture<'a, T>,
-    ) -> Result<T, RemoteError> {
-        let attempt = self.nodes.get(node).admit()?;
+        let attempt = self.admit(self.remote.node(text), text)?;
         let answer = timeout_at(attempt.started() + self.deadline, operation())
             .await
             .unwrap_or(Err(RemoteError::TimedOut { after: self.deadline }));
@@ -169,9 +163,23 @@ impl Inner {
         answer
     }
 
+    /// Lets a call through to `node` about `text`, one of its texts.
+    fn admit<'a>(
+        self: &'a Arc<Self>,
+        node: u32,
+        text: &'a str,
+    ) -> Result<Attempt<'a, impl Fn() + 'a>, RemoteError> {
+        let admitted = self.nodes.get(node).admit(text, || self.work());
+        if admitted.is_err() {
+            // The runtime of the task may be gone.
+            self.work();
+        }
+        admitted
+    }
+
     /// A call on a key that is not read while a removal of it waits.
     async fn call_unhidden<'a, T>(
-        &'a self,
+        self: &'a Arc<Self>,
         key: &str,
         operation: impl FnOnce() -> RemoteFuture<'a, T>,
     ) -> Result<T, RemoteError> {
@@ -193,10 +201,11 @@ impl Inner {
     /// Reads, node by node at once: one that does not answer fails its own reads only, as far as
     /// the remote's connections are separate. (Redis's are not while one is down: see
     /// [`RedisConfig`](crate::RedisConfig).)
-    async fn call_many(&self, texts: &[String]) -> Vec<Result<Fetched, RemoteError>> {
+    async fn call_many(self: &Arc<Self>, texts: &[String]) -> Vec<Result<Fetched, RemoteError>> {
         let after = self.deadline;
         let read = async |node: u32, texts: &[String]| -> Vec<Result<Fetched, RemoteError>> {
-            let Ok(attempt) = self.nodes.get(node).admit() else {
+            let first = texts.first().map_or("", String::as_str);
+            let Ok(attempt) = self.admit(node, first) else {
                 return texts.iter().map(|_| Err(RemoteError::BreakerOpen)).collect();
             };
             let reads = timeout(after, self.remote.read_many(texts));
@@ -225,12 +234,13 @@ impl Inner {
     /// A call about many texts, node by node at once: one that is out of reach fails its own texts
     /// only.
     async fn call_all<T>(
-        &self,
+        self: &Arc<Self>,
         texts: &[String],
         operation: impl for<'r> Fn(&'r dyn Remote, &'r [String]) -> RemoteFuture<'r, Vec<T>>,
     ) -> Vec<Result<T, RemoteError>> {
-        let ask = async |node: u32, texts: &[String]| -> Vec<Result<T, RemoteError>> {
-            let failed = match self.call_node(node, || operation(&*self.remote, texts)).await {
+        let ask = async |texts: &[String]| -> Vec<Result<T, RemoteError>> {
+            let first = texts.first().map_or("", String::as_str);
+            let failed = match self.call(first, || operation(&*self.remote, texts)).await {
                 Ok(answers) if answers.len() == texts.len() => {
                     return answers.into_iter().map(Ok).collect();
                 }
@@ -240,12 +250,11 @@ impl Inner {
             texts.iter().map(|_| Err(failed.again())).collect()
         };
         let groups = self.by_node(texts);
-        if let [(node, _)] = groups.as_slice() {
-            return ask(*node, texts).await;
+        if groups.len() == 1 {
+            return ask(texts).await;
         }
-        let calls = groups
-            .iter()
-            .map(async |(node, places)| (places, ask(*node, &pick(texts, places)).await));
+        let calls =
+            groups.iter().map(async |(_, places)| (places, ask(&pick(texts, places)).await));
         in_order(texts.len(), join_all(calls).await)
     }
 
@@ -285,11 +294,8 @@ impl Inner {
             );
         }
         self.report_pending(&pending.table);
-        let running = std::mem::replace(&mut pending.worker, true);
         drop(pending);
-        if !running {
-            worker::start(self);
-        }
+        self.work();
     }
 
     fn report_pending(&self, table: &Pending) {

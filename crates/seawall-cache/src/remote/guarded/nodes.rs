@@ -37,6 +37,8 @@ pub(super) struct Node {
     index: u32,
     remote: &'static str,
     breaker: Mutex<Breaker>,
+    /// What the call that opened the breaker was about: something to ask this node for.
+    text: Mutex<Option<Box<str>>>,
     open: Gauge,
 }
 
@@ -55,6 +57,7 @@ impl Nodes {
                 index,
                 remote: self.remote,
                 breaker: Mutex::new(Breaker::new(self.rules, Instant::now())),
+                text: Mutex::new(None),
                 open: gauge!("seawall_cache_breaker_open", &labels),
             }
         })
@@ -65,19 +68,49 @@ impl Nodes {
     }
 
     pub(super) fn is_any_open(&self) -> bool {
-        self.nodes.iter().any(|node| node.breaker.lock().is_open())
+        self.nodes.iter().any(Node::is_open)
+    }
+
+    pub(super) fn open(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.is_open())
     }
 }
 
 impl Node {
-    /// Lets a call through, or not.
-    pub(super) fn admit(&self) -> Result<Attempt<'_>, RemoteError> {
+    /// Lets a call about `text` through, or not. `opened` is called if its end opens the breaker.
+    pub(super) fn admit<'a, F: Fn()>(
+        &'a self,
+        text: &'a str,
+        opened: F,
+    ) -> Result<Attempt<'a, F>, RemoteError> {
+        let admission = self.breaker.lock().admit();
+        self.attempt(admission, text, opened).ok_or(RemoteError::BreakerOpen)
+    }
+
+    /// What to ask the node for to try it out.
+    pub(super) fn text(&self) -> Option<Box<str>> {
+        self.text.lock().clone()
+    }
+
+    /// Lets a call about `text` through that tries the node out, if it is time for one.
+    pub(super) fn admit_probe<'a>(&'a self, text: &'a str) -> Option<Attempt<'a, fn()>> {
+        let admission = self.breaker.lock().admit_probe(Instant::now());
+        self.attempt(admission, text, || {})
+    }
+
+    fn attempt<'a, F: Fn()>(
+        &'a self,
+        admission: Admission,
+        text: &'a str,
+        opened: F,
+    ) -> Option<Attempt<'a, F>> {
+        let allowed = admission != Admission::Refused;
         let started = Instant::now();
-        let admission = self.breaker.lock().admit(started);
-        if admission == Admission::Refused {
-            return Err(RemoteError::BreakerOpen);
-        }
-        Ok(Attempt { node: self, admission, started, told: false })
+        allowed.then(|| Attempt { node: self, admission, started, text, opened, told: false })
+    }
+
+    fn is_open(&self) -> bool {
+        self.breaker.lock().is_open()
     }
 
     fn status(&self, now: Instant) -> NodeStatus {
@@ -92,12 +125,14 @@ impl Node {
         }
     }
 
-    fn announce(&self, change: Option<Change>) {
+    fn announce(&self, change: Option<Change>, text: &str, opened: &impl Fn()) {
         let (remote, node) = (self.remote, self.index);
         match change {
             Some(Change::Opened) => {
                 self.open.set(1.0);
                 tracing::warn!(remote, node, "remote store out of reach, breaker opened");
+                *self.text.lock() = Some(text.into());
+                opened();
             }
             Some(Change::Closed) => {
                 self.open.set(0.0);
@@ -109,15 +144,16 @@ impl Node {
 }
 
 /// Tells the breaker how a call ended, also when it is dropped half-way.
-#[derive(Debug)]
-pub(super) struct Attempt<'a> {
+pub(super) struct Attempt<'a, F: Fn()> {
     node: &'a Node,
     admission: Admission,
     started: Instant,
+    text: &'a str,
+    opened: F,
     told: bool,
 }
 
-impl Attempt<'_> {
+impl<F: Fn()> Attempt<'_, F> {
     pub(super) fn started(&self) -> Instant {
         self.started
     }
@@ -131,25 +167,27 @@ impl Attempt<'_> {
         } else {
             Outcome::Answered(now - self.started)
         };
+        self.ended(outcome, now);
+    }
+
+    fn ended(&self, outcome: Outcome, now: Instant) {
         let change = self.node.breaker.lock().ended(self.admission, outcome, now);
-        self.node.announce(change);
+        self.node.announce(change, self.text, &self.opened);
     }
 }
 
-impl Drop for Attempt<'_> {
+impl<F: Fn()> Drop for Attempt<'_, F> {
     fn drop(&mut self) {
         if self.told {
             return;
         }
         let now = Instant::now();
-        let mut breaker = self.node.breaker.lock();
-        if breaker.is_slow(now - self.started) {
+        let slow = self.node.breaker.lock().is_slow(now - self.started);
+        if slow {
             // Whoever gave up did so because there was no answer.
-            let change = breaker.ended(self.admission, Outcome::Failed, now);
-            drop(breaker);
-            self.node.announce(change);
+            self.ended(Outcome::Failed, now);
         } else {
-            breaker.abandoned(self.admission);
+            self.node.breaker.lock().abandoned(self.admission);
         }
     }
 }

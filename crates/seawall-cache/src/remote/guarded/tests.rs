@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::record::{self, tests::plain};
-use crate::remote::fake::FakeRemote;
+use crate::remote::fake::{FakeRemote, Op};
 use crate::remote::{Fetched, Put};
 
 const DEADLINE: Duration = Duration::from_millis(100);
@@ -18,6 +18,12 @@ fn guarded(config: &OutageConfig) -> (FakeRemote, Guarded) {
 
 fn entry(key: &str) -> Bytes {
     plain(key, 0, &7_u64)
+}
+
+async fn open(guarded: &Guarded) {
+    while !guarded.status().breaker_open {
+        guarded.read("k").await.expect_err("out of reach");
+    }
 }
 
 async fn settled(guarded: &Guarded) {
@@ -46,35 +52,54 @@ async fn a_frozen_remote_costs_its_deadline_then_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_breaker_closes_again_by_one_probe() {
+async fn the_breaker_closes_again_with_nobody_calling() {
     let (fake, guarded) = guarded(&OutageConfig::default());
     fake.disconnect();
-    for _ in 0..3 {
-        guarded.read("k").await.expect_err("gone");
+    open(&guarded).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(guarded.status().breaker_open, "it is still gone");
+    let probes = fake.calls.of(Op::Versions);
+    assert!((3..=5).contains(&probes), "about one a second: {probes}");
+    fake.heal();
+    let healed = Instant::now();
+    while guarded.status().breaker_open {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(guarded.status().breaker_open);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    fake.slow_answer(Duration::from_millis(40));
-    let (probe, other) = tokio::join!(guarded.read("k"), guarded.read("k"));
-    probe.expect("the probe");
-    assert!(matches!(other, Err(RemoteError::BreakerOpen)), "one probe at a time");
+    assert!(healed.elapsed() <= Duration::from_millis(1_200), "{:?}", healed.elapsed());
     guarded.read("k").await.expect("closed");
-    assert!(!guarded.status().breaker_open);
+    let probes = fake.calls.of(Op::Versions);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(fake.calls.of(Op::Versions), probes, "left alone from then on");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_probe_does_not_keep_the_breaker_open_for_ever() {
+async fn no_callers_call_is_spent_on_a_node_that_does_not_answer() {
     let (fake, guarded) = guarded(&OutageConfig::default());
-    fake.disconnect();
-    for _ in 0..3 {
-        guarded.read("k").await.expect_err("gone");
-    }
-    tokio::time::sleep(Duration::from_secs(1)).await;
     fake.freeze();
-    let dropped = timeout(Duration::from_millis(10), guarded.read("k")).await;
-    dropped.expect_err("dropped half-way");
-    fake.heal();
-    guarded.read("k").await.expect("the next probe");
+    open(&guarded).await;
+    let reads = fake.calls.of(Op::Read);
+    for _ in 0..1_000 {
+        let asked = Instant::now();
+        assert!(matches!(guarded.read("k").await, Err(RemoteError::BreakerOpen)));
+        assert_eq!(asked.elapsed(), Duration::ZERO);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(fake.calls.of(Op::Read), reads);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_probe_keeps_callers_out_until_it_is_answered() {
+    let config = OutageConfig { probes: 2, ..OutageConfig::default() };
+    let (fake, guarded) = guarded(&config);
+    fake.disconnect();
+    open(&guarded).await;
+    fake.slow_answer(Duration::from_millis(40));
+    while fake.calls.of(Op::Versions) < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(matches!(guarded.read("k").await, Err(RemoteError::BreakerOpen)));
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    guarded.read("k").await.expect("closed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -247,4 +272,29 @@ async fn callers_that_are_less_patient_than_the_deadline_open_the_breaker_too() 
         given_up.expect_err("half of the deadline is slow");
     }
     assert!(matches!(guarded.read("k").await, Err(RemoteError::BreakerOpen)));
+}
+
+#[test]
+fn nodes_are_tried_out_after_the_runtime_they_failed_in_is_gone() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().expect("a runtime")
+    };
+    let (fake, guarded) = guarded(&OutageConfig::default());
+    fake.disconnect();
+    runtime().block_on(open(&guarded));
+    fake.heal();
+    runtime().block_on(async {
+        while guarded.read("k").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    // A call that is dropped outside of any runtime opens it without a panic.
+    fake.freeze();
+    let (second, third) = (guarded.clone(), guarded.clone());
+    let mut reads: Vec<_> = [&guarded, &second, &third].map(|node| Box::pin(node.read("k"))).into();
+    runtime().block_on(async {
+        let _ = timeout(DEADLINE * 3 / 4, join_all(reads.iter_mut())).await;
+    });
+    drop(reads);
 }

@@ -1,22 +1,18 @@
-//! The task that repeats removals and advances until the remote store has acknowledged them.
+//! The task that tries out nodes whose breaker is open, and repeats removals and advances until the
+//! remote store has acknowledged them.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use futures_util::future::join_all;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Inner;
+use super::nodes::Node;
 use super::pending::Task;
 use crate::remote::RemoteError;
-
-/// Starts the task, which has not been running. It ends when nothing waits, or when the last
-/// handle is gone. The lock on what waits must not be held: if the runtime is shutting down, the
-/// task is dropped here, and takes it.
-pub(super) fn start(inner: &Arc<Inner>) {
-    // Made here, not in the task: a task may be dropped before its first poll.
-    tokio::spawn(work(Running { inner: Arc::downgrade(inner), ended: false }));
-}
 
 async fn work(mut running: Running) {
     loop {
@@ -24,7 +20,7 @@ async fn work(mut running: Running) {
         let Some(inner) = running.inner.upgrade() else { return };
         inner.round().await;
         let mut pending = inner.pending.lock();
-        if pending.table.len() == 0 {
+        if pending.table.len() == 0 && !inner.nodes.is_any_open() {
             // Under the lock, so that none can come in between.
             pending.worker = false;
             running.ended = true;
@@ -50,8 +46,20 @@ impl Drop for Running {
 }
 
 impl Inner {
+    /// Sees to it that the task runs. It ends when there is nothing to do, or when the last handle
+    /// is gone. The lock on what waits must not be held: if the runtime is shutting down, the
+    /// task is dropped here, and takes it.
+    pub(super) fn work(self: &Arc<Self>) {
+        // A call may be dropped outside of any runtime; the next one starts it then.
+        let Ok(runtime) = Handle::try_current() else { return };
+        if !std::mem::replace(&mut self.pending.lock().worker, true) {
+            // Made here, not in the task: a task may be dropped before its first poll.
+            runtime.spawn(work(Running { inner: Arc::downgrade(self), ended: false }));
+        }
+    }
+
     /// Repeats rounds until nothing waits.
-    pub(super) async fn drain(&self) {
+    pub(super) async fn drain(self: &Arc<Self>) {
         loop {
             self.round().await;
             if self.pending.lock().table.len() == 0 {
@@ -62,7 +70,8 @@ impl Inner {
     }
 
     /// Tries what waits; what is on a node that is out of reach is left for another round.
-    async fn round(&self) {
+    async fn round(self: &Arc<Self>) {
+        join_all(self.nodes.open().map(|node| self.probe(node))).await;
         loop {
             let due = self.pending.lock().table.due(BATCH, self.deadline, Instant::now());
             let mut down = BTreeSet::new();
@@ -92,7 +101,20 @@ impl Inner {
         }
     }
 
-    async fn repeat(&self, key: &str, task: &Task) -> Result<(), RemoteError> {
+    /// Tries a node out until it is known whether it is back, if it is time for that.
+    async fn probe(&self, node: &Node) {
+        let Some(text) = node.text() else { return };
+        let texts = [String::from(text)];
+        while let Some(attempt) = node.admit_probe(&texts[0]) {
+            let answer =
+                timeout_at(attempt.started() + self.deadline, self.remote.versions(&texts));
+            let answer =
+                answer.await.unwrap_or(Err(RemoteError::TimedOut { after: self.deadline }));
+            attempt.tell(answer.as_ref().err());
+        }
+    }
+
+    async fn repeat(self: &Arc<Self>, key: &str, task: &Task) -> Result<(), RemoteError> {
         match task {
             Task::Remove { source, keep } => {
                 self.call(key, || self.remote.remove(key, *source, *keep)).await?;

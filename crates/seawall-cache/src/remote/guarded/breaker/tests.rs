@@ -19,7 +19,10 @@ const RULES: Rules = Rules {
 };
 
 fn call(breaker: &mut Breaker, outcome: Outcome, now: Instant) -> Option<Change> {
-    let admission = breaker.admit(now);
+    let admission = match breaker.is_open() {
+        true => breaker.admit_probe(now),
+        false => breaker.admit(),
+    };
     assert_ne!(admission, Admission::Refused);
     breaker.ended(admission, outcome, now)
 }
@@ -42,7 +45,8 @@ async fn failures_in_a_row_open_it_however_few_calls_there_are() {
         now += Duration::from_secs(3600);
     }
     assert_eq!(call(&mut breaker, FAILED, now), Some(Change::Opened));
-    assert_eq!(breaker.admit(now), Admission::Refused);
+    assert_eq!(breaker.admit(), Admission::Refused);
+    assert_eq!(breaker.admit_probe(now), Admission::Refused);
 }
 
 #[tokio::test]
@@ -103,17 +107,18 @@ async fn a_node_that_answers_but_slowly_opens_it() {
 async fn half_open_lets_so_many_probes_through_and_wants_all_answered() {
     let now = Instant::now();
     let mut breaker = opened(Rules { probes: 3, ..RULES }, now);
-    assert_eq!(breaker.admit(now + OPEN_FOR / 2), Admission::Refused);
+    assert_eq!(breaker.admit_probe(now + OPEN_FOR / 2), Admission::Refused);
     let now = now + OPEN_FOR;
     for _ in 0..3 {
-        assert_eq!(breaker.admit(now), Admission::Probe);
+        assert_eq!(breaker.admit_probe(now), Admission::Probe);
+        assert_eq!(breaker.admit(), Admission::Refused, "callers wait until it has closed");
     }
-    assert_eq!(breaker.admit(now), Admission::Refused);
+    assert_eq!(breaker.admit_probe(now), Admission::Refused);
     assert_eq!(breaker.ended(Admission::Probe, QUICK, now), None);
-    assert_eq!(breaker.admit(now), Admission::Refused, "three in all, not three at a time");
+    assert_eq!(breaker.admit_probe(now), Admission::Refused, "three in all, not three at a time");
     assert_eq!(breaker.ended(Admission::Probe, QUICK, now), None);
     assert_eq!(breaker.ended(Admission::Probe, QUICK, now), Some(Change::Closed));
-    assert_eq!(breaker.admit(now), Admission::Call);
+    assert_eq!(breaker.admit(), Admission::Call);
 }
 
 #[tokio::test]
@@ -121,12 +126,12 @@ async fn a_failed_probe_opens_it_again_for_the_whole_time() {
     let now = Instant::now();
     let mut breaker = opened(Rules { probes: 2, ..RULES }, now);
     let probed = now + OPEN_FOR;
-    assert_eq!(breaker.admit(probed), Admission::Probe);
-    assert_eq!(breaker.admit(probed), Admission::Probe);
+    assert_eq!(breaker.admit_probe(probed), Admission::Probe);
+    assert_eq!(breaker.admit_probe(probed), Admission::Probe);
     breaker.ended(Admission::Probe, FAILED, probed);
     breaker.ended(Admission::Probe, QUICK, probed);
-    assert_eq!(breaker.admit(probed + OPEN_FOR / 2), Admission::Refused);
-    assert_eq!(breaker.admit(probed + OPEN_FOR), Admission::Probe);
+    assert_eq!(breaker.admit_probe(probed + OPEN_FOR / 2), Admission::Refused);
+    assert_eq!(breaker.admit_probe(probed + OPEN_FOR), Admission::Probe);
 }
 
 #[tokio::test]
@@ -134,10 +139,10 @@ async fn an_abandoned_probe_makes_way_for_the_next() {
     let now = Instant::now();
     let mut breaker = opened(RULES, now);
     let probed = now + OPEN_FOR;
-    assert_eq!(breaker.admit(probed), Admission::Probe);
-    assert_eq!(breaker.admit(probed), Admission::Refused);
+    assert_eq!(breaker.admit_probe(probed), Admission::Probe);
+    assert_eq!(breaker.admit_probe(probed), Admission::Refused);
     breaker.abandoned(Admission::Probe);
-    assert_eq!(breaker.admit(probed), Admission::Probe);
+    assert_eq!(breaker.admit_probe(probed), Admission::Probe);
 }
 
 #[tokio::test]
@@ -147,7 +152,7 @@ async fn a_straggler_neither_closes_nor_prolongs_it() {
     assert_eq!(breaker.ended(Admission::Call, QUICK, now), None);
     assert!(breaker.is_open());
     breaker.ended(Admission::Call, FAILED, now + OPEN_FOR / 2);
-    assert_eq!(breaker.admit(now + OPEN_FOR), Admission::Probe);
+    assert_eq!(breaker.admit_probe(now + OPEN_FOR), Admission::Probe);
     breaker.ended(Admission::Call, FAILED, now + OPEN_FOR);
     assert_eq!(breaker.ended(Admission::Probe, QUICK, now + OPEN_FOR), Some(Change::Closed));
 }
