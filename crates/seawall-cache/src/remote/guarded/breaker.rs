@@ -77,7 +77,6 @@ impl Breaker {
     /// A call that only tries the node out.
     pub(crate) fn admit_probe(&mut self, now: Instant) -> Admission {
         match &mut self.state {
-            State::Closed { .. } => Admission::Refused,
             State::Open { until } if now >= *until => {
                 self.state = State::Probing { under_way: 1, succeeded: 0 };
                 Admission::Probe
@@ -88,7 +87,7 @@ impl Breaker {
                 *under_way += 1;
                 Admission::Probe
             }
-            State::Open { .. } | State::Probing { .. } => Admission::Refused,
+            _ => Admission::Refused,
         }
     }
 
