@@ -377,7 +377,8 @@ fn agrees_with_itself_after_a_storm(kind: EngineKind) {
             }
         });
         settle(&engine);
-        assert!(engine.sweep(usize::MAX, |_, _| false) <= 400);
+        // The first may begin where one of the storm left off.
+        assert!((0..2).map(|_| engine.sweep(usize::MAX, |_, _| false)).sum::<u64>() <= 400);
         assert_eq!((engine.len(), engine.weight()), (0, 0));
         settle(&engine);
     }
