@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::cell::Cell;
 use super::clock::Tick;
+use super::engine::Seen;
 use super::table::Item;
 use crate::outcome::{Freshness, Got, Layer};
 
@@ -51,6 +52,10 @@ impl<V> Draft<V> {
 
 /// A value, or the knowledge that there is none. 72 bytes; times are milliseconds since `at`,
 /// rounded down, so that nothing lives longer than it may.
+///
+/// The engine holds it in place. A clone is a snapshot: it allocates nothing, and what is changed
+/// in it reaches nobody, so what is to last goes through the engine: see
+/// [`Local::confirm`](super::Local::confirm).
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Entry<V> {
@@ -73,7 +78,7 @@ pub(crate) struct Entry<V> {
     /// The namespace's mark when its load began, or any later one that did not concern it.
     namespace: AtomicU64,
     /// What few entries have.
-    more: Option<Box<More>>,
+    more: Option<Arc<More>>,
 }
 
 #[derive(Debug)]
@@ -86,7 +91,7 @@ impl<V> Entry<V> {
     /// `validated`: the epoch of the lease it is filled under.
     pub(super) fn new(draft: Draft<V>, validated: u64) -> Self {
         let more = (draft.source > 0 || !draft.tags.is_empty())
-            .then(|| Box::new(More { source: draft.source, tags: draft.tags.into() }));
+            .then(|| Arc::new(More { source: draft.source, tags: draft.tags.into() }));
         Self {
             value: draft.value,
             version: draft.version,
@@ -208,9 +213,41 @@ impl<V> Entry<V> {
 
     /// What its reader gets while it is fresh.
     pub(crate) fn got(&self, layer: Layer, now: Tick) -> Got<V> {
-        let age = self.age(now);
-        let freshness = Freshness::Fresh;
-        Got { value: self.value.clone(), layer, age, freshness, degraded: self.degraded }
+        self.got_with(self.value.clone(), layer, now)
+    }
+
+    fn got_with(&self, value: Option<Arc<V>>, layer: Layer, now: Tick) -> Got<V> {
+        let (age, freshness) = (self.age(now), Freshness::Fresh);
+        Got { value, layer, age, freshness, degraded: self.degraded }
+    }
+}
+
+impl<V> Seen<'_, Entry<V>> {
+    /// [`Entry::got`] that takes the value along where it can.
+    #[inline]
+    pub(crate) fn into_got(self, layer: Layer, now: Tick) -> Got<V> {
+        match self {
+            Self::Held(entry) => entry.got(layer, now),
+            #[cfg(feature = "quick")]
+            Self::Own(mut entry) => {
+                let value = entry.value.take();
+                entry.got_with(value, layer, now)
+            }
+        }
+    }
+}
+
+// By hand: a derive would ask for `V: Clone`, and atomics have none.
+impl<V> Clone for Entry<V> {
+    fn clone(&self) -> Self {
+        Self {
+            validated: AtomicU64::new(self.validated()),
+            value: self.value.clone(),
+            awaits_echo: AtomicBool::new(self.awaits_echo.load(Ordering::Relaxed)),
+            namespace: AtomicU64::new(self.namespace()),
+            more: self.more.clone(),
+            ..*self
+        }
     }
 }
 
@@ -228,7 +265,7 @@ pub(super) enum Phase {
     Expired,
 }
 
-impl<V> Item for Arc<Entry<V>> {
+impl<V> Item for Entry<V> {
     fn version(&self) -> u64 {
         self.version
     }
@@ -245,14 +282,26 @@ impl<V> Item for Arc<Entry<V>> {
         self.awaits_echo.swap(false, Ordering::Relaxed)
     }
 
+    /// Told by what does not change: the version, the moment, the value and the tags, the latter
+    /// two by where they are. A twin that passes for the other is the same record of L2, read twice
+    /// in one nanosecond, or, without a version, the same knowledge that there is nothing. What is
+    /// said of one then holds for the other; to remove it costs a load at worst.
     fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(self, other)
+        self.version == other.version
+            && self.at == other.at
+            && self.node == other.node
+            && same(self.value.as_ref(), other.value.as_ref())
+            && same(self.more.as_ref(), other.more.as_ref())
     }
 }
 
 /// Nodes past 65 534 share one state. Clusters have a thousand at most.
 pub(super) fn node(node: u32) -> u16 {
     u16::try_from(node).unwrap_or(u16::MAX)
+}
+
+fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
 }
 
 fn millis(duration: Duration) -> u32 {
