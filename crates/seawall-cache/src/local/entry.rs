@@ -59,17 +59,17 @@ impl<V> Draft<V> {
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Entry<V> {
-    // What every hit reads comes first, close together.
+    // What every hit reads comes first, close together: 40 bytes, so that a slot of the engine has
+    // it in one line of memory with an eight-byte key, or in two with the next.
     /// The epoch of the cache at which it was last known to be right: see [`super::judge`].
     validated: AtomicU64,
     at: Tick,
     fresh: u32,
     l1: u32,
-    /// In microseconds.
+    /// In microseconds, up to [`MOST_DELTA`]. In the highest bit, whether it is degraded.
     delta: u32,
     age: u32,
     value: Option<Arc<V>>,
-    degraded: bool,
     /// A write of ours whose echo L2 has still to send.
     awaits_echo: AtomicBool,
     node: u16,
@@ -103,9 +103,9 @@ impl<V> Entry<V> {
             fresh: millis(draft.fresh),
             hard: millis(draft.hard),
             l1: millis(draft.l1),
-            delta: u32::try_from(draft.delta.as_micros()).unwrap_or(u32::MAX),
+            delta: u32::try_from(draft.delta.as_micros()).unwrap_or(u32::MAX).min(MOST_DELTA)
+                | if draft.degraded { DEGRADED } else { 0 },
             node: node(draft.node),
-            degraded: draft.degraded,
             awaits_echo: AtomicBool::new(false),
         }
     }
@@ -150,12 +150,16 @@ impl<V> Entry<V> {
 
     /// Whether it was loaded without L2's word on it.
     pub(crate) fn degraded(&self) -> bool {
-        self.degraded
+        self.delta & DEGRADED != 0
     }
 
     /// How long its load took.
     pub(crate) fn delta(&self) -> Duration {
-        Duration::from_micros(u64::from(self.delta))
+        Duration::from_micros(self.delta_micros())
+    }
+
+    fn delta_micros(&self) -> u64 {
+        u64::from(self.delta & MOST_DELTA)
     }
 
     /// When its soft TTL ends.
@@ -186,7 +190,7 @@ impl<V> Entry<V> {
                 Phase::Stale
             };
         }
-        if past.saturating_add(u64::from(self.delta).saturating_mul(ahead)) >= nanos(self.fresh) {
+        if past.saturating_add(self.delta_micros().saturating_mul(ahead)) >= nanos(self.fresh) {
             Phase::Early
         } else {
             Phase::Fresh
@@ -218,7 +222,7 @@ impl<V> Entry<V> {
 
     fn got_with(&self, value: Option<Arc<V>>, layer: Layer, now: Tick) -> Got<V> {
         let (age, freshness) = (self.age(now), Freshness::Fresh);
-        Got { value, layer, age, freshness, degraded: self.degraded }
+        Got { value, layer, age, freshness, degraded: self.degraded() }
     }
 }
 
@@ -312,6 +316,11 @@ fn nanos(millis: u32) -> u64 {
     u64::from(millis) * 1_000_000
 }
 
+/// Half an hour: who loads for longer has other ways to be early.
+const MOST_DELTA: u32 = u32::MAX >> 1;
+
+const DEGRADED: u32 = !MOST_DELTA;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,6 +374,7 @@ mod tests {
         assert_eq!(entry.phase(at.plus(year), u64::MAX), Phase::Expired);
         assert_eq!(entry.phase(at, u64::MAX), Phase::Early);
         assert_eq!(entry.phase(Tick::NEVER, 0), Phase::Expired);
+        assert!(!entry.degraded() && entry.delta() > Duration::from_secs(1_800));
     }
 
     #[tokio::test]

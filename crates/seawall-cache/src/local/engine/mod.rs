@@ -158,12 +158,16 @@ pub(crate) fn own<T: Clone>(seen: Seen<'_, T>) -> T {
 /// |---|---|---|
 /// | policy | TinyLFU of moka | S3-FIFO of quick_cache |
 /// | a hit | no lock | a shared lock of one of some shards |
-/// | memory beside key and value | about 400 bytes an entry | about 130 |
+/// | memory beside key and value | about 420 bytes an entry | about 90 |
 /// | an entry may weigh up to | the capacity | the capacity of one shard |
+///
+/// Of `Moka`'s bytes, moka's own policy takes about 290, the entry 72. Of `Quick`'s, quick_cache
+/// takes about 35 and the entry the rest; once it is full, what it remembers of entries that went
+/// takes as much room as half as many entries more. With tags, add 64 bytes and 16 for each.
 ///
 /// `Quick` is the faster and smaller one and often has the better hit ratio; `Moka` never makes a
 /// reader wait for a writer, holds large entries, and its policy is the better tested one. The
-/// bench `cache_hit` has both side by side.
+/// bench `cache_hit` has both side by side, `cache_memory` what they take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

@@ -404,7 +404,7 @@ where
 
 /// Of the hits that are not the first of a season, one in 2 to the power of this is recorded, which
 /// keeps frequencies true.
-const SAMPLE_BITS: u32 = 6;
+const SAMPLE_BITS: u32 = 8;
 
 /// Seasons in the time in which the whole capacity goes in. Two to sixteen make no difference to
 /// the hit ratio.
