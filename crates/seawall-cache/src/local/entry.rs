@@ -59,8 +59,8 @@ impl<V> Draft<V> {
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Entry<V> {
-    // What every hit reads comes first, close together: 40 bytes, so that a slot of the engine has
-    // it in one line of memory with an eight-byte key, or in two with the next.
+    // What every hit reads comes first, close together: 40 bytes, 64 with what a hit reads of the
+    // engine's slot in front of it if the key has eight.
     /// The epoch of the cache at which it was last known to be right: see [`super::judge`].
     validated: AtomicU64,
     at: Tick,
