@@ -144,6 +144,10 @@ impl<T> Deref for Seen<'_, T> {
 }
 
 /// A snapshot of the entry.
+#[cfg_attr(
+    not(feature = "quick"),
+    expect(clippy::needless_pass_by_value, reason = "what is the reader's own is moved out")
+)]
 pub(crate) fn own<T: Clone>(seen: Seen<'_, T>) -> T {
     match seen {
         Seen::Held(entry) => entry.clone(),
