@@ -398,9 +398,8 @@ fn agrees_with_itself_after_a_storm(kind: EngineKind) {
             }
         });
         settle(&engine);
-        // Twice: the first goes on from where the storm's last one ended.
-        let swept = [(); 2].map(|()| engine.sweep(usize::MAX, |_, _| false));
-        assert!(swept[0] + swept[1] <= 400);
+        // The first may begin where one of the storm left off.
+        assert!((0..2).map(|_| engine.sweep(usize::MAX, |_, _| false)).sum::<u64>() <= 400);
         assert_eq!((engine.len(), engine.weight()), (0, 0));
         settle(&engine);
     }
