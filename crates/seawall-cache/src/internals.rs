@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::Hash;
 
-use crate::local::engine::{AnyEngine, Engine as _, EngineKind};
+use crate::local::engine::{AnyEngine, Engine as _, EngineKind, own};
 
 /// An engine of L1 without the cache around it.
 pub struct BareEngine<K, T>(AnyEngine<K, T>);
@@ -17,6 +17,12 @@ where
     #[must_use]
     pub fn new(kind: EngineKind, capacity: u64) -> Self {
         Self(AnyEngine::new(kind, capacity, false))
+    }
+
+    /// A clone of the entry of `key`.
+    #[must_use]
+    pub fn get(&self, key: &K) -> Option<T> {
+        self.0.read(key, own)
     }
 
     /// Takes an entry.

@@ -39,17 +39,23 @@ use self::table::{Changed, Hold, Item, Joined, Kept, Landing, Shelf, Table};
 
 const KEY: u8 = 1;
 
-/// An entry: the value is its version.
-#[derive(Clone)]
+/// An entry: the value is its version. As in the cache, a clone shares nothing with it.
 struct Entry {
     version: u64,
     value: u64,
-    echo: Arc<AtomicBool>,
+    echo: AtomicBool,
 }
 
 impl Entry {
     fn new(version: u64, value: u64) -> Self {
-        Self { version, value, echo: Arc::new(AtomicBool::new(false)) }
+        Self { version, value, echo: AtomicBool::new(false) }
+    }
+}
+
+impl Clone for Entry {
+    fn clone(&self) -> Self {
+        let echo = AtomicBool::new(self.echo.load(Ordering::Relaxed));
+        Self { version: self.version, value: self.value, echo }
     }
 }
 
@@ -71,7 +77,7 @@ impl Item for Entry {
     }
 
     fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.echo, &other.echo)
+        self.version == other.version && self.value == other.value
     }
 }
 
@@ -82,12 +88,12 @@ struct One(Mutex<Option<Entry>>);
 impl Shelf<u8> for One {
     type Item = Entry;
 
-    fn peek(&self, _: &u8) -> Option<Entry> {
-        self.0.lock().unwrap().clone()
+    fn peek<T>(&self, _: &u8, look: impl FnOnce(&Entry) -> T) -> Option<T> {
+        self.0.lock().unwrap().as_ref().map(look)
     }
 
-    fn peek_any(&self, key: &u8) -> Option<Entry> {
-        self.peek(key)
+    fn peek_any<T>(&self, key: &u8, look: impl FnOnce(&Entry) -> T) -> Option<T> {
+        self.peek(key, look)
     }
 
     fn insert(&self, _: u8, item: Entry) {
@@ -146,7 +152,7 @@ impl Node {
     }
 
     fn look(&self) -> Option<u64> {
-        self.table.shelf().peek(&KEY).map(|entry| entry.value)
+        self.table.shelf().peek(&KEY, |entry| entry.value)
     }
 
     /// `get_or_load`, as the cache does it. `load` brings a version and a value.

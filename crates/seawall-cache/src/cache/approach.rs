@@ -21,13 +21,13 @@ use crate::stats::Refusal;
 pub(super) enum First<V> {
     Hit(Got<V>),
     /// A hit whose reader was drawn to refresh it.
-    Early(Got<V>, Arc<Entry<V>>),
+    Early(Got<V>, Entry<V>),
     /// Not for L1 alone to answer.
     Else(Look<V>),
 }
 
 /// A stale answer, and the entry to refresh behind it.
-type Served<'l, V> = (Got<V>, Option<&'l Arc<Entry<V>>>);
+type Served<'l, V> = (Got<V>, Option<&'l Entry<V>>);
 
 /// What a read does next.
 pub(super) enum Next<V> {
@@ -48,7 +48,7 @@ where
         Q: CacheKey + ?Sized,
     {
         let now = self.local.clock().now();
-        match self.local.hit(key, now, |entry| entry.got(Layer::L1, now)) {
+        match self.local.hit(key, now, |entry| entry.into_got(Layer::L1, now)) {
             Ok(got) => {
                 self.counters.hit(&got, now);
                 First::Hit(got)
@@ -237,18 +237,13 @@ where
     }
 
     /// A reader of `entry` was drawn to refresh it.
-    pub(super) fn refresh_ahead(
-        self: &Arc<Self>,
-        key: K,
-        entry: &Arc<Entry<V>>,
-        loader: Loader<V>,
-    ) {
+    pub(super) fn refresh_ahead(self: &Arc<Self>, key: K, entry: &Entry<V>, loader: Loader<V>) {
         if !self.throttle.holds(&key, Instant::now()) {
             self.refresh(key, entry, Wish::Early, loader);
         }
     }
 
-    fn refresh(self: &Arc<Self>, key: K, entry: &Arc<Entry<V>>, wish: Wish, loader: Loader<V>) {
+    fn refresh(self: &Arc<Self>, key: K, entry: &Entry<V>, wish: Wish, loader: Loader<V>) {
         if let Join::Lead(lease, teller) = self.local.refresh(key, entry) {
             self.counters.refreshing(wish == Wish::Early);
             Leader::new(self, lease, teller, wish).start(loader);

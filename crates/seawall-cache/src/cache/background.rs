@@ -197,7 +197,7 @@ where
     }
 
     /// Compares entries with L2 by version. Returns those that L2 did not answer for.
-    async fn compare<'e>(&self, entries: &'e [(K, Arc<Entry<V>>)]) -> Vec<&'e (K, Arc<Entry<V>>)> {
+    async fn compare<'e>(&self, entries: &'e [(K, Entry<V>)]) -> Vec<&'e (K, Entry<V>)> {
         if entries.is_empty() {
             return Vec::new();
         }

@@ -29,7 +29,7 @@ pub(super) struct Batch<K, V> {
     order: Vec<usize>,
     parts: Vec<(K, Part<V>)>,
     /// Hits whose reader was drawn to refresh them.
-    early: Vec<(usize, Arc<crate::local::Entry<V>>)>,
+    early: Vec<(usize, crate::local::Entry<V>)>,
 }
 
 /// `Err`: L1 cannot answer alone.

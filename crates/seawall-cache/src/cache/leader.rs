@@ -63,7 +63,7 @@ pub(super) struct Prior<V> {
     /// As far as this node was told, L2 has it too.
     trusted: bool,
     /// It is in L1.
-    entry: Option<Arc<Entry<V>>>,
+    entry: Option<Entry<V>>,
     /// It is not in L1, and goes there if nothing better comes.
     draft: Option<Draft<V>>,
 }
@@ -86,7 +86,7 @@ impl<V> Prior<V> {
             marked,
             degraded: degraded || entry.degraded(),
             trusted,
-            entry: Some(Arc::clone(entry)),
+            entry: Some(entry.clone()),
             draft: None,
         })
     }

@@ -43,7 +43,7 @@ pub(super) struct Asked<'a, K, V> {
     /// An entry from an older source is a miss.
     pub(super) min_source: u64,
     /// What L1 has: if L2 has the same, it is not decoded again.
-    pub(super) known: Option<&'a Arc<Entry<V>>>,
+    pub(super) known: Option<&'a Entry<V>>,
 }
 
 /// Marks by their text, as L2 answered: one that cannot be read fails the entries that carry it.

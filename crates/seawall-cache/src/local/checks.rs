@@ -13,7 +13,7 @@ use super::entry::Entry;
 #[derive(Debug)]
 pub(crate) enum Check<K, V> {
     /// Compare the version of the entry: [`Local::settle`](super::Local::settle).
-    Entry(K, Arc<Entry<V>>),
+    Entry(K, Entry<V>),
     /// Read the mark: [`Cell::learn`].
     Mark(Arc<Cell>),
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::cell::Cell;
 use super::clock::Tick;
+use super::engine::Seen;
 use super::table::Item;
 use crate::outcome::{Freshness, Got, Layer};
 
@@ -51,20 +52,24 @@ impl<V> Draft<V> {
 
 /// A value, or the knowledge that there is none. 72 bytes; times are milliseconds since `at`,
 /// rounded down, so that nothing lives longer than it may.
+///
+/// The engine holds it in place. A clone is a snapshot: it allocates nothing, and what is changed
+/// in it reaches nobody, so what is to last goes through the engine: see
+/// [`Local::confirm`](super::Local::confirm).
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Entry<V> {
-    // What every hit reads comes first, close together.
+    // What every hit reads comes first, close together: 40 bytes, 64 with what a hit reads of the
+    // engine's slot in front of it if the key has eight.
     /// The epoch of the cache at which it was last known to be right: see [`super::judge`].
     validated: AtomicU64,
     at: Tick,
     fresh: u32,
     l1: u32,
-    /// In microseconds.
+    /// In microseconds, up to [`MOST_DELTA`]. In the highest bit, whether it is degraded.
     delta: u32,
     age: u32,
     value: Option<Arc<V>>,
-    degraded: bool,
     /// A write of ours whose echo L2 has still to send.
     awaits_echo: AtomicBool,
     node: u16,
@@ -73,7 +78,7 @@ pub(crate) struct Entry<V> {
     /// The namespace's mark when its load began, or any later one that did not concern it.
     namespace: AtomicU64,
     /// What few entries have.
-    more: Option<Box<More>>,
+    more: Option<Arc<More>>,
 }
 
 #[derive(Debug)]
@@ -86,7 +91,7 @@ impl<V> Entry<V> {
     /// `validated`: the epoch of the lease it is filled under.
     pub(super) fn new(draft: Draft<V>, validated: u64) -> Self {
         let more = (draft.source > 0 || !draft.tags.is_empty())
-            .then(|| Box::new(More { source: draft.source, tags: draft.tags.into() }));
+            .then(|| Arc::new(More { source: draft.source, tags: draft.tags.into() }));
         Self {
             value: draft.value,
             version: draft.version,
@@ -98,9 +103,9 @@ impl<V> Entry<V> {
             fresh: millis(draft.fresh),
             hard: millis(draft.hard),
             l1: millis(draft.l1),
-            delta: u32::try_from(draft.delta.as_micros()).unwrap_or(u32::MAX),
+            delta: u32::try_from(draft.delta.as_micros()).unwrap_or(u32::MAX).min(MOST_DELTA)
+                | if draft.degraded { DEGRADED } else { 0 },
             node: node(draft.node),
-            degraded: draft.degraded,
             awaits_echo: AtomicBool::new(false),
         }
     }
@@ -145,12 +150,16 @@ impl<V> Entry<V> {
 
     /// Whether it was loaded without L2's word on it.
     pub(crate) fn degraded(&self) -> bool {
-        self.degraded
+        self.delta & DEGRADED != 0
     }
 
     /// How long its load took.
     pub(crate) fn delta(&self) -> Duration {
-        Duration::from_micros(u64::from(self.delta))
+        Duration::from_micros(self.delta_micros())
+    }
+
+    fn delta_micros(&self) -> u64 {
+        u64::from(self.delta & MOST_DELTA)
     }
 
     /// When its soft TTL ends.
@@ -181,7 +190,7 @@ impl<V> Entry<V> {
                 Phase::Stale
             };
         }
-        if past.saturating_add(u64::from(self.delta).saturating_mul(ahead)) >= nanos(self.fresh) {
+        if past.saturating_add(self.delta_micros().saturating_mul(ahead)) >= nanos(self.fresh) {
             Phase::Early
         } else {
             Phase::Fresh
@@ -208,9 +217,41 @@ impl<V> Entry<V> {
 
     /// What its reader gets while it is fresh.
     pub(crate) fn got(&self, layer: Layer, now: Tick) -> Got<V> {
-        let age = self.age(now);
-        let freshness = Freshness::Fresh;
-        Got { value: self.value.clone(), layer, age, freshness, degraded: self.degraded }
+        self.got_with(self.value.clone(), layer, now)
+    }
+
+    fn got_with(&self, value: Option<Arc<V>>, layer: Layer, now: Tick) -> Got<V> {
+        let (age, freshness) = (self.age(now), Freshness::Fresh);
+        Got { value, layer, age, freshness, degraded: self.degraded() }
+    }
+}
+
+impl<V> Seen<'_, Entry<V>> {
+    /// [`Entry::got`] that takes the value along where it can.
+    #[inline]
+    pub(crate) fn into_got(self, layer: Layer, now: Tick) -> Got<V> {
+        match self {
+            Self::Held(entry) => entry.got(layer, now),
+            #[cfg(feature = "quick")]
+            Self::Own(mut entry) => {
+                let value = entry.value.take();
+                entry.got_with(value, layer, now)
+            }
+        }
+    }
+}
+
+// By hand: a derive would ask for `V: Clone`, and atomics have none.
+impl<V> Clone for Entry<V> {
+    fn clone(&self) -> Self {
+        Self {
+            validated: AtomicU64::new(self.validated()),
+            value: self.value.clone(),
+            awaits_echo: AtomicBool::new(self.awaits_echo.load(Ordering::Relaxed)),
+            namespace: AtomicU64::new(self.namespace()),
+            more: self.more.clone(),
+            ..*self
+        }
     }
 }
 
@@ -228,7 +269,7 @@ pub(super) enum Phase {
     Expired,
 }
 
-impl<V> Item for Arc<Entry<V>> {
+impl<V> Item for Entry<V> {
     fn version(&self) -> u64 {
         self.version
     }
@@ -245,14 +286,26 @@ impl<V> Item for Arc<Entry<V>> {
         self.awaits_echo.swap(false, Ordering::Relaxed)
     }
 
+    /// Told by what does not change: the version, the moment, the value and the tags, the latter
+    /// two by where they are. A twin that passes for the other is the same record of L2, read twice
+    /// in one nanosecond, or, without a version, the same knowledge that there is nothing. What is
+    /// said of one then holds for the other; to remove it costs a load at worst.
     fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(self, other)
+        self.version == other.version
+            && self.at == other.at
+            && self.node == other.node
+            && same(self.value.as_ref(), other.value.as_ref())
+            && same(self.more.as_ref(), other.more.as_ref())
     }
 }
 
 /// Nodes past 65 534 share one state. Clusters have a thousand at most.
 pub(super) fn node(node: u32) -> u16 {
     u16::try_from(node).unwrap_or(u16::MAX)
+}
+
+fn same<T>(one: Option<&Arc<T>>, other: Option<&Arc<T>>) -> bool {
+    one.map(Arc::as_ptr) == other.map(Arc::as_ptr)
 }
 
 fn millis(duration: Duration) -> u32 {
@@ -262,6 +315,11 @@ fn millis(duration: Duration) -> u32 {
 fn nanos(millis: u32) -> u64 {
     u64::from(millis) * 1_000_000
 }
+
+/// Half an hour: who loads for longer has other ways to be early.
+const MOST_DELTA: u32 = u32::MAX >> 1;
+
+const DEGRADED: u32 = !MOST_DELTA;
 
 #[cfg(test)]
 mod tests {
@@ -316,6 +374,7 @@ mod tests {
         assert_eq!(entry.phase(at.plus(year), u64::MAX), Phase::Expired);
         assert_eq!(entry.phase(at, u64::MAX), Phase::Early);
         assert_eq!(entry.phase(Tick::NEVER, 0), Phase::Expired);
+        assert!(!entry.degraded() && entry.delta() > Duration::from_secs(1_800));
     }
 
     #[tokio::test]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use super::cell::{Cell, Standing};
 use super::clock::Tick;
+use super::engine::Engine as _;
 use super::entry::{Entry, Phase};
+use super::table::Item as _;
 use super::{Local, Look};
 use crate::key::CacheKey;
 use crate::marks::{Mark, Verdict};
@@ -23,6 +25,15 @@ pub(super) enum Trust {
     Unknown,
     /// A mark says that it must not be served.
     Gone,
+}
+
+/// What is known of an entry that is right.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Right {
+    /// As of which epoch.
+    pub(super) epoch: u64,
+    /// The version of the namespace's mark that it was compared with; 0 for none.
+    pub(super) namespace: u64,
 }
 
 /// What marks say of an entry that was just read from L2 or loaded.
@@ -46,7 +57,7 @@ where
     pub(super) fn look_closer<Q>(
         &self,
         key: &Q,
-        entry: Arc<Entry<V>>,
+        entry: Entry<V>,
         phase: Phase,
         now: Tick,
     ) -> Look<V>
@@ -59,8 +70,15 @@ where
         }
         let in_time = matches!(phase, Phase::Fresh | Phase::Early);
         let vouched = in_time && self.vouches(&entry, now);
-        let trust =
-            if vouched { Trust::Valid { degraded: false } } else { self.judge(key, &entry, now) };
+        let trust = if vouched {
+            Trust::Valid { degraded: false }
+        } else {
+            let (trust, right) = self.judge(key, &entry, now);
+            if let Some(right) = right {
+                self.confirm(key, &entry, right);
+            }
+            trust
+        };
         match (trust, phase) {
             (Trust::Gone, _) | (_, Phase::Expired) => Look::Miss,
             (Trust::Suspect, _) => Look::Suspect(entry),
@@ -79,7 +97,9 @@ where
     /// What can be said of `entry` at `now` without asking L2. In this order: a mark that says it
     /// is gone is believed even if it is old, for marks never take that back; then whether its
     /// node may have changed it untold; then whether its marks are known.
-    pub(super) fn judge<Q>(&self, key: &Q, entry: &Entry<V>, now: Tick) -> Trust
+    ///
+    /// With it comes what may be [confirmed](Self::confirm), if there is nothing against it.
+    pub(super) fn judge<Q>(&self, key: &Q, entry: &Entry<V>, now: Tick) -> (Trust, Option<Right>)
     where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
@@ -95,25 +115,36 @@ where
             Summary::Unknown(verdict) => (verdict, true, 0, true),
         };
         if verdict == Verdict::Gone {
-            return Trust::Gone;
+            return (Trust::Gone, None);
         }
         let node = self.coherence.node(entry.node());
         if node.missed_since(validated) || !self.is_current(entry, now) {
-            return Trust::Suspect;
+            return (Trust::Suspect, None);
         }
         // What L2 had no word on is said to be degraded anyway, and must do while L2 is away.
         if unknown && !entry.degraded() {
-            return Trust::Unknown;
+            return (Trust::Unknown, None);
         }
         let degraded = marks_down || !node.up;
         if verdict == Verdict::Stale {
-            return Trust::Stale { degraded };
+            return (Trust::Stale { degraded }, None);
         }
-        if !degraded {
-            entry.raise_namespace(namespace);
-            entry.validate(epoch);
-        }
-        Trust::Valid { degraded }
+        (Trust::Valid { degraded }, (!degraded).then_some(Right { epoch, namespace }))
+    }
+
+    /// Notes in the entry that the engine holds what was found `right` for `copy`, if that is still
+    /// the one: the next look is then plain.
+    pub(super) fn confirm<Q>(&self, key: &Q, copy: &Entry<V>, right: Right)
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        self.engine().reach(key, |entry| {
+            if entry.is(copy) {
+                entry.raise_namespace(right.namespace);
+                entry.validate(right.epoch);
+            }
+        });
     }
 
     /// What marks say of what was just read from L2 or loaded, under stamps `namespace` and

@@ -71,13 +71,13 @@ where
     /// - a mark says by now that it is gone.
     ///
     /// For [`Kept::Check`] the version must be compared with L2's: that is queued already.
-    pub(crate) fn fill(&self, draft: Draft<V>, now: Tick) -> (Kept, Arc<Entry<V>>) {
+    pub(crate) fn fill(&self, draft: Draft<V>, now: Tick) -> (Kept, Entry<V>) {
         let (entry, stamped) = self.entry(draft, now);
         if stamped == Stamped::Gone {
             return (Kept::No, entry);
         }
-        let kept = self.local.table.fill(&self.key, &self.hold, Arc::clone(&entry));
-        (self.checked(kept, &entry), entry)
+        let kept = self.local.table.fill(&self.key, &self.hold, entry.clone());
+        (self.checked(kept, Some(&entry)), entry)
     }
 
     /// A write ended: keeps its entry, unless the key was removed on this node since the lease was
@@ -91,8 +91,10 @@ where
             self.remove();
             return Kept::No;
         }
-        let kept = self.local.table.end_write(&self.key, &self.hold, Arc::clone(&entry), issued);
-        self.checked(kept, &entry)
+        // What was not sent is not checked.
+        let copy = self.hold.is_sent().then(|| entry.clone());
+        let kept = self.local.table.end_write(&self.key, &self.hold, entry, issued);
+        self.checked(kept, copy.as_ref())
     }
 
     /// Removes the entry and voids all that is in flight.
@@ -113,7 +115,7 @@ where
     }
 
     /// The entry, and what its marks say now.
-    fn entry(&self, draft: Draft<V>, now: Tick) -> (Arc<Entry<V>>, Stamped) {
+    fn entry(&self, draft: Draft<V>, now: Tick) -> (Entry<V>, Stamped) {
         let local = &self.local;
         let mut entry = Entry::new(draft, self.epoch);
         let (stamped, validated) = local.validation(&self.key, &entry, self.epoch, self.epoch, now);
@@ -123,12 +125,14 @@ where
         {
             entry.recheck_at(until);
         }
-        (Arc::new(entry), stamped)
+        (entry, stamped)
     }
 
-    fn checked(&self, kept: Kept, entry: &Arc<Entry<V>>) -> Kept {
-        if kept == Kept::Check {
-            self.local.check_later(self.key.clone(), Arc::clone(entry));
+    fn checked(&self, kept: Kept, entry: Option<&Entry<V>>) -> Kept {
+        if kept == Kept::Check
+            && let Some(entry) = entry
+        {
+            self.local.check_later(self.key.clone(), entry.clone());
         }
         kept
     }
@@ -144,7 +148,7 @@ impl<K: Hash + Eq, V, R> Drop for Lease<K, V, R> {
 pub(crate) enum Join<K: Hash + Eq, V, R> {
     /// Someone filled it in the meantime. `degraded` as in
     /// [`Look::Degraded`](super::Look::Degraded).
-    Hit { entry: Arc<Entry<V>>, degraded: bool },
+    Hit { entry: Entry<V>, degraded: bool },
     /// A load is in flight. Wait for it, or, with a stale value at hand, do not.
     Wait(Flight<R>),
     /// This caller runs the load, holding the lease, and answers through the sender.

@@ -40,15 +40,16 @@ pub(crate) use self::checks::Check;
 use self::checks::Checks;
 pub(crate) use self::clock::{Clock, Tick};
 pub(crate) use self::coherence::{Coherence, Mode};
-use self::engine::{AnyEngine, Engine as _, EngineKind};
+use self::engine::{AnyEngine, Engine as _, EngineKind, Seen, own};
 use self::entry::Phase;
 pub(crate) use self::entry::{Draft, Entry};
+use self::judge::Right;
 pub(crate) use self::judge::Stamped;
 pub(crate) use self::lease::{Join, Lease};
 use self::shelf::Store;
 pub(crate) use self::shelf::Weigher;
 pub(crate) use self::table::Kept;
-use self::table::{Joined, Table};
+use self::table::{Item as _, Joined, Table};
 use crate::budget::Member;
 use crate::key::CacheKey;
 use crate::marks::{Mark, MarkChange};
@@ -106,24 +107,24 @@ pub(crate) enum Look<V> {
     /// Nothing, or nothing that may be served in any case.
     Miss,
     /// Fresh. L2 has told of no change, and would have.
-    Hit(Arc<Entry<V>>),
+    Hit(Entry<V>),
     /// The same, and near enough to the end of its TTL that this read may start a refresh.
-    Early(Arc<Entry<V>>),
+    Early(Entry<V>),
     /// Fresh, but the link over which its node tells of changes is down: serve it as degraded.
-    Degraded(Arc<Entry<V>>),
+    Degraded(Entry<V>),
     /// Past its soft TTL, or made stale by a mark (`marked`); else as a hit. `degraded` as above.
-    Stale { entry: Arc<Entry<V>>, marked: bool, degraded: bool },
+    Stale { entry: Entry<V>, marked: bool, degraded: bool },
     /// L1 had it for as long as it may without asking: read L2. Fresh or stale.
-    Recheck(Arc<Entry<V>>),
+    Recheck(Entry<V>),
     /// Its node may have changed it untold: compare the version, and read its marks.
-    Suspect(Arc<Entry<V>>),
+    Suspect(Entry<V>),
     /// Not all of its marks are known: read them.
-    Unknown(Arc<Entry<V>>),
+    Unknown(Entry<V>),
 }
 
 impl<V> Look<V> {
     /// The entry, whatever must be done before it is served.
-    pub(crate) fn entry(&self) -> Option<&Arc<Entry<V>>> {
+    pub(crate) fn entry(&self) -> Option<&Entry<V>> {
         match self {
             Self::Miss => None,
             Self::Hit(entry)
@@ -181,7 +182,7 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
-        match self.hit(key, now, Arc::clone) {
+        match self.hit(key, now, own) {
             Ok(entry) => Look::Hit(entry),
             Err(look) => look,
         }
@@ -198,7 +199,7 @@ where
         &self,
         key: &Q,
         now: Tick,
-        take: impl FnOnce(&Arc<Entry<V>>) -> T,
+        take: impl FnOnce(Seen<'_, Entry<V>>) -> T,
     ) -> Result<T, Look<V>>
     where
         K: Borrow<Q>,
@@ -206,8 +207,8 @@ where
     {
         let found =
             self.table.shelf().engine().read(key, |entry| match entry.phase(now, self.ahead) {
-                Phase::Fresh if self.vouches(entry, now) => Ok(take(entry)),
-                phase => Err((Arc::clone(entry), phase)),
+                Phase::Fresh if self.vouches(&entry, now) => Ok(take(entry)),
+                phase => Err((own(entry), phase)),
             });
         match found {
             Some(Ok(taken)) => Ok(taken),
@@ -256,17 +257,17 @@ where
 
     /// A load of `key` that shall replace `entry`, ahead of its time or because it is stale.
     /// [`Join::Hit`] if something else is in already, which is then left alone.
-    pub(crate) fn refresh(self: &Arc<Self>, key: K, entry: &Arc<Entry<V>>) -> Join<K, V, R> {
+    pub(crate) fn refresh(self: &Arc<Self>, key: K, entry: &Entry<V>) -> Join<K, V, R> {
         self.lead(key, |key| {
             let there = self.table.shelf().look(key)?;
-            (!Arc::ptr_eq(&there, entry)).then_some((there, false))
+            (!there.is(entry)).then_some((there, false))
         })
     }
 
     fn lead(
         self: &Arc<Self>,
         key: K,
-        look: impl FnOnce(&K) -> Option<(Arc<Entry<V>>, bool)>,
+        look: impl FnOnce(&K) -> Option<(Entry<V>, bool)>,
     ) -> Join<K, V, R> {
         let epoch = self.coherence.epoch();
         let mut sender = None;
@@ -289,11 +290,14 @@ where
     pub(crate) fn settle(
         &self,
         key: &K,
-        entry: &Arc<Entry<V>>,
+        entry: &Entry<V>,
         there: (u32, u64),
         epoch: u64,
         now: Tick,
     ) -> bool {
+        // It may have been looked at since it was copied.
+        let known = self.table.shelf().look(key).filter(|known| known.is(entry));
+        let entry = known.as_ref().unwrap_or(entry);
         let (stamped, validated) = self.validation(key, entry, entry.validated(), epoch, now);
         let (node, version) = there;
         let on_it = entry.node() == entry::node(node);
@@ -303,13 +307,13 @@ where
             return false;
         }
         if stamped == Stamped::Fresh {
-            entry.validate(validated);
+            self.confirm(key, entry, Right { epoch: validated, namespace: 0 });
         }
         true
     }
 
     /// Removes `entry` if it is still there; voids nothing. Returns whether it was.
-    pub(crate) fn discard(&self, key: &K, entry: &Arc<Entry<V>>) -> bool {
+    pub(crate) fn discard(&self, key: &K, entry: &Entry<V>) -> bool {
         self.table.discard(key, entry)
     }
 
@@ -422,7 +426,7 @@ where
     }
 
     /// The engine, for its capacity and its housekeeping. Entries go in through leases only.
-    pub(crate) fn engine(&self) -> &AnyEngine<K, Arc<Entry<V>>> {
+    pub(crate) fn engine(&self) -> &AnyEngine<K, Entry<V>> {
         self.table.shelf().engine()
     }
 
@@ -443,7 +447,7 @@ where
         self.table.held()
     }
 
-    fn check_later(&self, key: K, entry: Arc<Entry<V>>) {
+    fn check_later(&self, key: K, entry: Entry<V>) {
         self.queue(Check::Entry(key, entry));
     }
 

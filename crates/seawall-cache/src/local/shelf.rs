@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 
 use super::clock::Clock;
-use super::engine::{AnyEngine, Engine as _, EngineKind};
+use super::engine::{AnyEngine, Engine as _, EngineKind, own};
 use super::entry::{Entry, Phase};
 use super::table::Shelf;
 
@@ -14,7 +14,7 @@ pub(crate) type Weigher<K, V> = Arc<dyn Fn(&K, Option<&V>) -> u32 + Send + Sync>
 
 /// The engine of one cache with its weigher.
 pub(super) struct Store<K, V> {
-    engine: AnyEngine<K, Arc<Entry<V>>>,
+    engine: AnyEngine<K, Entry<V>>,
     weigher: Option<Weigher<K, V>>,
     clock: Clock,
 }
@@ -33,17 +33,17 @@ where
         Self { engine: AnyEngine::new(kind, capacity, weigher.is_some()), weigher, clock }
     }
 
-    pub(super) fn engine(&self) -> &AnyEngine<K, Arc<Entry<V>>> {
+    pub(super) fn engine(&self) -> &AnyEngine<K, Entry<V>> {
         &self.engine
     }
 
-    /// The entry of `key`, expired or not. The engine's policy does not learn of it.
-    pub(super) fn look<Q>(&self, key: &Q) -> Option<Arc<Entry<V>>>
+    /// A snapshot of the entry of `key`, expired or not. The engine's policy does not learn of it.
+    pub(super) fn look<Q>(&self, key: &Q) -> Option<Entry<V>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.engine.peek(key, Arc::clone)
+        self.engine.peek(key, own)
     }
 }
 
@@ -52,19 +52,20 @@ where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    type Item = Arc<Entry<V>>;
+    type Item = Entry<V>;
 
-    fn peek(&self, key: &K) -> Option<Arc<Entry<V>>> {
+    fn peek<T>(&self, key: &K, look: impl FnOnce(&Entry<V>) -> T) -> Option<T> {
         let now = self.clock.now();
-        self.look(key).filter(|entry| entry.phase(now, 0) != Phase::Expired)
+        let live = |entry: &Entry<V>| entry.phase(now, 0) != Phase::Expired;
+        self.engine.reach(key, |entry| live(entry).then(|| look(entry))).flatten()
     }
 
-    fn peek_any(&self, key: &K) -> Option<Arc<Entry<V>>> {
-        self.look(key)
+    fn peek_any<T>(&self, key: &K, look: impl FnOnce(&Entry<V>) -> T) -> Option<T> {
+        self.engine.reach(key, look)
     }
 
     /// What is too heavy for the engine is not kept, and nothing else either.
-    fn insert(&self, key: K, entry: Arc<Entry<V>>) {
+    fn insert(&self, key: K, entry: Entry<V>) {
         let weigh = |weigher: &Weigher<K, V>| weigher(&key, entry.value().map(AsRef::as_ref));
         let weight = self.weigher.as_ref().map_or(1, weigh).max(1);
         self.engine.insert(key, entry, weight);

@@ -1,7 +1,5 @@
 //! Giving back the memory of entries that will not be served again.
 
-use std::sync::Arc;
-
 use super::Local;
 use super::clock::Tick;
 use super::engine::Engine as _;
@@ -14,7 +12,7 @@ use crate::key::CacheKey;
 #[derive(Debug)]
 #[must_use = "removes nothing until `step` is called"]
 pub(crate) struct Sweep<K, V> {
-    dead: Vec<(K, Arc<Entry<V>>)>,
+    dead: Vec<(K, Entry<V>)>,
 }
 
 impl<K, V, R> Local<K, V, R>
@@ -27,8 +25,9 @@ where
     pub(crate) fn sweep(&self, now: Tick) -> Sweep<K, V> {
         let mut dead = Vec::new();
         self.engine().for_each(|key, entry| {
-            if entry.phase(now, 0) == Phase::Expired || self.judge(key, entry, now) == Trust::Gone {
-                dead.push((key.clone(), Arc::clone(entry)));
+            if entry.phase(now, 0) == Phase::Expired || self.judge(key, entry, now).0 == Trust::Gone
+            {
+                dead.push((key.clone(), entry.clone()));
             }
         });
         Sweep { dead }
@@ -39,7 +38,7 @@ where
     /// not wait for their eviction. Returns how many went.
     pub(crate) fn tidy(&self, now: Tick) -> u64 {
         let at_most = usize::try_from(self.len() / 60).unwrap_or(usize::MAX).max(1_000);
-        let live = |_: &K, entry: &Arc<Entry<V>>| entry.phase(now, 0) != Phase::Expired;
+        let live = |_: &K, entry: &Entry<V>| entry.phase(now, 0) != Phase::Expired;
         let removed = self.engine().sweep(at_most, live);
         self.engine().upkeep();
         removed
@@ -47,13 +46,13 @@ where
 
     /// The entries whose version must be compared with L2's before they are served. One pass, as
     /// [`sweep`](Self::sweep).
-    pub(crate) fn suspects(&self, now: Tick) -> Vec<(K, Arc<Entry<V>>)> {
+    pub(crate) fn suspects(&self, now: Tick) -> Vec<(K, Entry<V>)> {
         let mut suspects = Vec::new();
         self.engine().for_each(|key, entry| {
             if entry.phase(now, 0) != Phase::Expired
-                && self.judge(key, entry, now) == Trust::Suspect
+                && self.judge(key, entry, now).0 == Trust::Suspect
             {
-                suspects.push((key.clone(), Arc::clone(entry)));
+                suspects.push((key.clone(), entry.clone()));
             }
         });
         suspects

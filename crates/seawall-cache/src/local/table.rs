@@ -17,18 +17,18 @@ use crate::sync::Mutex;
 pub(crate) trait Shelf<K> {
     type Item: Item;
 
-    /// The entry of `key`, if it has not expired.
-    fn peek(&self, key: &K) -> Option<Self::Item>;
+    /// Shows the entry of `key` to `look`, if it has not expired: the very one that is held.
+    fn peek<T>(&self, key: &K, look: impl FnOnce(&Self::Item) -> T) -> Option<T>;
 
-    /// The entry of `key`, expired or not.
-    fn peek_any(&self, key: &K) -> Option<Self::Item>;
+    /// [`peek`](Self::peek), expired or not.
+    fn peek_any<T>(&self, key: &K, look: impl FnOnce(&Self::Item) -> T) -> Option<T>;
 
     fn insert(&self, key: K, item: Self::Item);
 
     fn remove(&self, key: &K);
 }
 
-/// What the table asks of an entry. Cheap to clone; clones share the echo.
+/// What the table asks of an entry. A clone is a snapshot, which shares nothing with the entry.
 pub(crate) trait Item: Clone {
     /// Issued by L2; 0 if L2 had no word on it.
     fn version(&self) -> u64;
@@ -42,7 +42,8 @@ pub(crate) trait Item: Clone {
     /// Whether the echo was awaited. It is not any more.
     fn take_echo(&self) -> bool;
 
-    /// Whether both are one entry, not two alike.
+    /// Whether one is a snapshot of the other, or both are of one entry. Two that are alike may
+    /// pass for one if what is right for the one is right for the other.
     fn is(&self, other: &Self) -> bool;
 }
 
@@ -237,7 +238,7 @@ where
             }
             let overtaken = if version > 0 {
                 version < fences.told
-                    || shelf.peek(key).is_some_and(|known| known.version() > version)
+                    || shelf.peek(key, |known| known.version() > version) == Some(true)
             } else {
                 // No version to compare: the first to come stays.
                 fences.told != hold.told || fences.fills != hold.fills
@@ -264,11 +265,11 @@ where
                 shelf.remove(key);
                 return Kept::No;
             }
-            let newer = |known: S::Item| {
+            let newer = |known: &S::Item| {
                 issued && known.version() > item.version()
                     || item.source() > 0 && known.source() > item.source()
             };
-            if item.version() < fences.written || shelf.peek(key).is_some_and(newer) {
+            if item.version() < fences.written || shelf.peek(key, newer) == Some(true) {
                 return Kept::No;
             }
             fences.written = item.version();
@@ -289,7 +290,7 @@ where
     /// Removes `item` if it is still the entry of `key`; voids nothing. Returns whether it was.
     pub(crate) fn discard(&self, key: &K, item: &S::Item) -> bool {
         let _stripe = self.stripe(key).lock();
-        let is_there = self.shelf.peek_any(key).is_some_and(|known| known.is(item));
+        let is_there = self.shelf.peek_any(key, |known| known.is(item)) == Some(true);
         if is_there {
             self.shelf.remove(key);
         }
@@ -311,16 +312,19 @@ where
             fences.flight = None;
             fences.wake();
         }
-        let Some(known) = self.shelf.peek(key) else {
-            return Changed::Nothing;
-        };
-        match version {
-            Some(version) if known.version() >= version => return Changed::Nothing,
-            None if known.take_echo() => return Changed::Check(known),
-            _ => {}
+        let stays = self.shelf.peek(key, |known| match version {
+            Some(version) if known.version() >= version => Some(Changed::Nothing),
+            None if known.take_echo() => Some(Changed::Check(known.clone())),
+            _ => None,
+        });
+        match stays {
+            None => Changed::Nothing,
+            Some(Some(changed)) => changed,
+            Some(None) => {
+                self.shelf.remove(key);
+                Changed::Removed
+            }
         }
-        self.shelf.remove(key);
-        Changed::Removed
     }
 
     /// Something happened to many keys: nobody joins the loads from before any more, though they
@@ -393,6 +397,13 @@ impl<K: Hash + Eq, S, F, W, H: BuildHasher> Table<K, S, F, W, H> {
         // The high half: the engine and the stripe's own map use the low bits.
         let index = ((hash >> 32) % self.stripes.len() as u64) as usize;
         &self.stripes[index]
+    }
+}
+
+impl Hold {
+    /// Whether its write or fill was sent to L2.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sent.is_some()
     }
 }
 

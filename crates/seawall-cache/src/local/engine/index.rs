@@ -24,17 +24,19 @@ pub(super) struct Index<K, T> {
 
 type Part<K, T> = HashMap<Place, Slot<K, T>, Identity>;
 
-/// An entry with what the engine must know of it.
+/// An entry with what the engine must know of it. In this order: a hit reads the place, which the
+/// map keeps before it, the key and what counts uses, and of the value what it has in front.
+#[repr(C)]
 pub(super) struct Slot<K, T> {
     pub(super) key: K,
-    pub(super) value: T,
-    pub(super) weight: u32,
-    /// Tells this stay of the key from others: see [`super::moka`].
-    generation: Generation,
     /// Uses since it came or since the clock's hand last passed, up to [`MOST_USES`].
     uses: AtomicU8,
     /// The season in which it was last used.
     season: AtomicU8,
+    /// Tells this stay of the key from others: see [`super::moka`].
+    generation: Generation,
+    pub(super) weight: u32,
+    pub(super) value: T,
 }
 
 impl<K, T> Index<K, T>
@@ -156,7 +158,7 @@ where
 impl<K, T> Slot<K, T> {
     pub(super) fn new(key: K, value: T, weight: u32, generation: Generation, uses: u8) -> Self {
         let (uses, season) = (AtomicU8::new(uses), AtomicU8::new(NO_SEASON));
-        Self { key, value, weight, generation, uses, season }
+        Self { key, uses, season, generation, weight, value }
     }
 
     pub(super) fn generation(&self) -> Generation {

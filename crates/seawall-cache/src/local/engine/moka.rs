@@ -35,10 +35,10 @@ use crossbeam_utils::CachePadded;
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::Engine;
 use super::clock::Clock;
 use super::index::{Identity, Index, Slot};
 use super::stay::{Ended, Generation, Place, Stay};
+use super::{Engine, Seen};
 use crate::thread;
 
 /// An index beside moka. See the [module](self).
@@ -165,18 +165,20 @@ where
     fn trim(&self, capacity: u64, at_most: usize, wait: bool) {
         self.clock.trim(&self.index, capacity, at_most, wait, |place, generation| {
             let unused = |slot: &Slot<K, T>| slot.generation() == generation && slot.uses() == 0;
-            self.remove_place(place, unused).is_some()
+            self.remove_place(place, unused)
         });
     }
 
     /// Takes what is at `place` out of both, if `condition` says so.
-    fn remove_place(&self, place: Place, condition: impl Fn(&Slot<K, T>) -> bool) -> Option<T> {
-        let _lock = self.lock(place);
+    fn remove_place(&self, place: Place, condition: impl Fn(&Slot<K, T>) -> bool) -> bool {
+        // Before the lock, so that it goes after it: garbage is dropped when a guard is.
         let guard = self.index.guard(place);
-        let removed = self.index.remove_if(place, condition, &guard)?.value.clone();
-        drop(guard);
-        self.policy.invalidate(&place);
-        Some(removed)
+        let _lock = self.lock(place);
+        let removed = self.index.remove_if(place, condition, &guard).is_some();
+        if removed {
+            self.policy.invalidate(&place);
+        }
+        removed
     }
 
     fn retain_part(&self, part: usize, keep: &impl Fn(&K, &T) -> bool) -> (usize, u64) {
@@ -195,7 +197,7 @@ where
             let unwanted = |slot: &Slot<K, T>| {
                 slot.generation() == generation && !keep(&slot.key, &slot.value)
             };
-            removed += u64::from(self.remove_place(place, unwanted).is_some());
+            removed += u64::from(self.remove_place(place, unwanted));
         }
         (visited, removed)
     }
@@ -207,7 +209,7 @@ where
     T: Clone + Send + Sync + 'static,
 {
     #[inline]
-    fn read<Q, R>(&self, key: &Q, look: impl FnOnce(&T) -> R) -> Option<R>
+    fn read<Q, R>(&self, key: &Q, look: impl FnOnce(Seen<'_, T>) -> R) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -221,7 +223,7 @@ where
             return None;
         };
         let first = slot.touch(self.season.load(Ordering::Relaxed));
-        let seen = look(&slot.value);
+        let seen = look(Seen::Held(&slot.value));
         drop(guard);
         if first || thread::draw() >> (64 - SAMPLE_BITS) == 0 {
             self.feed(place);
@@ -229,7 +231,15 @@ where
         Some(seen)
     }
 
-    fn peek<Q, R>(&self, key: &Q, look: impl FnOnce(&T) -> R) -> Option<R>
+    fn peek<Q, R>(&self, key: &Q, look: impl FnOnce(Seen<'_, T>) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.reach(key, |entry| look(Seen::Held(entry)))
+    }
+
+    fn reach<Q, R>(&self, key: &Q, look: impl FnOnce(&T) -> R) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
@@ -247,8 +257,9 @@ where
             return false;
         }
         let place = self.place(&key);
-        let lock = self.lock(place);
+        // Before the lock, as in `remove_place`.
         let guard = self.index.guard(place);
+        let lock = self.lock(place);
         // Of whichever key: there is one slot in a place.
         let known = self.index.get(place, &guard).filter(|slot| slot.weight == weight);
         let uses = known.map_or(0, Slot::uses);
@@ -256,7 +267,6 @@ where
         let generation = stays.unwrap_or_else(|| self.begin(weight));
         let slot = Slot::new(key, value, weight, generation, uses);
         let old = self.index.insert(place, slot, &guard).map(Slot::generation);
-        drop(guard);
         if old == Some(generation) {
             return true;
         }
@@ -267,11 +277,12 @@ where
         // has been dealt with, and it may begin again.
         self.policy.insert(place, Stay::offer(place, generation, &self.ended));
         drop(lock);
+        drop(guard);
         self.hold();
         true
     }
 
-    fn remove_if<Q>(&self, key: &Q, condition: impl Fn(&T) -> bool) -> Option<T>
+    fn remove_if<Q>(&self, key: &Q, condition: impl Fn(&T) -> bool) -> bool
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,

@@ -1,7 +1,7 @@
 //! The engine on quick_cache: one structure holds the entries and decides who stays.
 //!
 //! quick_cache is made of shards, each with a lock and an equal part of the capacity. A hit takes
-//! the shared lock of one.
+//! the shared lock of one, and gets a clone of the entry.
 
 use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
@@ -14,11 +14,12 @@ use foldhash::fast::RandomState;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Lifecycle, OptionsBuilder, Weighter};
 
-use super::Engine;
+use super::{Engine, Seen};
 
-/// quick_cache. See the [module](self).
-pub(crate) struct QuickEngine<K, T> {
-    entries: Cache<K, Held<T>, Weights, RandomState, Gone<K, T>>,
+/// quick_cache. `W` is what says how much an entry weighs: `u32`, or [`Same`] where all weigh 1,
+/// which takes no room. See the [module](self).
+pub(crate) struct QuickEngine<K, T, W> {
+    entries: Entries<K, T, W>,
     /// What it was made with.
     most: u64,
     /// What quick_cache is never shrunk below: it would lose the proportions of its parts to
@@ -32,10 +33,50 @@ pub(crate) struct QuickEngine<K, T> {
     swept: AtomicUsize,
 }
 
+type Entries<K, T, W> = Cache<K, Held<T, W>, Weights, RandomState, Gone<K, T, W>>;
+
 #[derive(Clone)]
-struct Held<T> {
+struct Held<T, W> {
     value: T,
-    weight: u32,
+    weight: W,
+}
+
+/// How much an entry weighs.
+pub(crate) trait Weight: Copy + Send + Sync + 'static {
+    /// Whether weights differ.
+    const DIFFERS: bool;
+
+    fn new(weight: u32) -> Self;
+
+    fn get(self) -> u32;
+}
+
+impl Weight for u32 {
+    const DIFFERS: bool = true;
+
+    fn new(weight: u32) -> Self {
+        weight
+    }
+
+    fn get(self) -> u32 {
+        self
+    }
+}
+
+/// Every entry weighs 1.
+#[derive(Clone, Copy)]
+pub(crate) struct Same;
+
+impl Weight for Same {
+    const DIFFERS: bool = false;
+
+    fn new(_: u32) -> Self {
+        Self
+    }
+
+    fn get(self) -> u32 {
+        1
+    }
 }
 
 /// Looks a borrowed key up. quick_cache asks for its own trait.
@@ -48,21 +89,22 @@ impl<Q: Eq + ?Sized, K: Borrow<Q>> Equivalent<K> for Key<'_, Q> {
     }
 }
 
-impl<K, T> QuickEngine<K, T>
+impl<K, T, W> QuickEngine<K, T, W>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     T: Clone + Send + Sync + 'static,
+    W: Weight,
 {
-    /// Holds up to `capacity`. Not `weighted`: all entries weigh 1.
-    pub(crate) fn new(capacity: u64, weighted: bool) -> Self {
+    /// Holds up to `capacity`.
+    pub(crate) fn new(capacity: u64) -> Self {
         let evicted = Arc::new(AtomicU64::new(0));
         let gone = Gone { evicted: Arc::clone(&evicted), held: PhantomData };
         let hasher = RandomState::default();
-        let items = if weighted { capacity / TYPICAL_WEIGHT } else { capacity };
+        let items = if W::DIFFERS { capacity / TYPICAL_WEIGHT } else { capacity };
         let items = usize::try_from(items).unwrap_or(usize::MAX).max(1);
         let mut options = OptionsBuilder::new();
         options.estimated_items_capacity(items).weight_capacity(capacity).hot_allocation(HOT);
-        if weighted {
+        if W::DIFFERS {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
             let shards = usize::try_from(capacity / LEAST_SHARD).unwrap_or(usize::MAX);
             options.shards(shards.clamp(1, 4 * cores));
@@ -91,26 +133,41 @@ where
     }
 }
 
-impl<K, T> Engine<K, T> for QuickEngine<K, T>
+impl<K, T, W> Engine<K, T> for QuickEngine<K, T, W>
 where
     K: Hash + Eq + Clone + Send + Sync + 'static,
     T: Clone + Send + Sync + 'static,
+    W: Weight,
 {
     #[inline]
-    fn read<Q, R>(&self, key: &Q, look: impl FnOnce(&T) -> R) -> Option<R>
+    fn read<Q, R>(&self, key: &Q, look: impl FnOnce(Seen<'_, T>) -> R) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.entries.get(&Key(key)).map(|held| look(&held.value))
+        self.entries.get(&Key(key)).map(|held| look(Seen::Own(held.value)))
     }
 
-    fn peek<Q, R>(&self, key: &Q, look: impl FnOnce(&T) -> R) -> Option<R>
+    fn peek<Q, R>(&self, key: &Q, look: impl FnOnce(Seen<'_, T>) -> R) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.entries.peek(&Key(key)).map(|held| look(&held.value))
+        self.entries.peek(&Key(key)).map(|held| look(Seen::Own(held.value)))
+    }
+
+    fn reach<Q, R>(&self, key: &Q, look: impl FnOnce(&T) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        // The one call that shows what is held, under the lock, without a count as a use.
+        let mut seen = None;
+        self.entries.remove_if(&Key(key), |held| {
+            seen = Some(look(&held.value));
+            false
+        });
+        seen
     }
 
     fn insert(&self, key: K, value: T, weight: u32) -> bool {
@@ -123,7 +180,7 @@ where
             return false;
         }
         let hash = self.hasher.hash_one(&key);
-        let gone = self.entries.insert_with_lifecycle(key, Held { value, weight });
+        let gone = self.entries.insert_with_lifecycle(key, Held { value, weight: W::new(weight) });
         // What was replaced is among them.
         let evicted = gone.iter().filter(|(key, _)| self.hasher.hash_one(key) != hash).count();
         if evicted > 0 {
@@ -132,13 +189,12 @@ where
         true
     }
 
-    fn remove_if<Q>(&self, key: &Q, condition: impl Fn(&T) -> bool) -> Option<T>
+    fn remove_if<Q>(&self, key: &Q, condition: impl Fn(&T) -> bool) -> bool
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let removed = self.entries.remove_if(&Key(key), |held| condition(&held.value));
-        removed.map(|(_, held)| held.value)
+        self.entries.remove_if(&Key(key), |held| condition(&held.value)).is_some()
     }
 
     fn len(&self) -> u64 {
@@ -201,7 +257,8 @@ where
         if excess.get() > 0 && self.capacity() < self.least {
             self.entries.retain(|_, held| {
                 let goes = excess.get() > 0;
-                excess.set(excess.get().saturating_sub(u64::from(held.weight) * u64::from(goes)));
+                let weight = u64::from(held.weight.get());
+                excess.set(excess.get().saturating_sub(weight * u64::from(goes)));
                 !goes
             });
         }
@@ -212,16 +269,16 @@ where
 #[derive(Clone)]
 struct Weights;
 
-impl<K, T> Weighter<K, Held<T>> for Weights {
-    fn weight(&self, _: &K, held: &Held<T>) -> u64 {
-        held.weight.into()
+impl<K, T, W: Weight> Weighter<K, Held<T, W>> for Weights {
+    fn weight(&self, _: &K, held: &Held<T, W>) -> u64 {
+        held.weight.get().into()
     }
 }
 
 /// Takes what goes out from under the shard's lock, to be counted and dropped later.
-struct Gone<K, T> {
+struct Gone<K, T, W> {
     evicted: Arc<AtomicU64>,
-    held: PhantomData<fn(K, T)>,
+    held: PhantomData<fn(K, T, W)>,
 }
 
 /// What one insert made go. Most make one go at most, which needs no allocation.
@@ -233,14 +290,14 @@ impl<K, T> Few<K, T> {
     }
 }
 
-impl<K, T> Lifecycle<K, Held<T>> for Gone<K, T> {
+impl<K, T, W> Lifecycle<K, Held<T, W>> for Gone<K, T, W> {
     type RequestState = Few<K, T>;
 
     fn begin_request(&self) -> Few<K, T> {
         Few(None, Vec::new())
     }
 
-    fn on_evict(&self, state: &mut Few<K, T>, key: K, held: Held<T>) {
+    fn on_evict(&self, state: &mut Few<K, T>, key: K, held: Held<T, W>) {
         if let Some(before) = state.0.replace((key, held.value)) {
             state.1.push(before);
         }
@@ -252,7 +309,7 @@ impl<K, T> Lifecycle<K, Held<T>> for Gone<K, T> {
     }
 }
 
-impl<K, T> Clone for Gone<K, T> {
+impl<K, T, W> Clone for Gone<K, T, W> {
     fn clone(&self) -> Self {
         Self { evicted: Arc::clone(&self.evicted), held: PhantomData }
     }

@@ -42,6 +42,7 @@ conformance![
     frequent_entries_survive_a_scan,
     retain_and_sweep_drop_only_what_is_unwanted,
     remove_if_leaves_what_its_condition_refuses,
+    what_is_changed_in_reach_stays_and_what_is_changed_in_a_clone_does_not,
     values_are_dropped,
     reads_alone_do_not_make_it_grow,
     inserts_alone_do_not_make_it_grow,
@@ -101,8 +102,8 @@ fn finds_what_was_inserted_replaced_and_removed(kind: EngineKind) {
     assert_eq!((value(&engine, 1), value(&engine, 2)), (Some(10), Some(20)));
     put(&engine, 1, 11);
     assert_eq!((value(&engine, 1), engine.len()), (Some(11), 2));
-    assert_eq!(engine.remove(&1).as_deref(), Some(&11));
-    assert_eq!((engine.remove(&1), value(&engine, 1), engine.len()), (None, None, 1));
+    assert!(engine.remove(&1));
+    assert_eq!((engine.remove(&1), value(&engine, 1), engine.len()), (false, None, 1));
     put(&engine, 1, 12);
     assert_eq!((value(&engine, 1), engine.weight(), engine.evicted()), (Some(12), 2, 0));
     settle(&engine);
@@ -112,10 +113,7 @@ fn string_keys_are_found_by_str(kind: EngineKind) {
     let engine: AnyEngine<String, u64> = AnyEngine::new(kind, 10, false);
     engine.insert("a lamp".to_owned(), 7, 1);
     assert_eq!((engine.get("a lamp"), engine.get("a chair")), (Some(7), None));
-    assert_eq!(
-        (engine.peek("a lamp", |value| *value), engine.remove("a lamp")),
-        (Some(7), Some(7))
-    );
+    assert_eq!((engine.peek("a lamp", |value| *value), engine.remove("a lamp")), (Some(7), true));
 }
 
 fn holds_no_more_than_its_capacity_under_a_flood(kind: EngineKind) {
@@ -293,11 +291,34 @@ fn retain_and_sweep_drop_only_what_is_unwanted(kind: EngineKind) {
 fn remove_if_leaves_what_its_condition_refuses(kind: EngineKind) {
     let engine = entries(kind, 10);
     put(&engine, 1, 10);
-    assert_eq!(engine.remove_if(&1, |value| **value != 10), None);
+    assert!(!engine.remove_if(&1, |value| **value != 10));
     assert_eq!(value(&engine, 1), Some(10));
-    assert_eq!(engine.remove_if(&1, |value| **value == 10).as_deref(), Some(&10));
-    assert_eq!(engine.remove_if(&1, |_| true), None);
+    assert!(engine.remove_if(&1, |value| **value == 10));
+    assert!(!engine.remove_if(&1, |_| true));
     settle(&engine);
+}
+
+fn what_is_changed_in_reach_stays_and_what_is_changed_in_a_clone_does_not(kind: EngineKind) {
+    for engine in [AnyEngine::new(kind, 10, false), AnyEngine::new(kind, 10, true)] {
+        engine.insert(1, Counted::default(), 1);
+        let clone = engine.get(&1).expect("in");
+        clone.0.store(5, Ordering::Relaxed);
+        let seen = || engine.peek(&1, |count| count.0.load(Ordering::Relaxed));
+        assert_eq!(seen(), Some(0));
+        let before = engine.reach(&1, |count| count.0.fetch_add(7, Ordering::Relaxed));
+        assert_eq!((before, seen(), engine.len()), (Some(0), Some(7), 1));
+        assert_eq!(engine.reach(&2, |_| ()), None);
+    }
+}
+
+/// As an entry: a clone has an atomic of its own.
+#[derive(Default)]
+struct Counted(AtomicUsize);
+
+impl Clone for Counted {
+    fn clone(&self) -> Self {
+        Self(AtomicUsize::new(self.0.load(Ordering::Relaxed)))
+    }
 }
 
 fn values_are_dropped(kind: EngineKind) {
@@ -445,8 +466,7 @@ proptest! {
                         model.insert(key, (value, weight));
                     }
                     Step::Remove(key) => {
-                        let removed = engine.remove(&key).map(|value| *value);
-                        prop_assert_eq!(removed, model.remove(&key).map(|(value, _)| value));
+                        prop_assert_eq!(engine.remove(&key), model.remove(&key).is_some());
                     }
                     Step::Read(key) => {
                         prop_assert_eq!(value(&engine, key), model.get(&key).map(|known| known.0));

@@ -253,3 +253,68 @@ async fn who_comes_after_messages_were_lost_or_a_mark_moved_joins_no_load_from_b
         woken.await;
     }
 }
+
+#[tokio::test]
+async fn what_is_found_right_is_noted_in_the_engine_and_not_in_a_copy() {
+    for l1 in watched_on_each() {
+        let entry = filled(&l1);
+        let other = l1.tag("numbers#t:blue", 0);
+        l1.changed(other.text(), None);
+        assert!(held(&l1).validated() < l1.coherence().epoch());
+        // By a look that judges.
+        assert_eq!(value(&l1), Some(10));
+        assert_eq!(held(&l1).validated(), l1.coherence().epoch());
+        // By L2's word.
+        l1.lost(None);
+        assert!(matches!(look(&l1), Look::Suspect(_)));
+        read_mark(&l1, NAMESPACE);
+        let epoch = l1.coherence().epoch();
+        assert!(l1.settle(&1, &entry, (0, 5), epoch, l1.clock().now()));
+        assert_eq!(held(&l1).validated(), epoch);
+        assert!(entry.validated() < epoch, "a copy is a snapshot");
+        assert_eq!(value(&l1), Some(10));
+    }
+}
+
+#[tokio::test]
+async fn an_echo_is_taken_once_whoever_has_a_copy() {
+    for l1 in watched_on_each() {
+        let mut set = l1.lease(1);
+        set.send();
+        assert!(end_write(&set, &l1, 10, 5));
+        let _copy = held(&l1);
+        l1.changed("numbers:1", None);
+        assert_eq!((value(&l1), l1.take_checks(9).len()), (Some(10), 1), "it may be the echo");
+        l1.changed("numbers:1", None);
+        assert_eq!((value(&l1), l1.take_checks(9).len()), (None, 0), "this is another's");
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_what_was_there_before_removes_and_validates_nothing_newer() {
+    for l1 in watched_on_each() {
+        let old = filled(&l1);
+        assert!(fill(&l1.lease(1), &l1, 20, 6));
+        assert!(!l1.discard(&1, &old));
+        assert_eq!(value(&l1), Some(20));
+        l1.lost(None);
+        read_mark(&l1, NAMESPACE);
+        assert!(l1.settle(&1, &old, (0, 5), l1.coherence().epoch(), l1.clock().now()));
+        assert!(matches!(look(&l1), Look::Suspect(_)), "L2 was asked for another");
+        let new = held(&l1);
+        assert!(l1.discard(&1, &new));
+        assert!(!l1.discard(&1, &new), "once");
+        assert!(matches!(look(&l1), Look::Miss));
+    }
+}
+
+#[tokio::test]
+async fn the_same_version_read_again_is_another_entry() {
+    for l1 in watched_on_each() {
+        let old = filled(&l1);
+        assert_eq!(filled(&l1).version(), old.version());
+        assert!(!l1.discard(&1, &old), "the one from before");
+        assert_eq!(value(&l1), Some(10));
+        assert!(l1.discard(&1, &held(&l1)));
+    }
+}

@@ -101,10 +101,25 @@ fn end_write(lease: &Lease<u64, u64, u64>, l1: &L1, value: u64, version: u64) ->
 }
 
 /// Fills key 1 with value 10 of version 5.
-fn filled(l1: &L1) -> Arc<Entry<u64>> {
+fn filled(l1: &L1) -> Entry<u64> {
     let (kept, entry) = l1.lease(1).fill(draft(l1, 10, 5), l1.clock().now());
     assert_eq!(kept, Kept::Yes);
     entry
+}
+
+/// A snapshot of what the engine holds under key 1.
+fn held(l1: &L1) -> Entry<u64> {
+    l1.table.shelf().look(&1).expect("held")
+}
+
+/// As [`watched`], with each engine.
+fn watched_on_each() -> impl Iterator<Item = L1> {
+    let kinds = [
+        EngineKind::Moka,
+        #[cfg(feature = "quick")]
+        EngineKind::Quick,
+    ];
+    kinds.into_iter().map(|engine| watched_with(Options { engine, ..options() }))
 }
 
 fn look(l1: &L1) -> Look<u64> {

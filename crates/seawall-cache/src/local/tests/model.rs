@@ -418,7 +418,7 @@ impl World {
         let checked = self
             .checks
             .iter()
-            .any(|check| matches!(check, Check::Entry(_, checked) if Arc::ptr_eq(checked, entry)));
+            .any(|check| matches!(check, Check::Entry(_, checked) if checked.is(entry)));
         assert!(
             content.order >= at_least(&self.told) || checked,
             "{content:?} is served after {} was told",
