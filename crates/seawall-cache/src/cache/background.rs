@@ -143,7 +143,8 @@ where
     /// After messages were lost: compares all of L1 by version instead of dropping it.
     async fn check_suspects(&self) {
         let local = &self.ears.local;
-        let suspects = local.suspects(local.clock().now());
+        let now = local.clock().now();
+        let suspects = local.pass_over(move |local| local.suspects(now)).await.unwrap_or_default();
         if suspects.is_empty() {
             return;
         }

@@ -169,7 +169,10 @@ where
 
     /// Gives up what marks say is gone.
     async fn sweep_l1(&self) -> u64 {
-        let mut sweep = self.local.sweep(self.local.clock().now());
+        let now = self.local.clock().now();
+        let Some(mut sweep) = self.local.pass_over(move |local| local.sweep(now)).await else {
+            return 0;
+        };
         let mut given_up = 0;
         while let Some(went) = sweep.step(&self.local, L1_STEP) {
             given_up += went as u64;

@@ -1,5 +1,7 @@
 //! Giving back the memory of entries that will not be served again.
 
+use std::sync::Arc;
+
 use super::Local;
 use super::clock::Tick;
 use super::engine::Engine as _;
@@ -19,9 +21,29 @@ impl<K, V, R> Local<K, V, R>
 where
     K: CacheKey + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
+    R: Send + Sync + 'static,
+{
+    /// Does `pass`, a pass over all of L1, where it holds nobody up: a large one not on a thread
+    /// of the runtime. `None`: the runtime is shutting down.
+    pub(crate) async fn pass_over<T: Send + 'static>(
+        self: &Arc<Self>,
+        pass: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
+        if self.len() <= AT_ONCE {
+            return Some(pass(self));
+        }
+        let local = Arc::clone(self);
+        tokio::task::spawn_blocking(move || pass(&local)).await.ok()
+    }
+}
+
+impl<K, V, R> Local<K, V, R>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
 {
     /// Looks through all of L1 for entries that are dead at `now`. One pass, some ten nanoseconds
-    /// an entry: not on a runtime's thread if L1 is large.
+    /// an entry: see [`pass_over`](Self::pass_over).
     pub(crate) fn sweep(&self, now: Tick) -> Sweep<K, V> {
         let mut dead = Vec::new();
         self.engine().for_each(|key, entry| {
@@ -75,3 +97,6 @@ where
         Some(removed.count())
     }
 }
+
+/// Entries that are looked through in less than a millisecond.
+const AT_ONCE: u64 = 10_000;

@@ -193,3 +193,27 @@ async fn a_sweep_reclaims_l2_and_says_how_far_it_is() {
     a.sweep_matching("2*", |_| ()).await.expect_err("L2 could not be asked");
     assert!(a.peek(&2).is_none(), "but the removal holds here");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_large_l1_is_given_up_whole_and_holds_nobody_up() {
+    let cache: Cache<u64, u64> = Cache::local("large").capacity(100_000).build().expect("valid");
+    for key in 0..30_000 {
+        let _ = cache.set(&key, key).await;
+    }
+    // On one thread: were the pass made on it, this could not turn meanwhile.
+    let turns = Arc::new(AtomicUsize::new(0));
+    let turning = tokio::spawn({
+        let turns = Arc::clone(&turns);
+        async move {
+            loop {
+                turns.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let cleared = cache.clear().await;
+    turning.abort();
+    assert_eq!(cleared.l1, 30_000);
+    assert!(turns.load(Ordering::Relaxed) > 0);
+    assert!((0..30_000).all(|key| cache.peek(&key).is_none()));
+}
