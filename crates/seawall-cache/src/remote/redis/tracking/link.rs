@@ -51,7 +51,7 @@ impl Link {
                 Ok(mut listener) => {
                     listener.listen().await;
                     self.shared.board.down(self.node);
-                    self.shared.doubt.notify_one();
+                    self.shared.routes.doubt.notify_one();
                 }
                 Err(Failure::Refused(error)) => {
                     if self.shared.board.refused(self.node) {
@@ -61,7 +61,7 @@ impl Link {
                     self.hear_meanwhile().await;
                     self.shared.board.down(self.node);
                 }
-                Err(Failure::Down) => self.shared.doubt.notify_one(),
+                Err(Failure::Down) => self.shared.routes.doubt.notify_one(),
             }
             let most = self.shared.config.reconnect_max_delay;
             pause = if started.elapsed() >= most { FIRST_PAUSE } else { (pause * 2).min(most) };

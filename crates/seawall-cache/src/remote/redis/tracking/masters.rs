@@ -1,25 +1,22 @@
-//! A link to each master, as masters come and go.
+//! A connection for commands and a link to each master, as masters come and go.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fred::clients::Client;
-use fred::interfaces::{ClientLike, ClusterInterface, EventInterface};
-use fred::types::ClientState;
-use fred::types::cluster::ClusterRouting;
-use fred::types::config::{Config, Server, ServerConfig};
+use fred::types::config::Config;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::Shared;
 use super::board::Missed;
 use super::link::Link;
-use crate::remote::redis::topology::{self, Change};
+use crate::remote::redis::discovery::Discovery;
+use crate::remote::redis::node_client;
+use crate::remote::redis::topology::{Change, Master};
 
-/// Keeps the topology up to date and a link to each master running.
+/// Keeps the topology up to date, and connections to each master.
 pub(super) struct Masters {
-    main: Client,
     shared: Arc<Shared>,
     links: HashMap<u32, Running>,
 }
@@ -34,48 +31,56 @@ impl Drop for Running {
 }
 
 impl Masters {
-    pub(super) fn new(main: Client, shared: Arc<Shared>) -> Self {
-        if !shared.topology.is_cluster() {
-            shared.board.joins(0);
-        }
-        Self { main, shared, links: HashMap::new() }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, links: HashMap::new() }
     }
 
-    /// For ever. On a cluster it looks who is master every second, and at every sign of a change.
-    pub(super) async fn follow(mut self) {
-        if !self.shared.topology.is_cluster() {
-            self.start(0, self.main.client_config(), Vec::new());
-            return std::future::pending().await;
-        }
-        let mut changes = self.main.cluster_change_rx();
+    /// Listens to the only node, for ever.
+    pub(super) async fn alone(mut self, config: Config) {
+        self.start(0, config, Vec::new());
+        std::future::pending().await
+    }
+
+    /// For ever. Looks who is master every second, and at every sign of a change. `found` is what
+    /// is known already.
+    pub(super) async fn follow(mut self, mut discovery: Discovery, found: Vec<Master>) {
+        self.apply(&found, &discovery);
+        let mut pause = LOOK_EVERY;
         loop {
-            self.look().await;
-            tokio::select! {
-                // A missed one is a change as well.
-                _ = changes.recv() => {}
-                () = self.shared.doubt.notified() => sleep(NOT_SOONER).await,
-                () = sleep(LOOK_EVERY) => {}
+            let routes = Arc::clone(&self.shared.routes);
+            let doubted = tokio::select! {
+                () = routes.doubt.notified() => {
+                    sleep(NOT_SOONER).await;
+                    true
+                }
+                () = sleep(pause) => false,
+            };
+            match discovery.look(doubted).await {
+                Ok(found) => {
+                    self.apply(&found, &discovery);
+                    pause = LOOK_EVERY;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "no node says who is master");
+                    pause = FAILED_PAUSE;
+                }
             }
         }
     }
 
-    async fn look(&mut self) {
-        if self.main.state() != ClientState::Connected {
-            return;
-        }
-        // Any node of the cluster answers.
-        let Ok(nodes) = self.main.cluster_nodes::<String>().await else { return };
-        let configured = self.main.client_config().server.hosts();
-        let Some(asked) = configured.first() else { return };
-        let change = self.shared.topology.update(&topology::masters(&nodes, asked));
-        self.apply(change);
-    }
-
-    fn apply(&mut self, change: Change) {
-        let board = Arc::clone(&self.shared.board);
+    fn apply(&mut self, found: &[Master], discovery: &Discovery) {
+        let shared = Arc::clone(&self.shared);
+        let (board, routes) = (&shared.board, &shared.routes);
+        let change: Change = routes.topology.update(found);
         for node in &change.left {
+            routes.clients.leave(*node);
             self.links.remove(node);
             board.leaves(*node);
+        }
+        // First of all: its keys are asked for already.
+        for node in &change.joined {
+            let Some(server) = routes.topology.server(*node) else { continue };
+            routes.clients.join(*node, node_client(&shared.config, discovery.to(server)));
         }
         // Who gave slots to a master that is not listened to yet is told of when it is.
         let mut gave = change.gave_slots.clone();
@@ -85,19 +90,9 @@ impl Masters {
         }
         for node in change.joined {
             board.joins(node);
-            let mut config = self.main.client_config();
-            let Some(server) = self.shared.topology.server(node) else { continue };
-            config.server = ServerConfig::Centralized { server: self.as_routed(server) };
-            self.start(node, config, change.gave_slots.clone());
+            let Some(server) = routes.topology.server(node) else { continue };
+            self.start(node, discovery.to(server), change.gave_slots.clone());
         }
-    }
-
-    /// The address as the main client has it, with the name that TLS is to check.
-    fn as_routed(&self, server: Server) -> Server {
-        let routing = self.main.cached_cluster_state();
-        let known = routing.iter().flat_map(ClusterRouting::unique_primary_nodes);
-        let mut same = known.filter(|it| it.host == server.host && it.port == server.port);
-        same.next().unwrap_or(server)
     }
 
     fn start(&mut self, node: u32, config: Config, also: Vec<u32>) {
@@ -107,6 +102,9 @@ impl Masters {
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// While no node answers.
+const FAILED_PAUSE: Duration = Duration::from_millis(100);
 
 /// A cluster in trouble causes doubt all the time.
 const NOT_SOONER: Duration = Duration::from_millis(20);
