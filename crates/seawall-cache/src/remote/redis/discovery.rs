@@ -13,8 +13,8 @@ use tokio::time::timeout;
 use super::RedisConfig;
 use super::ends::EndsWithUs;
 use super::routes::{Routes, plain};
-use super::topology::{self, Master};
 use super::settings;
+use super::topology::{self, Master};
 
 /// Asks a master that is connected to, or, if none answers, the nodes of the URL.
 pub(super) struct Discovery {
@@ -81,7 +81,8 @@ impl Discovery {
         let client = Client::new(config, Some(performance), Some(connection), None);
         let ends = EndsWithUs::new(client.clone(), &self.config);
         let connected = timeout(self.config.connect_timeout, client.init()).await;
-        let task = connected.map_err(|_| Error::new(ErrorKind::Timeout, "not connected in time"))?;
+        let task =
+            connected.map_err(|_| Error::new(ErrorKind::Timeout, "not connected in time"))?;
         let _ends = ends.with(task?);
         ask(&client, &server).await
     }

@@ -235,7 +235,8 @@ mod tests {
         assert_eq!(read("MOVED 1 fe80::1:7000"), Some((false, 1, "fe80::1", 7000)));
         assert_eq!(read("MOVED 1 :7000"), Some((false, 1, "", 7000)));
         assert_eq!(read("MOVED 1 ?:7000"), Some((false, 1, "", 7000)));
-        for other in ["", "MOVED", "MOVED x h:1", "MOVED 1 h", "MOVED 1 h:x", "ASKED 1 h:1", "ERR"] {
+        for other in ["", "MOVED", "MOVED x h:1", "MOVED 1 h", "MOVED 1 h:x", "ASKED 1 h:1", "ERR"]
+        {
             assert_eq!(read(other), None, "{other}");
         }
     }
