@@ -211,7 +211,7 @@ async fn wait_ready(stack: &Stack, timeout: Duration) -> Result<(), Error> {
     let redis = try_join_all(stack.redis.iter().map(|server| server.wait_answer(timeout)));
     let cluster = async {
         let Some(cluster) = &stack.cluster else { return Ok(()) };
-        try_join_all(cluster.nodes().iter().map(|node| node.wait_answer(timeout))).await?;
+        try_join_all(cluster.all().map(|node| node.wait_answer(timeout))).await?;
         cluster.form(timeout).await?;
         cluster.wait_ready(timeout).await
     };

@@ -109,7 +109,8 @@ impl RedisCluster {
         Ok(())
     }
 
-    fn all(&self) -> impl Iterator<Item = &Redis> {
+    /// Masters and then replicas, as they are at first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Redis> {
         self.nodes.iter().chain(&self.replicas)
     }
 

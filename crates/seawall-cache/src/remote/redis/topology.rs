@@ -135,6 +135,19 @@ impl Topology {
         }
     }
 
+    /// The nodes that the masters of a view are or will be, before it is taken over.
+    pub(super) fn indexes(&self, masters: &[Master]) -> Vec<u32> {
+        let mut nodes = self.nodes.write();
+        let before = nodes.masters.clone();
+        nodes.taken = before;
+        let index = |master| {
+            let node = nodes.index(master);
+            nodes.taken.push(node);
+            node
+        };
+        masters.iter().map(index).collect()
+    }
+
     /// Takes over a new view. A view without any slot changes nothing: it is that of a node that
     /// does not know its cluster yet.
     pub(super) fn update(&self, masters: &[Master]) -> Change {
@@ -368,7 +381,10 @@ g7 :0@0 master,noaddr - 1 1 0 disconnected
                 "a h{pod}:1@2 master - 0 0 1 connected 0-99\nb h{}:1@2 master - 0 0 1 connected 100-16383",
                 pod + 1
             );
-            let change = topology.update(&masters(&nodes, &asked()));
+            let found = masters(&nodes, &asked());
+            let indexes = topology.indexes(&found);
+            let change = topology.update(&found);
+            assert_eq!(topology.masters(), indexes);
             assert_eq!(
                 (change.joined.len(), change.left.len()),
                 (1 + usize::from(pod == 0), usize::from(pod > 0))

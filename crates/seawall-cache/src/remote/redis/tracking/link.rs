@@ -104,12 +104,12 @@ impl Link {
 
     /// Until it is time to ask for more.
     async fn hear_meanwhile(&self) {
-        let since = Instant::now();
-        if let Ok(mut listener) = self.hear(Some(ASK_AGAIN)).await {
+        let (since, again) = (Instant::now(), self.shared.config.heartbeat * ASK_AGAIN);
+        if let Ok(mut listener) = self.hear(Some(again)).await {
             listener.listen().await;
         }
         // Without a connection as well: it would be refused again.
-        sleep(ASK_AGAIN.saturating_sub(since.elapsed())).await;
+        sleep(again.saturating_sub(since.elapsed())).await;
     }
 
     async fn connect(&self, version: RespVersion) -> Result<Listener, Failure> {
@@ -160,8 +160,8 @@ fn judge(error: Error) -> Failure {
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// A server that refused may have been changed.
-const ASK_AGAIN: Duration = Duration::from_secs(60);
+/// A server that refused may have been changed: a minute, by default, in heartbeats.
+const ASK_AGAIN: u32 = 240;
 
 /// Messages that fit between fred and us; each may hold many keys. fred has nine channels of this
 /// size, about 0.7 MB a master.

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use fred::types::config::Config;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::Shared;
 use super::board::Missed;
 use super::link::Link;
+use super::{SETTLING, Shared};
 use crate::remote::redis::discovery::Discovery;
-use crate::remote::redis::node_client;
 use crate::remote::redis::topology::{Change, Master};
+use crate::remote::redis::{SETTLED_WITHIN, node_client};
 
 /// Keeps the topology up to date, and connections to each master.
 pub(super) struct Masters {
@@ -41,11 +41,13 @@ impl Masters {
         std::future::pending().await
     }
 
-    /// For ever. Looks who is master every second, and at every sign of a change. `found` is what
+    /// For ever. Looks who is master every second, more often while one is out of reach, and at
+    /// every sign of a change. `found` is what
     /// is known already.
     pub(super) async fn follow(mut self, mut discovery: Discovery, found: Vec<Master>) {
-        self.apply(&found, &discovery);
-        let mut pause = LOOK_EVERY;
+        self.apply(&found, &discovery).await;
+        // At once, if nothing is known.
+        let mut pause = if found.is_empty() { Duration::ZERO } else { LOOK_EVERY };
         loop {
             let routes = Arc::clone(&self.shared.routes);
             let doubted = tokio::select! {
@@ -57,8 +59,9 @@ impl Masters {
             };
             match discovery.look(doubted).await {
                 Ok(found) => {
-                    self.apply(&found, &discovery);
-                    pause = LOOK_EVERY;
+                    self.apply(&found, &discovery).await;
+                    let (_, all) = routes.connected();
+                    pause = if all { LOOK_EVERY } else { LOOK_OFTEN };
                 }
                 Err(error) => {
                     tracing::debug!(%error, "no node says who is master");
@@ -68,19 +71,15 @@ impl Masters {
         }
     }
 
-    fn apply(&mut self, found: &[Master], discovery: &Discovery) {
+    async fn apply(&mut self, found: &[Master], discovery: &Discovery) {
         let shared = Arc::clone(&self.shared);
         let (board, routes) = (&shared.board, &shared.routes);
+        self.connect(found, discovery).await;
         let change: Change = routes.topology.update(found);
         for node in &change.left {
             routes.clients.leave(*node);
             self.links.remove(node);
             board.leaves(*node);
-        }
-        // First of all: its keys are asked for already.
-        for node in &change.joined {
-            let Some(server) = routes.topology.server(*node) else { continue };
-            routes.clients.join(*node, node_client(&shared.config, discovery.to(server)));
         }
         // Who gave slots to a master that is not listened to yet is told of when it is.
         let mut gave = change.gave_slots.clone();
@@ -95,6 +94,24 @@ impl Masters {
         }
     }
 
+    /// Connects to new masters and waits a little for that: once they are known for masters, calls
+    /// that fail open their breakers.
+    async fn connect(&self, found: &[Master], discovery: &Discovery) {
+        let routes = &self.shared.routes;
+        let mut new = Vec::new();
+        for (master, node) in found.iter().zip(routes.topology.indexes(found)) {
+            if routes.clients.get(node).is_none() {
+                let to = discovery.to(master.server.clone());
+                routes.clients.join(node, node_client(&self.shared.config, to));
+                new.push(node);
+            }
+        }
+        let end = Instant::now() + SETTLED_WITHIN;
+        while new.iter().any(|node| routes.to(*node).is_err()) && Instant::now() < end {
+            sleep(SETTLING).await;
+        }
+    }
+
     fn start(&mut self, node: u32, config: Config, also: Vec<u32>) {
         let link = Link::new(node, config, also, Arc::clone(&self.shared));
         self.links.insert(node, Running(tokio::spawn(link.keep())));
@@ -102,6 +119,9 @@ impl Masters {
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// While a replica may take over from one.
+const LOOK_OFTEN: Duration = Duration::from_millis(250);
 
 /// While no node answers.
 const FAILED_PAUSE: Duration = Duration::from_millis(100);
