@@ -136,10 +136,10 @@ async fn a_slot_moves_under_traffic_and_nobody_reads_what_was_before() {
     let (partial, reads) = (Cell::new(0_u64), Cell::new(0_u64));
     // Every other change is a set, the others are removals.
     let write = async |index: usize| {
-        let node = if index % 2 == 0 { &a } else { &c };
+        let node = if index.is_multiple_of(2) { &a } else { &c };
         while !over.get() {
             let next = origin[index].fetch_add(1, Relaxed) + 1;
-            let written = if next % 2 == 0 {
+            let written = if next.is_multiple_of(2) {
                 node.numbers.set(&keys[index], next).await
             } else {
                 node.numbers.remove(&keys[index]).await
@@ -162,7 +162,7 @@ async fn a_slot_moves_under_traffic_and_nobody_reads_what_was_before() {
     };
     // On the node that wrote, at once.
     let own = async |index: usize| {
-        let node = if index % 2 == 0 { &a } else { &c };
+        let node = if index.is_multiple_of(2) { &a } else { &c };
         while !over.get() {
             let least = acknowledged[index].get();
             let got = read(node, index).await;

@@ -39,10 +39,10 @@ use super::guarded::{Guarded, NodeStatus, RemoteStatus};
 use crate::error::Error;
 use crate::remote::RemoteError;
 
-/// A Redis that caches can share: a cheap clone of one client. Redis 6 or newer.
+/// A Redis that caches can share: clones are cheap and share its connections. Redis 6 or newer.
 ///
 /// It has a deadline on every command, reconnects for ever, opens a breaker when Redis does not
-/// answer, and remembers the removals that Redis has not acknowledged. The connection ends when
+/// answer, and remembers the removals that Redis has not acknowledged. The connections end when
 /// [`shutdown`](Self::shutdown) is called or the last clone, in caches too, is dropped.
 #[derive(Clone)]
 pub struct Redis {
@@ -53,8 +53,8 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Connects and waits until Redis has answered: on a cluster every master, or those that do
-    /// within half a second of the first.
+    /// Connects and waits until Redis has answered: on a cluster every master, or after half a
+    /// second any one.
     ///
     /// # Errors
     /// If the configuration or the URL is not valid, or Redis does not answer within
@@ -122,7 +122,7 @@ impl Redis {
     }
 
     /// Tries the removals that wait until Redis has acknowledged them or `patience` has passed,
-    /// then closes the connection for every clone. Returns how many removals Redis never heard of.
+    /// then closes the connections for every clone. Returns how many removals Redis never heard of.
     pub async fn shutdown(&self, patience: Duration) -> usize {
         self.guarded.shutdown(patience).await
     }
@@ -147,15 +147,11 @@ impl Redis {
         let discovery = Discovery::new(Arc::clone(&routes), config, server.clone());
         let found = discovery.ask_configured().await?;
         let redis = Self::over(Arc::clone(&routes), config, server, found);
-        let mut first = None;
-        loop {
-            let (any, all) = routes.connected();
-            let since = if any { *first.get_or_insert_with(Instant::now) } else { Instant::now() };
-            if all || since.elapsed() >= SETTLED_WITHIN {
-                return Ok(redis);
-            }
+        // They are known for masters when they are connected to, or that takes too long.
+        while !routes.connected().0 {
             sleep(SETTLING).await;
         }
+        Ok(redis)
     }
 
     fn over(routes: Arc<Routes>, config: &RedisConfig, server: Config, found: Vec<Master>) -> Self {
@@ -226,7 +222,7 @@ fn settings(config: &RedisConfig) -> (PerformanceConfig, ConnectionConfig) {
     (performance, connection)
 }
 
-/// How long connecting may wait for tracking, once there is a connection.
+/// How long new masters are waited for, and tracking once there is a connection.
 const SETTLED_WITHIN: Duration = Duration::from_millis(500);
 
 const SETTLING: Duration = Duration::from_millis(2);

@@ -8,12 +8,12 @@ use fred::types::config::Config;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use super::Shared;
 use super::board::Missed;
 use super::link::Link;
-use super::{SETTLING, Shared};
 use crate::remote::redis::discovery::Discovery;
 use crate::remote::redis::topology::{Change, Master};
-use crate::remote::redis::{SETTLED_WITHIN, node_client};
+use crate::remote::redis::{SETTLED_WITHIN, SETTLING, node_client};
 
 /// Keeps the topology up to date, and connections to each master.
 pub(super) struct Masters {
@@ -38,7 +38,7 @@ impl Masters {
     /// Listens to the only node, for ever.
     pub(super) async fn alone(mut self, config: Config) {
         self.start(0, config, Vec::new());
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// For ever. Looks who is master every second, more often while one is out of reach, and at

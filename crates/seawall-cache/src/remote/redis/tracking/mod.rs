@@ -28,11 +28,11 @@ use tokio::time::{Instant, sleep};
 
 use self::board::Board;
 use self::masters::Masters;
-use super::RedisConfig;
 use super::clock::Clocks;
 use super::discovery::Discovery;
 use super::routes::Routes;
 use super::topology::Master;
+use super::{RedisConfig, SETTLING};
 use crate::remote::{Tracking, Watcher};
 
 /// The tasks that listen. They end when this is dropped.
@@ -109,5 +109,3 @@ impl Drop for Listening {
         self.stop();
     }
 }
-
-const SETTLING: Duration = Duration::from_millis(2);
