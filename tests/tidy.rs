@@ -284,6 +284,36 @@ fn the_top_level_holds_what_the_design_names() {
 }
 
 #[test]
+fn every_test_that_a_document_names_exists() {
+    let (mut offenders, mut named) = (Vec::new(), 0);
+    for path in crates() {
+        let (mut documents, mut sources) = (Vec::new(), Vec::new());
+        files(&path, ".md", &mut documents);
+        files(&path, ".rs", &mut sources);
+        let source: String = sources.iter().map(read).collect();
+        for document in &documents {
+            for word in read(document).split('`').skip(1).step_by(2) {
+                // `module::name_of_a_test`: code is called otherwise.
+                let Some((module, test)) = word.rsplit_once("::") else { continue };
+                let lower = |word: &str| {
+                    word.chars()
+                        .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit() || it == '_')
+                };
+                if !lower(module) || !lower(test) || test.matches('_').count() < 3 {
+                    continue;
+                }
+                named += 1;
+                if !source.contains(&format!("fn {test}(")) {
+                    offenders.push(format!("{}: {word}", document.display()));
+                }
+            }
+        }
+    }
+    assert!(named > 100, "only {named} were found: has the form changed?");
+    assert_none("a test that a document names is not there", &offenders);
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut offenders = Vec::new();
     for path in all(".md") {

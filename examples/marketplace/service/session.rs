@@ -75,6 +75,7 @@ impl FromRequestParts<App> for SignedIn {
 }
 
 /// Wall clock, because a token outlives a process that shares its secret.
+#[expect(clippy::disallowed_methods, reason = "sessions last hours: minutes of skew do no harm")]
 pub fn now_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -124,7 +124,7 @@ pub(super) fn decide(
         next.calm_since = None;
         if since(state.shrunk).is_none_or(|since| since >= config.patience) {
             let by = if over { excess / (budget as f64).max(1.0) } else { 0.0 };
-            let by = by.clamp(0.05, 0.5 * state.share);
+            let by = by.max(0.05).min(0.5 * state.share);
             next.share = (state.share - by).max(config.least.min(state.share));
             next.shrunk = Some(now);
         }
@@ -159,10 +159,16 @@ mod tests {
 
     /// Runs `samples`, a second apart, and returns the shares.
     fn run(samples: impl IntoIterator<Item = MemorySample>) -> Vec<f64> {
-        let (config, mut state, mut now) =
-            (GovernorConfig::default(), State::new(), Instant::now());
+        run_with(&GovernorConfig::default(), samples)
+    }
+
+    fn run_with(
+        config: &GovernorConfig,
+        samples: impl IntoIterator<Item = MemorySample>,
+    ) -> Vec<f64> {
+        let (mut state, mut now) = (State::new(), Instant::now());
         let share = |sample| {
-            state = decide(&config, state, sample, BUDGET, now);
+            state = decide(config, state, sample, BUDGET, now);
             now += Duration::from_secs(1);
             state.share
         };
@@ -224,6 +230,14 @@ mod tests {
         assert_eq!(check(|config| config.patience = Duration::ZERO), Some("patience"));
         assert_eq!(check(|config| config.calm = Duration::MAX), Some("calm"));
         assert_eq!(check(|config| config.interval = Duration::ZERO), Some("interval"));
+    }
+
+    #[test]
+    fn next_to_nothing_may_be_left_of_it() {
+        let config = GovernorConfig { least: 0.01, ..GovernorConfig::default() };
+        let shares = run_with(&config, vec![sample(4_000, 100.0); 100]);
+        assert!(shares.is_sorted_by(|a, b| a >= b), "{shares:?}");
+        assert_eq!(shares[99], 0.01);
     }
 
     proptest! {

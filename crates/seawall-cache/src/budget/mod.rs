@@ -38,8 +38,9 @@ use crate::error::ConfigError;
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let budget = Budget::new(256 << 20)?;
 /// let _governor = budget.govern(GovernorConfig::default(), LinuxMemory::new())?;
+/// let weigh = |_: &u64, title: Option<&String>| 16 + title.map_or(0, |title| title.len() as u32);
 /// let titles: Cache<u64, String> = Cache::local("title")
-///     .weigher(|_key, title| title.map_or(16, |title| title.len() as u32 + 16))
+///     .weigher(weigh)
 ///     .budget(&budget, 2, 16 << 20)
 ///     .build()?;
 /// # titles.set(&1, "a lamp".to_owned()).await;

@@ -237,3 +237,43 @@ async fn a_flooded_cache_leaves_the_others_what_they_use() {
         assert!(flooded.get(&1).await.expect("no remote").is_none());
     }
 }
+
+/// Accounting that drifts shows here: each write replaces one of another size.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sixteen_writers_of_the_same_keys_leave_the_weight_within_the_cap() {
+    const BYTES: u64 = 4 << 20;
+    for engine in engines() {
+        let budget = Budget::new(BYTES).expect("large enough");
+        let hot = cache("hot", engine, &budget, 1 << 20);
+        let other = cache("other", engine, &budget, 1 << 20);
+        for key in 0..64 {
+            let _ = other.set(&key, vec![0; 8 << 10]).await;
+        }
+        let writers: Vec<_> = (0..16_u64)
+            .map(|writer| {
+                let hot = hot.clone();
+                tokio::spawn(async move {
+                    for turn in 0..4_000 {
+                        let size = (writer * 7_919 + turn * 104_729) % (32 << 10);
+                        let _ = hot.set(&(turn % 128), vec![0; size as usize]).await;
+                        if turn % 64 == 0 {
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.expect("no panic");
+        }
+        let status = budget.status();
+        assert!(status.used <= BYTES + BYTES / 8, "{engine:?}: {status:?}");
+        assert!(other.stats().entries >= 60, "{engine:?}: the quiet one lost its entries");
+        let held: u64 = (0..128)
+            .filter_map(|key| hot.peek(&key))
+            .map(|got| got.value.map_or(0, |value| (value.len() as u64).max(1)))
+            .sum();
+        let counted = hot.stats().weight;
+        assert!(counted.abs_diff(held) <= BYTES / 8, "{engine:?}: {counted} counted, {held} held");
+    }
+}

@@ -2,14 +2,11 @@
 
 use std::borrow::Borrow;
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
 
 use super::{Cache, Inner};
 use crate::error::Error;
 use crate::key::CacheKey;
-use crate::local::{Advance, Cell};
+use crate::local::Cell;
 use crate::marks::{Mark, MarkChange, glob};
 use crate::outcome::{Cleared, L2Write};
 use crate::remote::{RemoteError, Swept};
@@ -170,26 +167,6 @@ where
         }
     }
 
-    /// The remote repeats the advance until it is made, and shows no mark before. When it shows
-    /// the mark again, it is made.
-    fn await_advance(self: &Arc<Self>, cell: Arc<Cell>, advance: Advance) {
-        let inner = Arc::downgrade(self);
-        tokio::spawn(async move {
-            loop {
-                sleep(LOOK_EVERY).await;
-                let Some(inner) = inner.upgrade() else { return };
-                let Some(remote) = &inner.remote else { return };
-                let text = [cell.text().to_owned()];
-                let mut reads = remote.marks(&text, Instant::now()).await.into_iter();
-                if let Some(Ok(read)) = reads.next() {
-                    let now = inner.local.clock().now();
-                    inner.local.advanced(&cell, advance, read.mark, now);
-                    return;
-                }
-            }
-        });
-    }
-
     /// Gives up what marks say is gone.
     async fn sweep_l1(&self) -> u64 {
         let mut sweep = self.local.sweep(self.local.clock().now());
@@ -223,9 +200,6 @@ fn starting_with(prefix: &str) -> String {
     pattern.push('*');
     pattern
 }
-
-/// Between two looks whether an advance was made.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Entries that L1 gives up between two yields.
 const L1_STEP: usize = 1_024;

@@ -19,6 +19,7 @@ mod many;
 mod marks;
 mod settle;
 mod turn;
+mod unheard;
 mod write;
 
 use std::borrow::Borrow;
@@ -38,6 +39,7 @@ use self::approach::First;
 use self::background::Background;
 use self::flight::Failure;
 pub(crate) use self::flight::Progress;
+use self::unheard::Unheard;
 use crate::budget::{Member as _, Seat};
 use crate::builder::{CacheBuilder, Parts};
 use crate::codec::{Codec, Postcard};
@@ -239,6 +241,7 @@ pub(crate) struct Inner<K: Hash + Eq, V> {
     counters: Arc<Counters>,
     background: Background<K, V>,
     asking: marks::Asking,
+    unheard: Unheard,
     tidy_at: AtomicU64,
     /// Every task of ours holds a receiver, so that `shutdown` can wait for the last.
     tasks: watch::Sender<()>,
@@ -299,6 +302,7 @@ where
             counters,
             background,
             asking: marks::Asking::default(),
+            unheard: Unheard::default(),
             tidy_at: AtomicU64::new(0),
             tasks: watch::Sender::new(()),
             config,

@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::*;
+use crate::remote::fake::Op;
 use crate::{Error, L2Write, Layer};
 
 #[tokio::test(start_paused = true)]
@@ -166,4 +167,37 @@ async fn what_was_set_without_l2s_word_says_so() {
     assert!(cache.set(&1, 11).await.is_partial());
     let got = cached(&cache, 1).await;
     assert_eq!((value(&got), got.degraded), (Some(11), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_invalidations_that_l2_has_not_heard_of_wait_on_one_task_and_all_hold() {
+    let remote = FakeRemote::default();
+    let (one, other) = (node(&remote), node(&remote));
+    for key in 0..1_000_u64 {
+        let value = Loaded::new(key).tags([format!("tag{key}")]);
+        let _ = one.set(&key, value).await;
+        other.get(&key).await.expect("in reach");
+    }
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    remote.disconnect();
+    for key in 0..1_000 {
+        assert!(one.invalidate_tag(&format!("tag{key}")).await.is_partial());
+    }
+    // One that waits, one that repeats.
+    assert!(tasks() <= before + 2, "{} tasks", tasks());
+    for key in 0..1_000 {
+        assert!(one.peek(&key).is_none());
+    }
+    remote.heal();
+    let calls = remote.calls.of(Op::Marks);
+    while one.status().remote.expect("one").pending > 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(remote.calls.of(Op::Marks) <= calls + 100, "asked for in batches");
+    assert!(tasks() <= before, "{} tasks", tasks());
+    for key in 0..1_000 {
+        assert!(other.get(&key).await.expect("in reach").is_none(), "{key}");
+    }
 }
