@@ -136,6 +136,8 @@ async fn a_replica_that_takes_over_is_found_and_others_do_not_wait() {
     let stack = partial(Stack::builder().redis_cluster_with_replicas());
     let stack = stack.start().await.expect("installed");
     let cluster = stack.redis_cluster().expect("asked for");
+    let runtime = tokio::runtime::Handle::current();
+    let tasks = runtime.metrics().num_alive_tasks();
     let redis = connected(cluster).await;
     let guarded = Guarded::from(redis.clone());
     let texts = texts(cluster).await;
@@ -221,6 +223,7 @@ async fn a_replica_that_takes_over_is_found_and_others_do_not_wait() {
         left == 0
     })
     .await;
+    until("the tasks ended", || async { runtime.metrics().num_alive_tasks() <= tasks }).await;
 }
 
 #[tokio::test]

@@ -136,7 +136,7 @@ async fn a_surge_onto_a_cold_node_reads_the_namespaces_mark_once() {
     remote.slow_answer(Duration::from_millis(20));
     let written = cache.set_many((0..200).map(|key| (key, key))).await;
     assert!(written.iter().all(|written| written.l2 == L2Write::Done));
-    assert_eq!(remote.calls.of(crate::remote::fake::Op::Marks), 1);
+    assert_eq!(remote.calls.of(Op::Marks), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +163,7 @@ async fn what_was_set_without_l2s_word_says_so() {
     let cache = node(&remote);
     cache.set(&1, 10).await;
     assert!(!cached(&cache, 1).await.degraded);
-    remote.fail(crate::remote::fake::Op::Put, crate::remote::fake::Fault::Refusing);
+    remote.fail(Op::Put, crate::remote::fake::Fault::Refusing);
     assert!(cache.set(&1, 11).await.is_partial());
     let got = cached(&cache, 1).await;
     assert_eq!((value(&got), got.degraded), (Some(11), true));
@@ -192,9 +192,9 @@ async fn a_thousand_invalidations_that_l2_has_not_heard_of_wait_on_one_task_and_
     remote.heal();
     let calls = remote.calls.of(Op::Marks);
     while one.status().remote.expect("one").pending > 0 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(50)).await;
     }
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(1)).await;
     assert!(remote.calls.of(Op::Marks) <= calls + 100, "asked for in batches");
     assert!(tasks() <= before, "{} tasks", tasks());
     for key in 0..1_000 {

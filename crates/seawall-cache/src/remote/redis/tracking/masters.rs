@@ -42,8 +42,7 @@ impl Masters {
     }
 
     /// For ever. Looks who is master every second, more often while one is out of reach, and at
-    /// every sign of a change. `found` is what
-    /// is known already.
+    /// every sign of a change. `found` is what is known already.
     pub(super) async fn follow(mut self, mut discovery: Discovery, found: Vec<Master>) {
         self.apply(&found, &discovery).await;
         // At once, if nothing is known.
