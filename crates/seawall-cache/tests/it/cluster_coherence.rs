@@ -29,7 +29,12 @@ impl Node {
     async fn new(cluster: &RedisCluster) -> Self {
         // A deadline that a busy machine does not miss.
         let command_timeout = Duration::from_secs(1);
-        let config = RedisConfig { heartbeat: HEARTBEAT, command_timeout, ..config(cluster.url()) };
+        let config = RedisConfig {
+            heartbeat: HEARTBEAT,
+            command_timeout,
+            reconnect_max_delay: Duration::from_millis(250),
+            ..config(cluster.url())
+        };
         let redis = Redis::connect(config).await.expect("it is up");
         let (told, _) = watch(&redis);
         Self { numbers: cache(&redis), guarded: redis.into(), told }
@@ -285,7 +290,7 @@ async fn after_a_cut_link_nothing_stale_is_hit_and_other_masters_entries_stay() 
     };
     let (cuts, ()) = tokio::join!(cut, write);
     println!("cut {cuts} times");
-    assert!(cuts > 2);
+    assert!(cuts > 1);
     // Up for good.
     let before = Instant::now();
     b.told.hears(Link(node, false)).await;

@@ -46,7 +46,8 @@ impl Masters {
     pub(super) async fn follow(mut self, mut discovery: Discovery, found: Vec<Master>) {
         self.apply(&found, &discovery).await;
         // At once, if nothing is known.
-        let mut pause = if found.is_empty() { Duration::ZERO } else { LOOK_EVERY };
+        let mut next = if found.is_empty() { Duration::ZERO } else { LOOK_EVERY };
+        let mut pause = FIRST_PAUSE;
         loop {
             let routes = Arc::clone(&self.shared.routes);
             let doubted = tokio::select! {
@@ -54,17 +55,21 @@ impl Masters {
                     sleep(NOT_SOONER).await;
                     true
                 }
-                () = sleep(pause) => false,
+                () = sleep(next) => false,
             };
             match discovery.look(doubted).await {
                 Ok(found) => {
                     self.apply(&found, &discovery).await;
                     let (_, all) = routes.connected();
-                    pause = if all { LOOK_EVERY } else { LOOK_OFTEN };
+                    next = if all { LOOK_EVERY } else { LOOK_OFTEN };
+                    pause = FIRST_PAUSE;
                 }
                 Err(error) => {
                     tracing::debug!(%error, "no node says who is master");
-                    pause = FAILED_PAUSE;
+                    // All nodes of a service ask at the same moment.
+                    sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+                    pause = (pause * 2).min(self.shared.config.reconnect_max_delay);
+                    next = Duration::ZERO;
                 }
             }
         }
@@ -122,8 +127,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// While a replica may take over from one.
 const LOOK_OFTEN: Duration = Duration::from_millis(250);
 
-/// While no node answers.
-const FAILED_PAUSE: Duration = Duration::from_millis(100);
+/// Before it is tried again when no node answered; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A cluster in trouble causes doubt all the time.
 const NOT_SOONER: Duration = Duration::from_millis(20);
