@@ -16,6 +16,7 @@ pub struct StackBuilder {
     pub(crate) replicas: usize,
     pub(crate) redis: bool,
     pub(crate) redis_cluster: bool,
+    pub(crate) redis_cluster_replicas: bool,
     pub(crate) redis_sentinel: bool,
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) redis_settings: Vec<(String, String)>,
@@ -33,6 +34,7 @@ impl StackBuilder {
             replicas: 0,
             redis: false,
             redis_cluster: false,
+            redis_cluster_replicas: false,
             redis_sentinel: false,
             settings: Vec::new(),
             redis_settings: Vec::new(),
@@ -68,6 +70,12 @@ impl StackBuilder {
     pub const fn redis_cluster(mut self) -> Self {
         self.redis_cluster = true;
         self
+    }
+
+    /// The same with a replica for each master.
+    pub const fn redis_cluster_with_replicas(mut self) -> Self {
+        self.redis_cluster_replicas = true;
+        self.redis_cluster()
     }
 
     /// Adds a Redis master, a replica of it and three sentinels that fail over to it, beside the

@@ -101,10 +101,12 @@ fn add_redis(
     }
     if plan.redis_cluster {
         let mut nodes = Vec::new();
-        for name in ["redis-1", "redis-2", "redis-3"] {
+        let count = if plan.redis_cluster_replicas { CLUSTER.len() } else { 3 };
+        for name in &CLUSTER[..count] {
             nodes.push(add(stack, name, None, Role::ClusterNode)?);
         }
-        stack.cluster = Some(RedisCluster::new(nodes));
+        let replicas = nodes.split_off(3);
+        stack.cluster = Some(RedisCluster::new(nodes, replicas));
     }
     if plan.redis_sentinel {
         let master = add(stack, "redis-master", None, Role::Alone)?;
@@ -209,8 +211,8 @@ async fn wait_ready(stack: &Stack, timeout: Duration) -> Result<(), Error> {
     let redis = try_join_all(stack.redis.iter().map(|server| server.wait_answer(timeout)));
     let cluster = async {
         let Some(cluster) = &stack.cluster else { return Ok(()) };
-        try_join_all(cluster.nodes().iter().map(|node| node.wait_answer(timeout))).await?;
-        cluster.form().await?;
+        try_join_all(cluster.all().map(|node| node.wait_answer(timeout))).await?;
+        cluster.form(timeout).await?;
         cluster.wait_ready(timeout).await
     };
     let sentinel = async {
@@ -221,5 +223,8 @@ async fn wait_ready(stack: &Stack, timeout: Duration) -> Result<(), Error> {
     };
     tokio::try_join!(async { postgres.await.map(drop) }, redis, cluster, sentinel).map(drop)
 }
+
+/// The masters, and then their replicas.
+const CLUSTER: [&str; 6] = ["redis-1", "redis-2", "redis-3", "redis-4", "redis-5", "redis-6"];
 
 const SENTINELS: [&str; 3] = ["sentinel-1", "sentinel-2", "sentinel-3"];

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use futures_util::{StreamExt as _, stream};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -30,6 +31,8 @@ struct Ears<K, V> {
     counters: Arc<Counters>,
     /// Messages were lost.
     lost: Notify,
+    /// Whether the remote has said if it tells.
+    said: Mutex<bool>,
 }
 
 impl<K, V> Background<K, V>
@@ -38,8 +41,12 @@ where
     V: Send + Sync + 'static,
 {
     pub(super) fn new(local: &Arc<Local<K, V, Progress<V>>>, counters: &Arc<Counters>) -> Self {
-        let ears =
-            Ears { local: Arc::clone(local), counters: Arc::clone(counters), lost: Notify::new() };
+        let ears = Ears {
+            local: Arc::clone(local),
+            counters: Arc::clone(counters),
+            lost: Notify::new(),
+            said: Mutex::new(false),
+        };
         let running = Arc::default();
         Self { ears: Arc::new(ears), running, quit: watch::Sender::new(()) }
     }
@@ -47,7 +54,10 @@ where
     /// From now on hears of what happens in `remote`, if it tells.
     pub(super) fn watch(&self, namespace: &str, remote: &Guarded) {
         let ears: Weak<Ears<K, V>> = Arc::downgrade(&self.ears);
-        if remote.watch(namespace, ears) {
+        let tells = remote.watch(namespace, ears);
+        // What it said meanwhile is newer.
+        let said = self.ears.said.lock();
+        if tells && !*said {
             self.ears.local.watched();
         }
     }
@@ -257,6 +267,14 @@ where
 
     fn proved(&self, at: Instant) {
         self.local.proved(at);
+    }
+
+    fn tells(&self, tells: bool) {
+        let mut said = self.said.lock();
+        *said = true;
+        self.local.tells(tells);
+        drop(said);
+        self.lost.notify_one();
     }
 }
 

@@ -142,4 +142,11 @@ impl Watcher for Link {
     fn proved(&self, at: Instant) {
         self.pass(Message::Proved(at));
     }
+
+    // Known without a message.
+    fn tells(&self, tells: bool) {
+        if let Some(watcher) = self.watcher.upgrade() {
+            watcher.tells(tells);
+        }
+    }
 }

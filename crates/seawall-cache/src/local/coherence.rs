@@ -113,6 +113,15 @@ impl Coherence {
         links.all_lost = self.advance();
     }
 
+    /// From now on nobody tells. What is in L1 by now was covered by links that are gone.
+    pub(super) fn unwatched(&self) {
+        let mut links = self.links.write();
+        self.mode.store(Mode::Timed as u8, Ordering::Relaxed);
+        self.proved.store(0, Ordering::Relaxed);
+        self.set_trust();
+        links.all_lost = self.advance();
+    }
+
     /// Messages of `node`, or of any, may have been missed until now.
     pub(super) fn lost(&self, node: Option<u16>) {
         let mut links = self.links.write();

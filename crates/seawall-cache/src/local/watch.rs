@@ -58,6 +58,15 @@ where
     fn proved(&self, at: Instant) {
         self.coherence.proved(self.clock.tick(at));
     }
+
+    fn tells(&self, tells: bool) {
+        if tells {
+            self.coherence.watched();
+        } else {
+            self.coherence.unwatched();
+        }
+        self.displace();
+    }
 }
 
 impl<K, V, R> Local<K, V, R>

@@ -155,6 +155,11 @@ impl FakeRemote {
         self.each_watcher(|watcher| watcher.proved(at));
     }
 
+    /// Tells that writes are told no more, or again.
+    pub(crate) fn tell_tells(&self, tells: bool) {
+        self.each_watcher(|watcher| watcher.tells(tells));
+    }
+
     fn each_watcher(&self, tell: impl Fn(&dyn Watcher)) {
         let relays = self.wire.relays.lock().clone();
         for watcher in relays.iter().filter_map(|relay| relay.watcher.upgrade()) {
@@ -397,6 +402,12 @@ impl Watcher for Relay {
     fn proved(&self, at: Instant) {
         if let Some(watcher) = self.watcher.upgrade() {
             watcher.proved(at);
+        }
+    }
+
+    fn tells(&self, tells: bool) {
+        if let Some(watcher) = self.watcher.upgrade() {
+            watcher.tells(tells);
         }
     }
 }

@@ -149,7 +149,8 @@ pub trait Remote: Send + Sync + 'static {
 
     /// From now on tells `watcher` of what happens under `namespace`: texts `namespace:..` and
     /// `namespace#..`. It ends with the watcher. May call it before this returns. `false`, the
-    /// default: this remote tells nothing, ever.
+    /// default: this remote tells nothing, unless it says otherwise by
+    /// [`tells`](Watcher::tells).
     fn watch(&self, namespace: &str, watcher: Weak<dyn Watcher>) -> bool {
         let _ = (namespace, watcher);
         false

@@ -26,6 +26,14 @@ pub trait Watcher: Send + Sync {
 
     /// Everything the store acknowledged before `at`, by this node's clock, has been told.
     fn proved(&self, at: Instant);
+
+    /// Whether writes are told at all: `false` when no node of the store will have it any more,
+    /// `true` when one does again, before its link is up. What came in before was not covered.
+    /// Watchers that are not told follow what [`Remote::watch`](super::Remote::watch) returned.
+    /// By default it does nothing.
+    fn tells(&self, tells: bool) {
+        let _ = tells;
+    }
 }
 
 /// Whether a [`Remote`](super::Remote) tells of writes by others.

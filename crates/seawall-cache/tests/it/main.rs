@@ -9,6 +9,8 @@
 )]
 
 mod cluster;
+mod cluster_coherence;
+mod cluster_faults;
 mod conformance;
 mod outage;
 mod processes;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use seawall_cache::{Guarded, Redis, RedisConfig, Tracking, Watcher};
+use seawall_cache::{Coherence, Guarded, Layer, Redis, RedisConfig, Tracking, Watcher};
 use seawall_devstack::{Reply, Stack};
 use tokio::time::{Instant, sleep};
 
@@ -378,6 +378,66 @@ async fn a_server_that_refuses_is_done_without() {
             told.hears(Changed("numbers:1".into())).await;
             told.is_complete().await;
         }
+    }
+}
+
+/// Loads one key after another until one is not degraded.
+async fn in_reach(cache: &crate::Numbers) -> u64 {
+    let mut key = 100;
+    until("it is in reach", || {
+        key += 1;
+        let (cache, key) = (cache.clone(), key);
+        async move { !crate::load(&cache, key, key).await.degraded }
+    })
+    .await;
+    key
+}
+
+#[tokio::test]
+async fn caches_built_before_the_server_refuses_rely_on_time_until_it_allows_it_again() {
+    const SHORT: Duration = Duration::from_millis(10);
+    let stack = stack().await;
+    let server = stack.redis().expect("asked for");
+    let rule = async |rule: &str| {
+        let words =
+            ["ACL", "SETUSER", "app", "on", ">secret", "allkeys", "allchannels", "+@all", rule];
+        command(server, &words).await;
+    };
+    rule("-client|tracking").await;
+    let url = server.url().replace("redis://", "redis://app:secret@");
+    // A server that is asked again soon.
+    let config = RedisConfig { heartbeat: SHORT, ..config(url) };
+    let redis = Redis::connect_lazy(&config).expect("valid");
+    let early = crate::cache(&redis);
+    assert_ne!(redis.status().tracking, Tracking::Refused, "nothing is known yet");
+    assert_eq!(early.status().coherence, Coherence::Watching);
+    until("it refused", || async { redis.status().tracking == Tracking::Refused }).await;
+    let late = crate::cache(&redis);
+    for cache in [&early, &late] {
+        assert_eq!(cache.status().coherence, Coherence::Unwatched);
+        let key = in_reach(cache).await;
+        let got = cache.get(&key).await.expect("in reach").expect("cached");
+        assert_eq!((got.layer, got.degraded), (Layer::L1, false));
+    }
+    rule("+client|tracking").await;
+    until("it is asked again", || async { redis.status().tracking == Tracking::Up }).await;
+    let other = crate::cache(&connected(server.url()).await);
+    for (number, cache) in [&early, &late].into_iter().enumerate() {
+        let watching = || async { cache.status().coherence == Coherence::Watching };
+        until("it is told", watching).await;
+        // What came in before was not covered.
+        other.set(&1, number as u64 + 7).await;
+        let is = || async { crate::cached(cache, 1).await == Some(number as u64 + 7) };
+        until("it is told of this", is).await;
+    }
+    // And refused once more, when the connection is lost.
+    rule("-client|tracking").await;
+    command(server, &["CLIENT", "KILL", "USER", "app"]).await;
+    until("it refused", || async { redis.status().tracking == Tracking::Refused }).await;
+    for cache in [&early, &late] {
+        assert_eq!(cache.status().coherence, Coherence::Unwatched);
+        let key = in_reach(cache).await;
+        assert!(!cache.get(&key).await.expect("in reach").expect("cached").degraded);
     }
 }
 

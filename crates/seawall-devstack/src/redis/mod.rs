@@ -104,7 +104,8 @@ impl Redis {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
-    /// `redis`, or `redis-1` to `redis-3` in a cluster; `redis-master`, `redis-replica` and
+    /// `redis`, or `redis-1` to `redis-3` in a cluster, `redis-4` to `redis-6` for their replicas;
+    /// `redis-master`, `redis-replica` and
     /// `sentinel-1` to `sentinel-3` with sentinels.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -265,7 +266,7 @@ impl Role<'_> {
             // Without the delay a replica would wait five seconds for others to come.
             Self::Alone => "repl-diskless-sync-delay 0\n".to_owned(),
             Self::ClusterNode => "cluster-enabled yes\ncluster-config-file nodes.conf\n\
-                                  cluster-node-timeout 5000\n"
+                                  cluster-node-timeout 5000\nrepl-diskless-sync-delay 0\n"
                 .to_owned(),
             Self::ReplicaOf(master) => {
                 format!("replicaof 127.0.0.1 {master}\nrepl-diskless-sync-delay 0\n")

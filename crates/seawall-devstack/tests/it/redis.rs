@@ -80,6 +80,22 @@ async fn cluster_serves_all_slots_from_three_masters() {
 }
 
 #[tokio::test]
+async fn replica_of_a_cluster_takes_over_when_asked() {
+    let stack = Stack::builder().redis_cluster_with_replicas().start().await.unwrap();
+    println!("cluster with replicas was ready in {:?}", stack.ready_in());
+    let cluster = stack.redis_cluster().unwrap();
+    assert_eq!((cluster.nodes().len(), cluster.replicas().len()), (3, 3));
+    let replica = &cluster.replicas()[0];
+    replica.command(&["CLUSTER", "FAILOVER"]).await.unwrap();
+    let deadline = tokio::time::Instant::now() + SOON;
+    while replica.command(&["SET", "bar", "1"]).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline);
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    cluster.wait_ready(SOON).await.unwrap();
+}
+
+#[tokio::test]
 async fn restarted_node_rejoins_its_cluster() {
     let stack = Stack::builder().redis_cluster().start().await.unwrap();
     let cluster = stack.redis_cluster().unwrap();

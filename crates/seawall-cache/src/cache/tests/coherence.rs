@@ -438,3 +438,51 @@ async fn a_node_out_of_reach_fails_the_checks_of_its_own_entries_only() {
     assert!(a.peek(&1).is_some(), "compared");
     assert!(a.peek(&2).is_none(), "its node could not say");
 }
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_tells_any_more_entries_are_good_for_their_l1_time_until_somebody_does() {
+    let remote = FakeRemote::default();
+    let a = node_of(builder().ttl(SECOND * 60).l1_ttl(SECOND * 5), &remote);
+    let b = node(&remote);
+    for key in 1..=3 {
+        b.set(&key, 10).await;
+        assert_eq!(value(&cached(&a, key).await), Some(10));
+    }
+    remote.tell_link(false);
+    assert!(cached(&a, 1).await.degraded, "as long as it may come back");
+    assert_eq!(a.status().coherence, Coherence::Interrupted);
+    // Untold.
+    remote.lose_messages();
+    b.set(&2, 11).await;
+    remote.tell_tells(false);
+    assert_eq!(a.status().coherence, Coherence::Unwatched);
+    assert_eq!(a.status().staleness, None);
+    yield_all().await;
+    let got = cached(&a, 2).await;
+    assert_eq!((value(&got), got.degraded), (Some(11), false), "what was missed is compared");
+    let before = remote.calls.of(Op::Versions) + remote.calls.of(Op::Read);
+    let got = cached(&a, 1).await;
+    assert_eq!((value(&got), got.layer, got.degraded), (Some(10), Layer::L1, false));
+    assert_eq!(remote.calls.of(Op::Versions) + remote.calls.of(Op::Read), before);
+    // For their L1 time, and no longer.
+    let switched = Instant::now();
+    b.set(&2, 12).await;
+    sleep(SECOND * 2).await;
+    assert_eq!(value(&cached(&a, 2).await), Some(11));
+    while value(&cached(&a, 2).await) == Some(11) {
+        assert!(switched.elapsed() <= SECOND * 5);
+        sleep(SECOND / 10).await;
+    }
+    assert_eq!(value(&cached(&a, 2).await), Some(12));
+
+    assert_eq!(value(&cached(&a, 3).await), Some(10));
+    b.set(&3, 11).await;
+    remote.tell_lost();
+    remote.tell_tells(true);
+    remote.tell_link(true);
+    assert_eq!(a.status().coherence, Coherence::Watching);
+    yield_all().await;
+    assert_eq!(value(&cached(&a, 3).await), Some(11), "what was not told is compared");
+    b.set(&3, 12).await;
+    assert_eq!(value(&cached(&a, 3).await), Some(12), "and from here on it is told");
+}

@@ -236,7 +236,7 @@ impl Guarded {
     }
 
     /// [`Remote::watch`](crate::Remote::watch).
-    #[must_use = "false: nothing will ever be told"]
+    #[must_use = "false: nothing is told"]
     pub fn watch(&self, namespace: &str, watcher: Weak<dyn Watcher>) -> bool {
         self.inner.remote.watch(namespace, watcher)
     }

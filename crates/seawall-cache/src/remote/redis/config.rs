@@ -8,10 +8,11 @@ use crate::remote::guarded::OutageConfig;
 
 /// How to reach Redis, and what to do when it is out of reach.
 ///
-/// A master of a cluster that hangs fails its own keys only. One whose connection is lost may take
-/// the whole L2 along until it is back or a replica has taken over: fred sends all commands
-/// through one task, which connects to all masters again and sends nothing meanwhile. The caches
-/// then run as without an L2.
+/// On a cluster each master has a connection of its own for commands, so one that hangs or dies
+/// fails its own keys only. Who is master is asked of any of them every second, four times a second
+/// while one is out of reach, and at every sign of a change; MOVED and ASK are followed. Redis by
+/// default refuses all keys once some are served by nobody: with `cluster-require-full-coverage no`
+/// a dead master without a replica leaves the others in reach. Up to 1 000 masters.
 ///
 /// Redis should have room, and run with the `maxmemory-policy` `noeviction`: any other evicts
 /// tombstones before their time (`volatile-ttl` even first, since they end soonest), and a load
@@ -20,8 +21,8 @@ use crate::remote::guarded::OutageConfig;
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct RedisConfig {
-    /// `redis://user:password@host:port/db`, `redis-cluster://host:port?node=host:port`, or
-    /// `redis-sentinel://host:port?sentinelServiceName=name`. Default: `redis://127.0.0.1:6379`.
+    /// `redis://user:password@host:port/db`, `redis-cluster://host:port?node=host:port` with some of
+    /// the nodes, or `redis-sentinel://host:port?sentinelServiceName=name`. Default: `redis://127.0.0.1:6379`.
     pub url: String,
     /// Put before every key. No braces: in a cluster they would decide where keys are. Default:
     /// `seawall:`.
@@ -36,7 +37,7 @@ pub struct RedisConfig {
     /// At least 100 ms. Default: 2 seconds.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub reconnect_max_delay: Duration,
-    /// Commands that may wait in the client; more fail at once. At least 1. Default: 10 000.
+    /// Commands that may wait for one node; more fail at once. At least 1. Default: 10 000.
     pub max_queued_commands: usize,
     /// Whether to hear of writes by others, through RESP3 client tracking: a connection more to
     /// each master. Without it caches rely on their L1 TTL. Default: yes.

@@ -5,21 +5,21 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::{ClientLike, KeysInterface};
-use fred::types::{ClientState, ClusterHash, CustomCommand, FromValue, Key, Value};
-use fred::util::redis_keyslot;
+use fred::types::config::Config;
+use fred::types::{FromValue, Key, Value};
 use futures_util::future::{join, join_all, try_join_all};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::RedisConfig;
 use super::clock::{Bounds, Clocks};
-use super::ends::EndsWithUs;
 use super::fold::{Fetch, Fold, Reply};
-use super::get::{Getter, again, is_wrong_type, redirected};
+use super::get::{Getter, is_wrong_type};
+use super::routes::{Routes, Way, is_redirection, plain};
 use super::scripts::{ScriptText, Scripts};
-use super::topology::Topology;
+use super::topology::{Master, Topology};
 use super::tracking::Listening;
 use crate::config::MAX_TTL;
 use crate::marks::{Mark, MarkChange};
@@ -29,15 +29,13 @@ use crate::remote::{
     Ticket, Tracking, Watcher,
 };
 
-/// A connected client and its scripts.
+/// The ways to all nodes, and the scripts.
 pub(super) struct Connection {
-    pub(super) client: Client,
-    ends: EndsWithUs,
+    pub(super) routes: Arc<Routes>,
     pub(super) key_prefix: Box<str>,
     /// The channel where the ends of leases are told.
     landed: String,
     pub(super) command_timeout: Duration,
-    pub(super) topology: Arc<Topology>,
     clocks: Arc<Clocks>,
     getter: Getter,
     reads: Fold<Getter>,
@@ -46,26 +44,29 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(ends: EndsWithUs, config: &RedisConfig) -> Self {
-        let (client, runtime) = (ends.client().clone(), ends.runtime().clone());
-        let clustered = client.is_clustered();
-        let topology = Arc::new(if clustered { Topology::cluster() } else { Topology::single() });
+    /// `server`: how to reach it; `found`: the masters of a cluster, if they are known already.
+    pub(super) fn new(
+        routes: Arc<Routes>,
+        config: &RedisConfig,
+        server: Config,
+        found: Vec<Master>,
+        runtime: &Handle,
+    ) -> Self {
         let clocks = Arc::new(Clocks::new());
-        let getter = Getter::new(client.clone());
+        let getter = Getter::new(Arc::clone(&routes));
         Self {
             reads: Fold::new(getter.clone(), config.max_queued_commands, runtime.clone()),
             getter,
             listening: Arc::new(Listening::start(
-                &client,
-                Arc::clone(&topology),
+                Arc::clone(&routes),
                 Arc::clone(&clocks),
                 config,
-                &runtime,
+                server,
+                found,
+                runtime,
             )),
-            topology,
             clocks,
-            client,
-            ends,
+            routes,
             key_prefix: config.key_prefix.as_str().into(),
             landed: [&config.key_prefix, "landed"].concat(),
             command_timeout: config.command_timeout,
@@ -77,56 +78,74 @@ impl Connection {
         Arc::clone(&self.listening)
     }
 
+    fn topology(&self) -> &Topology {
+        &self.routes.topology
+    }
+
     fn key(&self, text: &str) -> String {
         [&*self.key_prefix, text].concat()
     }
 
-    /// Runs a script about the entry of `text`.
+    /// Runs a script about the entry of `text`. Also returns which node did.
     pub(super) async fn entry<R: FromValue>(
         &self,
         script: &ScriptText,
         text: &str,
         arguments: impl IntoIterator<Item = Value>,
-    ) -> Result<R, RemoteError> {
+    ) -> Result<(R, u32), RemoteError> {
+        let arguments: Vec<Value> = arguments.into_iter().collect();
+        self.entry_for(script, text, |_| arguments.clone()).await
+    }
+
+    /// The same, with arguments for the node that is asked.
+    async fn entry_for<R: FromValue>(
+        &self,
+        script: &ScriptText,
+        text: &str,
+        arguments: impl Fn(u32) -> Vec<Value>,
+    ) -> Result<(R, u32), RemoteError> {
         let key = self.key(text);
         // In the same slot, since all of the entry's key is in braces.
         let lease = ["lease{", &key, "}"].concat();
-        let mut all = vec![Value::from(self.landed.as_str())];
-        all.extend(arguments);
+        let all = |node| [vec![Value::from(self.landed.as_str())], arguments(node)].concat();
         self.run(script, vec![key, lease], all).await
     }
 
-    /// Runs a script about the mark of `text`, which answers with it. Says when that was.
+    /// Runs a script about the mark of `text`, which answers with it. Says when and where that was.
     async fn mark(
         &self,
         script: &ScriptText,
         text: &str,
         arguments: impl IntoIterator<Item = Value>,
-    ) -> Result<(Mark, Tick), RemoteError> {
+    ) -> Result<(Mark, Tick, u32), RemoteError> {
         let mut all = vec![integer(micros(Mark::GRACE)), millis(MAX_TTL)];
         all.extend(arguments);
         let sent = Instant::now();
-        let (bytes, now): (Bytes, u64) = self.run(script, vec![self.key(text)], all).await?;
-        let tick = self.learn(text, now, sent);
+        let ((bytes, now), by): ((Bytes, u64), u32) =
+            self.run(script, vec![self.key(text)], |_| all.clone()).await?;
+        let tick = self.learn(by, now, sent);
         let mark = Mark::from_bytes(&bytes)
             .ok_or_else(|| RemoteError::Refused("the script answered with no mark".into()))?;
-        Ok((mark, tick))
+        Ok((mark, tick, by))
     }
 
     async fn run<R: FromValue>(
         &self,
         script: &ScriptText,
         mut keys: Vec<String>,
-        arguments: Vec<Value>,
-    ) -> Result<R, RemoteError> {
-        connected(&self.client)?;
-        let run = |keys: &[String]| script.run(&self.client, keys.to_vec(), arguments.clone());
-        let mut answer = again(|| run(&keys)).await;
+        arguments: impl Fn(u32) -> Vec<Value>,
+    ) -> Result<(R, u32), RemoteError> {
+        let node = keys.first().map_or(0, |key| self.topology().node(key.as_bytes()));
+        let run = |keys: &[String], way: Way| {
+            let (keys, arguments) = (keys.to_vec(), arguments(way.node));
+            async move { script.run(&way, keys, arguments).await }
+        };
+        let mut answer = self.routes.ask(node, |way| run(&keys, way)).await;
         // While a slot moves, keys of which only some have moved cannot be named together. The
         // entry is what counts: without its lease nothing is fenced, and versions still are.
         if keys.len() > 1 && answer.as_ref().is_err_and(|error| says(error, &["TRYAGAIN"])) {
             keys.truncate(1);
-            answer = again(|| run(&keys)).await;
+            answer = self.routes.ask(node, |way| run(&keys, way)).await;
         }
         answer.map_err(|error| self.classify(error))
     }
@@ -135,22 +154,21 @@ impl Connection {
         classify(error, self.command_timeout)
     }
 
-    fn learn(&self, text: &str, now: u64, sent: Instant) -> Tick {
+    /// `node`'s clock read `now` in an answer to what was sent at `sent`.
+    fn learn(&self, node: u32, now: u64, sent: Instant) -> Tick {
         let received = Instant::now();
-        self.clocks.learn(self.node(text), now, sent, received);
+        self.clocks.learn(node, now, sent, received);
         Tick { now, received }
     }
 
-    /// What the clock of a key's node read at `moment`, asking for it if that was not learned
-    /// lately.
-    async fn clock(&self, node: u32, key: &Key, moment: Instant) -> Result<Bounds, RemoteError> {
+    /// What the clock of `node` read at `moment`, asking for it if that was not learned lately.
+    async fn clock(&self, node: u32, moment: Instant) -> Result<Bounds, RemoteError> {
         if let Some(bounds) = self.clocks.at(node, moment, Instant::now()) {
             return Ok(bounds);
         }
-        let slot = ClusterHash::Custom(redis_keyslot(key.as_bytes()));
-        let command = CustomCommand::new_static("TIME", slot, false);
+        let way = self.routes.to(node).map_err(|error| self.classify(error))?;
         let sent = Instant::now();
-        let answer = self.client.custom(command, Vec::<Value>::new()).await;
+        let answer = way.client().custom(plain("TIME"), Vec::<Value>::new()).await;
         let (seconds, micros): (u64, u64) = answer.map_err(|error| self.classify(error))?;
         let (now, received) = (seconds.saturating_mul(1_000_000) + micros, Instant::now());
         self.clocks.learn(node, now, sent, received);
@@ -159,50 +177,53 @@ impl Connection {
             .ok_or_else(|| RemoteError::TimedOut { after: received.duration_since(sent) })
     }
 
-    fn fetched(
+    /// What `node` was asked for at `sent`, when its clock read `clock`.
+    async fn fetched(
         &self,
-        bytes: Reply,
+        (node, sent): (u32, Instant),
+        reply: Reply,
         clock: Result<Bounds, RemoteError>,
     ) -> Result<Fetched, RemoteError> {
-        let bytes = bytes.map_err(|error| self.classify(error))?;
-        let clock = clock?;
+        let (bytes, by) = reply.map_err(|error| self.classify(error))?;
+        // Another has it by now, with a clock of its own.
+        let clock = if by == node { clock? } else { Box::pin(self.clock(by, sent)).await? };
         Ok(Fetched::of(bytes, clock.latest, clock.earliest))
     }
 
     /// Reads keys of one node.
     async fn read_node(&self, node: u32, keys: Vec<Key>) -> Vec<Result<Fetched, RemoteError>> {
-        let Some(first) = keys.first().cloned() else { return Vec::new() };
         let sent = Instant::now();
-        let (replies, clock) = join(self.getter.many(keys), self.clock(node, &first, sent)).await;
-        let fetched = |bytes| {
+        let (replies, clock) = join(self.getter.many(node, keys), self.clock(node, sent)).await;
+        let fetched = replies.into_iter().map(|reply| {
             let clock = match &clock {
                 Ok(bounds) => Ok(*bounds),
                 Err(error) => Err(error.again()),
             };
-            self.fetched(bytes, clock)
-        };
-        replies.into_iter().map(fetched).collect()
+            self.fetched((node, sent), reply, clock)
+        });
+        join_all(fetched).await
     }
 }
 
 impl Remote for Connection {
     fn node(&self, text: &str) -> u32 {
-        if self.topology.is_cluster() { self.topology.node(self.key(text).as_bytes()) } else { 0 }
+        let topology = self.topology();
+        if topology.is_cluster() { topology.node(self.key(text).as_bytes()) } else { 0 }
     }
 
     fn read<'a>(&'a self, text: &'a str) -> RemoteFuture<'a, Fetched> {
         Box::pin(async move {
-            connected(&self.client)?;
             let key = Key::from(self.key(text));
-            let node = self.topology.node(key.as_bytes());
+            let node = self.topology().node(key.as_bytes());
             let sent = Instant::now();
             if let Some(clock) = self.clocks.at(node, sent, sent) {
-                return self.fetched(self.reads.get(node, key).await, Ok(clock));
+                let reply = self.reads.get(node, key).await;
+                return self.fetched((node, sent), reply, Ok(clock)).await;
             }
             // Boxed, so that the other reads need not carry it about.
-            let clock = Box::pin(self.clock(node, &key, sent));
-            let (bytes, clock) = join(self.reads.get(node, key.clone()), clock).await;
-            self.fetched(bytes, clock)
+            let clock = Box::pin(self.clock(node, sent));
+            let (reply, clock) = join(self.reads.get(node, key), clock).await;
+            self.fetched((node, sent), reply, clock).await
         })
     }
 
@@ -211,16 +232,12 @@ impl Remote for Connection {
             let mut nodes = BTreeMap::<u32, (Vec<usize>, Vec<Key>)>::new();
             for (place, text) in texts.iter().enumerate() {
                 let key = Key::from(self.key(text));
-                let (places, keys) = nodes.entry(self.topology.node(key.as_bytes())).or_default();
+                let (places, keys) = nodes.entry(self.topology().node(key.as_bytes())).or_default();
                 places.push(place);
                 keys.push(key);
             }
             let reads = nodes.into_iter().map(async |(node, (places, keys))| {
-                let answers = match connected(&self.client) {
-                    Ok(()) => self.read_node(node, keys).await,
-                    Err(_) => keys.iter().map(|_| Err(gone())).collect(),
-                };
-                places.into_iter().zip(answers)
+                places.into_iter().zip(self.read_node(node, keys).await)
             });
             let mut answers: Vec<_> = join_all(reads).await.into_iter().flatten().collect();
             answers.sort_unstable_by_key(|(place, _)| *place);
@@ -230,12 +247,11 @@ impl Remote for Connection {
 
     fn versions<'a>(&'a self, texts: &'a [String]) -> RemoteFuture<'a, Vec<u64>> {
         Box::pin(async move {
-            connected(&self.client)?;
             let version = async |text: &String| {
                 let key = self.key(text);
-                let head = || self.client.getrange::<Bytes, _>(&key, 0, record::FIXED - 1);
-                match again(head).await {
-                    Ok(head) => Ok(record::peek(&head).version),
+                let node = self.topology().node(key.as_bytes());
+                match self.routes.ask(node, |way| head(way, key.clone())).await {
+                    Ok((head, _)) => Ok(record::peek(&head).version),
                     Err(error) if is_wrong_type(&error) => Ok(0),
                     Err(error) => Err(self.classify(error)),
                 }
@@ -254,9 +270,9 @@ impl Remote for Connection {
         Box::pin(async move {
             let arguments = [eight(seen.version), eight(token), millis(hold)];
             let sent = Instant::now();
-            let (code, ms, now): (u8, u64, u64) =
+            let ((code, ms, now), by): ((u8, u64, u64), u32) =
                 self.entry(&self.scripts.lease, text, arguments).await?;
-            self.learn(text, now, sent);
+            self.learn(by, now, sent);
             Ok(match code {
                 0 => Leased::Granted,
                 // A moment more: Redis counts down to the millisecond in which it ends.
@@ -269,9 +285,9 @@ impl Remote for Connection {
     fn renew<'a>(&'a self, text: &'a str, token: u64, hold: Duration) -> RemoteFuture<'a, bool> {
         Box::pin(async move {
             let sent = Instant::now();
-            let (ours, now): (u8, u64) =
+            let ((ours, now), by): ((u8, u64), u32) =
                 self.entry(&self.scripts.renew, text, [eight(token), millis(hold)]).await?;
-            self.learn(text, now, sent);
+            self.learn(by, now, sent);
             Ok(ours == 1)
         })
     }
@@ -279,8 +295,9 @@ impl Remote for Connection {
     fn release<'a>(&'a self, text: &'a str, token: u64) -> RemoteFuture<'a, ()> {
         Box::pin(async move {
             let sent = Instant::now();
-            let now: u64 = self.entry(&self.scripts.release, text, [eight(token)]).await?;
-            self.learn(text, now, sent);
+            let (now, by): (u64, u32) =
+                self.entry(&self.scripts.release, text, [eight(token)]).await?;
+            self.learn(by, now, sent);
             Ok(())
         })
     }
@@ -302,9 +319,9 @@ impl Remote for Connection {
                 millis(ticket.keep),
             ];
             let sent = Instant::now();
-            let (code, version, now): (u8, u64, u64) =
+            let ((code, version, now), by): ((u8, u64, u64), u32) =
                 self.entry(&self.scripts.fill, text, arguments).await?;
-            self.learn(text, now, sent);
+            self.learn(by, now, sent);
             Ok(match code {
                 0 => Fill::Stored(version),
                 2 => Fill::Late,
@@ -328,20 +345,18 @@ impl Remote for Connection {
             loop {
                 // What Redis's clock will surely have passed when the caller has given up: a put
                 // that sat in a socket or a frozen server is refused there from then on.
-                let last_moment = self
-                    .clocks
-                    .at(self.node(text), deadline, Instant::now())
-                    .map_or(0, |bounds| bounds.earliest);
-                let arguments = [
-                    record.clone().into(),
-                    millis(ttl),
-                    integer(last_moment),
-                    millis(ttl.max(keep)),
-                ];
+                let arguments = |node: u32| {
+                    let last_moment = self
+                        .clocks
+                        .at(node, deadline, Instant::now())
+                        .map_or(0, |bounds| bounds.earliest);
+                    let record = record.clone().into();
+                    vec![record, millis(ttl), integer(last_moment), millis(ttl.max(keep))]
+                };
                 let sent = Instant::now();
-                let (code, version, now): (u8, u64, u64) =
-                    self.entry(&self.scripts.put, text, arguments).await?;
-                self.learn(text, now, sent);
+                let ((code, version, now), by): ((u8, u64, u64), u32) =
+                    self.entry_for(&self.scripts.put, text, arguments).await?;
+                self.learn(by, now, sent);
                 match code {
                     0 => return Ok(Put::Stored(version)),
                     1 => return Ok(Put::Superseded),
@@ -359,9 +374,9 @@ impl Remote for Connection {
         Box::pin(async move {
             let arguments = [record::tombstone(text, source).into(), millis(keep)];
             let sent = Instant::now();
-            let (version, now): (u64, u64) =
+            let ((version, now), by): ((u64, u64), u32) =
                 self.entry(&self.scripts.remove, text, arguments).await?;
-            self.learn(text, now, sent);
+            self.learn(by, now, sent);
             Ok(version)
         })
     }
@@ -369,12 +384,14 @@ impl Remote for Connection {
     fn marks<'a>(&'a self, texts: &'a [String], since: Instant) -> RemoteFuture<'a, Vec<MarkRead>> {
         Box::pin(async move {
             let read = async |text: &String| {
-                let before = self.clocks.earliest_throughout(self.node(text), since);
-                let (mark, tick) = self.mark(&self.scripts.marks, text, []).await?;
+                let node = self.node(text);
+                let before = self.clocks.earliest_throughout(node, since);
+                let (mark, tick, by) = self.mark(&self.scripts.marks, text, []).await?;
                 // Both what was known of the clock before and what is now: should it have been
                 // set in between, or another server have taken over, the mark may have been
                 // advanced by the other one. Not known: that cannot be ruled out.
-                let unmoved = self.topology.settled_since(since)
+                let unmoved = by == node
+                    && self.topology().settled_since(since)
                     && before.is_some_and(|it| mark.version() < tick.earliest(since).min(it));
                 Ok(MarkRead { mark, unmoved })
             };
@@ -415,9 +432,8 @@ impl Remote for Connection {
 
     fn close(&self) -> RemoteFuture<'_, ()> {
         Box::pin(async move {
-            self.ends.closing();
             self.listening.stop();
-            self.client.quit().await.map_err(|error| self.classify(error))
+            self.routes.clients.close().await.map_err(|error| self.classify(error))
         })
     }
 }
@@ -438,27 +454,21 @@ impl Tick {
     }
 }
 
-pub(super) async fn ping(client: &Client, deadline: Duration) -> Result<(), RemoteError> {
-    connected(client)?;
-    client.ping::<()>(None).await.map_err(|error| classify(error, deadline))
-}
-
-/// Without this fred would queue a command until its deadline.
-pub(super) fn connected(client: &Client) -> Result<(), RemoteError> {
-    if client.state() == ClientState::Connected {
-        return Ok(());
+/// As much of a record as says its version.
+async fn head(way: Way, key: String) -> Result<Bytes, Error> {
+    let (first, last) = (0, record::FIXED - 1);
+    if way.asking {
+        let last = i64::try_from(last).unwrap_or(i64::MAX);
+        let words = vec![key.into(), Value::Integer(first), Value::Integer(last)];
+        return way.after_asking("GETRANGE", words).await;
     }
-    Err(gone())
+    way.client().getrange(key, 0, last).await
 }
 
-fn gone() -> RemoteError {
-    RemoteError::Disconnected(Box::new(Error::new(ErrorKind::IO, "not connected")))
-}
-
-fn classify(error: Error, deadline: Duration) -> RemoteError {
+pub(super) fn classify(error: Error, deadline: Duration) -> RemoteError {
     match error.kind() {
         // A slot is on its way: the nodes are there.
-        _ if redirected(&error) => RemoteError::Refused(Box::new(error)),
+        _ if is_redirection(&error) => RemoteError::Refused(Box::new(error)),
         // Nothing can be done on this node until someone has mended it or another took over.
         _ if says(&error, &["READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN"]) => {
             RemoteError::Disconnected(Box::new(error))

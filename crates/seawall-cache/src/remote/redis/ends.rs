@@ -46,10 +46,6 @@ impl EndsWithUs {
         &self.client
     }
 
-    pub(super) fn runtime(&self) -> &Handle {
-        &self.runtime
-    }
-
     /// `task` is fred's, and to be started again when it ends.
     pub(super) fn with(self, task: ConnectHandle) -> Self {
         *self.tasks.connection.lock() = Some(task.abort_handle());
@@ -117,7 +113,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::remote::redis::client;
+    use crate::remote::redis::{client, server};
 
     #[tokio::test]
     async fn a_connection_task_that_ends_by_itself_is_started_again() {
@@ -125,7 +121,7 @@ mod tests {
         let port = listener.local_addr().expect("bound").port();
         let config =
             RedisConfig { url: format!("redis://127.0.0.1:{port}"), ..RedisConfig::default() };
-        let client = client(&config, false).expect("valid");
+        let client = client(&config, server(&config).expect("valid"));
         let task = client.connect();
         let ends = EndsWithUs::new(client, &config).with(task);
         let patience = Duration::from_secs(10);

@@ -13,17 +13,17 @@ use tokio::task::yield_now;
 
 use crate::remote::per_node::PerNode;
 
-/// What is under one key.
-pub(super) type Reply = Result<Option<Bytes>, Error>;
+/// What is under one key, and which node said so.
+pub(super) type Reply = Result<(Option<Bytes>, u32), Error>;
 
 /// How keys are read from one node.
 pub(super) trait Fetch: Clone + Send + Sync + 'static {
-    /// Reads one key. Who asks has a deadline.
-    fn one(&self, key: Key) -> impl Future<Output = Reply> + Send;
+    /// Reads one key, from `node` unless it says that another has it. Who asks has a deadline.
+    fn one(&self, node: u32, key: Key) -> impl Future<Output = Reply> + Send;
 
     /// Reads keys of one node, by as few commands as can be; one reply a key, in order, within a
     /// deadline.
-    fn many(&self, keys: Vec<Key>) -> impl Future<Output = Vec<Reply>> + Send;
+    fn many(&self, node: u32, keys: Vec<Key>) -> impl Future<Output = Vec<Reply>> + Send;
 }
 
 /// Folds concurrent reads of single keys into reads of many, node by node.
@@ -55,7 +55,7 @@ impl<F: Fetch> Fold<F> {
                 // Whoever waits by then gets a task, also if this future is dropped.
                 let _under_way = UnderWay { lane: Arc::clone(lane), polled: true };
                 // Boxed: fred's futures take 5 KiB, which every read would carry about.
-                Box::pin(self.fetch.one(key)).await
+                Box::pin(self.fetch.one(node, key)).await
             }
             Turn::Queued { reply, start } => {
                 if start {
@@ -67,15 +67,16 @@ impl<F: Fetch> Fold<F> {
     }
 
     fn lane(&self, node: u32) -> &Arc<Lane<F>> {
-        self.lanes.get(node, |_| {
+        self.lanes.get(node, |node| {
             let (fetch, runtime) = (self.fetch.clone(), self.runtime.clone());
-            Arc::new(Lane { fetch, runtime, state: Mutex::default() })
+            Arc::new(Lane { node, fetch, runtime, state: Mutex::default() })
         })
     }
 }
 
 /// The reads from one node.
 struct Lane<F> {
+    node: u32,
     fetch: F,
     runtime: Handle,
     state: Mutex<State>,
@@ -130,7 +131,7 @@ impl<F: Fetch> Lane<F> {
             if keys.is_empty() {
                 return;
             }
-            let replies = self.fetch.many(keys).await;
+            let replies = self.fetch.many(self.node, keys).await;
             for (reply, sender) in replies.into_iter().zip(senders) {
                 let _ = sender.send(reply);
             }

@@ -1,51 +1,91 @@
 //! Reading keys of one node, in as few commands as can be.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use fred::clients::{Client, WithOptions};
-use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, KeysInterface};
-use fred::types::config::Options;
+use fred::error::Error;
+use fred::interfaces::KeysInterface;
 use fred::types::{Key, Value};
+use futures_util::future::join_all;
 
 use super::fold::{Fetch, Reply};
+use super::routes::{Routes, Way, another_number};
 
-/// Reads through a client: keys as one MGET, or on a cluster, where an MGET is for keys of one
-/// slot, as one pipeline of GETs.
+/// Reads keys as one MGET, or on a cluster, where an MGET is for keys of one slot, as one pipeline
+/// of GETs.
 #[derive(Clone)]
 pub(super) struct Getter {
-    client: Client,
-    /// Without a deadline: who asks for one key has one, and a second timer would cost as much as
-    /// the rest.
-    alone: WithOptions<Client>,
+    routes: Arc<Routes>,
 }
 
 impl Getter {
-    pub(super) fn new(client: Client) -> Self {
-        let none = Options { timeout: Some(Duration::ZERO), ..Options::default() };
-        Self { alone: client.with_options(&none), client }
+    pub(super) fn new(routes: Arc<Routes>) -> Self {
+        Self { routes }
     }
 }
 
 impl Fetch for Getter {
-    async fn one(&self, key: Key) -> Reply {
-        // Another type: foreign, not absent. An empty string is foreign too.
-        again(|| self.alone.get(key.clone())).await.or_else(foreign)
+    async fn one(&self, node: u32, key: Key) -> Reply {
+        let get = |way: Way| {
+            let key = key.clone();
+            async move {
+                let answer = if way.asking {
+                    way.after_asking("GET", vec![key.into()]).await
+                } else {
+                    way.to().alone().get(key).await
+                };
+                answer.or_else(foreign)
+            }
+        };
+        self.routes.ask(node, get).await
     }
 
-    async fn many(&self, keys: Vec<Key>) -> Vec<Reply> {
-        if let [key] = keys.as_slice() {
-            return vec![again(|| self.client.get(key.clone())).await.or_else(foreign)];
+    async fn many(&self, node: u32, keys: Vec<Key>) -> Vec<Reply> {
+        let all = keys.len();
+        let way = match self.routes.to(node) {
+            Ok(way) => way,
+            Err(error) => return vec![Err(error); all],
+        };
+        let replies = self.read(&way, keys.clone()).await;
+        let mut replies: Vec<Reply> = replies.into_iter().map(|it| Ok((it?, node))).collect();
+        // Those that another has. A slot that is on its way once more is not followed further.
+        let mut elsewhere = BTreeMap::<(u32, bool), (Way, Vec<usize>)>::new();
+        for (place, reply) in replies.iter().enumerate() {
+            if let Err(error) = reply
+                && let Some(way) = self.routes.redirect(error, node)
+            {
+                let (_, places) =
+                    elsewhere.entry((way.node, way.asking)).or_insert((way, Vec::new()));
+                places.push(place);
+            }
         }
+        let again = elsewhere.into_values().map(async |(way, places)| {
+            let keys = places.iter().map(|place| keys[*place].clone()).collect();
+            let read = self.read(&way, keys).await;
+            places.into_iter().zip(read.into_iter().map(move |it| Ok((it?, way.node))))
+        });
+        for (place, reply) in join_all(again).await.into_iter().flatten() {
+            replies[place] = reply;
+        }
+        replies
+    }
+}
+
+impl Getter {
+    /// One reply a key, in order.
+    async fn read(&self, way: &Way, keys: Vec<Key>) -> Vec<Result<Option<Bytes>, Error>> {
         let count = keys.len();
-        let mut replies = if self.client.is_clustered() {
-            let replies = self.pipeline(keys.clone()).await;
-            let moved = |reply: &Reply| reply.as_ref().is_err_and(redirected);
-            if replies.iter().any(moved) { self.pipeline(keys).await } else { replies }
+        let mut replies = if way.asking {
+            let words = keys.into_iter().map(|key| vec![key.into()]).collect();
+            way.each_after_asking("GET", words).await
+        } else if let [key] = keys.as_slice() {
+            vec![way.client().get(key.clone()).await]
+        } else if self.routes.topology.is_cluster() {
+            pipeline(way, keys).await
         } else {
             // What has another type comes as absent, as Redis has it for MGET.
-            match self.client.mget::<Vec<Option<Bytes>>, _>(keys).await {
+            match way.client().mget::<Vec<Option<Bytes>>, _>(keys).await {
                 Ok(values) => values.into_iter().map(Ok).collect(),
                 Err(error) => vec![Err(error)],
             }
@@ -54,47 +94,27 @@ impl Fetch for Getter {
             // One error for all of them.
             let shared = match replies.pop() {
                 Some(Err(error)) => error,
-                _ => Error::new(ErrorKind::Protocol, "another number of replies than keys"),
+                _ => another_number(),
             };
-            replies = (0..count).map(|_| Err(shared.clone())).collect();
+            return vec![Err(shared); count];
         }
-        replies
-    }
-}
-
-impl Getter {
-    async fn pipeline(&self, keys: Vec<Key>) -> Vec<Reply> {
-        let pipeline = self.client.pipeline();
-        for key in keys {
-            // Only queued here.
-            if let Err(error) = pipeline.get::<Value, _>(key).await {
-                return vec![Err(error)];
-            }
-        }
-        let replies = pipeline.try_all::<Option<Bytes>>().await;
         replies.into_iter().map(|reply| reply.or_else(foreign)).collect()
     }
 }
 
-/// Asks, and once more if the key was on another node: after MOVED fred knows by now where. A second
-/// time, its slot is on its way, and where the key is only ASKING would tell.
-pub(super) async fn again<T, F>(ask: impl Fn() -> F) -> Result<T, Error>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    match ask().await {
-        Err(error) if redirected(&error) => ask().await,
-        answer => answer,
+async fn pipeline(way: &Way, keys: Vec<Key>) -> Vec<Result<Option<Bytes>, Error>> {
+    let pipeline = way.client().pipeline();
+    for key in keys {
+        // Only queued here.
+        if let Err(error) = pipeline.get::<Value, _>(key).await {
+            return vec![Err(error)];
+        }
     }
+    pipeline.try_all().await
 }
 
-/// Whether a node said that another has the key.
-pub(super) fn redirected(error: &Error) -> bool {
-    // As fred words it when it may not follow.
-    *error.kind() == ErrorKind::Routing && error.details().starts_with("Too many redirections")
-}
-
-fn foreign(error: Error) -> Reply {
+/// Another type: foreign, not absent. An empty string is foreign too.
+fn foreign(error: Error) -> Result<Option<Bytes>, Error> {
     if is_wrong_type(&error) { Ok(Some(Bytes::new())) } else { Err(error) }
 }
 

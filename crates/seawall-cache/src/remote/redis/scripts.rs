@@ -1,10 +1,11 @@
 //! The scripts, and what it takes to run one.
 
-use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::LuaInterface;
 use fred::types::scripts::Script;
 use fred::types::{FromValue, Value};
+
+use super::routes::Way;
 
 /// Every script of ours.
 pub(super) struct Scripts {
@@ -50,19 +51,36 @@ impl ScriptText {
         Self { script: Script::from_lua(text), text }
     }
 
-    /// Runs it on the node that owns `keys`, which all have the same slot.
+    /// Runs it about `keys`, which all have the same slot.
     pub(super) async fn run<R: FromValue>(
         &self,
-        client: &Client,
+        way: &Way,
         keys: Vec<String>,
         arguments: Vec<Value>,
     ) -> Result<R, Error> {
-        match self.script.evalsha(client, keys.clone(), arguments.clone()).await {
+        let answer = if way.asking {
+            let words = words(self.script.sha1().clone().into(), &keys, &arguments);
+            way.after_asking("EVALSHA", words).await
+        } else {
+            self.script.evalsha(way.client(), keys.clone(), arguments.clone()).await
+        };
+        match answer {
             // EVAL both runs the script and loads it there.
             Err(error) if error.details().starts_with("NOSCRIPT") => {
-                client.eval(self.text, keys, arguments).await
+                if way.asking {
+                    let words = words(Value::from_static_str(self.text), &keys, &arguments);
+                    return way.after_asking("EVAL", words).await;
+                }
+                way.client().eval(self.text, keys, arguments).await
             }
             answer => answer,
         }
     }
+}
+
+fn words(script: Value, keys: &[String], arguments: &[Value]) -> Vec<Value> {
+    let mut words = vec![script, Value::Integer(i64::try_from(keys.len()).unwrap_or(0))];
+    words.extend(keys.iter().map(|key| Value::from(key.as_str())));
+    words.extend_from_slice(arguments);
+    words
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fred::interfaces::{ClusterInterface, KeysInterface};
-use fred::types::config::Server;
+use fred::interfaces::KeysInterface;
 use futures_util::future::try_join_all;
 
-use super::connection::{Connection, connected, eight, millis};
+use super::connection::{Connection, eight, millis};
+use super::routes::gone;
 use crate::marks::glob;
 use crate::record;
 use crate::remote::{RemoteError, Swept};
@@ -22,15 +22,18 @@ pub(super) async fn sweep(
     keep: Duration,
     progress: &(dyn Fn(Swept) + Send + Sync),
 ) -> Result<Swept, RemoteError> {
-    connected(&connection.client)?;
     let on_redis = [glob::escape(&connection.key_prefix), glob::relaxed(pattern)].concat();
-    let nodes = masters(connection);
+    let nodes = connection.routes.topology.serving();
+    if nodes.is_empty() {
+        // None is known yet.
+        return Err(connection.classify(gone()));
+    }
     let mut swept = Swept { nodes: nodes.len() as u32, ..Swept::default() };
     for node in &nodes {
         let mut cursor = "0".to_owned();
         loop {
             let keys;
-            (cursor, keys) = page(connection, node.as_ref(), cursor, &on_redis).await?;
+            (cursor, keys) = page(connection, *node, cursor, &on_redis).await?;
             // What Redis found may be too much: its names are escaped, and the pattern is not.
             let texts = keys.iter().filter_map(|key| std::str::from_utf8(key).ok());
             let texts = texts.filter_map(|key| key.strip_prefix(&*connection.key_prefix));
@@ -41,7 +44,7 @@ pub(super) async fn sweep(
                 let tombstone = record::tombstone(text, 0).into();
                 let arguments = [tombstone, millis(keep), eight(before)];
                 let answer = connection.entry(&connection.scripts.sweep, text, arguments);
-                answer.await.map(|(buried, _): (u64, u64)| buried)
+                answer.await.map(|((buried, _), _): ((u64, u64), u32)| buried)
             };
             // fred writes them as one pipeline.
             let buried: Vec<u64> = try_join_all(texts.map(bury)).await?;
@@ -58,29 +61,14 @@ pub(super) async fn sweep(
     Ok(swept)
 }
 
-/// The masters of a cluster that serve slots; `None` stands for the only node.
-fn masters(connection: &Connection) -> Vec<Option<Server>> {
-    if !connection.topology.is_cluster() {
-        return vec![None];
-    }
-    let routing = connection.client.cached_cluster_state();
-    routing.into_iter().flat_map(|routing| routing.unique_primary_nodes()).map(Some).collect()
-}
-
 async fn page(
     connection: &Connection,
-    node: Option<&Server>,
+    node: u32,
     cursor: String,
     pattern: &str,
 ) -> Result<(String, Vec<Bytes>), RemoteError> {
-    let pattern = pattern.to_owned();
-    let page = match node {
-        Some(node) => {
-            let client = connection.client.with_cluster_node(node);
-            client.scan_page(cursor, pattern, Some(PAGE), None).await
-        }
-        None => connection.client.scan_page(cursor, pattern, Some(PAGE), None).await,
-    };
+    let way = connection.routes.to(node).map_err(|error| connection.classify(error))?;
+    let page = way.client().scan_page(cursor, pattern.to_owned(), Some(PAGE), None).await;
     page.map_err(|error| connection.classify(error))
 }
 

@@ -11,6 +11,8 @@ use tokio::time::Instant;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Master {
     pub(super) server: Server,
+    /// Its address by number, if that is another: nodes may name it either way.
+    pub(super) ip: Option<Box<str>>,
     pub(super) slots: Vec<(u16, u16)>,
 }
 
@@ -31,7 +33,10 @@ pub(super) struct Topology {
 struct Nodes {
     /// By index, those that left too.
     servers: Vec<Server>,
+    ips: Vec<Option<Box<str>>>,
     masters: Vec<u32>,
+    /// Those that lost slots by [`correct`](Topology::correct) since the last view.
+    gave: Vec<u32>,
     /// By masters, before or now, while a view is taken over.
     taken: Vec<u32>,
 }
@@ -80,8 +85,22 @@ impl Topology {
         self.moved.read().is_none_or(|moved| moved < moment)
     }
 
+    /// The nodes that serve slots; without a cluster only 0.
+    pub(super) fn serving(&self) -> Vec<u32> {
+        let mut masters = self.masters();
+        if self.is_cluster() {
+            let mut serves = vec![false; self.nodes.read().servers.len()];
+            for owner in &self.owners {
+                if let Some(serves) = serves.get_mut(owner.load(Ordering::Relaxed) as usize) {
+                    *serves = true;
+                }
+            }
+            masters.retain(|node| serves.get(*node as usize).is_some_and(|serves| *serves));
+        }
+        masters
+    }
+
     /// The masters, by index; without a cluster only 0.
-    #[cfg(test)]
     pub(super) fn masters(&self) -> Vec<u32> {
         if self.is_cluster() { self.nodes.read().masters.clone() } else { vec![0] }
     }
@@ -89,6 +108,44 @@ impl Topology {
     /// The address of a node of a cluster.
     pub(super) fn server(&self, node: u32) -> Option<Server> {
         self.nodes.read().servers.get(node as usize).cloned()
+    }
+
+    /// The master that a node named: `asked` did, and means itself by no host.
+    pub(super) fn find(&self, host: &str, port: u16, asked: u32) -> Option<u32> {
+        let nodes = self.nodes.read();
+        let host = if host.is_empty() { &*nodes.servers.get(asked as usize)?.host } else { host };
+        let is = |node: &u32| {
+            let index = *node as usize;
+            let ip = nodes.ips.get(index).and_then(Option::as_deref);
+            nodes.servers.get(index).is_some_and(|server| {
+                server.port == port && (*server.host == *host || ip == Some(host))
+            })
+        };
+        nodes.masters.iter().copied().find(is)
+    }
+
+    /// A node said that `slot` is `node`'s. Who had it is told of with the next view.
+    pub(super) fn correct(&self, slot: u16, node: u32) {
+        let Some(owner) = self.owners.get(usize::from(slot)) else { return };
+        let mut nodes = self.nodes.write();
+        let giver = owner.swap(node, Ordering::Relaxed);
+        if giver != node {
+            nodes.gave.push(giver);
+            *self.moved.write() = Some(Instant::now());
+        }
+    }
+
+    /// The nodes that the masters of a view are or will be, before it is taken over.
+    pub(super) fn indexes(&self, masters: &[Master]) -> Vec<u32> {
+        let mut nodes = self.nodes.write();
+        let before = nodes.masters.clone();
+        nodes.taken = before;
+        let index = |master| {
+            let node = nodes.index(master);
+            nodes.taken.push(node);
+            node
+        };
+        masters.iter().map(index).collect()
     }
 
     /// Takes over a new view. A view without any slot changes nothing: it is that of a node that
@@ -100,9 +157,10 @@ impl Topology {
         let mut nodes = self.nodes.write();
         let before = std::mem::take(&mut nodes.masters);
         nodes.taken.clone_from(&before);
-        let (mut gave_slots, mut moved) = (Vec::new(), false);
+        let (mut gave_slots, mut moved) = (std::mem::take(&mut nodes.gave), false);
+        gave_slots.retain(|giver| before.contains(giver));
         for master in masters {
-            let node = nodes.index(&master.server);
+            let node = nodes.index(master);
             nodes.masters.push(node);
             nodes.taken.push(node);
             for slot in master.slots.iter().flat_map(|(first, last)| *first..=*last) {
@@ -144,7 +202,8 @@ impl Topology {
 impl Nodes {
     /// The index of an address, a new one if it is new. Once there are many, those of masters that
     /// left are used again: nothing of what they told is relied on any more.
-    fn index(&mut self, server: &Server) -> u32 {
+    fn index(&mut self, master: &Master) -> u32 {
+        let server = &master.server;
         let index = if let Some(known) = self.servers.iter().position(|known| known == server) {
             known
         } else if let Some(free) = self.free() {
@@ -152,8 +211,10 @@ impl Nodes {
             free
         } else {
             self.servers.push(server.clone());
+            self.ips.push(None);
             self.servers.len() - 1
         };
+        self.ips[index].clone_from(&master.ip);
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
@@ -188,7 +249,8 @@ fn master(line: &str, asked: &Server) -> Option<Master> {
     // As fred takes them from CLUSTER SLOTS: the name if there is one, else the address, else the
     // one that was asked, which knows itself by none.
     let host = hostname.or(Some(ip).filter(|ip| !ip.is_empty())).unwrap_or(&asked.host);
-    Some(Master { server: Server::new(host.to_owned(), port.parse().ok()?), slots })
+    let other = Some(ip).filter(|ip| !ip.is_empty() && *ip != host).map(Into::into);
+    Some(Master { server: Server::new(host.to_owned(), port.parse().ok()?), ip: other, slots })
 }
 
 /// `7`, `0-5460`; not `[7->-id]`, which is on its way.
@@ -284,6 +346,34 @@ g7 :0@0 master,noaddr - 1 1 0 disconnected
     }
 
     #[test]
+    fn a_slot_that_a_node_says_has_moved_is_its_new_masters_and_told_with_the_next_view() {
+        let (topology, _) = known(THREE);
+        let before = Instant::now();
+        assert!(topology.settled_since(before));
+        assert_eq!(topology.find("10.0.0.5", 7000, 0), Some(3));
+        assert_eq!(topology.find("two.example", 7000, 0), Some(1));
+        assert_eq!(topology.find("10.0.0.2", 7000, 0), Some(1), "by its number as well");
+        assert_eq!(topology.find("", 7000, 2), Some(2), "the one that was asked");
+        assert_eq!(topology.find("10.0.0.5", 7001, 0), None);
+        assert_eq!(topology.find("10.0.0.4", 7000, 0), None, "a replica");
+        topology.correct(redis_keyslot(b"bar"), 3);
+        assert_eq!((topology.node(b"bar"), topology.node(b"hello")), (3, 0));
+        assert!(!topology.settled_since(before));
+        assert_eq!(topology.serving(), [0, 1, 2, 3]);
+        let moved = THREE
+            .replace("0-5460 ", "0-5060 5062-5460 ")
+            .replace("master - 0 1 0 connected", "master - 0 1 0 connected 5061");
+        let change = topology.update(&masters(&moved, &asked()));
+        assert_eq!(change, Change { gave_slots: vec![0], ..Change::default() });
+        assert_eq!(topology.update(&masters(&moved, &asked())), Change::default(), "once");
+        // A view from before: it goes back, and so does what was told.
+        let change = topology.update(&masters(THREE, &asked()));
+        assert_eq!(change, Change { gave_slots: vec![3], ..Change::default() });
+        assert_eq!(topology.serving(), [0, 1, 2]);
+        assert_eq!(Topology::single().serving(), [0]);
+    }
+
+    #[test]
     fn the_indexes_of_pods_that_come_and_go_stay_small() {
         let topology = Topology::cluster();
         for pod in 0..5_000 {
@@ -291,7 +381,10 @@ g7 :0@0 master,noaddr - 1 1 0 disconnected
                 "a h{pod}:1@2 master - 0 0 1 connected 0-99\nb h{}:1@2 master - 0 0 1 connected 100-16383",
                 pod + 1
             );
-            let change = topology.update(&masters(&nodes, &asked()));
+            let found = masters(&nodes, &asked());
+            let indexes = topology.indexes(&found);
+            let change = topology.update(&found);
+            assert_eq!(topology.masters(), indexes);
             assert_eq!(
                 (change.joined.len(), change.left.len()),
                 (1 + usize::from(pod == 0), usize::from(pod > 0))

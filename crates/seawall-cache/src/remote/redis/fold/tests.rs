@@ -29,7 +29,7 @@ impl Server {
         sleep(TRIP).await;
         let reply = |key: Key| match &fails {
             Some(kind) => Err(Error::new(kind.clone(), "scripted")),
-            None => Ok(Some(key.into_bytes())),
+            None => Ok((Some(key.into_bytes()), 0)),
         };
         keys.into_iter().map(reply).collect()
     }
@@ -48,11 +48,11 @@ impl Drop for Ended<'_> {
 }
 
 impl Fetch for Server {
-    async fn one(&self, key: Key) -> Reply {
+    async fn one(&self, _: u32, key: Key) -> Reply {
         self.answer(vec![key]).await.remove(0)
     }
 
-    async fn many(&self, keys: Vec<Key>) -> Vec<Reply> {
+    async fn many(&self, _: u32, keys: Vec<Key>) -> Vec<Reply> {
         self.answer(keys).await
     }
 }
@@ -75,7 +75,7 @@ fn spawn(fold: &Arc<Fold<Server>>, number: usize) -> tokio::task::JoinHandle<Rep
 }
 
 fn is(reply: Reply, number: usize) -> bool {
-    reply.is_ok_and(|bytes| bytes.is_some_and(|bytes| bytes == number.to_string().as_bytes()))
+    reply.is_ok_and(|(bytes, _)| bytes.is_some_and(|bytes| bytes == number.to_string().as_bytes()))
 }
 
 #[tokio::test(start_paused = true)]

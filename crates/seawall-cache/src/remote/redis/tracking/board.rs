@@ -12,13 +12,15 @@ use crate::text;
 
 /// Watchers by namespace, and the state of the links that tell them.
 ///
-/// Watchers are called with no lock held. The events of one node come from one task, in order.
+/// Watchers are called with no lock held that they could need. The events of one node come from one task, in order.
 pub(super) struct Board {
     key_prefix: Box<str>,
     /// Whether writes are told at all, or only the ends of leases.
     tracking: bool,
     watchers: RwLock<HashMap<Box<str>, Watchers>>,
     links: Mutex<Links>,
+    /// Whether all nodes have refused, as watchers were told last. Held while they are told.
+    refused: Mutex<bool>,
 }
 
 /// Those of one namespace.
@@ -77,6 +79,7 @@ impl Board {
             tracking,
             watchers: RwLock::default(),
             links: Mutex::default(),
+            refused: Mutex::new(false),
         }
     }
 
@@ -92,7 +95,8 @@ impl Board {
             let all = living.chain([watcher]).collect();
             watchers.insert(namespace.into(), all);
         }
-        if matches!(self.status(), Tracking::Off | Tracking::Refused) {
+        // Told from here on if that changes.
+        if !self.tracking || *self.refused.lock() {
             return false;
         }
         let Some(newcomer) = newcomer else { return true };
@@ -168,6 +172,7 @@ impl Board {
         if known {
             show(node, false);
             self.tell_all(|watcher| watcher.link(node, false));
+            self.tell_if_refused(false);
         }
     }
 
@@ -180,6 +185,9 @@ impl Board {
         self.lost(node, Missed::Reconnect);
         // After that: a link that is up says that nothing was missed.
         let proved = None;
+        if self.change(node, |link| link.refused = false).is_some() {
+            self.tell_if_refused(true);
+        }
         self.up(node, |link| *link = Link { up: true, hears, refused: false, proved });
     }
 
@@ -209,7 +217,24 @@ impl Board {
 
     /// `node` will not have it. Returns whether that is news.
     pub(super) fn refused(&self, node: u32) -> bool {
-        self.change(node, |link| link.refused = true).is_some_and(|before| !before.refused)
+        let before = self.change(node, |link| link.refused = true);
+        self.tell_if_refused(false);
+        before.is_some_and(|before| !before.refused)
+    }
+
+    /// Tells watchers when there is nobody any more who will tell of writes, and when there is
+    /// somebody again, as soon as one is `armed`.
+    fn tell_if_refused(&self, armed: bool) {
+        let mut told = self.refused.lock();
+        let all = {
+            let nodes = &self.links.lock().nodes;
+            !nodes.is_empty() && nodes.values().all(|link| link.refused)
+        };
+        let refused = !armed && (all || *told);
+        if *told != refused {
+            *told = refused;
+            self.tell_all(|watcher| watcher.tells(!refused));
+        }
     }
 
     /// Messages of `node` may have been missed until now.

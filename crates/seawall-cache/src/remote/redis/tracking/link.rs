@@ -51,7 +51,7 @@ impl Link {
                 Ok(mut listener) => {
                     listener.listen().await;
                     self.shared.board.down(self.node);
-                    self.shared.doubt.notify_one();
+                    self.shared.routes.doubt.notify_one();
                 }
                 Err(Failure::Refused(error)) => {
                     if self.shared.board.refused(self.node) {
@@ -61,7 +61,7 @@ impl Link {
                     self.hear_meanwhile().await;
                     self.shared.board.down(self.node);
                 }
-                Err(Failure::Down) => self.shared.doubt.notify_one(),
+                Err(Failure::Down) => self.shared.routes.doubt.notify_one(),
             }
             let most = self.shared.config.reconnect_max_delay;
             pause = if started.elapsed() >= most { FIRST_PAUSE } else { (pause * 2).min(most) };
@@ -104,12 +104,12 @@ impl Link {
 
     /// Until it is time to ask for more.
     async fn hear_meanwhile(&self) {
-        let since = Instant::now();
-        if let Ok(mut listener) = self.hear(Some(ASK_AGAIN)).await {
+        let (since, again) = (Instant::now(), self.shared.config.heartbeat * ASK_AGAIN);
+        if let Ok(mut listener) = self.hear(Some(again)).await {
             listener.listen().await;
         }
         // Without a connection as well: it would be refused again.
-        sleep(ASK_AGAIN.saturating_sub(since.elapsed())).await;
+        sleep(again.saturating_sub(since.elapsed())).await;
     }
 
     async fn connect(&self, version: RespVersion) -> Result<Listener, Failure> {
@@ -160,8 +160,8 @@ fn judge(error: Error) -> Failure {
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// A server that refused may have been changed.
-const ASK_AGAIN: Duration = Duration::from_secs(60);
+/// A server that refused may have been changed: a minute, by default, in heartbeats.
+const ASK_AGAIN: u32 = 240;
 
 /// Messages that fit between fred and us; each may hold many keys. fred has nine channels of this
 /// size, about 0.7 MB a master.

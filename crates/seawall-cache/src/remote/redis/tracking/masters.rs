@@ -1,25 +1,22 @@
-//! A link to each master, as masters come and go.
+//! A connection for commands and a link to each master, as masters come and go.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fred::clients::Client;
-use fred::interfaces::{ClientLike, ClusterInterface, EventInterface};
-use fred::types::ClientState;
-use fred::types::cluster::ClusterRouting;
-use fred::types::config::{Config, Server, ServerConfig};
+use fred::types::config::Config;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::Shared;
 use super::board::Missed;
 use super::link::Link;
-use crate::remote::redis::topology::{self, Change};
+use crate::remote::redis::discovery::Discovery;
+use crate::remote::redis::topology::{Change, Master};
+use crate::remote::redis::{SETTLED_WITHIN, SETTLING, node_client};
 
-/// Keeps the topology up to date and a link to each master running.
+/// Keeps the topology up to date, and connections to each master.
 pub(super) struct Masters {
-    main: Client,
     shared: Arc<Shared>,
     links: HashMap<u32, Running>,
 }
@@ -34,46 +31,57 @@ impl Drop for Running {
 }
 
 impl Masters {
-    pub(super) fn new(main: Client, shared: Arc<Shared>) -> Self {
-        if !shared.topology.is_cluster() {
-            shared.board.joins(0);
-        }
-        Self { main, shared, links: HashMap::new() }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, links: HashMap::new() }
     }
 
-    /// For ever. On a cluster it looks who is master every second, and at every sign of a change.
-    pub(super) async fn follow(mut self) {
-        if !self.shared.topology.is_cluster() {
-            self.start(0, self.main.client_config(), Vec::new());
-            return std::future::pending().await;
-        }
-        let mut changes = self.main.cluster_change_rx();
+    /// Listens to the only node, for ever.
+    pub(super) async fn alone(mut self, config: Config) {
+        self.start(0, config, Vec::new());
+        std::future::pending::<()>().await;
+    }
+
+    /// For ever. Looks who is master every second, more often while one is out of reach, and at
+    /// every sign of a change. `found` is what is known already.
+    pub(super) async fn follow(mut self, mut discovery: Discovery, found: Vec<Master>) {
+        self.apply(&found, &discovery).await;
+        // At once, if nothing is known.
+        let mut next = if found.is_empty() { Duration::ZERO } else { LOOK_EVERY };
+        let mut pause = FIRST_PAUSE;
         loop {
-            self.look().await;
-            tokio::select! {
-                // A missed one is a change as well.
-                _ = changes.recv() => {}
-                () = self.shared.doubt.notified() => sleep(NOT_SOONER).await,
-                () = sleep(LOOK_EVERY) => {}
+            let routes = Arc::clone(&self.shared.routes);
+            let doubted = tokio::select! {
+                () = routes.doubt.notified() => {
+                    sleep(NOT_SOONER).await;
+                    true
+                }
+                () = sleep(next) => false,
+            };
+            match discovery.look(doubted).await {
+                Ok(found) => {
+                    self.apply(&found, &discovery).await;
+                    let (_, all) = routes.connected();
+                    next = if all { LOOK_EVERY } else { LOOK_OFTEN };
+                    pause = FIRST_PAUSE;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "no node says who is master");
+                    // All nodes of a service ask at the same moment.
+                    sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+                    pause = (pause * 2).min(self.shared.config.reconnect_max_delay);
+                    next = Duration::ZERO;
+                }
             }
         }
     }
 
-    async fn look(&mut self) {
-        if self.main.state() != ClientState::Connected {
-            return;
-        }
-        // Any node of the cluster answers.
-        let Ok(nodes) = self.main.cluster_nodes::<String>().await else { return };
-        let configured = self.main.client_config().server.hosts();
-        let Some(asked) = configured.first() else { return };
-        let change = self.shared.topology.update(&topology::masters(&nodes, asked));
-        self.apply(change);
-    }
-
-    fn apply(&mut self, change: Change) {
-        let board = Arc::clone(&self.shared.board);
+    async fn apply(&mut self, found: &[Master], discovery: &Discovery) {
+        let shared = Arc::clone(&self.shared);
+        let (board, routes) = (&shared.board, &shared.routes);
+        self.connect(found, discovery).await;
+        let change: Change = routes.topology.update(found);
         for node in &change.left {
+            routes.clients.leave(*node);
             self.links.remove(node);
             board.leaves(*node);
         }
@@ -85,19 +93,27 @@ impl Masters {
         }
         for node in change.joined {
             board.joins(node);
-            let mut config = self.main.client_config();
-            let Some(server) = self.shared.topology.server(node) else { continue };
-            config.server = ServerConfig::Centralized { server: self.as_routed(server) };
-            self.start(node, config, change.gave_slots.clone());
+            let Some(server) = routes.topology.server(node) else { continue };
+            self.start(node, discovery.to(server), change.gave_slots.clone());
         }
     }
 
-    /// The address as the main client has it, with the name that TLS is to check.
-    fn as_routed(&self, server: Server) -> Server {
-        let routing = self.main.cached_cluster_state();
-        let known = routing.iter().flat_map(ClusterRouting::unique_primary_nodes);
-        let mut same = known.filter(|it| it.host == server.host && it.port == server.port);
-        same.next().unwrap_or(server)
+    /// Connects to new masters and waits a little for that: once they are known for masters, calls
+    /// that fail open their breakers.
+    async fn connect(&self, found: &[Master], discovery: &Discovery) {
+        let routes = &self.shared.routes;
+        let mut new = Vec::new();
+        for (master, node) in found.iter().zip(routes.topology.indexes(found)) {
+            if routes.clients.get(node).is_none() {
+                let to = discovery.to(master.server.clone());
+                routes.clients.join(node, node_client(&self.shared.config, to));
+                new.push(node);
+            }
+        }
+        let end = Instant::now() + SETTLED_WITHIN;
+        while new.iter().any(|node| routes.to(*node).is_err()) && Instant::now() < end {
+            sleep(SETTLING).await;
+        }
     }
 
     fn start(&mut self, node: u32, config: Config, also: Vec<u32>) {
@@ -107,6 +123,12 @@ impl Masters {
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// While a replica may take over from one.
+const LOOK_OFTEN: Duration = Duration::from_millis(250);
+
+/// Before it is tried again when no node answered; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A cluster in trouble causes doubt all the time.
 const NOT_SOONER: Duration = Duration::from_millis(20);

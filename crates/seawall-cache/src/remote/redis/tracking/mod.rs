@@ -20,18 +20,19 @@ mod masters;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use fred::clients::Client;
+use fred::types::config::Config;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use self::board::Board;
 use self::masters::Masters;
-use super::RedisConfig;
 use super::clock::Clocks;
-use super::topology::Topology;
+use super::discovery::Discovery;
+use super::routes::Routes;
+use super::topology::Master;
+use super::{RedisConfig, SETTLING};
 use crate::remote::{Tracking, Watcher};
 
 /// The tasks that listen. They end when this is dropped.
@@ -43,32 +44,37 @@ pub(super) struct Listening {
 /// What the tasks share.
 struct Shared {
     board: Arc<Board>,
-    topology: Arc<Topology>,
+    routes: Arc<Routes>,
     clocks: Arc<Clocks>,
     config: RedisConfig,
-    /// The masters may have changed.
-    doubt: Notify,
 }
 
 impl Listening {
-    /// Listens beside `main`, the client for everything else.
+    /// Listens to the server or, on a cluster, to each master, whose connections it also keeps in
+    /// `routes`. `server`: how to reach it; `found`: the masters, if they are known already.
     pub(super) fn start(
-        main: &Client,
-        topology: Arc<Topology>,
+        routes: Arc<Routes>,
         clocks: Arc<Clocks>,
         config: &RedisConfig,
+        server: Config,
+        found: Vec<Master>,
         runtime: &Handle,
     ) -> Self {
         let board = Arc::new(Board::new(&config.key_prefix, config.tracking));
-        let shared = Shared {
+        let shared = Arc::new(Shared {
             board: Arc::clone(&board),
-            topology,
+            routes: Arc::clone(&routes),
             clocks,
             config: config.clone(),
-            doubt: Notify::new(),
+        });
+        let masters = Masters::new(Arc::clone(&shared));
+        let task = if shared.routes.topology.is_cluster() {
+            let discovery = Discovery::new(routes, config, server);
+            runtime.spawn(masters.follow(discovery, found))
+        } else {
+            board.joins(0);
+            runtime.spawn(masters.alone(server))
         };
-        let masters = Masters::new(main.clone(), Arc::new(shared));
-        let task = runtime.spawn(masters.follow());
         Self { board, task: Mutex::new(Some(task)) }
     }
 
@@ -103,5 +109,3 @@ impl Drop for Listening {
         self.stop();
     }
 }
-
-const SETTLING: Duration = Duration::from_millis(2);

@@ -36,6 +36,10 @@ impl Watcher for Told {
     fn proved(&self, at: Instant) {
         *self.proved.lock() = Some(at);
     }
+
+    fn tells(&self, tells: bool) {
+        self.events.lock().push(format!("tells {tells}"));
+    }
 }
 
 fn board() -> Board {
@@ -222,4 +226,44 @@ fn after_the_end_every_link_is_down_for_good() {
     board.close();
     assert_eq!(told.take(), [""; 0]);
     assert_eq!(board.status(), Tracking::Down);
+}
+
+#[test]
+fn watchers_hear_that_nobody_will_tell_and_that_somebody_does_again() {
+    let board = board();
+    board.joins(0);
+    board.joins(1);
+    let told = watch(&board, "users");
+    told.take();
+    board.refused(0);
+    assert_eq!(told.take(), [""; 0], "the other may still");
+    board.refused(1);
+    board.refused(1);
+    assert_eq!(told.take(), ["tells false"], "once");
+    // A master more, which has said nothing yet.
+    board.joins(2);
+    let late = Arc::new(Told::default());
+    let watcher: Arc<dyn Watcher> = late.clone();
+    assert!(!board.watch("late", Arc::downgrade(&watcher)), "as the others were told");
+    board.refused(2);
+    assert_eq!((told.take(), late.take()), (vec![], vec![]));
+    board.armed(1, true, &[]);
+    let expected = ["lost Some(1)", "tells true", "link 1 true"];
+    assert_eq!(
+        (told.take(), late.take()),
+        (expected.map(str::to_owned).to_vec(), expected.map(str::to_owned).to_vec())
+    );
+    // Its connection ends, and it will not have it again.
+    board.down(1);
+    assert_eq!(told.take(), ["link 1 false"]);
+    board.refused(1);
+    assert_eq!(told.take(), ["tells false"]);
+    // The only one that did not refuse leaves.
+    board.armed(2, true, &[]);
+    board.down(2);
+    told.take();
+    board.leaves(2);
+    assert_eq!(told.take(), ["link 2 false", "tells false"]);
+    board.armed(7, true, &[]);
+    assert_eq!(told.take(), ["lost Some(7)"], "it is none to listen to");
 }
