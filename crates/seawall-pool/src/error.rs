@@ -178,6 +178,25 @@ pub enum Error {
         /// The first word of the statement, or `CREATE TEMP`.
         keyword: &'static str,
     },
+    /// Loading: as many callers wait for a query to be sent as may. Nothing was sent.
+    #[error("{waiting} callers wait for the loader already")]
+    LoaderFull {
+        /// How many wait.
+        waiting: usize,
+    },
+    /// Loading: the query for this key and others failed. All its callers share the
+    /// error.
+    #[error("a query for {keys} keys failed")]
+    Batch {
+        /// How many keys it was for.
+        keys: usize,
+        /// How it failed.
+        source: Arc<Self>,
+    },
+    /// Loading: the task that was to ask for the key ended before its time: its runtime
+    /// was shut down, or the function that finds the key of a row panicked.
+    #[error("the query for the key was given up with its task")]
+    BatchLost,
     /// The pool was shut down.
     #[error("the pool was shut down")]
     Closed,
@@ -219,10 +238,12 @@ impl Error {
             | Self::ConnectTimeout { .. }
             | Self::AcquireTimeout { .. }
             | Self::QueueFull { .. }
+            | Self::LoaderFull { .. }
             | Self::NoNode { .. }
             | Self::NotWritable { .. }
             | Self::Behind { .. }
             | Self::NodeDown { .. } => true,
+            Self::Batch { source, .. } => source.is_retryable(),
             Self::QueryTimeout { outcome, .. } => *outcome != Outcome::Unknown,
             Self::Query { outcome, source, .. } => {
                 *outcome != Outcome::Unknown && classify::is_transient(source)
@@ -234,6 +255,7 @@ impl Error {
             | Self::RowCount { .. }
             | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
+            | Self::BatchLost
             | Self::Closed => false,
         }
     }
@@ -248,6 +270,7 @@ impl Error {
                 _ => None,
             },
             Self::NoNode { source: Some(source), .. } => source.sqlstate(),
+            Self::Batch { source, .. } => source.sqlstate(),
             _ => None,
         }
     }
@@ -260,6 +283,7 @@ impl Error {
             Self::Query { outcome, .. } | Self::QueryTimeout { outcome, .. } => Some(*outcome),
             Self::NodeDown { .. } | Self::Behind { .. } => Some(Outcome::NoEffect),
             Self::NoNode { source: Some(source), .. } => source.outcome(),
+            Self::Batch { source, .. } => source.outcome(),
             Self::Connect { .. }
             | Self::ConnectTimeout { .. }
             | Self::AcquireTimeout { .. }
@@ -268,11 +292,13 @@ impl Error {
             | Self::NotWritable { .. }
             | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
+            | Self::LoaderFull { .. }
             | Self::Closed => Some(Outcome::NotSent),
             Self::Config { .. }
             | Self::Url { .. }
             | Self::Hosts { .. }
             | Self::UnknownNode { .. }
+            | Self::BatchLost
             | Self::RowCount { .. } => None,
         }
     }
@@ -281,6 +307,7 @@ impl Error {
     #[must_use]
     pub fn nodes(&self) -> &[NodeStatus] {
         match self {
+            Self::Batch { source, .. } => source.nodes(),
             Self::NoNode { nodes, .. } => &nodes.0,
             _ => &[],
         }

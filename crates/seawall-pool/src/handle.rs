@@ -11,6 +11,8 @@ use tokio_postgres::types::ToSql;
 use crate::conn::Conn;
 use crate::error::{Error, Outcome};
 use crate::exec::{Answer, Call, Shape};
+use crate::loader::config::LoaderConfig;
+use crate::loader::{Key, Loader};
 use crate::pool::Inner;
 use crate::route::{Intent, Request};
 use crate::{Lsn, dispatch, text};
@@ -42,14 +44,14 @@ use crate::{Lsn, dispatch, text};
 #[derive(Clone, Copy)]
 #[must_use = "a route does nothing until something is sent on it"]
 pub struct Route<'p> {
-    pool: &'p Inner,
+    pool: &'p Arc<Inner>,
     intent: Intent,
     after: Option<Lsn>,
     limit: Duration,
 }
 
 impl<'p> Route<'p> {
-    pub(crate) fn new(pool: &'p Inner, intent: Intent) -> Self {
+    pub(crate) fn new(pool: &'p Arc<Inner>, intent: Intent) -> Self {
         Self { pool, intent, after: None, limit: pool.config.query_timeout }
     }
 
@@ -142,6 +144,50 @@ impl<'p> Route<'p> {
     ) -> Result<At<Vec<Row>>, Error> {
         let (node, answer) = self.run(sql, params, Shape::All, true).await?;
         Ok(At { value: answer.rows, lsn: answer.lsn.unwrap_or_default(), node: Arc::clone(node) })
+    }
+
+    /// A loader of rows by key: point reads that are asked for at the same time run as
+    /// one query. `sql` takes an array of keys; `key` finds the key of a row.
+    ///
+    /// The route's [`after`](Self::after) and [`timeout`](Self::timeout) hold for each
+    /// query. On [`write`](crate::Pool::write) the primary is asked; the
+    /// statement must change nothing there either, since each key is asked for once however
+    /// many want it.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: &seawall_pool::Pool) -> Result<(), seawall_pool::Error> {
+    /// let items = pool
+    ///     .read()
+    ///     .loader("SELECT id, name FROM item WHERE id = ANY($1)", |row| row.try_get::<_, i64>(0));
+    /// // Asked for in one query.
+    /// let (one, other) = tokio::try_join!(items.load(7), items.load(8))?;
+    /// # let _ = (one, other);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn loader<K: Key>(
+        self,
+        sql: &str,
+        key: impl Fn(&Row) -> Result<K, tokio_postgres::Error> + Send + Sync + 'static,
+    ) -> Loader<K> {
+        let pool = (self.pool, self.intent, self.limit);
+        Loader::new(pool, self.after, sql, key, LoaderConfig::default())
+    }
+
+    /// As [`loader`](Self::loader), with bounds of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`].
+    pub fn loader_with<K: Key>(
+        self,
+        sql: &str,
+        key: impl Fn(&Row) -> Result<K, tokio_postgres::Error> + Send + Sync + 'static,
+        config: LoaderConfig,
+    ) -> Result<Loader<K>, Error> {
+        config.validate()?;
+        let pool = (self.pool, self.intent, self.limit);
+        Ok(Loader::new(pool, self.after, sql, key, config))
     }
 
     /// Takes a connection out of the pool, for transactions and for whatever

@@ -127,6 +127,11 @@ impl Node {
         }
     }
 
+    /// Runs `task` on the pool's runtime: it serves callers of any.
+    pub(crate) fn spawn_at_home(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(task));
+    }
+
     /// How many of `max_size` connections may serve analytics at a time.
     pub(crate) fn analytics_of(&self, max_size: usize) -> usize {
         self.limits.analytics_of(max_size)

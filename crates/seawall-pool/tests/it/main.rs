@@ -11,6 +11,7 @@
 mod connections;
 mod consistency;
 mod failure;
+mod loader;
 mod metrics;
 mod pooling;
 mod quarantine;
