@@ -124,7 +124,7 @@ impl Session<'_> {
 
     /// Runs `call`, once more if its prepared statement has gone stale: that is
     /// found out before the statement does anything.
-    async fn healing(&self, call: &Call<'_>) -> Result<Answer, Error> {
+    pub(crate) async fn healing(&self, call: &Call<'_>) -> Result<Answer, Error> {
         // Of the statement before, whose end was seen.
         let in_transaction = !self.wire.is_idle();
         let mut healed = false;
@@ -339,7 +339,7 @@ impl Session<'_> {
         }
     }
 
-    fn note(&self, call: &Call<'_>, took: Duration) {
+    pub(crate) fn note(&self, call: &Call<'_>, took: Duration) {
         self.node.metrics.query_seconds.record(took.as_secs_f64());
         if took > self.node.limits.slow_query {
             self.node.metrics.slow.increment(1);

@@ -12,10 +12,10 @@ use crate::conn::Conn;
 use crate::error::{Error, Outcome};
 use crate::exec::{Answer, Call, Shape};
 use crate::loader::config::LoaderConfig;
-use crate::loader::{Key, Loader};
+use crate::loader::{Key, Loader, Way};
 use crate::pool::Inner;
 use crate::route::{Intent, Request};
-use crate::{Lsn, dispatch, text};
+use crate::{Lsn, dispatch, lanes, text};
 
 /// Where a call goes. Made by [`Pool::read`](crate::Pool::read),
 /// [`Pool::write`](crate::Pool::write) and [`Pool::analytics`](crate::Pool::analytics).
@@ -48,11 +48,12 @@ pub struct Route<'p> {
     intent: Intent,
     after: Option<Lsn>,
     limit: Duration,
+    shared: bool,
 }
 
 impl<'p> Route<'p> {
     pub(crate) fn new(pool: &'p Arc<Inner>, intent: Intent) -> Self {
-        Self { pool, intent, after: None, limit: pool.config.query_timeout }
+        Self { pool, intent, after: None, limit: pool.config.query_timeout, shared: false }
     }
 
     /// Serves the call only from a node that has everything committed up to
@@ -73,6 +74,26 @@ impl<'p> Route<'p> {
     /// [`query_timeout`](crate::PoolConfig::query_timeout). At most a day.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.limit = limit.min(LONGEST);
+        self
+    }
+
+    /// Lets the call go over a connection that other calls use at the same time
+    /// ([`LaneConfig`](crate::LaneConfig)): statements follow one another without waiting for
+    /// answers, and none has to get a connection first. For short reads in large
+    /// numbers.
+    ///
+    /// The statement runs by itself in a read-only session with a `statement_timeout` of
+    /// its own; one that writes fails with SQLSTATE 25006. Answers come in the order of
+    /// the statements, so a slow one delays others, at most by twice
+    /// [`max_hold`](crate::LaneConfig::max_hold): then all that is on its connection, the slow
+    /// one too, runs again on connections of the pool. Where no shared connection has room,
+    /// is open yet, or fits (a text that names an advisory lock or `set_config`, a `CALL`),
+    /// the call runs as it would otherwise. Writes and [`get`](Self::get) are not affected.
+    ///
+    /// Cancel safety: if the future is dropped, others on the connection go on. The
+    /// statement is not cancelled on the server unless it holds the connection up.
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
         self
     }
 
@@ -149,8 +170,8 @@ impl<'p> Route<'p> {
     /// A loader of rows by key: point reads that are asked for at the same time run as
     /// one query. `sql` takes an array of keys; `key` finds the key of a row.
     ///
-    /// The route's [`after`](Self::after) and [`timeout`](Self::timeout) hold for each
-    /// query. On [`write`](crate::Pool::write) the primary is asked; the
+    /// The route's [`after`](Self::after), [`timeout`](Self::timeout) and
+    /// [`shared`](Self::shared) hold for each query. On [`write`](crate::Pool::write) the primary is asked; the
     /// statement must change nothing there either, since each key is asked for once however
     /// many want it.
     ///
@@ -170,8 +191,7 @@ impl<'p> Route<'p> {
         sql: &str,
         key: impl Fn(&Row) -> Result<K, tokio_postgres::Error> + Send + Sync + 'static,
     ) -> Loader<K> {
-        let pool = (self.pool, self.intent, self.limit);
-        Loader::new(pool, self.after, sql, key, LoaderConfig::default())
+        Loader::new(self.way(), self.after, sql, key, LoaderConfig::default())
     }
 
     /// As [`loader`](Self::loader), with bounds of its own.
@@ -186,8 +206,7 @@ impl<'p> Route<'p> {
         config: LoaderConfig,
     ) -> Result<Loader<K>, Error> {
         config.validate()?;
-        let pool = (self.pool, self.intent, self.limit);
-        Ok(Loader::new(pool, self.after, sql, key, config))
+        Ok(Loader::new(self.way(), self.after, sql, key, config))
     }
 
     /// Takes a connection out of the pool, for transactions and for whatever
@@ -233,8 +252,17 @@ impl<'p> Route<'p> {
             // Set per node: only one that may be behind needs the check.
             after: None,
         };
-        let (node, answer) = dispatch::run(self.pool, self.request(), call).await?;
+        let (node, answer) = if self.shared && !writing {
+            lanes::run(self.pool, self.request(), call).await?
+        } else {
+            dispatch::run(self.pool, self.request(), call).await?
+        };
         Ok((&node.name, answer))
+    }
+
+    fn way(&self) -> Way<'p> {
+        let Self { pool, intent, limit, shared, .. } = *self;
+        Way { pool, intent, limit, shared }
     }
 
     fn request(&self) -> Request {

@@ -65,16 +65,17 @@ impl<K: ToSql + Eq + Hash + Send + Sync + 'static> Key for K {}
 
 impl<K: Key> Loader<K> {
     pub(crate) fn new(
-        (pool, intent, limit): (&Arc<Inner>, Intent, Duration),
+        way: Way<'_>,
         after: Option<Lsn>,
         sql: &str,
         key: impl Fn(&Row) -> Result<K, tokio_postgres::Error> + Send + Sync + 'static,
         config: LoaderConfig,
     ) -> Self {
         let shared = Shared {
-            pool: Arc::clone(pool),
-            intent,
-            limit,
+            pool: Arc::clone(way.pool),
+            intent: way.intent,
+            limit: way.limit,
+            lanes: way.shared && way.intent != Intent::Write,
             sql: sql.into(),
             key: Box::new(key),
             gather: Mutex::new(Gather::new(config.bounds())),
@@ -169,6 +170,15 @@ impl<K: Key> fmt::Debug for Loader<K> {
     }
 }
 
+/// How a loader's queries go.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'p> {
+    pub(crate) pool: &'p Arc<Inner>,
+    pub(crate) intent: Intent,
+    pub(crate) limit: Duration,
+    pub(crate) shared: bool,
+}
+
 /// Finds the key of a row.
 type KeyOf<K> = Box<dyn Fn(&Row) -> Result<K, tokio_postgres::Error> + Send + Sync>;
 
@@ -177,6 +187,8 @@ pub(crate) struct Shared<K: Key> {
     pool: Arc<Inner>,
     intent: Intent,
     limit: Duration,
+    /// Whether its queries share connections with other calls.
+    lanes: bool,
     sql: Box<str>,
     key: KeyOf<K>,
     gather: Mutex<Gather<K, Teller>>,

@@ -8,12 +8,12 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tokio_postgres::types::WrongType;
 
-use crate::dispatch;
 use crate::error::{Error, Outcome, classify};
 use crate::exec::{Call, Shape};
 use crate::loader::gather::{Batch, Ear, Ears, Gather};
 use crate::loader::{Key, Shared};
 use crate::route::{Intent, Request};
+use crate::{dispatch, lanes};
 
 /// What a caller is told through.
 pub(crate) type Teller = oneshot::Sender<Result<Rows, Error>>;
@@ -146,7 +146,11 @@ async fn query<K: Key>(
         after: None,
     };
     let request = Request { intent: shared.intent, after: batch.after, excluded: 0 };
-    let (node, answer) = dispatch::run(&shared.pool, request, call).await?;
+    let (node, answer) = if shared.lanes {
+        lanes::run(&shared.pool, request, call).await?
+    } else {
+        dispatch::run(&shared.pool, request, call).await?
+    };
     let keyed = answer.rows.into_iter().map(|row| Ok(((shared.key)(&row)?, row)));
     keyed.collect::<Result<_, _>>().map_err(|source| Error::Query {
         node: Arc::clone(&node.name),

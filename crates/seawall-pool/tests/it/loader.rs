@@ -19,7 +19,7 @@ async fn items(stack: &Stack) {
     admin(stack.primary().unwrap(), sql).await;
 }
 
-fn id(row: &Row) -> Result<i64, seawall_pool::tokio_postgres::Error> {
+fn id(row: &Row) -> Result<i64, tokio_postgres::Error> {
     row.try_get(0)
 }
 

@@ -11,6 +11,7 @@
 mod connections;
 mod consistency;
 mod failure;
+mod lanes;
 mod loader;
 mod metrics;
 mod pooling;
