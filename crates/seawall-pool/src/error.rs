@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_postgres::error::SqlState;
 
 use crate::Lsn;
+use crate::batch::Progress;
 use crate::route::Intent;
 use crate::status::{NodeList, NodeStatus, ProbeError};
 
@@ -178,6 +179,15 @@ pub enum Error {
         /// The first word of the statement, or `CREATE TEMP`.
         keyword: &'static str,
     },
+    /// Writing in chunks: a chunk failed. What those before it brought stays.
+    #[error("chunk {} failed, {} rows were applied before", .done.chunks, .done.rows)]
+    Chunk {
+        /// What took effect before, so that the chunk's number, from zero, is
+        /// [`Progress::chunks`](crate::Progress::chunks).
+        done: Progress,
+        /// How the chunk failed.
+        source: Box<Self>,
+    },
     /// Loading: as many callers wait for a query to be sent as may. Nothing was sent.
     #[error("{waiting} callers wait for the loader already")]
     LoaderFull {
@@ -244,6 +254,8 @@ impl Error {
             | Self::Behind { .. }
             | Self::NodeDown { .. } => true,
             Self::Batch { source, .. } => source.is_retryable(),
+            // Chunks that took effect would be applied again.
+            Self::Chunk { done, source } => done.chunks == 0 && source.is_retryable(),
             Self::QueryTimeout { outcome, .. } => *outcome != Outcome::Unknown,
             Self::Query { outcome, source, .. } => {
                 *outcome != Outcome::Unknown && classify::is_transient(source)
@@ -269,20 +281,24 @@ impl Error {
                 ProbeError::Postgres(source) => source.code(),
                 _ => None,
             },
-            Self::NoNode { source: Some(source), .. } => source.sqlstate(),
+            Self::NoNode { source: Some(source), .. } | Self::Chunk { source, .. } => {
+                source.sqlstate()
+            }
             Self::Batch { source, .. } => source.sqlstate(),
             _ => None,
         }
     }
 
-    /// What became of the statement. `None` where no statement was at stake
+    /// What became of the statement, of several the one that failed. `None` where no statement was at stake
     /// (configuration) or where it was executed ([`Error::RowCount`]).
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
             Self::Query { outcome, .. } | Self::QueryTimeout { outcome, .. } => Some(*outcome),
             Self::NodeDown { .. } | Self::Behind { .. } => Some(Outcome::NoEffect),
-            Self::NoNode { source: Some(source), .. } => source.outcome(),
+            Self::NoNode { source: Some(source), .. } | Self::Chunk { source, .. } => {
+                source.outcome()
+            }
             Self::Batch { source, .. } => source.outcome(),
             Self::Connect { .. }
             | Self::ConnectTimeout { .. }
@@ -308,6 +324,7 @@ impl Error {
     pub fn nodes(&self) -> &[NodeStatus] {
         match self {
             Self::Batch { source, .. } => source.nodes(),
+            Self::Chunk { source, .. } => source.nodes(),
             Self::NoNode { nodes, .. } => &nodes.0,
             _ => &[],
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::batch::InChunks;
 use crate::conn::Conn;
 use crate::error::{Error, Outcome};
 use crate::exec::{Answer, Call, Shape};
@@ -15,7 +16,7 @@ use crate::loader::config::LoaderConfig;
 use crate::loader::{Key, Loader, Way};
 use crate::pool::Inner;
 use crate::route::{Intent, Request};
-use crate::{Lsn, dispatch, lanes, text};
+use crate::{Lsn, batch, dispatch, lanes, text};
 
 /// Where a call goes. Made by [`Pool::read`](crate::Pool::read),
 /// [`Pool::write`](crate::Pool::write) and [`Pool::analytics`](crate::Pool::analytics).
@@ -209,6 +210,43 @@ impl<'p> Route<'p> {
         Ok(Loader::new(self.way(), self.after, sql, key, config))
     }
 
+    /// Runs one statement with each set of parameters, in one flight on one connection,
+    /// and returns the rows of each, in the order of the sets: many reads for about one
+    /// round trip. The route's [`timeout`](Self::timeout) holds for all together.
+    ///
+    /// As a read it runs elsewhere, all of it, if the node fails. On
+    /// [`write`](crate::Pool::write) each statement commits by itself, and an error leaves open
+    /// which did. [`shared`](Self::shared) does not matter.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), the first by order of sets; no more is sent then.
+    pub async fn query_each(
+        self,
+        sql: &str,
+        sets: &[&[&(dyn ToSql + Sync)]],
+    ) -> Result<Vec<Vec<Row>>, Error> {
+        if sets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let call = self.call(sql, &[], Shape::All, false)?;
+        batch::each::run(self.pool, self.request(), &call, sets).await
+    }
+
+    /// Writes many rows, `size` at a time (1 to 1 000 000): see [`InChunks`].
+    ///
+    /// ```no_run
+    /// # async fn example(pool: &seawall_pool::Pool) -> Result<(), seawall_pool::Error> {
+    /// let rows = (0..1_000_000_i64).map(|id| (id, format!("item {id}")));
+    /// let sql = "INSERT INTO item (id, name) SELECT * FROM unnest($1::int8[], $2::text[])";
+    /// pool.write().in_chunks(1_000).insert_many(sql, rows).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn in_chunks(self, size: usize) -> InChunks<'p> {
+        InChunks::new(self, size)
+    }
+
     /// Takes a connection out of the pool, for transactions and for whatever
     /// a route cannot do. With [`after`](Self::after) and a replica, its
     /// position is checked first: one round trip.
@@ -237,11 +275,27 @@ impl<'p> Route<'p> {
         shape: Shape,
         position: bool,
     ) -> Result<(&'p Arc<str>, Answer), Error> {
+        let call = self.call(sql, params, shape, position)?;
+        let (node, answer) = if self.shared && self.intent != Intent::Write {
+            lanes::run(self.pool, self.request(), call).await?
+        } else {
+            dispatch::run(self.pool, self.request(), call).await?
+        };
+        Ok((&node.name, answer))
+    }
+
+    fn call<'a>(
+        &self,
+        sql: &'a str,
+        params: &'a [&'a (dyn ToSql + Sync)],
+        shape: Shape,
+        position: bool,
+    ) -> Result<Call<'a>, Error> {
         if let Some(keyword) = text::session_keyword(sql) {
             return Err(Error::SessionStatement { keyword });
         }
         let writing = self.intent == Intent::Write;
-        let call = Call {
+        Ok(Call {
             sql,
             params,
             shape,
@@ -251,13 +305,11 @@ impl<'p> Route<'p> {
             position,
             // Set per node: only one that may be behind needs the check.
             after: None,
-        };
-        let (node, answer) = if self.shared && !writing {
-            lanes::run(self.pool, self.request(), call).await?
-        } else {
-            dispatch::run(self.pool, self.request(), call).await?
-        };
-        Ok((&node.name, answer))
+        })
+    }
+
+    pub(crate) fn parts(&self) -> (&'p Inner, Request, Duration) {
+        (self.pool, self.request(), self.limit)
     }
 
     fn way(&self) -> Way<'p> {

@@ -101,6 +101,7 @@
 //!
 //! Metrics are listed in `docs/metrics.md`.
 
+mod batch;
 mod checkout;
 mod clean;
 mod config;
@@ -132,6 +133,7 @@ mod transaction;
 mod upkeep;
 mod wire;
 
+pub use batch::{BatchRow, InChunks, Progress};
 pub use config::{NodeConfig, PoolConfig, Role};
 pub use conn::Conn;
 pub use error::{Error, Outcome};

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod batch;
 mod connections;
 mod consistency;
 mod failure;
