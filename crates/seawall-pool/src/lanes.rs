@@ -23,7 +23,7 @@ use crate::node::Node;
 
 pub(crate) mod config;
 mod keeper;
-mod metrics;
+pub(crate) mod metrics;
 mod seat;
 
 use config::LaneConfig;
@@ -132,7 +132,7 @@ impl Lanes {
             && !self.held.load(Ordering::Acquire)
             && self.count.fetch_update(Ordering::AcqRel, Ordering::Acquire, room).is_ok()
         {
-            node.spawn_at_home(keeper::run(Arc::clone(node)));
+            node.spawn_at_home(keeper::run(Counted(Arc::clone(node))));
         }
     }
 
@@ -193,6 +193,16 @@ impl Lanes {
     /// Lanes that are not closed yet, which a pause or a shutdown waits for.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
+    }
+}
+
+/// A lane that was counted, until it is closed or came to nothing.
+struct Counted(Arc<Node>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.lanes.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.returned.notify_waiters();
     }
 }
 

@@ -20,7 +20,7 @@ use crate::text;
 
 pub(crate) mod config;
 mod gather;
-mod metrics;
+pub(crate) mod metrics;
 mod pump;
 
 use config::LoaderConfig;

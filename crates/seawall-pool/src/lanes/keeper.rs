@@ -8,17 +8,14 @@ use scopeguard::guard;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::lanes::{ABANDONED, LEAVING, Lane, OPEN};
+use crate::lanes::{ABANDONED, Counted, LEAVING, Lane, OPEN};
 use crate::link::Link;
 use crate::node::Node;
 
-/// Opens one lane, which was counted before, and looks after it to its end.
-pub(crate) async fn run(node: Arc<Node>) {
-    let node = guard(node, |node| {
-        node.lanes.count.fetch_sub(1, Ordering::AcqRel);
-        node.returned.notify_waiters();
-    });
-    let Some(lane) = open(&node).await else {
+/// Opens one lane and looks after it to its end.
+pub(super) async fn run(counted: Counted) {
+    let node = &counted.0;
+    let Some(lane) = open(node).await else {
         return;
     };
     let lane = Arc::new(lane);
@@ -31,7 +28,7 @@ pub(crate) async fn run(node: Arc<Node>) {
         node.lanes.remove(&lane);
         lane.link.abort();
     });
-    keep(&node, &lane).await;
+    keep(node, &lane).await;
     let lane = scopeguard::ScopeGuard::into_inner(lane);
     node.lanes.remove(&lane);
     say_goodbye(lane, node.limits.destroy).await;
