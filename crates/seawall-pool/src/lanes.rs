@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
 
 use crate::PoolConfig;
 use crate::lease::Marks;
@@ -39,6 +40,8 @@ pub(crate) struct Lanes {
     open: RwLock<Vec<Arc<Lane>>>,
     /// Lanes open, being opened or being closed.
     count: AtomicUsize,
+    /// No lane is opened before, after one was given up.
+    rests_until: parking_lot::Mutex<Option<Instant>>,
     /// Takes nothing for now.
     held: AtomicBool,
     closed: AtomicBool,
@@ -93,6 +96,7 @@ impl Lanes {
             idle: pool.idle_timeout,
             open: RwLock::default(),
             count: AtomicUsize::new(0),
+            rests_until: parking_lot::Mutex::default(),
             held: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             metrics: LaneMetrics::new(node),
@@ -127,6 +131,9 @@ impl Lanes {
     }
 
     fn open(&self, node: &Arc<Node>) {
+        if self.rests_until.lock().is_some_and(|until| Instant::now() < until) {
+            return;
+        }
         let room = |count| (count < self.config.lanes).then_some(count + 1);
         while !self.is_closed()
             && !self.held.load(Ordering::Acquire)
@@ -159,6 +166,12 @@ impl Lanes {
         lane.state.fetch_max(LEAVING, Ordering::AcqRel);
         lane.wake.notify_one();
         self.remove(lane);
+    }
+
+    /// Opens no lanes for a while: where many are held up, the server is slow as a whole,
+    /// and is not to be asked for everything twice.
+    fn rest(&self) {
+        *self.rests_until.lock() = Some(Instant::now() + REST * self.config.max_hold);
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
@@ -205,6 +218,9 @@ impl Drop for Counted {
         self.0.returned.notify_waiters();
     }
 }
+
+/// How many times [`LaneConfig::max_hold`].
+const REST: u32 = 10;
 
 const OPEN: u8 = 0;
 /// Takes nothing more, and ends with its last statement.

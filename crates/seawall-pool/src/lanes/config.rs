@@ -18,7 +18,8 @@ pub struct LaneConfig {
     /// connection of their own. Default 64, 1 to 10 000.
     pub depth: usize,
     /// A lane on which nothing comes to an end for this long is given up: within
-    /// twice the time its reads move to connections of their own. Default 100 ms, 1 ms
+    /// twice the time its reads move to connections of their own, and for ten times as
+    /// long no lane is opened. Default 100 ms, 1 ms
     /// to 60 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub max_hold: Duration,

@@ -107,6 +107,7 @@ async fn is_held_up(node: &Node, lane: &Lane) -> bool {
 async fn abandon(node: &Node, lane: &Lane) {
     tracing::debug!(node = %node.name, "a shared connection is held up");
     node.lanes.metrics.abandoned.increment(1);
+    node.lanes.rest();
     lane.state.store(ABANDONED, Ordering::Release);
     node.lanes.remove(lane);
     lane.link.abort();

@@ -1,7 +1,7 @@
 //! Connections that many reads share.
 
 use futures_util::future::join_all;
-use seawall_devstack::Stack;
+use seawall_devstack::{Postgres, Stack};
 use seawall_pool::{Error, LaneConfig, Lsn, Outcome, Pool, PoolConfig, Route};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -111,6 +111,36 @@ async fn a_slow_query_holds_others_up_for_the_bound_and_gets_its_answer_too() {
     .await;
     assert!(is_up(&pool, "primary"), "it is not the fault of the node");
     lanes_open(&pool).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_slow_as_a_whole_is_asked_twice_once_only() {
+    let stack = stack(0).await;
+    items(&stack).await;
+    let lanes = LaneConfig { lanes: 2, max_hold: millis(40), ..LaneConfig::default() };
+    let pool = with_lanes(&stack, lanes).await;
+    let primary = stack.primary().unwrap();
+    let lock = primary.client().await.unwrap();
+    lock.batch_execute("BEGIN; LOCK item").await.unwrap();
+    let mut reads = JoinSet::new();
+    for id in 1..=30 {
+        let pool = pool.clone();
+        reads.spawn(async move { item(pool.read().shared(), id).await == format!("name {id}") });
+    }
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    until("all wait on connections of the pool", secs(3), async || {
+        count(primary, waits).await == 4 && !on_a_lane(primary).await
+    })
+    .await;
+    lock.batch_execute("ROLLBACK").await.unwrap();
+    assert!(reads.join_all().await.into_iter().all(|right| right));
+}
+
+/// Whether a lane is open.
+async fn on_a_lane(server: &Postgres) -> bool {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'seawall-pool'";
+    // Four of the pool, one of its monitor.
+    count(server, sql).await > 5
 }
 
 #[tokio::test]
