@@ -9,7 +9,7 @@ use bb8_postgres::PostgresConnectionManager;
 use bench_harness::{Bench, Role, Subject};
 use deadpool_postgres::{Manager, ManagerConfig, QueueMode, RecyclingMethod};
 use seawall_devstack::Stack;
-use seawall_pool::{LaneConfig, NodeConfig, Pool, PoolConfig};
+use seawall_pool::{LaneConfig, LoaderConfig, NodeConfig, Pool, PoolConfig};
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls, Statement};
 
@@ -46,6 +46,8 @@ fn main() -> std::io::Result<()> {
     });
     let shared = Arc::new(runtime.block_on(clients(&url)));
     let loader = ours.read().loader(MANY, |row| row.try_get::<_, i64>(0));
+    let one = LoaderConfig { queries: 1, ..LoaderConfig::default() };
+    let one = ours.read().loader_with(MANY, |row| row.try_get::<_, i64>(0), one).unwrap();
     let on_lanes = ours.read().shared().loader(MANY, |row| row.try_get::<_, i64>(0));
 
     let mut subjects = vec![
@@ -58,6 +60,13 @@ fn main() -> std::io::Result<()> {
         }),
         Subject::new("seawall-pool, key loader", Role::Ours, |times| {
             let loader = loader.clone();
+            spread(&runtime, times, move |id| {
+                let loader = loader.clone();
+                async move { drop(black_box(loader.load(id).await.unwrap().unwrap())) }
+            });
+        }),
+        Subject::new("seawall-pool, key loader, 1 query", Role::Ours, |times| {
+            let loader = one.clone();
             spread(&runtime, times, move |id| {
                 let loader = loader.clone();
                 async move { drop(black_box(loader.load(id).await.unwrap().unwrap())) }

@@ -15,8 +15,8 @@ pub struct LoaderConfig {
     /// The most callers that wait for a query to be sent. One more is refused at
     /// once with [`Error::LoaderFull`]. Default 10 000, 1 to 1 000 000.
     pub max_waiting: usize,
-    /// While this many queries are under way, keys gather for the next. Default 1,
-    /// 1 to 64.
+    /// While this many queries are under way, keys gather for the next. Default 2,
+    /// so that a server works while answers are dealt out; 1 to 64.
     pub queries: usize,
     /// A query that takes longer does not hold back the next any more. Default
     /// 10 ms, at most 60 s.
@@ -32,7 +32,7 @@ impl Default for LoaderConfig {
         Self {
             max_batch: 256,
             max_waiting: 10_000,
-            queries: 1,
+            queries: 2,
             max_wait: Duration::from_millis(10),
             max_queries: 8,
         }

@@ -36,11 +36,13 @@ pub(crate) struct Gather<K, E> {
     waiting: usize,
     prompt: usize,
     slow: usize,
+    /// Queries begun that have not taken a batch: at most as many as that.
+    coming: usize,
 }
 
 impl<K: Hash + Eq, E: Ear> Gather<K, E> {
     pub(crate) fn new(bounds: Bounds) -> Self {
-        Self { bounds, forming: VecDeque::new(), waiting: 0, prompt: 0, slow: 0 }
+        Self { bounds, forming: VecDeque::new(), waiting: 0, prompt: 0, slow: 0, coming: 0 }
     }
 
     /// How many more ears may wait.
@@ -76,16 +78,19 @@ impl<K: Hash + Eq, E: Ear> Gather<K, E> {
     /// Whether another query is to be begun. If so, it counts as under way:
     /// [`next`](Self::next) is to follow.
     pub(crate) fn begin(&mut self) -> bool {
-        let begin = !self.forming.is_empty()
+        // What forms goes with those that are coming, a batch each.
+        let begin = self.forming.len() > self.coming
             && self.prompt < self.bounds.prompt
             && self.prompt + self.slow < self.bounds.queries;
         self.prompt += usize::from(begin);
+        self.coming += usize::from(begin);
         begin
     }
 
     /// The batch for the next query of one that was begun, or `None` if there is
     /// nothing to ask, and then it is over. Those who left are not asked for.
     pub(crate) fn next(&mut self) -> Option<Batch<K, E>> {
+        self.coming = self.coming.saturating_sub(1);
         while let Some(mut batch) = self.forming.pop_front() {
             self.waiting -= batch.ears();
             batch.forget_gone();
@@ -111,6 +116,7 @@ impl<K: Hash + Eq, E: Ear> Gather<K, E> {
     /// One that was begun came to nothing. What it leaves without a query to be
     /// sent by is returned.
     pub(crate) fn failed(&mut self, slow: bool) -> VecDeque<Batch<K, E>> {
+        self.coming = self.coming.saturating_sub(1);
         if slow {
             self.slow -= 1;
         } else {

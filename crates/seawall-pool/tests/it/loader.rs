@@ -155,7 +155,7 @@ async fn a_key_that_nobody_waits_for_is_not_asked_for() {
     admin(stack.primary().unwrap(), "CREATE SEQUENCE keys").await;
     let sql = "SELECT id, nextval('keys'), pg_sleep(0.05)::text \
                FROM (SELECT unnest($1::bigint[]) AS id) AS k";
-    let config = LoaderConfig { max_wait: secs(5), ..LoaderConfig::default() };
+    let config = LoaderConfig { queries: 1, max_wait: secs(5), ..LoaderConfig::default() };
     let loader = pool.write().loader_with(sql, id, config).unwrap();
     let first = loader.load(1);
     let other = async {
@@ -178,8 +178,13 @@ async fn more_callers_than_may_wait_are_refused_and_those_who_left_do_not_count(
     let (stack, pool, _) = one_primary().await;
     let lock = stack.primary().unwrap().client().await.unwrap();
     lock.batch_execute("BEGIN; LOCK item").await.unwrap();
-    let bounds =
-        LoaderConfig { max_waiting: 10, max_batch: 4, max_queries: 1, ..LoaderConfig::default() };
+    let bounds = LoaderConfig {
+        queries: 1,
+        max_waiting: 10,
+        max_batch: 4,
+        max_queries: 1,
+        ..LoaderConfig::default()
+    };
     let loader = pool.read().timeout(secs(20)).loader_with(SQL, id, bounds).unwrap();
     let mut sent = JoinSet::new();
     let ask = |key| {

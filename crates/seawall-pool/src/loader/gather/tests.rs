@@ -134,12 +134,35 @@ fn halves_hold_every_key_once_and_its_ears() {
     assert_eq!(all, (0..31).collect::<Vec<_>>());
 }
 
+#[test]
+fn a_query_that_is_coming_takes_those_who_ask_meanwhile_along() {
+    let mut gather = Gather::new(Bounds { prompt: 2, ..BOUNDS });
+    gather.join(1, None, ear(1));
+    assert!(gather.begin());
+    (2..4).for_each(|key| gather.join(key, None, ear(key.into())));
+    assert!(!gather.begin(), "they go with the first");
+    gather.join(4, None, ear(4));
+    assert!(gather.begin(), "a second batch");
+    assert_eq!(numbers(&gather.next().unwrap()), [1, 2, 3]);
+    // The first takes the second batch too, and the second query finds nothing.
+    assert_eq!(numbers(&gather.next().unwrap()), [4]);
+    assert!(gather.next().is_none());
+    gather.join(5, None, ear(5));
+    assert!(gather.begin(), "nobody else is coming");
+}
+
 /// A step of a random life.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Join { key: u8, after: Option<u8> },
+    Join {
+        key: u8,
+        after: Option<u8>,
+    },
     Leave(prop::sample::Index),
-    Next,
+    /// Of a query that takes its first batch, or of one that had some.
+    Next {
+        first: bool,
+    },
     Slow,
     SlowEnds,
     Purge,
@@ -150,7 +173,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (0..12_u8, prop::option::weighted(0.3, 0..9_u8))
             .prop_map(|(key, after)| Step::Join { key, after }),
         1 => any::<prop::sample::Index>().prop_map(Step::Leave),
-        3 => Just(Step::Next),
+        3 => any::<bool>().prop_map(|first| Step::Next { first }),
         1 => Just(Step::Slow),
         1 => Just(Step::SlowEnds),
         1 => Just(Step::Purge),
@@ -166,7 +189,7 @@ proptest! {
         let mut gather = Gather::new(bounds);
         let mut asked: Vec<(Numbered, u8, Option<Lsn>)> = Vec::new();
         let mut sent = HashSet::new();
-        let (mut prompt, mut slow) = (0, 0);
+        let (mut coming, mut running, mut slow) = (0, 0, 0);
         let check = |batch: &Batch<u8, Numbered>, sent: &mut HashSet<u32>, asked: &Vec<(Numbered, u8, Option<Lsn>)>| {
             assert!((1..=4).contains(&batch.keys.len()));
             for (key, ears) in &batch.keys {
@@ -188,13 +211,19 @@ proptest! {
                     gather.join(key, after, ear);
                 }
                 Step::Leave(index) if !asked.is_empty() => index.get(&asked).0.1.set(true),
-                Step::Next if prompt > 0 => match gather.next() {
-                    Some(batch) => check(&batch, &mut sent, &asked),
-                    None => prompt -= 1,
-                },
-                Step::Slow if prompt > 0 => {
+                Step::Next { first } if running + coming > 0 => {
+                    if coming > 0 && (first || running == 0) {
+                        (coming, running) = (coming - 1, running + 1);
+                    }
+                    match gather.next() {
+                        Some(batch) => check(&batch, &mut sent, &asked),
+                        None => running -= 1,
+                    }
+                }
+                // Only one that has a batch can be slow.
+                Step::Slow if running > 0 => {
                     gather.slowed();
-                    (prompt, slow) = (prompt - 1, slow + 1);
+                    (running, slow) = (running - 1, slow + 1);
                 }
                 Step::SlowEnds if slow > 0 => {
                     gather.slow_ended();
@@ -203,14 +232,14 @@ proptest! {
                 Step::Purge => gather.purge(),
                 _ => {}
             }
-            prompt += usize::from(gather.begin());
-            prop_assert!(prompt <= 2 && prompt + slow <= 3);
+            coming += usize::from(gather.begin());
+            prop_assert!(coming + running <= 2 && coming + running + slow <= 3);
             prop_assert!(gather.waiting() <= 20);
         }
         for _ in 0..slow {
             gather.slow_ended();
         }
-        prompt += usize::from(gather.begin());
+        let mut prompt = coming + running + usize::from(gather.begin());
         while prompt > 0 {
             match gather.next() {
                 Some(batch) => check(&batch, &mut sent, &asked),
