@@ -100,8 +100,8 @@
 //! for one small allocation, one timer and two reads of the clock; a statement, for another timer and one or two
 //! reads. `after` on a replica and `query_at` send one or two small
 //! statements in the same flight: no round trip, some tens of microseconds of
-//! server time. A read on a shared connection costs about half of one on a connection of its
-//! own, a key in a batch a fifth (64 tasks, loopback). A reset is one round trip in the
+//! server time. A read on a shared connection costs about 0.6 of one on a connection of its
+//! own, a key in a batch 0.2 to 0.4 (64 tasks, loopback, a busy machine). A reset is one round trip in the
 //! background. Per node one connection is
 //! used for monitoring, [`LaneConfig::lanes`] are shared once a call asks for that, and for a
 //! moment one for each cancel request, beyond `max_size`.

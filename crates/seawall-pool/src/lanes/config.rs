@@ -11,8 +11,8 @@ use crate::error::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct LaneConfig {
-    /// How many there are to each node. Default 2, 0 to 64; with none, shared reads run
-    /// like others.
+    /// How many there are to each node; each has one process of the server. Default 4, 0
+    /// to 64; with none, shared reads run like others.
     pub lanes: usize,
     /// The most statements under way on one lane. Reads that find no room take a
     /// connection of their own. Default 64, 1 to 10 000.
@@ -31,7 +31,7 @@ pub struct LaneConfig {
 impl Default for LaneConfig {
     fn default() -> Self {
         Self {
-            lanes: 2,
+            lanes: 4,
             depth: 64,
             max_hold: Duration::from_millis(100),
             statement_timeout: Duration::from_secs(1),
