@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::lanes::config::LaneConfig;
 use crate::ledger::Limits;
 use crate::route::MAX_NODES;
 
@@ -114,6 +115,8 @@ pub struct PoolConfig {
     /// rotation. Default 500 ms, 10 ms to 60 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub health_timeout: Duration,
+    /// The connections that [`Route::shared`](crate::Route::shared) reads share.
+    pub lanes: LaneConfig,
     /// How long a read that asks for a position waits for a replica to replay
     /// it before it goes to the primary. Default 20 ms; zero never waits. At
     /// most 10 s.
@@ -149,6 +152,7 @@ impl Default for PoolConfig {
             slow_query: Duration::from_secs(1),
             health_interval: Duration::from_millis(250),
             health_timeout: Duration::from_millis(500),
+            lanes: LaneConfig::default(),
             catch_up_wait: Duration::from_millis(20),
         }
     }
@@ -191,6 +195,7 @@ impl PoolConfig {
         within("replicas.len()", self.replicas.len(), 0..=MAX_NODES - 1)?;
         within("max_size", self.max_size, 1..=MAX_CONNECTIONS)?;
         within("min_idle", self.min_idle, 0..=self.max_size)?;
+        self.lanes.validate()?;
         self.primary.validate(self)?;
         self.replicas.iter().try_for_each(|replica| replica.validate(self))
     }

@@ -80,7 +80,10 @@ impl Pool {
     ///
     /// Cancel safety: dropped, the pool stays paused.
     pub async fn pause(&self) -> bool {
-        self.nodes().iter().for_each(|node| node.books.lock().pause(true));
+        for node in self.nodes() {
+            node.books.lock().pause(true);
+            node.lanes.hold(true);
+        }
         let deadline = Instant::now() + self.config().query_timeout;
         tracing::info!("the pool is paused");
         let quiet = self.nodes().iter().map(|node| node.drained(deadline, Left::Lent));
@@ -91,6 +94,7 @@ impl Pool {
     pub fn resume(&self) {
         for node in self.nodes() {
             node.books.lock().pause(false);
+            node.lanes.hold(false);
             node.settle();
         }
         tracing::info!("the pool goes on");
@@ -153,6 +157,7 @@ impl Node {
 
     /// Lends none of the connections there are again.
     pub(crate) fn evict(self: &Arc<Self>) {
+        self.lanes.evict();
         let idle = self.books.lock().evict();
         idle.into_iter().for_each(|link| self.destroy(link, Reason::Evicted));
         self.tend.notify_one();
@@ -161,6 +166,7 @@ impl Node {
 
     /// Lends nothing any more; tells those who wait.
     pub(crate) fn close(self: &Arc<Self>) {
+        self.lanes.close();
         let (idle, waiting) = self.books.lock().close();
         for teller in waiting {
             drop(teller.send(Err(Error::Closed)));
@@ -174,8 +180,8 @@ impl Node {
             let returned = self.returned.notified();
             let counts = self.books.lock().counts();
             let left = match left {
-                Left::Lent => counts.lent + counts.cleaning,
-                Left::Open => counts.open() + counts.connecting,
+                Left::Lent => counts.lent + counts.cleaning + self.lanes.count(),
+                Left::Open => counts.open() + counts.connecting + self.lanes.count(),
                 Left::Closing => self.closing.load(std::sync::atomic::Ordering::Acquire),
             };
             if left == 0 {

@@ -66,7 +66,7 @@ pub(crate) async fn connection(
 
 /// Gives up `work` on a replica as soon as it is declared down. The primary
 /// has no stand-in: what was sent there may as well wait for its limit.
-async fn unless_down<T>(
+pub(crate) async fn unless_down<T>(
     node: &Node,
     // By reference, or the future around it holds it once for each way it is awaited.
     work: Pin<&mut impl Future<Output = Result<T, Error>>>,
@@ -88,20 +88,20 @@ async fn unless_down<T>(
 }
 
 /// The nodes to try for one call, best first, each once.
-struct Search<'p> {
+pub(crate) struct Search<'p> {
     pool: &'p Inner,
     request: Request,
     ticket: u64,
-    ask: Ask,
+    pub(crate) ask: Ask,
     /// One deadline for the connections of all attempts.
-    patience: Patience,
+    pub(crate) patience: Patience,
     waited: bool,
     primary_again: bool,
     failure: Option<(&'p Arc<Node>, Error)>,
 }
 
 impl<'p> Search<'p> {
-    fn new(pool: &'p Inner, request: Request, site: Option<Site>) -> Self {
+    pub(crate) fn new(pool: &'p Inner, request: Request, site: Option<Site>) -> Self {
         let class = match request.intent {
             Intent::Read | Intent::Write => Class::Interactive,
             Intent::Analytics => Class::Analytics,
@@ -118,7 +118,7 @@ impl<'p> Search<'p> {
         }
     }
 
-    async fn next(&mut self) -> Result<&'p Arc<Node>, Error> {
+    pub(crate) async fn next(&mut self) -> Result<&'p Arc<Node>, Error> {
         let Some(index) = self.pick().await else {
             return Err(self.exhausted());
         };
@@ -131,7 +131,7 @@ impl<'p> Search<'p> {
 
     /// Notes that `node` failed the call, or returns the error if another node
     /// would not help or must not be asked.
-    fn failed(&mut self, node: &'p Arc<Node>, error: Error) -> Result<(), Error> {
+    pub(crate) fn failed(&mut self, node: &'p Arc<Node>, error: Error) -> Result<(), Error> {
         if self.request.intent == Intent::Write || !runs_elsewhere(&error, node) {
             return Err(error);
         }

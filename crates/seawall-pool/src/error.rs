@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_postgres::error::SqlState;
 
 use crate::Lsn;
+use crate::batch::Progress;
 use crate::route::Intent;
 use crate::status::{NodeList, NodeStatus, ProbeError};
 
@@ -178,6 +179,34 @@ pub enum Error {
         /// The first word of the statement, or `CREATE TEMP`.
         keyword: &'static str,
     },
+    /// Writing in chunks: a chunk failed. What those before it brought stays.
+    #[error("chunk {} failed, {} rows were applied before", .done.chunks, .done.rows)]
+    Chunk {
+        /// What took effect before, so that the chunk's number, from zero, is
+        /// [`Progress::chunks`](crate::Progress::chunks).
+        done: Progress,
+        /// How the chunk failed.
+        source: Box<Self>,
+    },
+    /// Loading: as many callers wait for a query to be sent as may. Nothing was sent.
+    #[error("{waiting} callers wait for the loader already")]
+    LoaderFull {
+        /// How many wait.
+        waiting: usize,
+    },
+    /// Loading: the query for this key and others failed. All its callers share the
+    /// error.
+    #[error("a query for {keys} keys failed")]
+    Batch {
+        /// How many keys it was for.
+        keys: usize,
+        /// How it failed.
+        source: Arc<Self>,
+    },
+    /// Loading: the task that was to ask for the key ended before its time: its runtime
+    /// was shut down, or the function that finds the key of a row panicked.
+    #[error("the query for the key was given up with its task")]
+    BatchLost,
     /// The pool was shut down.
     #[error("the pool was shut down")]
     Closed,
@@ -219,10 +248,14 @@ impl Error {
             | Self::ConnectTimeout { .. }
             | Self::AcquireTimeout { .. }
             | Self::QueueFull { .. }
+            | Self::LoaderFull { .. }
             | Self::NoNode { .. }
             | Self::NotWritable { .. }
             | Self::Behind { .. }
             | Self::NodeDown { .. } => true,
+            Self::Batch { source, .. } => source.is_retryable(),
+            // Chunks that took effect would be applied again.
+            Self::Chunk { done, source } => done.chunks == 0 && source.is_retryable(),
             Self::QueryTimeout { outcome, .. } => *outcome != Outcome::Unknown,
             Self::Query { outcome, source, .. } => {
                 *outcome != Outcome::Unknown && classify::is_transient(source)
@@ -234,6 +267,7 @@ impl Error {
             | Self::RowCount { .. }
             | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
+            | Self::BatchLost
             | Self::Closed => false,
         }
     }
@@ -247,19 +281,25 @@ impl Error {
                 ProbeError::Postgres(source) => source.code(),
                 _ => None,
             },
-            Self::NoNode { source: Some(source), .. } => source.sqlstate(),
+            Self::NoNode { source: Some(source), .. } | Self::Chunk { source, .. } => {
+                source.sqlstate()
+            }
+            Self::Batch { source, .. } => source.sqlstate(),
             _ => None,
         }
     }
 
-    /// What became of the statement. `None` where no statement was at stake
+    /// What became of the statement, of several the one that failed. `None` where no statement was at stake
     /// (configuration) or where it was executed ([`Error::RowCount`]).
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         match self {
             Self::Query { outcome, .. } | Self::QueryTimeout { outcome, .. } => Some(*outcome),
             Self::NodeDown { .. } | Self::Behind { .. } => Some(Outcome::NoEffect),
-            Self::NoNode { source: Some(source), .. } => source.outcome(),
+            Self::NoNode { source: Some(source), .. } | Self::Chunk { source, .. } => {
+                source.outcome()
+            }
+            Self::Batch { source, .. } => source.outcome(),
             Self::Connect { .. }
             | Self::ConnectTimeout { .. }
             | Self::AcquireTimeout { .. }
@@ -268,11 +308,13 @@ impl Error {
             | Self::NotWritable { .. }
             | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
+            | Self::LoaderFull { .. }
             | Self::Closed => Some(Outcome::NotSent),
             Self::Config { .. }
             | Self::Url { .. }
             | Self::Hosts { .. }
             | Self::UnknownNode { .. }
+            | Self::BatchLost
             | Self::RowCount { .. } => None,
         }
     }
@@ -281,6 +323,8 @@ impl Error {
     #[must_use]
     pub fn nodes(&self) -> &[NodeStatus] {
         match self {
+            Self::Batch { source, .. } => source.nodes(),
+            Self::Chunk { source, .. } => source.nodes(),
             Self::NoNode { nodes, .. } => &nodes.0,
             _ => &[],
         }

@@ -124,7 +124,7 @@ impl Session<'_> {
 
     /// Runs `call`, once more if its prepared statement has gone stale: that is
     /// found out before the statement does anything.
-    async fn healing(&self, call: &Call<'_>) -> Result<Answer, Error> {
+    pub(crate) async fn healing(&self, call: &Call<'_>) -> Result<Answer, Error> {
         // Of the statement before, whose end was seen.
         let in_transaction = !self.wire.is_idle();
         let mut healed = false;
@@ -219,7 +219,11 @@ impl Session<'_> {
         Ok(Answer { lsn: Some(lsn), ..answer? })
     }
 
-    async fn execute(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
+    pub(crate) async fn execute(
+        &self,
+        statement: &Statement,
+        call: &Call<'_>,
+    ) -> Result<Answer, Error> {
         let (expected, given) = (statement.params().len(), call.params.len());
         if expected != given {
             return Err(Error::ParameterCount { expected, given });
@@ -296,7 +300,7 @@ impl Session<'_> {
     }
 
     /// Prepares `sql`, once per connection. Nothing was executed if it fails.
-    async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
+    pub(crate) async fn prepare(&self, sql: &str) -> Result<Statement, Error> {
         let prepared = self.statements.prepare(self.client, sql).await.map_err(|source| {
             let refused = classify::is_refusal(&source);
             self.failed(if refused { Outcome::NoEffect } else { Outcome::NotSent }, source)
@@ -324,12 +328,12 @@ impl Session<'_> {
         self.failed(outcome, source)
     }
 
-    fn failed(&self, outcome: Outcome, source: tokio_postgres::Error) -> Error {
+    pub(crate) fn failed(&self, outcome: Outcome, source: tokio_postgres::Error) -> Error {
         Error::Query { node: Arc::clone(&self.node.name), outcome, source }
     }
 
     /// Whether the connection is at rest after `error`.
-    fn is_finished(&self, error: &Error) -> bool {
+    pub(crate) fn is_finished(&self, error: &Error) -> bool {
         match error {
             Error::Query { source, .. } => {
                 classify::is_refusal(source) || classify::is_unsent(source)
@@ -339,7 +343,7 @@ impl Session<'_> {
         }
     }
 
-    fn note(&self, call: &Call<'_>, took: Duration) {
+    pub(crate) fn note(&self, call: &Call<'_>, took: Duration) {
         self.node.metrics.query_seconds.record(took.as_secs_f64());
         if took > self.node.limits.slow_query {
             self.node.metrics.slow.increment(1);

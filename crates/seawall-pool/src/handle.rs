@@ -8,12 +8,15 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::batch::InChunks;
 use crate::conn::Conn;
 use crate::error::{Error, Outcome};
 use crate::exec::{Answer, Call, Shape};
+use crate::loader::config::LoaderConfig;
+use crate::loader::{Key, Loader, Way};
 use crate::pool::Inner;
 use crate::route::{Intent, Request};
-use crate::{Lsn, dispatch, text};
+use crate::{Lsn, batch, dispatch, lanes, text};
 
 /// Where a call goes. Made by [`Pool::read`](crate::Pool::read),
 /// [`Pool::write`](crate::Pool::write) and [`Pool::analytics`](crate::Pool::analytics).
@@ -42,15 +45,16 @@ use crate::{Lsn, dispatch, text};
 #[derive(Clone, Copy)]
 #[must_use = "a route does nothing until something is sent on it"]
 pub struct Route<'p> {
-    pool: &'p Inner,
+    pool: &'p Arc<Inner>,
     intent: Intent,
     after: Option<Lsn>,
     limit: Duration,
+    shared: bool,
 }
 
 impl<'p> Route<'p> {
-    pub(crate) fn new(pool: &'p Inner, intent: Intent) -> Self {
-        Self { pool, intent, after: None, limit: pool.config.query_timeout }
+    pub(crate) fn new(pool: &'p Arc<Inner>, intent: Intent) -> Self {
+        Self { pool, intent, after: None, limit: pool.config.query_timeout, shared: false }
     }
 
     /// Serves the call only from a node that has everything committed up to
@@ -71,6 +75,26 @@ impl<'p> Route<'p> {
     /// [`query_timeout`](crate::PoolConfig::query_timeout). At most a day.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.limit = limit.min(LONGEST);
+        self
+    }
+
+    /// Lets the call go over a connection that other calls use at the same time
+    /// ([`LaneConfig`](crate::LaneConfig)): statements follow one another without waiting for
+    /// answers, and none has to get a connection first. For short reads in large
+    /// numbers.
+    ///
+    /// The statement runs by itself in a read-only session with a `statement_timeout` of
+    /// its own; one that writes fails with SQLSTATE 25006. Answers come in the order of
+    /// the statements, so a slow one delays others, at most by twice
+    /// [`max_hold`](crate::LaneConfig::max_hold): then all that is on its connection, the slow
+    /// one too, runs again on connections of the pool. Where no shared connection has room,
+    /// is open yet, or fits (a text that names an advisory lock or `set_config`, a `CALL`),
+    /// the call runs as it would otherwise. Writes and [`get`](Self::get) are not affected.
+    ///
+    /// Cancel safety: if the future is dropped, others on the connection go on. The
+    /// statement is not cancelled on the server unless it holds the connection up.
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
         self
     }
 
@@ -144,6 +168,85 @@ impl<'p> Route<'p> {
         Ok(At { value: answer.rows, lsn: answer.lsn.unwrap_or_default(), node: Arc::clone(node) })
     }
 
+    /// A loader of rows by key: point reads that are asked for at the same time run as
+    /// one query. `sql` takes an array of keys; `key` finds the key of a row.
+    ///
+    /// The route's [`after`](Self::after), [`timeout`](Self::timeout) and
+    /// [`shared`](Self::shared) hold for each query. On [`write`](crate::Pool::write) the primary is asked; the
+    /// statement must change nothing there either, since each key is asked for once however
+    /// many want it.
+    ///
+    /// ```no_run
+    /// # async fn example(pool: &seawall_pool::Pool) -> Result<(), seawall_pool::Error> {
+    /// let items = pool
+    ///     .read()
+    ///     .loader("SELECT id, name FROM item WHERE id = ANY($1)", |row| row.try_get::<_, i64>(0));
+    /// // Asked for in one query.
+    /// let (one, other) = tokio::try_join!(items.load(7), items.load(8))?;
+    /// # let _ = (one, other);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn loader<K: Key>(
+        self,
+        sql: &str,
+        key: impl Fn(&Row) -> Result<K, tokio_postgres::Error> + Send + Sync + 'static,
+    ) -> Loader<K> {
+        Loader::new(self.way(), self.after, sql, key, LoaderConfig::default())
+    }
+
+    /// As [`loader`](Self::loader), with bounds of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`].
+    pub fn loader_with<K: Key>(
+        self,
+        sql: &str,
+        key: impl Fn(&Row) -> Result<K, tokio_postgres::Error> + Send + Sync + 'static,
+        config: LoaderConfig,
+    ) -> Result<Loader<K>, Error> {
+        config.validate()?;
+        Ok(Loader::new(self.way(), self.after, sql, key, config))
+    }
+
+    /// Runs one statement with each set of parameters, in one flight on one connection,
+    /// and returns the rows of each, in the order of the sets: many reads for about one
+    /// round trip. The route's [`timeout`](Self::timeout) holds for all together.
+    ///
+    /// As a read it runs elsewhere, all of it, if the node fails. On
+    /// [`write`](crate::Pool::write) each statement commits by itself, and an error leaves open
+    /// which did. [`shared`](Self::shared) does not matter.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query), the first by order of sets; no more is sent then.
+    pub async fn query_each(
+        self,
+        sql: &str,
+        sets: &[&[&(dyn ToSql + Sync)]],
+    ) -> Result<Vec<Vec<Row>>, Error> {
+        if sets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let call = self.call(sql, &[], Shape::All, false)?;
+        batch::each::run(self.pool, self.request(), &call, sets).await
+    }
+
+    /// Writes many rows, `size` at a time (1 to 1 000 000): see [`InChunks`].
+    ///
+    /// ```no_run
+    /// # async fn example(pool: &seawall_pool::Pool) -> Result<(), seawall_pool::Error> {
+    /// let rows = (0..1_000_000_i64).map(|id| (id, format!("item {id}")));
+    /// let sql = "INSERT INTO item (id, name) SELECT * FROM unnest($1::int8[], $2::text[])";
+    /// pool.write().in_chunks(1_000).insert_many(sql, rows).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn in_chunks(self, size: usize) -> InChunks<'p> {
+        InChunks::new(self, size)
+    }
+
     /// Takes a connection out of the pool, for transactions and for whatever
     /// a route cannot do. With [`after`](Self::after) and a replica, its
     /// position is checked first: one round trip.
@@ -172,11 +275,27 @@ impl<'p> Route<'p> {
         shape: Shape,
         position: bool,
     ) -> Result<(&'p Arc<str>, Answer), Error> {
+        let call = self.call(sql, params, shape, position)?;
+        let (node, answer) = if self.shared && self.intent != Intent::Write {
+            lanes::run(self.pool, self.request(), call).await?
+        } else {
+            dispatch::run(self.pool, self.request(), call).await?
+        };
+        Ok((&node.name, answer))
+    }
+
+    fn call<'a>(
+        &self,
+        sql: &'a str,
+        params: &'a [&'a (dyn ToSql + Sync)],
+        shape: Shape,
+        position: bool,
+    ) -> Result<Call<'a>, Error> {
         if let Some(keyword) = text::session_keyword(sql) {
             return Err(Error::SessionStatement { keyword });
         }
         let writing = self.intent == Intent::Write;
-        let call = Call {
+        Ok(Call {
             sql,
             params,
             shape,
@@ -186,9 +305,16 @@ impl<'p> Route<'p> {
             position,
             // Set per node: only one that may be behind needs the check.
             after: None,
-        };
-        let (node, answer) = dispatch::run(self.pool, self.request(), call).await?;
-        Ok((&node.name, answer))
+        })
+    }
+
+    pub(crate) fn parts(&self) -> (&'p Inner, Request, Duration) {
+        (self.pool, self.request(), self.limit)
+    }
+
+    fn way(&self) -> Way<'p> {
+        let Self { pool, intent, limit, shared, .. } = *self;
+        Way { pool, intent, limit, shared }
     }
 
     fn request(&self) -> Request {

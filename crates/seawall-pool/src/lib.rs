@@ -58,6 +58,15 @@
 //! is closed instead. If the borrower used the connection directly, or sent `SET`, `DO` and the
 //! like, it is reset first. All else costs nothing.
 //!
+//! Reads that come in large numbers need not each take a connection. [`Route::shared`] sends
+//! them down a few connections per node that many use at once, one statement after the other
+//! without waiting for answers; a connection that a slow statement holds up is given up, and
+//! what was on it runs on connections of the pool ([`LaneConfig`]). [`Route::loader`] gathers
+//! point reads of one shape: the keys that are asked for while a query is under way go out as
+//! one array with the next, and the rows are dealt out ([`Loader`]). [`Route::query_each`] sends
+//! one statement with many sets of parameters in one flight, [`Route::in_chunks`] writes many
+//! rows by arrays or by `COPY`.
+//!
 //! Prepared statements are kept per connection, least recently used out first, exactly as many as
 //! [`statement_cache`](PoolConfig::statement_cache) says.
 //!
@@ -80,7 +89,8 @@
 //! # Cancel safety
 //!
 //! Every future may be dropped at any time; nothing leaks. A write that was on the wire may or may not
-//! have taken effect. A connection being made goes on being made, and then to the next
+//! have taken effect. A caller who leaves a shared connection or a loader takes nobody along. A
+//! connection being made goes on being made, and then to the next
 //! caller or into the pool.
 //!
 //! # Cost
@@ -90,17 +100,21 @@
 //! for one small allocation, one timer and two reads of the clock; a statement, for another timer and one or two
 //! reads. `after` on a replica and `query_at` send one or two small
 //! statements in the same flight: no round trip, some tens of microseconds of
-//! server time. A reset is one round trip in the background. Per node one connection is
-//! used for monitoring, and for a moment one for each cancel request, beyond `max_size`.
+//! server time. A read on a shared connection costs about 0.6 of one on a connection of its
+//! own, a key in a batch 0.2 to 0.4 (64 tasks, loopback, a busy machine). A reset is one round trip in the
+//! background. Per node one connection is
+//! used for monitoring, [`LaneConfig::lanes`] are shared once a call asks for that, and for a
+//! moment one for each cancel request, beyond `max_size`.
 //!
 //! # Features
 //!
 //! | feature | adds | default |
 //! |---|---|---|
-//! | `serde` | `Deserialize` for [`PoolConfig`] and [`NodeConfig`], [`Lsn`] as a string | off |
+//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`] and [`LoaderConfig`], [`Lsn`] as a string | off |
 //!
 //! Metrics are listed in `docs/metrics.md`.
 
+mod batch;
 mod checkout;
 mod clean;
 mod config;
@@ -112,9 +126,11 @@ mod exec;
 mod handle;
 mod health;
 mod lag;
+mod lanes;
 mod lease;
 mod ledger;
 mod link;
+mod loader;
 mod lsn;
 mod metrics;
 mod monitor;
@@ -130,11 +146,15 @@ mod transaction;
 mod upkeep;
 mod wire;
 
+pub use batch::{BatchRow, InChunks, Progress};
 pub use config::{NodeConfig, PoolConfig, Role};
 pub use conn::Conn;
 pub use error::{Error, Outcome};
 pub use handle::{At, Route};
 pub use lag::Lag;
+pub use lanes::config::LaneConfig;
+pub use loader::config::LoaderConfig;
+pub use loader::{Key, Loader};
 pub use lsn::{Lsn, ParseLsnError};
 pub use pool::Pool;
 pub use status::{Borrow, NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};

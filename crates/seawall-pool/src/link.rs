@@ -88,6 +88,11 @@ impl Link {
         Ok(())
     }
 
+    /// Breaks it off: all that wait for an answer on it learn that it is closed.
+    pub(crate) fn abort(&self) {
+        self.driver.0.abort();
+    }
+
     /// Says goodbye and waits until the server has closed, or for `limit`.
     pub(crate) async fn close(self, limit: Duration) {
         let Self { client, statements, mut driver, .. } = self;

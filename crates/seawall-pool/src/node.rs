@@ -15,6 +15,7 @@ use crate::checkout::Books;
 use crate::config::NodeLimits;
 use crate::error::Error;
 use crate::health::Verdict;
+use crate::lanes::Lanes;
 use crate::ledger::Ledger;
 use crate::metrics::NodeMetrics;
 use crate::route::{Intent, NodeView};
@@ -44,6 +45,8 @@ pub(crate) struct Node {
     pub(crate) opened: Notify,
     /// Asks for the connections to be looked after now.
     pub(crate) tend: Notify,
+    /// Connections that many reads share.
+    pub(crate) lanes: Lanes,
     /// Connections that are saying goodbye.
     pub(crate) closing: AtomicUsize,
     /// The pool's home; its end is the end of the tasks in it.
@@ -93,6 +96,7 @@ impl Node {
         let (min_idle, limits, books) = config.limits(pool, dedicated);
         Ok(Self {
             metrics: NodeMetrics::new(&name),
+            lanes: Lanes::new(pool, &name),
             name,
             primary,
             weight: config.weight,
@@ -125,6 +129,11 @@ impl Node {
             Ok(runtime) => drop(runtime.spawn(task)),
             Err(_) => drop(self.runtime.spawn(task)),
         }
+    }
+
+    /// Runs `task` on the pool's runtime: it serves callers of any.
+    pub(crate) fn spawn_at_home(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.runtime.spawn(task));
     }
 
     /// How many of `max_size` connections may serve analytics at a time.

@@ -46,6 +46,11 @@ impl Statements {
         Ok(prepared)
     }
 
+    /// Whether the statement for `sql` is there.
+    pub(crate) fn has(&self, sql: &str) -> bool {
+        self.recent.lock().find(sql).is_some()
+    }
+
     /// The most statements it keeps.
     pub(crate) fn bound(&self) -> usize {
         self.recent.lock().bound

@@ -5,7 +5,7 @@
 //! the bodies of two kinds only, and keeps nothing but the state of the
 //! transaction block and a few flags.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 /// What a connection's server last said about its session. Written by the
 /// stream, read by whoever takes the connection home.
@@ -15,6 +15,8 @@ pub(crate) struct Wire {
     /// after bytes that are no messages.
     status: AtomicU8,
     traces: AtomicU8,
+    /// Whether an answer came to its end since that was last asked.
+    ready: AtomicBool,
 }
 
 impl Wire {
@@ -22,6 +24,11 @@ impl Wire {
     /// transaction block.
     pub(crate) fn is_idle(&self) -> bool {
         self.status.load(Ordering::Acquire) == IDLE
+    }
+
+    /// Whether an answer came to its end since the last call.
+    pub(crate) fn take_ready(&self) -> bool {
+        self.ready.swap(false, Ordering::AcqRel)
     }
 
     /// What the session may have kept, though no text of a statement told.
@@ -36,7 +43,10 @@ impl Wire {
 
     pub(crate) fn note(&self, event: Event) {
         let trace = match event {
-            Event::Ready(status) => return self.status.store(status, Ordering::Release),
+            Event::Ready(status) => {
+                self.status.store(status, Ordering::Release);
+                return self.ready.store(true, Ordering::Release);
+            }
             Event::Lost => return self.status.store(0, Ordering::Release),
             Event::Command(tag) if tag.starts_with(b"PREPARE\0") => PREPARED,
             Event::Command(tag) if tag.starts_with(b"DEALLOCATE") => FORGOTTEN,

@@ -103,6 +103,12 @@ fn a_configuration_file_reads_durations_and_refuses_unknown_fields() {
     assert_eq!(config.replicas[0].role, Role::Analytics);
     assert_eq!(config.max_size, 20);
     assert!(serde_json::from_str::<PoolConfig>(r#"{"max_sise": 3}"#).is_err());
+    let lanes = r#"{"lanes": {"lanes": 4, "max_hold": "50ms"}}"#;
+    let config: PoolConfig = serde_json::from_str(lanes).unwrap();
+    assert_eq!((config.lanes.lanes, config.lanes.depth), (4, 64));
+    assert_eq!(config.lanes.max_hold, Duration::from_millis(50));
+    let loader: crate::LoaderConfig = serde_json::from_str(r#"{"max_wait": "3ms"}"#).unwrap();
+    assert_eq!((loader.max_batch, loader.max_wait), (256, Duration::from_millis(3)));
 }
 
 #[cfg(not(feature = "serde"))]

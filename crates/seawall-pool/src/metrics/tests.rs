@@ -3,6 +3,8 @@ use std::collections::BTreeSet;
 use metrics_util::debugging::DebuggingRecorder;
 
 use super::NodeMetrics;
+use crate::lanes::metrics::LaneMetrics;
+use crate::loader::metrics::LoaderMetrics;
 use crate::route::Intent;
 
 /// docs/metrics.md lists the metrics; this keeps the list true.
@@ -13,6 +15,8 @@ fn the_page_lists_every_metric_and_no_other() {
     metrics::with_local_recorder(&recorder, || {
         let node = NodeMetrics::new("primary");
         node.queries(Intent::Analytics).increment(1);
+        LaneMetrics::new("primary").queries.increment(1);
+        LoaderMetrics::new().loads.increment(1);
     });
     let emitted: BTreeSet<String> = snapshotter
         .snapshot()
@@ -20,7 +24,8 @@ fn the_page_lists_every_metric_and_no_other() {
         .into_iter()
         .map(|(key, ..)| {
             let key = key.key();
-            assert!(key.labels().any(|label| label.key() == "node" && label.value() == "primary"));
+            let of_a_node = key.labels().any(|l| l.key() == "node" && l.value() == "primary");
+            assert!(of_a_node != key.name().contains("_loader_"), "{key}");
             key.name().to_owned()
         })
         .collect();

@@ -8,9 +8,12 @@
     reason = "tests"
 )]
 
+mod batch;
 mod connections;
 mod consistency;
 mod failure;
+mod lanes;
+mod loader;
 mod metrics;
 mod pooling;
 mod quarantine;
