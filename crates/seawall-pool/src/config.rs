@@ -8,6 +8,10 @@ use crate::error::Error;
 use crate::ledger::Limits;
 use crate::route::MAX_NODES;
 
+mod routing;
+
+pub use routing::{LagLimits, RoutingConfig};
+
 /// The configuration of a [`Pool`](crate::Pool).
 ///
 /// Every timeout has a finite default. [`validate`](Self::validate) names the
@@ -21,6 +25,8 @@ pub struct PoolConfig {
     /// Streaming replicas of the primary, at most 63. Default: none, so that
     /// the primary serves everything.
     pub replicas: Vec<NodeConfig>,
+    /// How one of several replicas is chosen, and which are left out.
+    pub routing: RoutingConfig,
     /// Connections kept open to each node, busy or not; opened in the
     /// background. Default 5, at most `max_size`.
     pub min_idle: usize,
@@ -110,8 +116,8 @@ pub struct PoolConfig {
     /// 60 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub health_interval: Duration,
-    /// Limit on one probe. Two unanswered in a row take a node out of
-    /// rotation. Default 500 ms, 10 ms to 60 s.
+    /// Limit on one probe. One unanswered takes a node out of rotation until
+    /// the next, two in a row are a node that is down: what runs on it is given up. Default 500 ms, 10 ms to 60 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub health_timeout: Duration,
     /// How long a read that asks for a position waits for a replica to replay
@@ -126,6 +132,7 @@ impl Default for PoolConfig {
         Self {
             primary: NodeConfig::default(),
             replicas: Vec::new(),
+            routing: RoutingConfig::default(),
             min_idle: 5,
             max_size: 20,
             max_waiting: 1_000,
@@ -191,6 +198,7 @@ impl PoolConfig {
         within("replicas.len()", self.replicas.len(), 0..=MAX_NODES - 1)?;
         within("max_size", self.max_size, 1..=MAX_CONNECTIONS)?;
         within("min_idle", self.min_idle, 0..=self.max_size)?;
+        self.routing.validate()?;
         self.primary.validate(self)?;
         self.replicas.iter().try_for_each(|replica| replica.validate(self))
     }
@@ -205,9 +213,12 @@ pub struct NodeConfig {
     pub url: String,
     /// What the node is for. Ignored for the primary.
     pub role: Role,
-    /// Share of the reads among nodes of the same rank. Default 1, 1 to
-    /// 1 000. Ignored for the primary.
+    /// Share of the reads among replicas of the same role. Default 1, 1 to
+    /// 1 000; [`Pool::set_weight`](crate::Pool::set_weight) changes it. Ignored for the primary.
     pub weight: u32,
+    /// Names for [`Route::tag`](crate::Route::tag), such as a zone. Default: none.
+    /// Ignored for the primary.
+    pub tags: Vec<String>,
     /// Overrides [`PoolConfig::max_size`] for this node.
     pub max_size: Option<usize>,
     /// Overrides [`PoolConfig::min_idle`] for this node.
@@ -265,7 +276,14 @@ impl NodeConfig {
 
 impl Default for NodeConfig {
     fn default() -> Self {
-        Self { url: String::new(), role: Role::General, weight: 1, max_size: None, min_idle: None }
+        Self {
+            url: String::new(),
+            role: Role::General,
+            weight: 1,
+            tags: Vec::new(),
+            max_size: None,
+            min_idle: None,
+        }
     }
 }
 
@@ -275,6 +293,7 @@ impl fmt::Debug for NodeConfig {
         f.debug_struct("NodeConfig")
             .field("role", &self.role)
             .field("weight", &self.weight)
+            .field("tags", &self.tags)
             .field("max_size", &self.max_size)
             .field("min_idle", &self.min_idle)
             .finish_non_exhaustive()

@@ -13,7 +13,7 @@ use crate::lease::Lease;
 use crate::ledger::{Class, Site};
 use crate::node::Node;
 use crate::pool::Inner;
-use crate::route::{Intent, Request};
+use crate::route::{Choice, Intent, Request, Verdict};
 
 /// Runs `call` on a node that fits, and on the next if that one fails.
 pub(crate) async fn run<'p>(
@@ -23,17 +23,24 @@ pub(crate) async fn run<'p>(
 ) -> Result<(&'p Arc<Node>, Answer), Error> {
     let mut search = Search::new(pool, request, None);
     loop {
-        let node = search.next().await?;
+        let (node, choice) = search.next().await?;
         let call = Call { after: request.after.filter(|_| node.may_be_behind()), ..call };
         let Search { ask, patience, .. } = &mut search;
         let served = async {
             let lease = node.acquire(*ask, patience).await?;
-            lease.session().run_from(lease.granted(), &call).await
+            let start = lease.granted().or(choice.since());
+            lease.session().run_from(start, &call).await
         };
         let served = { unless_down(node, pin!(served)).await };
         match served {
-            Ok(answer) => return Ok((node, answer)),
-            Err(error) => search.failed(node, error)?,
+            Ok(answer) => {
+                ended_well(choice, &call, answer.took);
+                return Ok((node, answer));
+            }
+            Err(error) => {
+                ended_badly(choice, node, &error);
+                search.failed(node, error)?;
+            }
         }
     }
 }
@@ -47,7 +54,7 @@ pub(crate) async fn connection(
 ) -> Result<Lease, Error> {
     let mut search = Search::new(pool, request, Some(site));
     loop {
-        let node = search.next().await?;
+        let (node, choice) = search.next().await?;
         let Search { ask, patience, .. } = &mut search;
         let checked = async {
             let lease = node.acquire(*ask, patience).await?;
@@ -58,9 +65,53 @@ pub(crate) async fn connection(
         };
         let checked = { unless_down(node, pin!(checked)).await };
         match checked {
-            Ok(lease) => return Ok(lease),
-            Err(error) => search.failed(node, error)?,
+            Ok(lease) => {
+                // How long it is out for says nothing about the node.
+                choice.release();
+                return Ok(lease);
+            }
+            Err(error) => {
+                ended_badly(choice, node, &error);
+                search.failed(node, error)?;
+            }
         }
+    }
+}
+
+/// Tells the balancer that a call was answered.
+fn ended_well(choice: Choice, call: &Call<'_>, took: Duration) {
+    // Of a report that took a minute nobody learns how fast a node is.
+    if call.intent == Intent::Analytics {
+        choice.release();
+    } else {
+        choice.finish(Verdict::Success, took);
+    }
+}
+
+/// Tells the balancer how a call failed, as far as it is the node's doing.
+fn ended_badly(choice: Choice, node: &Node, error: &Error) {
+    let Some(since) = choice.since() else { return };
+    let took = Instant::now() - since;
+    match error {
+        Error::Connect { source, .. } | Error::Query { source, .. } => {
+            if classify::is_full(source) {
+                choice.finish(Verdict::Saturated(None), took);
+            } else if classify::is_connection_lost(source) {
+                choice.finish(Verdict::Failure, took);
+            } else {
+                // The statement is at fault, or stood in the way of replay.
+                choice.release();
+            }
+        }
+        Error::ConnectTimeout { .. } => choice.finish(Verdict::Failure, took),
+        Error::AcquireTimeout { .. } | Error::QueueFull { .. } => {
+            node.metrics.saturated.increment(1);
+            choice.finish(Verdict::Saturated(None), took);
+        }
+        // Slow, which is not failed.
+        Error::QueryTimeout { .. } => choice.cancel(took),
+        // Also a node that is down, which the monitor has entered.
+        _ => choice.release(),
     }
 }
 
@@ -91,7 +142,6 @@ async fn unless_down<T>(
 struct Search<'p> {
     pool: &'p Inner,
     request: Request,
-    ticket: u64,
     ask: Ask,
     /// One deadline for the connections of all attempts.
     patience: Patience,
@@ -109,7 +159,6 @@ impl<'p> Search<'p> {
         Self {
             pool,
             request,
-            ticket: pool.ticket(request.intent),
             ask: Ask { class, site },
             patience: Patience::new(pool.config.acquire_timeout),
             waited: false,
@@ -118,15 +167,16 @@ impl<'p> Search<'p> {
         }
     }
 
-    async fn next(&mut self) -> Result<&'p Arc<Node>, Error> {
-        let Some(index) = self.pick().await else {
+    async fn next(&mut self) -> Result<(&'p Arc<Node>, Choice), Error> {
+        let Some(choice) = self.pick().await else {
             return Err(self.exhausted());
         };
+        let index = choice.node;
         if let Some((failed, _)) = &self.failure {
             failed.metrics.retried.increment(1);
         }
         self.request.excluded |= 1 << index;
-        Ok(&self.pool.nodes[index])
+        Ok((&self.pool.nodes[index], choice))
     }
 
     /// Notes that `node` failed the call, or returns the error if another node
@@ -156,19 +206,19 @@ impl<'p> Search<'p> {
 
     /// Chooses a node. A read after a position that no replica is known to
     /// have waits a little for one, once per call.
-    async fn pick(&mut self) -> Option<usize> {
-        let chosen = self.pool.choose(self.request, self.ticket);
+    async fn pick(&mut self) -> Option<Choice> {
+        let chosen = self.pool.choose(&self.request);
         let wait = self.pool.config.catch_up_wait;
         let waits = self.request.after.is_some() && !self.waited && !wait.is_zero();
-        if !waits || self.is_replica(chosen) || self.request.intent == Intent::Write {
+        if !waits || self.is_replica(&chosen) || self.request.intent == Intent::Write {
             return chosen;
         }
         self.waited = true;
         let deadline = Instant::now() + wait;
         loop {
             let progress = self.pool.board.progress.notified();
-            let chosen = self.pool.choose(self.request, self.ticket);
-            if self.is_replica(chosen) || !self.ask_replicas() {
+            let chosen = self.pool.choose(&self.request);
+            if self.is_replica(&chosen) || !self.ask_replicas() {
                 return chosen;
             }
             if timeout_at(deadline, progress).await.is_err() {
@@ -177,22 +227,22 @@ impl<'p> Search<'p> {
         }
     }
 
-    fn is_replica(&self, chosen: Option<usize>) -> bool {
-        chosen.is_some_and(|index| !self.pool.nodes[index].primary)
+    fn is_replica(&self, chosen: &Option<Choice>) -> bool {
+        chosen.as_ref().is_some_and(|choice| !self.pool.nodes[choice.node].primary)
     }
 
     /// Asks for new samples of the replicas that would serve the call. False if
     /// none is near enough to be worth the wait.
     fn ask_replicas(&self) -> bool {
         let any_position = Request { after: None, ..self.request };
-        if !self.is_replica(self.pool.choose(any_position, self.ticket)) {
+        if !self.pool.has_replica(&any_position) {
             return false;
         }
         let config = &self.pool.config;
         // The lag is known to within two samples.
         let hopeless = config.catch_up_wait + 2 * config.health_interval;
         let mut asked = false;
-        for node in self.pool.nodes.iter().filter(|node| !node.primary && node.view().up) {
+        for node in self.pool.nodes.iter().filter(|node| !node.primary && node.is_up()) {
             if node.lag().is_none_or(|lag| lag.time <= hopeless) {
                 node.poke.notify_one();
                 asked = true;

@@ -31,6 +31,18 @@ pub enum Error {
         /// What it may be set to.
         bounds: Box<str>,
     },
+    /// A field of [`RoutingConfig`](crate::RoutingConfig) is out of bounds.
+    #[error("the configuration of routing is out of bounds")]
+    Routing {
+        /// Which, and its bounds.
+        source: seawall_balance::Error,
+    },
+    /// A call asks for a tag that no replica has.
+    #[error("no replica has the tag {tag}")]
+    UnknownTag {
+        /// The tag.
+        tag: Box<str>,
+    },
     /// A connection string cannot be parsed.
     #[error("the connection string of {node} cannot be read")]
     Url {
@@ -228,6 +240,8 @@ impl Error {
                 *outcome != Outcome::Unknown && classify::is_transient(source)
             }
             Self::Config { .. }
+            | Self::Routing { .. }
+            | Self::UnknownTag { .. }
             | Self::Url { .. }
             | Self::Hosts { .. }
             | Self::UnknownNode { .. }
@@ -268,8 +282,10 @@ impl Error {
             | Self::NotWritable { .. }
             | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
+            | Self::UnknownTag { .. }
             | Self::Closed => Some(Outcome::NotSent),
             Self::Config { .. }
+            | Self::Routing { .. }
             | Self::Url { .. }
             | Self::Hosts { .. }
             | Self::UnknownNode { .. }

@@ -48,6 +48,8 @@ pub(crate) struct Answer {
     pub(crate) rows: Vec<Row>,
     pub(crate) affected: u64,
     pub(crate) lsn: Option<Lsn>,
+    /// From sending the statement to its last row.
+    pub(crate) took: Duration,
 }
 
 impl Answer {
@@ -92,9 +94,11 @@ impl Session<'_> {
                 outcome: call.if_lost,
             }),
         };
-        self.note(call, start.elapsed());
+        let took = start.elapsed();
+        self.note(call, took);
         match result {
-            Ok(answer) => {
+            Ok(mut answer) => {
+                answer.took = took;
                 self.marks.end();
                 node.served(call.intent);
                 if let Some(lsn) = answer.lsn {
@@ -251,7 +255,7 @@ impl Session<'_> {
             return Err(Error::RowCount { expected: "at most one", many: true });
         }
         let affected = stream.rows_affected().unwrap_or(0);
-        Ok(Answer { rows, affected, lsn: None })
+        Ok(Answer { rows, affected, lsn: None, took: Duration::ZERO })
     }
 
     async fn row(&self, statement: &Statement) -> Result<Row, tokio_postgres::Error> {

@@ -1,6 +1,7 @@
 //! The calls: a route, and what is done with it.
 
 use std::fmt;
+use std::hash::Hash;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,12 +46,15 @@ pub struct Route<'p> {
     pool: &'p Inner,
     intent: Intent,
     after: Option<Lsn>,
+    key: Option<u64>,
+    tag: Option<&'p str>,
     limit: Duration,
 }
 
 impl<'p> Route<'p> {
     pub(crate) fn new(pool: &'p Inner, intent: Intent) -> Self {
-        Self { pool, intent, after: None, limit: pool.config.query_timeout }
+        let limit = pool.config.query_timeout;
+        Self { pool, intent, after: None, key: None, tag: None, limit }
     }
 
     /// Serves the call only from a node that has everything committed up to
@@ -64,6 +68,22 @@ impl<'p> Route<'p> {
     /// Writes are not affected.
     pub fn after(mut self, lsn: impl Into<Option<Lsn>>) -> Self {
         self.after = lsn.into();
+        self
+    }
+
+    /// Serves the call from a replica with this tag ([`NodeConfig::tags`](crate::NodeConfig::tags)),
+    /// else from the primary. Writes are not affected. A tag that no replica has is
+    /// [`Error::UnknownTag`].
+    pub fn tag(mut self, tag: &'p str) -> Self {
+        self.tag = Some(tag);
+        self
+    }
+
+    /// For routing policies that send equal keys to equal replicas, such as
+    /// [`Policy::Rendezvous`](crate::Policy::Rendezvous): a tenant stays with the replica that has its
+    /// pages in memory. Others do not look at it.
+    pub fn key<K: Hash + ?Sized>(mut self, key: &K) -> Self {
+        self.key = Some(seawall_balance::hash_key(key));
         self
     }
 
@@ -160,7 +180,7 @@ impl<'p> Route<'p> {
     pub fn get(self) -> impl Future<Output = Result<Conn, Error>> + Send + use<'p> {
         let site = Location::caller();
         async move {
-            let lease = dispatch::connection(self.pool, self.request(), self.limit, site).await?;
+            let lease = dispatch::connection(self.pool, self.request()?, self.limit, site).await?;
             Ok(Conn::new(lease, self.intent, self.limit))
         }
     }
@@ -187,12 +207,16 @@ impl<'p> Route<'p> {
             // Set per node: only one that may be behind needs the check.
             after: None,
         };
-        let (node, answer) = dispatch::run(self.pool, self.request(), call).await?;
+        let (node, answer) = dispatch::run(self.pool, self.request()?, call).await?;
         Ok((&node.name, answer))
     }
 
-    fn request(&self) -> Request {
-        Request { intent: self.intent, after: self.after, excluded: 0 }
+    fn request(&self) -> Result<Request, Error> {
+        let excluded = match self.tag {
+            Some(tag) if self.intent != Intent::Write => self.pool.without_tag(tag)?,
+            _ => 0,
+        };
+        Ok(Request { intent: self.intent, after: self.after, key: self.key, excluded })
     }
 }
 
@@ -201,6 +225,7 @@ impl fmt::Debug for Route<'_> {
         f.debug_struct("Route")
             .field("intent", &self.intent)
             .field("after", &self.after)
+            .field("tag", &self.tag)
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }

@@ -31,6 +31,8 @@ pub(crate) struct Monitor {
     board: Arc<Board>,
     health: Health,
     timeout: Duration,
+    /// How long the primary may be unseen while lag goes on growing.
+    unseen: Duration,
     link: Option<Link>,
     /// When the next probe is due.
     due: Instant,
@@ -46,6 +48,7 @@ impl Monitor {
             board,
             health: Health::new(config.health_interval),
             timeout: config.health_timeout,
+            unseen: 2 * (config.health_interval + config.health_timeout),
             link: None,
             due: now,
             began: now,
@@ -125,14 +128,20 @@ impl Monitor {
             if self.node.is_writable() == recovering {
                 tracing::warn!(node = %self.node.name, writable = !recovering, "role changed");
             }
-            self.node.sampled(lsn, !recovering, None);
+            self.node.sampled(lsn, !recovering, None, Instant::now());
             return (Evidence::Answered, None);
         }
         if !recovering {
             return (Evidence::Refused, Some(ProbeError::NotReplica));
         }
-        let lag = self.board.primary.lock().lag(lsn, Instant::now());
-        self.node.sampled(lsn, false, lag);
+        let now = Instant::now();
+        let history = self.board.primary.lock();
+        // Of a primary that is gone nobody knows whether it wrote on: a replica that
+        // will never have its last words must not look older and older for that.
+        let known = history.seen().map_or(now, |seen| now.min(seen + self.unseen));
+        let lag = history.lag(lsn, known);
+        drop(history);
+        self.node.sampled(lsn, false, lag, now);
         (Evidence::Answered, None)
     }
 }

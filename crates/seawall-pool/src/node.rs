@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::health::Verdict;
 use crate::ledger::Ledger;
 use crate::metrics::NodeMetrics;
-use crate::route::{Intent, NodeView};
+use crate::route::{Intent, NodeView, Router};
 use crate::status::{Borrow, NodeState, NodeStatus, ProbeError, Served};
 use crate::{Lag, Lsn, NodeConfig, PoolConfig, Role};
 
@@ -26,7 +26,7 @@ use crate::{Lag, Lsn, NodeConfig, PoolConfig, Role};
 pub(crate) struct Node {
     pub(crate) name: Arc<str>,
     pub(crate) primary: bool,
-    pub(crate) weight: u32,
+    pub(crate) tags: Box<[String]>,
     pub(crate) min_idle: usize,
     pub(crate) limits: NodeLimits,
     pub(crate) metrics: NodeMetrics,
@@ -48,6 +48,9 @@ pub(crate) struct Node {
     pub(crate) closing: AtomicUsize,
     /// The pool's home; its end is the end of the tasks in it.
     runtime: Handle,
+    /// Its number among the nodes.
+    index: usize,
+    router: Arc<Router>,
     role: Role,
     state: AtomicU8,
     writable: AtomicBool,
@@ -73,7 +76,12 @@ struct Detail {
 
 impl Node {
     /// Reads the connection string; connects to nothing.
-    pub(crate) fn new(index: usize, config: &NodeConfig, pool: &PoolConfig) -> Result<Self, Error> {
+    pub(crate) fn new(
+        index: usize,
+        config: &NodeConfig,
+        pool: &PoolConfig,
+        router: &Arc<Router>,
+    ) -> Result<Self, Error> {
         let primary = index == 0;
         let name: Arc<str> =
             if primary { "primary".into() } else { format!("replica-{index}").into() };
@@ -95,7 +103,7 @@ impl Node {
             metrics: NodeMetrics::new(&name),
             name,
             primary,
-            weight: config.weight,
+            tags: config.tags.clone().into(),
             min_idle,
             limits,
             books: Mutex::new(Ledger::new(books, Instant::now())),
@@ -107,6 +115,8 @@ impl Node {
             opened: Notify::new(),
             tend: Notify::new(),
             closing: AtomicUsize::new(0),
+            index,
+            router: Arc::clone(router),
             role: config.role,
             state: AtomicU8::new(SUSPECT),
             // Until a probe says otherwise.
@@ -144,9 +154,7 @@ impl Node {
     pub(crate) fn view(&self) -> NodeView {
         NodeView {
             primary: self.primary,
-            role: self.role,
-            weight: self.weight,
-            up: self.state.load(Ordering::Acquire) == UP,
+            up: self.is_up(),
             writable: self.is_writable(),
             replayed: Lsn(self.replayed.load(Ordering::Acquire)),
         }
@@ -159,6 +167,10 @@ impl Node {
     /// Whether what it serves may be older than a commit that has returned.
     pub(crate) fn may_be_behind(&self) -> bool {
         !(self.primary && self.is_writable())
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.state.load(Ordering::Acquire) == UP
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -204,6 +216,7 @@ impl Node {
                 detail.failure = None;
                 self.state.store(UP, Ordering::Release);
                 if before != UP {
+                    self.router.found(self.index, true, Instant::now());
                     self.metrics.up.set(1.0);
                     tracing::info!(node = %self.name, "node is up");
                 }
@@ -217,6 +230,7 @@ impl Node {
                     None => Instant::now(),
                 };
                 if before != DOWN {
+                    self.router.found(self.index, false, Instant::now());
                     tracing::warn!(node = %self.name, %error, "node is down");
                 }
                 detail.failure = Some((since, error));
@@ -243,11 +257,13 @@ impl Node {
     }
 
     /// What a probe found.
-    pub(crate) fn sampled(&self, lsn: Lsn, writable: bool, lag: Option<Lag>) {
+    pub(crate) fn sampled(&self, lsn: Lsn, writable: bool, lag: Option<Lag>, now: Instant) {
         self.writable.store(writable, Ordering::Release);
         self.replayed.store(lsn.0, Ordering::Release);
         self.detail.lock().lag = lag;
+        self.router.tick(now);
         if let Some(lag) = lag {
+            self.router.lags(self.index, lag, now);
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
             self.metrics.lag_bytes.set(lag.bytes as f64);
             self.metrics.lag_seconds.set(lag.time.as_secs_f64());
@@ -289,6 +305,7 @@ impl Node {
             role: self.role,
             state,
             writable: self.is_writable(),
+            standing: self.router.standing(self.index, Instant::now()),
             lag: detail.lag,
             replay_lsn: (replayed > 0).then_some(Lsn(replayed)),
             max_size,

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::{join, join_all};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::checkout::{Ask, Patience};
 use crate::error::Error;
@@ -14,9 +14,9 @@ use crate::handle::Route;
 use crate::ledger::Class;
 use crate::monitor::{Board, Monitor};
 use crate::node::Node;
-use crate::route::{Intent, Request, choose_among};
+use crate::route::{Choice, Intent, Replica, Request, Router};
 use crate::status::{NodeList, PoolStatus};
-use crate::{PoolConfig, upkeep};
+use crate::{NodeConfig, PoolConfig, upkeep};
 
 /// A pool of connections to one primary and its replicas.
 ///
@@ -46,10 +46,13 @@ impl Pool {
     /// Cancel safety: dropped, it leaves nothing behind.
     pub async fn connect(config: PoolConfig) -> Result<Self, Error> {
         config.validate()?;
+        let replica = |node: &NodeConfig| Replica { role: node.role, weight: node.weight };
+        let replicas: Vec<_> = config.replicas.iter().map(replica).collect();
+        let router = Arc::new(Router::new(&config.routing, &replicas, Instant::now())?);
         let configs = std::iter::once(&config.primary).chain(&config.replicas);
         let nodes: Vec<_> = configs
             .enumerate()
-            .map(|(index, node)| Node::new(index, node, &config).map(Arc::new))
+            .map(|(index, node)| Node::new(index, node, &config, &router).map(Arc::new))
             .collect::<Result<_, _>>()?;
         let board = Arc::<Board>::default();
         let monitor =
@@ -69,18 +72,12 @@ impl Pool {
             tasks.push(tokio::spawn(monitor.run()));
             tasks.push(tokio::spawn(upkeep::run(Arc::clone(node), Arc::clone(&config))));
         }
-        let inner = Inner {
-            nodes: nodes.into(),
-            config,
-            board,
-            tickets: [const { AtomicU64::new(0) }; 2],
-            tasks: Mutex::new(tasks),
-        };
+        let inner = Inner { nodes: nodes.into(), config, board, router, tasks: Mutex::new(tasks) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// For reads that users wait for: a replica that is up, by weight; an
-    /// analytics replica only if no other is up; else the primary.
+    /// For reads that users wait for: a replica that is up and does not lag, as
+    /// [`RoutingConfig`](crate::RoutingConfig) says; an analytics replica only if no other is up; else the primary.
     ///
     /// The statement must change nothing: it may be run again on another node.
     pub fn read(&self) -> Route<'_> {
@@ -110,6 +107,10 @@ impl Pool {
         &self.inner.nodes
     }
 
+    pub(crate) fn router(&self) -> &Router {
+        &self.inner.router
+    }
+
     pub(crate) fn config(&self) -> &PoolConfig {
         &self.inner.config
     }
@@ -131,20 +132,38 @@ pub(crate) struct Inner {
     pub(crate) nodes: Box<[Arc<Node>]>,
     pub(crate) config: Arc<PoolConfig>,
     pub(crate) board: Arc<Board>,
-    /// Calls so far: reads, analytics.
-    tickets: [AtomicU64; 2],
+    pub(crate) router: Arc<Router>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Inner {
-    /// The number of this call, which spreads calls over nodes.
-    pub(crate) fn ticket(&self, intent: Intent) -> u64 {
-        let counter = usize::from(intent == Intent::Analytics);
-        self.tickets[counter].fetch_add(1, Ordering::Relaxed)
+    pub(crate) fn choose(&self, request: &Request) -> Option<Choice> {
+        let view = |node: usize| self.nodes[node].view();
+        if request.intent == Intent::Write || self.router.is_trivial() {
+            return self.router.primary(view, request);
+        }
+        self.router.choose(view, request, Instant::now())
     }
 
-    pub(crate) fn choose(&self, request: Request, ticket: u64) -> Option<usize> {
-        choose_among(self.nodes.len(), |index| self.nodes[index].view(), request, ticket)
+    /// Whether a replica would serve `request`.
+    pub(crate) fn has_replica(&self, request: &Request) -> bool {
+        let view = |node: usize| self.nodes[node].view();
+        !self.router.is_trivial() && self.router.has_replica(view, request, Instant::now())
+    }
+
+    /// The replicas that do not have `tag`: bit `i` for node `i`.
+    pub(crate) fn without_tag(&self, tag: &str) -> Result<u64, Error> {
+        let has = |node: &Node| node.tags.iter().any(|other| other == tag);
+        let replicas = self.nodes.iter().enumerate().filter(|(_, node)| !node.primary);
+        let (mut without, mut found) = (0, false);
+        for (index, node) in replicas {
+            if has(node) {
+                found = true;
+            } else {
+                without |= 1 << index;
+            }
+        }
+        if found { Ok(without) } else { Err(Error::UnknownTag { tag: tag.into() }) }
     }
 
     pub(crate) fn statuses(&self) -> NodeList {

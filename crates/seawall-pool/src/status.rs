@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use seawall_balance::Standing;
 use tokio::time::Instant;
 
 use crate::{Lag, Lsn, Role};
@@ -31,6 +32,9 @@ pub struct NodeStatus {
     pub state: NodeState,
     /// Whether it took writes when last asked. Always false for a replica.
     pub writable: bool,
+    /// How the choice among replicas sees it: lagging, ejected, saturated, draining.
+    /// `None` for the primary.
+    pub standing: Option<Standing>,
     /// How far behind the primary it was at its last sample. `None` for the
     /// primary and while either position is unknown.
     pub lag: Option<Lag>,
@@ -144,6 +148,11 @@ impl fmt::Display for NodeStatus {
         write!(f, "{} {}", self.name, self.state)?;
         if self.primary && self.state.is_up() && !self.writable {
             f.write_str(" in recovery")?;
+        }
+        if let Some(standing) = self.standing.filter(|standing| *standing != Standing::Open)
+            && self.state.is_up()
+        {
+            write!(f, " {standing}")?;
         }
         if let Some(lag) = self.lag.filter(|lag| lag.bytes > 0) {
             write!(f, " {} bytes behind", lag.bytes)?;

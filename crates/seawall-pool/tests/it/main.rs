@@ -8,9 +8,11 @@
     reason = "tests"
 )]
 
+mod balancing;
 mod connections;
 mod consistency;
 mod failure;
+mod lag;
 mod metrics;
 mod pooling;
 mod quarantine;
