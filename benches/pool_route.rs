@@ -42,7 +42,8 @@ struct Cluster {
 fn cluster(policy: Policy, replicas: usize) -> Cluster {
     let config = RoutingConfig { policy, ..RoutingConfig::default() };
     let replica = Replica { role: seawall_pool::Role::General, weight: 1 };
-    let node = NodeView { primary: false, up: true, writable: false, replayed: Lsn(7) };
+    let node =
+        NodeView { primary: false, up: true, writable: false, replayed: Lsn(7), timeline: 1 };
     let mut nodes = vec![node; replicas + 1];
     nodes[0].primary = true;
     Cluster {

@@ -85,7 +85,8 @@ impl Cluster {
         ];
         let now = Instant::now();
         let level = Lsn(0x0300_0200);
-        let node = NodeView { primary: false, up: true, writable: false, replayed: level };
+        let node =
+            NodeView { primary: false, up: true, writable: false, replayed: level, timeline: 1 };
         let mut cluster = Self {
             nodes: [NodeView { primary: true, writable: true, ..node }, node, node, node],
             router: Router::new(&RoutingConfig::default(), &replicas, now).unwrap(),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 
-use crate::Lsn;
 use crate::route::Intent;
 use crate::status::{NodeList, NodeStatus, ProbeError};
+use crate::{Lsn, Token};
 
 pub(crate) mod classify;
 
@@ -42,6 +42,25 @@ pub enum Error {
     UnknownTag {
         /// The tag.
         tag: Box<str>,
+    },
+    /// A token was made by another database cluster, so nothing here can be said
+    /// to be newer or older.
+    #[error("the token {token} is of another database cluster than {system:x}")]
+    ForeignToken {
+        /// The token.
+        token: Token,
+        /// The cluster of this pool.
+        system: u64,
+    },
+    /// A token is of a timeline newer than any that a primary of this pool was seen on:
+    /// what it stands for may be missing here. Passes when the pool has seen
+    /// the promotion.
+    #[error("the token {token} is of a timeline after {timeline}, the newest known here")]
+    UnknownTimeline {
+        /// The token.
+        token: Token,
+        /// The newest timeline known.
+        timeline: u32,
     },
     /// A connection string cannot be parsed.
     #[error("the connection string of {node} cannot be read")]
@@ -233,6 +252,7 @@ impl Error {
             | Self::QueueFull { .. }
             | Self::NoNode { .. }
             | Self::NotWritable { .. }
+            | Self::UnknownTimeline { .. }
             | Self::Behind { .. }
             | Self::NodeDown { .. } => true,
             Self::QueryTimeout { outcome, .. } => *outcome != Outcome::Unknown,
@@ -241,6 +261,7 @@ impl Error {
             }
             Self::Config { .. }
             | Self::Routing { .. }
+            | Self::ForeignToken { .. }
             | Self::UnknownTag { .. }
             | Self::Url { .. }
             | Self::Hosts { .. }
@@ -283,6 +304,8 @@ impl Error {
             | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
             | Self::UnknownTag { .. }
+            | Self::ForeignToken { .. }
+            | Self::UnknownTimeline { .. }
             | Self::Closed => Some(Outcome::NotSent),
             Self::Config { .. }
             | Self::Routing { .. }

@@ -11,10 +11,11 @@ use tokio_postgres::types::ToSql;
 
 use crate::conn::Conn;
 use crate::error::{Error, Outcome};
-use crate::exec::{Answer, Call, Shape};
+use crate::exec::{Answer, Ask, Call, Shape};
+use crate::node::Node;
 use crate::pool::Inner;
 use crate::route::{Intent, Request};
-use crate::{Lsn, dispatch, text};
+use crate::{After, Causal, Lsn, Token, dispatch, text};
 
 /// Where a call goes. Made by [`Pool::read`](crate::Pool::read),
 /// [`Pool::write`](crate::Pool::write) and [`Pool::analytics`](crate::Pool::analytics).
@@ -45,7 +46,9 @@ use crate::{Lsn, dispatch, text};
 pub struct Route<'p> {
     pool: &'p Inner,
     intent: Intent,
-    after: Option<Lsn>,
+    after: Option<Token>,
+    causal: Option<&'p Causal>,
+    applied: bool,
     key: Option<u64>,
     tag: Option<&'p str>,
     limit: Duration,
@@ -54,20 +57,51 @@ pub struct Route<'p> {
 impl<'p> Route<'p> {
     pub(crate) fn new(pool: &'p Inner, intent: Intent) -> Self {
         let limit = pool.config.query_timeout;
-        Self { pool, intent, after: None, key: None, tag: None, limit }
+        Self {
+            pool,
+            intent,
+            after: None,
+            causal: None,
+            applied: false,
+            key: None,
+            tag: None,
+            limit,
+        }
     }
 
-    /// Serves the call only from a node that has everything committed up to
-    /// `lsn`, as returned by [`Conn::commit_lsn`]. `None` asks for nothing.
+    /// Serves the call only from a node that has everything committed up to a
+    /// [`Token`], or to a bare [`Lsn`], which must be of this cluster and timeline since
+    /// nothing can check it. `None` asks for nothing.
     ///
     /// A replica that has it serves the call. If none has, the call waits up to
     /// [`catch_up_wait`](crate::PoolConfig::catch_up_wait) for one to catch up and
     /// then goes to the primary. The replica's position is checked on the same
     /// connection in the same flight as the statement, so not even a replica that
     /// crashed and came back further behind can serve an older state.
+    /// A token of an older timeline is served by the primary; one of another
+    /// cluster or of a newer timeline is an error, see [`Token`].
     /// Writes are not affected.
-    pub fn after(mut self, lsn: impl Into<Option<Lsn>>) -> Self {
-        self.after = lsn.into();
+    pub fn after(mut self, token: impl Into<After>) -> Self {
+        self.after = token.into().0;
+        self
+    }
+
+    /// Ties the call to what one user has written and seen: a read sees all of it and
+    /// raises it to what it read, a write raises it to its commit. The positions go in
+    /// the same flight. [`get`](Self::get) only looks at it: give the token of what was
+    /// written on the connection to [`Causal::observe`].
+    pub fn causal(mut self, causal: &'p Causal) -> Self {
+        self.causal = Some(causal);
+        self
+    }
+
+    /// Has a write wait until the server's synchronous standbys show it
+    /// (`synchronous_commit = remote_apply`, for this statement): reads there then see it
+    /// without a token. Standbys that are not named in `synchronous_standby_names`
+    /// are not waited for. No round trip of its own. Reads, and [`get`](Self::get), are not
+    /// affected; see [`Transaction::remote_apply`](crate::Transaction::remote_apply).
+    pub fn remote_apply(mut self) -> Self {
+        self.applied = self.intent == Intent::Write;
         self
     }
 
@@ -161,7 +195,9 @@ impl<'p> Route<'p> {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<At<Vec<Row>>, Error> {
         let (node, answer) = self.run(sql, params, Shape::All, true).await?;
-        Ok(At { value: answer.rows, lsn: answer.lsn.unwrap_or_default(), node: Arc::clone(node) })
+        let lsn = answer.lsn.unwrap_or_default();
+        let token = node.token(lsn, answer.timeline);
+        Ok(At { value: answer.rows, lsn, token, node: Arc::clone(&node.name) })
     }
 
     /// Takes a connection out of the pool, for transactions and for whatever
@@ -191,11 +227,18 @@ impl<'p> Route<'p> {
         params: &[&(dyn ToSql + Sync)],
         shape: Shape,
         position: bool,
-    ) -> Result<(&'p Arc<str>, Answer), Error> {
+    ) -> Result<(&'p Arc<Node>, Answer), Error> {
         if let Some(keyword) = text::session_keyword(sql) {
             return Err(Error::SessionStatement { keyword });
         }
         let writing = self.intent == Intent::Write;
+        let causal = self.causal.is_some();
+        let position = match (position, writing && causal) {
+            (false, true) => Ask::After,
+            (true, _) => Ask::Before,
+            (false, false) if causal => Ask::Before,
+            (false, false) => Ask::No,
+        };
         let call = Call {
             sql,
             params,
@@ -204,19 +247,49 @@ impl<'p> Route<'p> {
             if_lost: if writing { Outcome::Unknown } else { Outcome::NoEffect },
             limit: self.limit,
             position,
+            applied: self.applied,
             // Set per node: only one that may be behind needs the check.
             after: None,
         };
         let (node, answer) = dispatch::run(self.pool, self.request()?, call).await?;
-        Ok((&node.name, answer))
+        if let Some(causal) = self.causal {
+            let token = answer.lsn.map(|lsn| node.token(lsn, answer.timeline));
+            match token.filter(|token| token.lsn > Lsn(0)) {
+                Some(token) if position == Ask::After => causal.wrote(token),
+                // Read before the write: it does not cover it.
+                _ if writing => causal.observe_unknown(),
+                Some(token) => causal.observe(token),
+                None => {}
+            }
+        }
+        Ok((node, answer))
     }
 
     fn request(&self) -> Result<Request, Error> {
-        let excluded = match self.tag {
-            Some(tag) if self.intent != Intent::Write => self.pool.without_tag(tag)?,
-            _ => 0,
+        let request = Request { key: self.key, ..Request::new(self.intent) };
+        if self.intent == Intent::Write {
+            return Ok(request);
+        }
+        let mut excluded = match self.tag {
+            Some(tag) => self.pool.without_tag(tag)?,
+            None => 0,
         };
-        Ok(Request { intent: self.intent, after: self.after, key: self.key, excluded })
+        let seen = self.causal.and_then(Causal::token);
+        let token = match (self.after, seen) {
+            (Some(after), Some(seen)) => Some(
+                after
+                    .merge(seen)
+                    .ok_or(Error::ForeignToken { token: after, system: seen.system })?,
+            ),
+            (after, seen) => after.or(seen),
+        };
+        let past = token.map_or(Ok(false), |token| self.pool.is_past(token))?;
+        if past || self.causal.is_some_and(Causal::is_blind) {
+            // Only the primary is sure to have it.
+            excluded |= self.pool.replicas();
+        }
+        let timeline = token.map_or(0, |token| token.timeline);
+        Ok(Request { after: token.map(|token| token.lsn), timeline, excluded, ..request })
     }
 }
 
@@ -237,8 +310,10 @@ impl fmt::Debug for Route<'_> {
 pub struct At<T> {
     /// What was read.
     pub value: T,
-    /// Every commit whose token is at most this was visible.
+    /// Every commit whose position is at most this was visible.
     pub lsn: Lsn,
+    /// The same, as a token.
+    pub token: Token,
     /// The node that was read.
     pub node: Arc<str>,
 }

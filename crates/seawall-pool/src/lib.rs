@@ -70,19 +70,26 @@
 //!
 //! # Consistency
 //!
-//! A replica shows the past. [`Conn::commit_lsn`] gives a token for what was committed, and a read
+//! A replica shows the past. A [`Token`] stands for what was committed, and a read
 //! with [`Route::after`] that token sees it: from a replica whose position, read on the same
-//! connection just before the statement, is not below the token, or from the primary.
+//! connection just before the statement, is not below the token, or from the primary. A token
+//! comes from [`Transaction::commit_token`], exact and in the flight of the commit; from
+//! [`Conn::token`], for a round trip; from [`Pool::token`], the monitor's next sample; or stays
+//! inside a [`Causal`], which raises itself with each write and read of one user, and which
+//! `CausalLayer` carries from request to request, signed.
 //! [`Route::query_at`] gives the other half, a position that the rows are known to cover: on a
 //! replica what it had replayed; on the primary the end of its log, less one while other transactions
 //! are writing, because a commit is in the log a moment before it can be seen. So
-//! `token <= at.lsn` always means that the commit was visible. A token may lie a
+//! `token <= at.token` always means that the commit was visible. A token may lie a
 //! little above its commit, and then a replica is passed over though it would have done.
 //!
 //! This orders one session's reads after its writes, and reads after reads. It does not make
 //! one snapshot of several nodes: two transactions may become visible in one order on the primary and
-//! in the other on a replica. Positions of another cluster, or from before a failover, must
-//! not be used; nothing can tell them apart.
+//! in the other on a replica. A token names its cluster and timeline: one of another cluster
+//! is refused, one from before a promotion goes to the primary, one from after a promotion that the pool
+//! has not seen is an error that passes. Whether a write from before a promotion survived it,
+//! no token tells. A bare [`Lsn`] is not checked. [`Route::remote_apply`] makes one write wait until
+//! the synchronous standbys show it.
 //!
 //! # Cancel safety
 //!
@@ -105,10 +112,14 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
-//! | `serde` | `Deserialize` for [`PoolConfig`] and [`NodeConfig`], [`Lsn`] as a string | off |
+//! | `tower` | `CausalLayer`: a [`Causal`] for each request, carried in a signed cookie or header | off |
+//! | `serde` | `Deserialize` for [`PoolConfig`] and [`NodeConfig`], [`Lsn`] and [`Token`] as strings | off |
 //!
 //! Metrics are listed in `docs/metrics.md`.
 
+mod causal;
+#[cfg(feature = "tower")]
+mod causal_layer;
 mod checkout;
 mod clean;
 mod config;
@@ -134,10 +145,14 @@ mod statements;
 mod status;
 mod tap;
 mod text;
+mod token;
 mod transaction;
 mod upkeep;
 mod wire;
 
+pub use causal::Causal;
+#[cfg(feature = "tower")]
+pub use causal_layer::{CausalFuture, CausalLayer, CausalService};
 pub use config::{LagLimits, NodeConfig, PoolConfig, Role, RoutingConfig};
 pub use conn::Conn;
 pub use error::{Error, Outcome};
@@ -146,6 +161,7 @@ pub use lag::Lag;
 pub use lsn::{Lsn, ParseLsnError};
 pub use pool::Pool;
 pub use status::{Borrow, NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};
+pub use token::{After, ParseTokenError, Token};
 pub use transaction::Transaction;
 
 pub use seawall_balance::{OutlierConfig, Policy, SlowStart, Standing};

@@ -143,6 +143,18 @@ fn describe() {
     describe_counter!(LEAKS, Unit::Count, "Borrows longer than leak_after");
 }
 
+/// Of the tower layer.
+#[cfg(feature = "tower")]
+pub(crate) fn describe_forged() {
+    describe_counter!(
+        FORGED,
+        Unit::Count,
+        "Requests whose causal token was not signed by a known key"
+    );
+}
+
+#[cfg(feature = "tower")]
+pub(crate) const FORGED: &str = "seawall_pool_refused_tokens_total";
 const QUERIES: &str = "seawall_pool_queries_total";
 const QUERY_SECONDS: &str = "seawall_pool_query_seconds";
 const ACQUIRE_SECONDS: &str = "seawall_pool_acquire_seconds";

@@ -2,12 +2,14 @@
 //! an interval, at once when a caller met a failure, and never twice at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::PgLsn;
 use tokio_postgres::{Client, NoTls, Statement};
 
@@ -15,7 +17,7 @@ use crate::error::classify;
 use crate::health::{Evidence, Health};
 use crate::lag::LagRing;
 use crate::node::Node;
-use crate::{Lsn, PoolConfig, ProbeError};
+use crate::{Lsn, PoolConfig, ProbeError, Token};
 
 /// What the monitors of one pool share.
 #[derive(Default)]
@@ -23,6 +25,39 @@ pub(crate) struct Board {
     /// A replica was sampled: readers that wait for a position look again.
     pub(crate) progress: Notify,
     primary: Mutex<LagRing>,
+    /// What the primary had when last asked, and when the question was sent.
+    latest: Mutex<Option<(Instant, Token)>>,
+    /// The cluster, as the primary told first; zero if unknown.
+    system: AtomicU64,
+    /// The newest timeline that a primary was seen on; zero if unknown.
+    timeline: AtomicU32,
+}
+
+impl Board {
+    pub(crate) fn system(&self) -> u64 {
+        self.system.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn timeline(&self) -> u32 {
+        self.timeline.load(Ordering::Acquire)
+    }
+
+    /// What the primary had when asked at `since` or later.
+    pub(crate) fn primary_since(&self, since: Instant) -> Option<Token> {
+        let latest = *self.latest.lock();
+        latest.filter(|(asked, _)| *asked >= since).map(|(_, token)| token)
+    }
+
+    fn primary_seen(&self, asked: Instant, token: Token) {
+        // Sampled at some time since it was asked: the earlier time never makes
+        // a replica look closer than it is.
+        self.primary.lock().primary_at(token.lsn, asked);
+        if self.system() == 0 {
+            self.system.store(token.system, Ordering::Release);
+        }
+        self.timeline.fetch_max(token.timeline, Ordering::AcqRel);
+        *self.latest.lock() = Some((asked, token));
+    }
 }
 
 /// The monitor of one node.
@@ -114,16 +149,25 @@ impl Monitor {
         self.link = Some(link);
         let recovering = row.try_get(0).map_err(|_| ProbeError::Answer)?;
         let lsn: Option<PgLsn> = row.try_get(1).map_err(|_| ProbeError::Answer)?;
-        Ok(Sample { recovering, lsn: Lsn(lsn.map_or(0, u64::from)) })
+        let number = |column| row.try_get::<_, i64>(column).map_err(|_| ProbeError::Answer);
+        Ok(Sample {
+            recovering,
+            lsn: Lsn(lsn.map_or(0, u64::from)),
+            timeline: u32::try_from(number(2)?).unwrap_or(0),
+            system: number(3)?.cast_unsigned(),
+        })
     }
 
     fn take_in(&self, sample: Sample) -> (Evidence, Option<ProbeError>) {
-        let Sample { recovering, lsn } = sample;
+        let Sample { recovering, lsn, system, timeline } = sample;
+        let known = self.board.system();
+        if known != 0 && system != 0 && system != known {
+            return (Evidence::Refused, Some(ProbeError::Foreign { system, known }));
+        }
+        self.node.identified(system, timeline);
         if self.node.primary {
             if !recovering {
-                // Sampled at some time since the probe began: the earlier time
-                // never makes a replica look closer than it is.
-                self.board.primary.lock().primary_at(lsn, self.began);
+                self.board.primary_seen(self.began, Token { system, timeline, lsn });
             }
             if self.node.is_writable() == recovering {
                 tracing::warn!(node = %self.node.name, writable = !recovering, "role changed");
@@ -152,7 +196,9 @@ impl ProbeError {
             Self::Timeout(_) => Evidence::Silent,
             Self::Postgres(error) if classify::is_full(error) => Evidence::Full,
             Self::Postgres(_) if linked => Evidence::Lost,
-            Self::Postgres(_) | Self::Answer | Self::NotReplica => Evidence::Refused,
+            Self::Postgres(_) | Self::Answer | Self::NotReplica | Self::Foreign { .. } => {
+                Evidence::Refused
+            }
         }
     }
 }
@@ -161,6 +207,8 @@ impl ProbeError {
 struct Sample {
     recovering: bool,
     lsn: Lsn,
+    system: u64,
+    timeline: u32,
 }
 
 /// The monitor's own connection.
@@ -175,7 +223,19 @@ impl Link {
         let (client, connection) = config.connect(NoTls).await?;
         // How the connection ended is told to whoever waits for an answer.
         let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
-        let statement = client.prepare(PROBE).await?;
+        let statement = match client.prepare(PROBE).await {
+            Ok(statement) => {
+                // Rights are looked at when it runs.
+                match client.query_one(&statement, &[]).await {
+                    Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                        client.prepare(PLAIN_PROBE).await?
+                    }
+                    Err(error) => return Err(error),
+                    Ok(_) => statement,
+                }
+            }
+            Err(error) => return Err(error),
+        };
         Ok(Self { client, statement, driver })
     }
 }
@@ -190,9 +250,21 @@ impl Drop for Driver {
 }
 
 /// A replica's position is what it has replayed, the primary's what it has
-/// written out, which is what a replica can reach.
+/// written out, which is what a replica can reach. The timeline of a replica is that of
+/// the log it receives, where that may be seen, or else of its last restart
+/// point, which may be an older one and never a newer.
 const PROBE: &str = "SELECT recovering, \
-     CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END \
+     CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END, \
+     CASE WHEN recovering THEN greatest((SELECT timeline_id FROM pg_control_checkpoint()), \
+         (SELECT received_tli FROM pg_stat_wal_receiver))::int8 \
+     ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int8 END, \
+     (SELECT system_identifier FROM pg_control_system()) \
+     FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
+
+/// For roles that may not read the control file, which all may by default.
+const PLAIN_PROBE: &str = "SELECT recovering, \
+     CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END, \
+     0::int8, 0::int8 \
      FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
 
 /// The most often a node is probed, however many readers ask.

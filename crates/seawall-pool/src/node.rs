@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -19,7 +19,7 @@ use crate::ledger::Ledger;
 use crate::metrics::NodeMetrics;
 use crate::route::{Intent, NodeView, Router};
 use crate::status::{Borrow, NodeState, NodeStatus, ProbeError, Served};
-use crate::{Lag, Lsn, NodeConfig, PoolConfig, Role};
+use crate::{Lag, Lsn, NodeConfig, PoolConfig, Role, Token};
 
 /// A server and the connections to it. Shared by the pool, the connections
 /// that are out, and the tasks that look after the node.
@@ -57,6 +57,9 @@ pub(crate) struct Node {
     /// A position the node had when last asked; zero if unknown. A hint: a
     /// node that crashed and came back may have less.
     replayed: AtomicU64,
+    /// The cluster and timeline it was in when last asked; zero if unknown.
+    system: AtomicU64,
+    timeline: AtomicU32,
     reads: AtomicU64,
     writes: AtomicU64,
     /// Taken for every change of `state`, never to read it.
@@ -122,6 +125,8 @@ impl Node {
             // Until a probe says otherwise.
             writable: AtomicBool::new(primary),
             replayed: AtomicU64::new(0),
+            system: AtomicU64::new(0),
+            timeline: AtomicU32::new(0),
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             detail: Mutex::default(),
@@ -157,11 +162,35 @@ impl Node {
             up: self.is_up(),
             writable: self.is_writable(),
             replayed: Lsn(self.replayed.load(Ordering::Acquire)),
+            timeline: self.timeline(),
         }
     }
 
     pub(crate) fn is_writable(&self) -> bool {
         self.writable.load(Ordering::Acquire)
+    }
+
+    /// The cluster it belongs to; zero if unknown.
+    pub(crate) fn system(&self) -> u64 {
+        self.system.load(Ordering::Acquire)
+    }
+
+    /// The timeline it follows; zero if unknown.
+    pub(crate) fn timeline(&self) -> u32 {
+        self.timeline.load(Ordering::Acquire)
+    }
+
+    /// What a probe found about the history that it is part of.
+    pub(crate) fn identified(&self, system: u64, timeline: u32) {
+        self.system.store(system, Ordering::Release);
+        self.timeline.store(timeline, Ordering::Release);
+    }
+
+    /// A position of this node's history, as a token. `timeline` as read with the
+    /// position, zero if it was not.
+    pub(crate) fn token(&self, lsn: Lsn, timeline: u32) -> Token {
+        let timeline = if timeline == 0 { self.timeline() } else { timeline };
+        Token { system: self.system(), timeline, lsn }
     }
 
     /// Whether what it serves may be older than a commit that has returned.

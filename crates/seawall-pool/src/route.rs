@@ -64,6 +64,8 @@ pub struct NodeView {
     /// A position the node is known to have replayed. Ignored for a writable
     /// primary.
     pub replayed: Lsn,
+    /// The timeline on which that position lies; zero if unknown.
+    pub timeline: u32,
 }
 
 /// What is asked for.
@@ -73,6 +75,8 @@ pub struct Request {
     pub intent: Intent,
     /// Serve only from a node that has this position.
     pub after: Option<Lsn>,
+    /// The timeline of that position; zero if unknown.
+    pub timeline: u32,
     /// For policies that go by keys: the hash of one.
     pub key: Option<u64>,
     /// Nodes that must not be chosen, such as those that already failed this call:
@@ -84,7 +88,7 @@ impl Request {
     /// A request without a position, with nothing excluded.
     #[must_use]
     pub const fn new(intent: Intent) -> Self {
-        Self { intent, after: None, key: None, excluded: 0 }
+        Self { intent, after: None, timeline: 0, key: None, excluded: 0 }
     }
 
     /// The same request, for nodes that have `lsn` only.
@@ -99,7 +103,9 @@ impl Request {
     }
 
     fn satisfied_by(&self, node: &NodeView) -> bool {
-        (node.primary && node.writable) || self.after.is_none_or(|lsn| node.replayed >= lsn)
+        let same = |known: u32| known == self.timeline || known == 0 || self.timeline == 0;
+        (node.primary && node.writable)
+            || self.after.is_none_or(|lsn| node.replayed >= lsn && same(node.timeline))
     }
 
     /// Whether the replica of this view may serve it.

@@ -127,6 +127,14 @@ pub enum ProbeError {
     /// parted from the primary.
     #[error("configured as a replica, but not in recovery")]
     NotReplica,
+    /// The node belongs to another database cluster than the primary.
+    #[error("of another cluster: its system identifier is {system:x}, not {known:x}")]
+    Foreign {
+        /// Its system identifier.
+        system: u64,
+        /// The one of the primary.
+        known: u64,
+    },
 }
 
 /// The states of all nodes, as an error lists them.

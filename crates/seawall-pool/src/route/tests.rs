@@ -7,9 +7,10 @@ use tokio::time::Instant;
 use super::{Intent, NodeView, Replica, Request, Router, Verdict};
 use crate::{Lag, LagLimits, Lsn, Role, RoutingConfig};
 
-const PRIMARY: NodeView = NodeView { primary: true, up: true, writable: true, replayed: Lsn(0) };
+const PRIMARY: NodeView =
+    NodeView { primary: true, up: true, writable: true, replayed: Lsn(0), timeline: 2 };
 const REPLICA: NodeView =
-    NodeView { primary: false, up: true, writable: false, replayed: Lsn(100) };
+    NodeView { primary: false, writable: false, replayed: Lsn(100), ..PRIMARY };
 const GENERAL: Replica = Replica { role: Role::General, weight: 1 };
 const REPORTS: Replica = Replica { role: Role::Analytics, weight: 1 };
 const DOWN: NodeView = NodeView { up: false, ..REPLICA };
@@ -126,6 +127,19 @@ fn a_read_after_a_position_skips_replicas_behind_it() {
     let read = READ.after(Lsn(100));
     assert_eq!(reached(&router, &[PRIMARY, behind, REPLICA], read), [2]);
     assert_eq!(reached(&router, &[PRIMARY, behind, behind], read), [0]);
+}
+
+#[test]
+fn a_read_after_a_position_skips_replicas_of_another_timeline() {
+    let router = router(&[GENERAL, GENERAL]);
+    let left_behind = NodeView { timeline: 1, ..REPLICA };
+    let read = Request { timeline: 2, ..READ.after(Lsn(100)) };
+    assert_eq!(reached(&router, &[PRIMARY, left_behind, REPLICA], read), [2]);
+    assert_eq!(reached(&router, &[PRIMARY, left_behind, left_behind], read), [0]);
+    // Where nobody knows, the position must do.
+    let unknown = NodeView { timeline: 0, ..REPLICA };
+    assert_eq!(reached(&router, &[PRIMARY, left_behind, unknown], read), [2]);
+    assert_eq!(reached(&router, &[PRIMARY, left_behind, REPLICA], READ), [1, 2]);
 }
 
 #[test]
@@ -271,7 +285,7 @@ proptest! {
         let nodes: Vec<_> = std::iter::once(PRIMARY).chain(specs.iter().map(view)).collect();
         let config = RoutingConfig { policy, ..RoutingConfig::default() };
         let router = Router::new(&config, &replicas, Instant::now()).unwrap();
-        let request = Request { intent, after: after.map(Lsn), key, excluded };
+        let request = Request { intent, after: after.map(Lsn), timeline: 0, key, excluded };
         match router.choose(|node| nodes[node], &request, Instant::now()) {
             Some(choice) => {
                 prop_assert_eq!(excluded >> choice.node & 1, 0);

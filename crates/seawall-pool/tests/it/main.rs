@@ -22,3 +22,4 @@ mod session;
 mod slow;
 mod statements;
 mod support;
+mod tokens;
