@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bench_harness::{Bench, Role, Subject};
+use seawall_pool::classify::{Classifier, Kind};
 use seawall_pool::route::{Intent, NodeView, Replica, Request, Router, Verdict};
 use seawall_pool::{Lsn, Policy, RoutingConfig};
 use tokio::time::Instant;
@@ -31,7 +32,39 @@ fn main() -> std::io::Result<()> {
             ],
         );
     }
+    classify(&mut bench);
     bench.finish()
+}
+
+/// Known and unknown statements of some lengths.
+fn classify(bench: &mut Bench) {
+    let long = "WITH best AS (SELECT item, max(price) AS price FROM bid WHERE at > $1 GROUP BY item) \
+        SELECT i.id, lower(i.name), coalesce(b.price, i.start) AS price, count(*) OVER () AS total \
+        FROM item i LEFT JOIN best b ON b.item = i.id WHERE i.kind = ANY($2) AND NOT i.sold \
+        ORDER BY price DESC, i.id LIMIT $3";
+    for (name, sql) in [("point read", "SELECT name FROM item WHERE id = $1"), ("report", long)] {
+        let known = Classifier::new();
+        assert_eq!(known.classify(sql), Kind::Read);
+        let texts: Vec<String> = (0..50_000).map(|n| format!("{sql} -- {n}")).collect();
+        let cold = Classifier::new();
+        let mut next = 0;
+        bench.case(
+            &format!("classify a {name}"),
+            vec![
+                Subject::new("known", Role::Ours, |times| {
+                    for _ in 0..times {
+                        black_box(known.classify(black_box(sql)));
+                    }
+                }),
+                Subject::new("met for the first time", Role::Ours, |times| {
+                    for _ in 0..times {
+                        black_box(cold.classify(&texts[next % texts.len()]));
+                        next += 1;
+                    }
+                }),
+            ],
+        );
+    }
 }
 
 struct Cluster {

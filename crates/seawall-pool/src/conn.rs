@@ -182,6 +182,7 @@ impl Conn {
             intent: self.intent,
             if_lost,
             limit: self.limit,
+            guessed: false,
             position: Ask::No,
             applied: false,
             after: None,

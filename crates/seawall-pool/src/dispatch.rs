@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::checkout::{Ask, Patience};
-use crate::error::{Error, classify};
+use crate::error::{Error, Outcome, classify};
 use crate::exec::{Answer, Call};
 use crate::lease::Lease;
 use crate::ledger::{Class, Site};
@@ -24,7 +24,10 @@ pub(crate) async fn run<'p>(
     let mut search = Search::new(pool, request, None);
     loop {
         let (node, choice) = search.next().await?;
-        let call = Call { after: request.after.filter(|_| node.may_be_behind()), ..call };
+        let if_lost =
+            if call.guessed && !node.may_be_behind() { Outcome::Unknown } else { call.if_lost };
+        let after = request.after.filter(|_| node.may_be_behind());
+        let call = Call { after, if_lost, ..call };
         let Search { ask, patience, .. } = &mut search;
         let served = async {
             let lease = node.acquire(*ask, patience).await?;
@@ -182,7 +185,9 @@ impl<'p> Search<'p> {
     /// Notes that `node` failed the call, or returns the error if another node
     /// would not help or must not be asked.
     fn failed(&mut self, node: &'p Arc<Node>, error: Error) -> Result<(), Error> {
-        if self.request.intent == Intent::Write || !runs_elsewhere(&error, node) {
+        // A supposed read that may have been a write, and been done.
+        let unknown = error.outcome() == Some(Outcome::Unknown);
+        if self.request.intent == Intent::Write || unknown || !runs_elsewhere(&error, node) {
             return Err(error);
         }
         // A stale connection says little about the primary: once more, on

@@ -29,6 +29,8 @@ pub(crate) struct Call<'a> {
     /// transaction none yet.
     pub(crate) if_lost: Outcome,
     pub(crate) limit: Duration,
+    /// Whether it is a read only by its looks. On a primary it is held for a write.
+    pub(crate) guessed: bool,
     /// Ask what the node has.
     pub(crate) position: Ask,
     /// Have the write wait until synchronous standbys show it.

@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+#[cfg(feature = "classify")]
+use crate::classify::Kind;
 use crate::conn::Conn;
 use crate::error::{Error, Outcome};
 use crate::exec::{Answer, Ask, Call, Shape};
@@ -49,6 +51,8 @@ pub struct Route<'p> {
     after: Option<Token>,
     causal: Option<&'p Causal>,
     applied: bool,
+    /// Whether the text of the statement says what it is.
+    auto: bool,
     key: Option<u64>,
     tag: Option<&'p str>,
     limit: Duration,
@@ -63,6 +67,7 @@ impl<'p> Route<'p> {
             after: None,
             causal: None,
             applied: false,
+            auto: false,
             key: None,
             tag: None,
             limit,
@@ -101,7 +106,7 @@ impl<'p> Route<'p> {
     /// are not waited for. No round trip of its own. Reads, and [`get`](Self::get), are not
     /// affected; see [`Transaction::remote_apply`](crate::Transaction::remote_apply).
     pub fn remote_apply(mut self) -> Self {
-        self.applied = self.intent == Intent::Write;
+        self.applied = true;
         self
     }
 
@@ -221,7 +226,50 @@ impl<'p> Route<'p> {
         }
     }
 
+    /// For statements that are routed by what their text says. On a connection that
+    /// is taken with [`get`](Self::get) there may come any: it is one to the primary.
+    #[cfg(feature = "classify")]
+    pub(crate) fn auto(pool: &'p Inner) -> Self {
+        Self { auto: true, ..Self::new(pool, Intent::Write) }
+    }
+
     async fn run(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        shape: Shape,
+        position: bool,
+    ) -> Result<(&'p Arc<Node>, Answer), Error> {
+        #[cfg(feature = "classify")]
+        if self.auto {
+            // Boxed, so that calls that know what they are do not carry its size.
+            return Box::pin(self.run_as_it_looks(sql, params, shape, position)).await;
+        }
+        self.run_as_said(sql, params, shape, position).await
+    }
+
+    /// Runs a statement as a read if it looks like one, and as a write if not, or if
+    /// a standby says that it is none.
+    #[cfg(feature = "classify")]
+    async fn run_as_it_looks(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        shape: Shape,
+        position: bool,
+    ) -> Result<(&'p Arc<Node>, Answer), Error> {
+        let auto = &self.pool.auto;
+        if text::session_keyword(sql).is_none() && auto.kind(self.pool, sql).await == Kind::Read {
+            let read = Self { intent: Intent::Read, ..*self };
+            match read.run_as_said(sql, params, shape, position).await {
+                Err(error) if auto.overruled(self.pool, sql, &error) => {}
+                result => return result,
+            }
+        }
+        self.run_as_said(sql, params, shape, position).await
+    }
+
+    async fn run_as_said(
         &self,
         sql: &str,
         params: &[&(dyn ToSql + Sync)],
@@ -246,8 +294,9 @@ impl<'p> Route<'p> {
             intent: self.intent,
             if_lost: if writing { Outcome::Unknown } else { Outcome::NoEffect },
             limit: self.limit,
+            guessed: self.auto,
             position,
-            applied: self.applied,
+            applied: self.applied && writing,
             // Set per node: only one that may be behind needs the check.
             after: None,
         };

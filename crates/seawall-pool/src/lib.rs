@@ -52,6 +52,10 @@
 //! clock. Past the soft limits of [`LagLimits`] a replica serves only if too few others
 //! do, past the hard ones not at all.
 //!
+//! Code that does not say what its statements are can leave it to their text (feature `classify`):
+//! what is not recognised as a read is a write, and the standby, which cannot be changed, has
+//! the last word.
+//!
 //! Reads that fail for the node's sake are run again on the next node. Writes never are: their
 //! errors say whether the statement was sent at all, had no effect, or may have had one
 //! ([`Outcome`]).
@@ -112,6 +116,7 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
+//! | `classify` | `Pool::auto`: reads told from writes by their text | off |
 //! | `tower` | `CausalLayer`: a [`Causal`] for each request, carried in a signed cookie or header | off |
 //! | `serde` | `Deserialize` for [`PoolConfig`] and [`NodeConfig`], [`Lsn`] and [`Token`] as strings | off |
 //!
@@ -121,6 +126,8 @@ mod causal;
 #[cfg(feature = "tower")]
 mod causal_layer;
 mod checkout;
+#[cfg(feature = "classify")]
+pub mod classify;
 mod clean;
 mod config;
 mod conn;

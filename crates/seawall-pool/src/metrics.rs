@@ -32,6 +32,8 @@ pub(crate) struct NodeMetrics {
     pub(crate) connect_seconds: Histogram,
     pub(crate) failed_connects: Counter,
     pub(crate) shed: Counter,
+    #[cfg(feature = "classify")]
+    pub(crate) overruled: Counter,
     pub(crate) saturated: Counter,
     pub(crate) resets: Counter,
     pub(crate) cancelled: Counter,
@@ -70,6 +72,8 @@ impl NodeMetrics {
             connect_seconds: histogram!(CONNECT_SECONDS, "node" => node()),
             failed_connects: errors("connect"),
             shed: counter!(SHED, "node" => node()),
+            #[cfg(feature = "classify")]
+            overruled: counter!(OVERRULED, "node" => node()),
             saturated: counter!(SATURATED, "node" => node()),
             resets: counter!(RESETS, "node" => node()),
             cancelled: counter!(CANCELLED, "node" => node()),
@@ -132,6 +136,8 @@ fn describe() {
     describe_counter!(CLOSED, Unit::Count, "Connections closed, by reason");
     describe_histogram!(CONNECT_SECONDS, Unit::Seconds, "Time to open a connection");
     describe_counter!(SHED, Unit::Count, "Calls refused because too many were waiting");
+    #[cfg(feature = "classify")]
+    describe_counter!(OVERRULED, Unit::Count, "Supposed reads that a standby refused as writes");
     describe_counter!(SATURATED, Unit::Count, "Reads that found a replica's connections used up");
     describe_counter!(RESETS, Unit::Count, "Rollbacks and resets sent between two borrowers");
     describe_counter!(
@@ -171,6 +177,8 @@ const OPENED: &str = "seawall_pool_opened_connections_total";
 const CLOSED: &str = "seawall_pool_closed_connections_total";
 const CONNECT_SECONDS: &str = "seawall_pool_connect_seconds";
 const SHED: &str = "seawall_pool_shed_total";
+#[cfg(feature = "classify")]
+const OVERRULED: &str = "seawall_pool_overruled_reads_total";
 const SATURATED: &str = "seawall_pool_saturated_total";
 const RESETS: &str = "seawall_pool_resets_total";
 const CANCELLED: &str = "seawall_pool_cancelled_total";

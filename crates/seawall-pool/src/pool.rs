@@ -79,7 +79,15 @@ impl Pool {
             tasks.push(tokio::spawn(monitor.run()));
             tasks.push(tokio::spawn(upkeep::run(Arc::clone(node), Arc::clone(&config))));
         }
-        let inner = Inner { nodes: nodes.into(), config, board, router, tasks: Mutex::new(tasks) };
+        let inner = Inner {
+            nodes: nodes.into(),
+            config,
+            board,
+            router,
+            #[cfg(feature = "classify")]
+            auto: crate::classify::Auto::default(),
+            tasks: Mutex::new(tasks),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -102,6 +110,19 @@ impl Pool {
     /// The statement must change nothing: it may be run again on another node.
     pub fn analytics(&self) -> Route<'_> {
         Route::new(&self.inner, Intent::Analytics)
+    }
+
+    /// For code that does not say whether it reads or writes: the text of each statement
+    /// says it. What is recognised as a read goes as with [`read`](Self::read), all else as with
+    /// [`write`](Self::write); see [`classify`](crate::classify) for what is recognised.
+    ///
+    /// A statement that looks like a read and is refused by a standby as a write is
+    /// run once on the primary, and from then on at once. One that runs on the primary
+    /// is held for a write whatever it looks like: it is not repeated if its answer is
+    /// lost. The first call asks the catalogue which functions are volatile.
+    #[cfg(feature = "classify")]
+    pub fn auto(&self) -> Route<'_> {
+        Route::auto(&self.inner)
     }
 
     /// A token of everything that had been committed when this was called, for
@@ -169,6 +190,8 @@ pub(crate) struct Inner {
     pub(crate) config: Arc<PoolConfig>,
     pub(crate) board: Arc<Board>,
     pub(crate) router: Arc<Router>,
+    #[cfg(feature = "classify")]
+    pub(crate) auto: crate::classify::Auto,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 

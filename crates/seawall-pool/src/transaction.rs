@@ -214,6 +214,7 @@ impl<'a> Transaction<'a> {
             intent: self.intent,
             if_lost: Outcome::NoEffect,
             limit: self.limit,
+            guessed: false,
             position: Ask::No,
             applied: false,
             after: None,

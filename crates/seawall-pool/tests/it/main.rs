@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "classify")]
+mod auto;
 mod balancing;
 mod connections;
 mod consistency;
