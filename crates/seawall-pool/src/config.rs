@@ -27,6 +27,11 @@ pub struct PoolConfig {
     pub replicas: Vec<NodeConfig>,
     /// How one of several replicas is chosen, and which are left out.
     pub routing: RoutingConfig,
+    /// Whether a replica that was promoted becomes the primary by itself, once the
+    /// primary is gone or in recovery: a replica that takes writes, is of the same
+    /// cluster and on a newer timeline than any seen. Without, and while the primary is
+    /// alive, such a node is out of rotation. Default true.
+    pub failover: bool,
     /// Connections kept open to each node, busy or not; opened in the
     /// background. Default 5, at most `max_size`.
     pub min_idle: usize,
@@ -133,6 +138,7 @@ impl Default for PoolConfig {
             primary: NodeConfig::default(),
             replicas: Vec::new(),
             routing: RoutingConfig::default(),
+            failover: true,
             min_idle: 5,
             max_size: 20,
             max_waiting: 1_000,

@@ -130,7 +130,7 @@ impl Pool {
     }
 
     fn replica(&self, name: &str) -> Result<usize, Error> {
-        let found = self.nodes().iter().position(|node| !node.primary && *node.name == *name);
+        let found = self.nodes().iter().position(|node| !node.is_primary() && *node.name == *name);
         found.ok_or_else(|| Error::UnknownNode { name: name.into() })
     }
 

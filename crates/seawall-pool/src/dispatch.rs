@@ -31,6 +31,7 @@ pub(crate) async fn run<'p>(
         let Search { ask, patience, .. } = &mut search;
         let served = async {
             let lease = node.acquire(*ask, patience).await?;
+            still_primary(node, call.intent)?;
             let start = lease.granted().or(choice.since());
             lease.session().run_from(start, &call).await
         };
@@ -61,6 +62,7 @@ pub(crate) async fn connection(
         let Search { ask, patience, .. } = &mut search;
         let checked = async {
             let lease = node.acquire(*ask, patience).await?;
+            still_primary(node, request.intent)?;
             if let Some(wanted) = request.after.filter(|_| node.may_be_behind()) {
                 lease.session().position(limit).await?.require(wanted, node)?;
             }
@@ -118,6 +120,14 @@ fn ended_badly(choice: Choice, node: &Node, error: &Error) {
     }
 }
 
+/// Fails a write that waited for a connection to a node which is no longer the primary.
+fn still_primary(node: &Node, intent: Intent) -> Result<(), Error> {
+    if intent == Intent::Write && node.may_be_behind() {
+        return Err(Error::NotWritable { node: Arc::clone(&node.name) });
+    }
+    Ok(())
+}
+
 /// Gives up `work` on a replica as soon as it is declared down. The primary
 /// has no stand-in: what was sent there may as well wait for its limit.
 async fn unless_down<T>(
@@ -125,7 +135,7 @@ async fn unless_down<T>(
     // By reference, or the future around it holds it once for each way it is awaited.
     work: Pin<&mut impl Future<Output = Result<T, Error>>>,
 ) -> Result<T, Error> {
-    if node.primary {
+    if node.is_primary() {
         return work.await;
     }
     // Made before the state is looked at, so that no change is missed.
@@ -185,6 +195,12 @@ impl<'p> Search<'p> {
     /// Notes that `node` failed the call, or returns the error if another node
     /// would not help or must not be asked.
     fn failed(&mut self, node: &'p Arc<Node>, error: Error) -> Result<(), Error> {
+        if node.is_primary()
+            && matches!(error, Error::Connect { .. } | Error::ConnectTimeout { .. })
+        {
+            // Another one may be the primary by now.
+            self.pool.look();
+        }
         // A supposed read that may have been a write, and been done.
         let unknown = error.outcome() == Some(Outcome::Unknown);
         if self.request.intent == Intent::Write || unknown || !runs_elsewhere(&error, node) {
@@ -192,9 +208,9 @@ impl<'p> Search<'p> {
         }
         // A stale connection says little about the primary: once more, on
         // another one, before giving up.
-        if node.primary && matches!(error, Error::Query { .. }) && !self.primary_again {
+        if node.is_primary() && matches!(error, Error::Query { .. }) && !self.primary_again {
             self.primary_again = true;
-            self.request.excluded &= !1;
+            self.request.excluded &= !(1 << node.index);
         }
         self.failure = Some((node, error));
         Ok(())
@@ -203,7 +219,8 @@ impl<'p> Search<'p> {
     fn exhausted(&mut self) -> Error {
         let intent = self.request.intent;
         if intent == Intent::Write {
-            return Error::NotWritable { node: Arc::clone(&self.pool.nodes[0].name) };
+            self.pool.look();
+            return Error::NotWritable { node: Arc::clone(&self.pool.primary().name) };
         }
         let source = self.failure.take().map(|(_, error)| Box::new(error));
         Error::NoNode { intent, nodes: self.pool.statuses(), source }
@@ -233,7 +250,7 @@ impl<'p> Search<'p> {
     }
 
     fn is_replica(&self, chosen: &Option<Choice>) -> bool {
-        chosen.as_ref().is_some_and(|choice| !self.pool.nodes[choice.node].primary)
+        chosen.as_ref().is_some_and(|choice| !self.pool.nodes[choice.node].is_primary())
     }
 
     /// Asks for new samples of the replicas that would serve the call. False if
@@ -247,7 +264,7 @@ impl<'p> Search<'p> {
         // The lag is known to within two samples.
         let hopeless = config.catch_up_wait + 2 * config.health_interval;
         let mut asked = false;
-        for node in self.pool.nodes.iter().filter(|node| !node.primary && node.is_up()) {
+        for node in self.pool.nodes.iter().filter(|node| !node.is_primary() && node.is_up()) {
             if node.lag().is_none_or(|lag| lag.time <= hopeless) {
                 node.poke.notify_one();
                 asked = true;
@@ -267,7 +284,7 @@ fn runs_elsewhere(error: &Error, node: &Node) -> bool {
         Error::Query { source, .. } => {
             classify::is_connection_lost(source)
                 || classify::is_full(source)
-                || (!node.primary && classify::is_conflict(source))
+                || (!node.is_primary() && classify::is_conflict(source))
         }
         _ => false,
     }

@@ -197,7 +197,7 @@ impl Session<'_> {
         if call.position == Ask::After {
             return self.then_position(&position, self.execute(statement, call)).await;
         }
-        if !self.node.primary {
+        if !self.node.is_primary() {
             // Sent in one flight, in this order: the server looks up the
             // position before it takes the snapshot of the statement.
             let (position, answer) = join(self.row(&position), self.execute(statement, call)).await;

@@ -26,8 +26,8 @@
 //!
 //! For a service with one primary and streaming replicas that knows, at each call, whether it
 //! reads or writes. With no replica it is a pool that cleans up after its borrowers. Do not use it behind
-//! PgBouncer in transaction mode (it prepares statements), over TLS, or where an
-//! application must follow a failover by itself: none of that is supported.
+//! PgBouncer in transaction mode (it prepares statements) or over TLS: neither is
+//! supported.
 //!
 //! # How it works
 //!
@@ -40,8 +40,9 @@
 //! [`max_size`](PoolConfig::max_size), also while that is changed ([`Pool::resize`]).
 //!
 //! The monitor asks for the node's role and position every
-//! [`health_interval`](PoolConfig::health_interval); two unanswered probes, or a lost connection that cannot be
-//! made again, take the node out of rotation, and one answer brings it back. A caller that meets
+//! [`health_interval`](PoolConfig::health_interval); an unanswered probe takes the node out
+//! of rotation, a second one, or a lost connection that cannot be made again, also takes back what
+//! runs there, and one answer brings it back. A caller that meets
 //! a broken connection takes the node out at once and wakes its monitor. The request path
 //! reads atomics and asks a balancer, [`route::Router`], which takes the cheaper of two replicas
 //! by latency, queue and failures; slow replicas get little, ones that come back start slowly,
@@ -51,6 +52,11 @@
 //! primary passed what the replica has. That is right on an idle primary and needs no server's
 //! clock. Past the soft limits of [`LagLimits`] a replica serves only if too few others
 //! do, past the hard ones not at all.
+//!
+//! It promotes nothing, but follows a promotion ([`failover`](PoolConfig::failover)): when the primary is
+//! gone, a replica that was found to take writes, of the same cluster and on a newer timeline
+//! than any seen, is the primary from then on. A node that takes writes and is not the primary is kept
+//! out and shows in a metric. Writes in between fail as not sent.
 //!
 //! Code that does not say what its statements are can leave it to their text (feature `classify`):
 //! what is not recognised as a read is a write, and the standby, which cannot be changed, has

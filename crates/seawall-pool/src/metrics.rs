@@ -35,6 +35,8 @@ pub(crate) struct NodeMetrics {
     #[cfg(feature = "classify")]
     pub(crate) overruled: Counter,
     pub(crate) saturated: Counter,
+    pub(crate) failovers: Counter,
+    pub(crate) fenced: Gauge,
     pub(crate) resets: Counter,
     pub(crate) cancelled: Counter,
     pub(crate) healed: Counter,
@@ -75,6 +77,8 @@ impl NodeMetrics {
             #[cfg(feature = "classify")]
             overruled: counter!(OVERRULED, "node" => node()),
             saturated: counter!(SATURATED, "node" => node()),
+            failovers: counter!(FAILOVERS, "node" => node()),
+            fenced: gauge!(FENCED, "node" => node()),
             resets: counter!(RESETS, "node" => node()),
             cancelled: counter!(CANCELLED, "node" => node()),
             healed: counter!(HEALED, "node" => node()),
@@ -139,6 +143,8 @@ fn describe() {
     #[cfg(feature = "classify")]
     describe_counter!(OVERRULED, Unit::Count, "Supposed reads that a standby refused as writes");
     describe_counter!(SATURATED, Unit::Count, "Reads that found a replica's connections used up");
+    describe_counter!(FAILOVERS, Unit::Count, "Times the node took over as the primary");
+    describe_gauge!(FENCED, Unit::Count, "1 while the node takes writes and is not the primary");
     describe_counter!(RESETS, Unit::Count, "Rollbacks and resets sent between two borrowers");
     describe_counter!(
         CANCELLED,
@@ -180,6 +186,8 @@ const SHED: &str = "seawall_pool_shed_total";
 #[cfg(feature = "classify")]
 const OVERRULED: &str = "seawall_pool_overruled_reads_total";
 const SATURATED: &str = "seawall_pool_saturated_total";
+const FAILOVERS: &str = "seawall_pool_failovers_total";
+const FENCED: &str = "seawall_pool_node_fenced";
 const RESETS: &str = "seawall_pool_resets_total";
 const CANCELLED: &str = "seawall_pool_cancelled_total";
 const HEALED: &str = "seawall_pool_stale_statements_total";

@@ -20,7 +20,6 @@ use crate::node::Node;
 use crate::{Lsn, PoolConfig, ProbeError, Token};
 
 /// What the monitors of one pool share.
-#[derive(Default)]
 pub(crate) struct Board {
     /// A replica was sampled: readers that wait for a position look again.
     pub(crate) progress: Notify,
@@ -31,9 +30,58 @@ pub(crate) struct Board {
     system: AtomicU64,
     /// The newest timeline that a primary was seen on; zero if unknown.
     timeline: AtomicU32,
+    nodes: Vec<Arc<Node>>,
+    /// Whether another node may become the primary.
+    failover: bool,
+    /// Held while one does.
+    turn: Mutex<()>,
 }
 
 impl Board {
+    pub(crate) fn new(nodes: Vec<Arc<Node>>, failover: bool) -> Self {
+        Self {
+            progress: Notify::new(),
+            primary: Mutex::default(),
+            latest: Mutex::default(),
+            system: AtomicU64::new(0),
+            timeline: AtomicU32::new(0),
+            nodes,
+            failover,
+            turn: Mutex::default(),
+        }
+    }
+
+    /// Makes `candidate`, which was found to take writes, the primary, if it is the
+    /// rightful one: of the same cluster, on a timeline after all that were seen,
+    /// while the one there was is gone or in recovery. A writer on an older
+    /// timeline never is, and of two that are alive the newer one neither:
+    /// somebody may have cut a copy loose.
+    fn take_over(&self, candidate: &Arc<Node>, sample: Sample) -> bool {
+        let rightful = || {
+            let newest = self.timeline();
+            newest > 0 && sample.timeline > newest && sample.system == self.system()
+        };
+        if !self.failover || !rightful() {
+            return false;
+        }
+        let _turn = self.turn.lock();
+        let Some(current) = self.nodes.iter().find(|node| node.is_primary()) else {
+            return false;
+        };
+        let gone = current.is_down() || (current.is_up() && !current.is_writable());
+        if !rightful() || !gone {
+            return false;
+        }
+        let (from, to) = (&current.name, &candidate.name);
+        tracing::warn!(%from, %to, timeline = sample.timeline, "another node is the primary now");
+        // Never two at a time: a write in between finds none, and is not sent.
+        current.resign();
+        self.timeline.fetch_max(sample.timeline, Ordering::AcqRel);
+        candidate.ascend();
+        candidate.metrics.failovers.increment(1);
+        true
+    }
+
     pub(crate) fn system(&self) -> u64 {
         self.system.load(Ordering::Acquire)
     }
@@ -165,7 +213,8 @@ impl Monitor {
             return (Evidence::Refused, Some(ProbeError::Foreign { system, known }));
         }
         self.node.identified(system, timeline);
-        if self.node.primary {
+        if self.node.is_primary() || (!recovering && self.board.take_over(&self.node, sample)) {
+            self.node.metrics.fenced.set(0.0);
             if !recovering {
                 self.board.primary_seen(self.began, Token { system, timeline, lsn });
             }
@@ -175,6 +224,7 @@ impl Monitor {
             self.node.sampled(lsn, !recovering, None, Instant::now());
             return (Evidence::Answered, None);
         }
+        self.node.metrics.fenced.set(f64::from(u8::from(!recovering)));
         if !recovering {
             return (Evidence::Refused, Some(ProbeError::NotReplica));
         }

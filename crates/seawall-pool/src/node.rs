@@ -25,7 +25,6 @@ use crate::{Lag, Lsn, NodeConfig, PoolConfig, Role, Token};
 /// that are out, and the tasks that look after the node.
 pub(crate) struct Node {
     pub(crate) name: Arc<str>,
-    pub(crate) primary: bool,
     pub(crate) tags: Box<[String]>,
     pub(crate) min_idle: usize,
     pub(crate) limits: NodeLimits,
@@ -49,7 +48,10 @@ pub(crate) struct Node {
     /// The pool's home; its end is the end of the tasks in it.
     runtime: Handle,
     /// Its number among the nodes.
-    index: usize,
+    pub(crate) index: usize,
+    weight: u32,
+    /// Whether it is the one that takes writes, or did when it was last seen.
+    primary: AtomicBool,
     router: Arc<Router>,
     role: Role,
     state: AtomicU8,
@@ -105,7 +107,6 @@ impl Node {
         Ok(Self {
             metrics: NodeMetrics::new(&name),
             name,
-            primary,
             tags: config.tags.clone().into(),
             min_idle,
             limits,
@@ -119,6 +120,8 @@ impl Node {
             tend: Notify::new(),
             closing: AtomicUsize::new(0),
             index,
+            weight: config.weight,
+            primary: AtomicBool::new(primary),
             router: Arc::clone(router),
             role: config.role,
             state: AtomicU8::new(SUSPECT),
@@ -158,7 +161,7 @@ impl Node {
 
     pub(crate) fn view(&self) -> NodeView {
         NodeView {
-            primary: self.primary,
+            primary: self.is_primary(),
             up: self.is_up(),
             writable: self.is_writable(),
             replayed: Lsn(self.replayed.load(Ordering::Acquire)),
@@ -195,7 +198,28 @@ impl Node {
 
     /// Whether what it serves may be older than a commit that has returned.
     pub(crate) fn may_be_behind(&self) -> bool {
-        !(self.primary && self.is_writable())
+        !(self.is_primary() && self.is_writable())
+    }
+
+    pub(crate) fn is_primary(&self) -> bool {
+        self.primary.load(Ordering::Acquire)
+    }
+
+    /// Takes over as the primary.
+    pub(crate) fn ascend(&self) {
+        self.writable.store(true, Ordering::Release);
+        self.primary.store(true, Ordering::Release);
+        self.router.leaves(self.index, Instant::now());
+    }
+
+    /// Another node is the primary now. Connections that are out are closed when they
+    /// come back.
+    pub(crate) fn resign(self: &Arc<Self>) {
+        self.primary.store(false, Ordering::Release);
+        self.writable.store(false, Ordering::Release);
+        // Should it come back as a standby, it may serve reads.
+        self.router.set_weight(self.index, self.weight, Instant::now());
+        self.evict();
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -268,7 +292,7 @@ impl Node {
         drop(detail);
         if verdict == Verdict::Down && before != DOWN {
             self.went_down.notify_waiters();
-            if !self.primary {
+            if !self.is_primary() {
                 // Links that lived through a partition look sound and are not.
                 // The primary keeps its own: it has no stand-in, and a stall
                 // must not end in a storm of logins.
@@ -330,7 +354,7 @@ impl Node {
         let replayed = self.replayed.load(Ordering::Acquire);
         NodeStatus {
             name: Arc::clone(&self.name),
-            primary: self.primary,
+            primary: self.is_primary(),
             role: self.role,
             state,
             writable: self.is_writable(),

@@ -54,7 +54,7 @@ impl Pool {
             .enumerate()
             .map(|(index, node)| Node::new(index, node, &config, &router).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        let board = Arc::<Board>::default();
+        let board = Arc::new(Board::new(nodes.clone(), config.failover));
         let monitor =
             |node: &Arc<Node>| Monitor::new(Arc::clone(node), Arc::clone(&board), &config);
         let mut monitors: Vec<_> = nodes.iter().map(monitor).collect();
@@ -141,7 +141,7 @@ impl Pool {
         let since = Instant::now();
         let inner = &*self.inner;
         let deadline = since + 2 * (inner.config.health_timeout + inner.config.health_interval);
-        let primary = &inner.nodes[0];
+        let primary = inner.primary();
         primary.poke.notify_one();
         loop {
             let progress = inner.board.progress.notified();
@@ -210,9 +210,19 @@ impl Inner {
         !self.router.is_trivial() && self.router.has_replica(view, request, Instant::now())
     }
 
+    /// The node that takes writes, or took them last.
+    pub(crate) fn primary(&self) -> &Arc<Node> {
+        self.nodes.iter().find(|node| node.is_primary()).unwrap_or(&self.nodes[0])
+    }
+
+    /// Has every node looked at now.
+    pub(crate) fn look(&self) {
+        self.nodes.iter().for_each(|node| node.poke.notify_one());
+    }
+
     /// All replicas: bit `i` for node `i`.
     pub(crate) fn replicas(&self) -> u64 {
-        let replicas = self.nodes.iter().enumerate().filter(|(_, node)| !node.primary);
+        let replicas = self.nodes.iter().enumerate().filter(|(_, node)| !node.is_primary());
         replicas.fold(0, |all, (index, _)| all | 1 << index)
     }
 
@@ -226,7 +236,7 @@ impl Inner {
             return Ok(false);
         }
         if token.timeline > timeline {
-            self.nodes.iter().for_each(|node| node.poke.notify_one());
+            self.look();
             return Err(Error::UnknownTimeline { token, timeline });
         }
         Ok(token.timeline < timeline)
@@ -235,7 +245,7 @@ impl Inner {
     /// The replicas that do not have `tag`: bit `i` for node `i`.
     pub(crate) fn without_tag(&self, tag: &str) -> Result<u64, Error> {
         let has = |node: &Node| node.tags.iter().any(|other| other == tag);
-        let replicas = self.nodes.iter().enumerate().filter(|(_, node)| !node.primary);
+        let replicas = self.nodes.iter().enumerate().filter(|(_, node)| !node.is_primary());
         let (mut without, mut found) = (0, false);
         for (index, node) in replicas {
             if has(node) {

@@ -130,6 +130,7 @@ pub struct Replica {
 ///
 /// Everything takes the time as `now`, and nothing reads a clock.
 pub struct Router {
+    /// By node; a primary that is replaced becomes a general replica.
     roles: Box<[Role]>,
     /// For reads and for analytics: the replicas of each role.
     ranks: [[Option<Balancer<Seat>>; 2]; 2],
@@ -159,7 +160,9 @@ impl Router {
             Ok(Some(balancer))
         };
         Ok(Self {
-            roles: replicas.iter().map(|replica| replica.role).collect(),
+            roles: std::iter::once(Role::General)
+                .chain(replicas.iter().map(|replica| replica.role))
+                .collect(),
             ranks: [
                 [rank("read", Role::General)?, rank("read_fallback", Role::Analytics)?],
                 [rank("analytics_fallback", Role::General)?, rank("analytics", Role::Analytics)?],
@@ -171,7 +174,7 @@ impl Router {
     /// Whether there is no replica, and nothing to choose.
     #[must_use]
     pub fn is_trivial(&self) -> bool {
-        self.roles.is_empty()
+        self.roles.len() == 1
     }
 
     /// Chooses the node for `request`, or `None` if no node may serve it.
@@ -219,7 +222,7 @@ impl Router {
         view: impl Fn(usize) -> NodeView,
         request: &Request,
     ) -> Option<Choice> {
-        for node in 0..=self.roles.len() {
+        for node in 0..self.roles.len() {
             let seen = view(node);
             if !seen.primary {
                 continue;
@@ -265,7 +268,13 @@ impl Router {
         });
     }
 
-    /// Changes the share of a replica; zero gets nothing.
+    /// A node became the primary: no longer one of the replicas.
+    pub fn leaves(&self, node: usize, now: Instant) {
+        self.each(node, |balancer, seat| balancer.remove(&seat, now));
+    }
+
+    /// Changes the share of a replica; zero gets nothing. One that is none yet, a
+    /// former primary, becomes one, and starts slowly.
     pub fn set_weight(&self, node: usize, weight: u32, now: Instant) {
         let member = |seat| Member::new(seat).weight(weight);
         self.each(node, |balancer, seat| drop(balancer.insert(member(seat), now)));
@@ -275,7 +284,7 @@ impl Router {
     /// with a short lock.
     #[must_use]
     pub fn standing(&self, node: usize, now: Instant) -> Option<Standing> {
-        let role = self.roles.get(node.checked_sub(1)?)?;
+        let role = self.roles.get(node)?;
         let status = self.ranks[READ][rank_of(*role)].as_ref()?.status(now);
         status.nodes.iter().find(|seen| seen.id.node() == node).map(|seen| seen.standing)
     }
@@ -286,8 +295,7 @@ impl Router {
     }
 
     fn each(&self, node: usize, act: impl Fn(&Balancer<Seat>, Seat)) {
-        let role = node.checked_sub(1).and_then(|replica| self.roles.get(replica));
-        if let (Some(role), Ok(seat)) = (role, u8::try_from(node)) {
+        if let (Some(role), Ok(seat)) = (self.roles.get(node), u8::try_from(node)) {
             for ranks in &self.ranks {
                 if let Some(balancer) = &ranks[rank_of(*role)] {
                     act(balancer, Seat(seat));
@@ -301,7 +309,7 @@ impl Router {
             let seen = view(node);
             seen.up && !seen.primary
         };
-        (1..).zip(&self.roles).any(|(node, role)| rank_of(*role) == GENERAL && up(node))
+        (0..).zip(&self.roles).any(|(node, role)| rank_of(*role) == GENERAL && up(node))
     }
 }
 
@@ -369,7 +377,10 @@ impl Seat {
 
 impl fmt::Debug for Seat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "replica-{}", self.0)
+        match self.0 {
+            0 => f.write_str("primary"),
+            replica => write!(f, "replica-{replica}"),
+        }
     }
 }
 

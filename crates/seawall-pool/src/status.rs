@@ -24,7 +24,7 @@ pub struct PoolStatus {
 pub struct NodeStatus {
     /// `primary`, `replica-1`, `replica-2`, ...
     pub name: Arc<str>,
-    /// Whether this is the configured primary.
+    /// Whether this is the primary: the configured one, or the one that took over.
     pub primary: bool,
     /// What the node is for.
     pub role: Role,

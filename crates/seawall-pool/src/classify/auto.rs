@@ -73,7 +73,7 @@ impl Auto {
             return false;
         };
         let code = error.sqlstate().map(tokio_postgres::error::SqlState::code);
-        if node.primary || !code.is_some_and(|code| REFUSALS.contains(&code)) {
+        if node.is_primary() || !code.is_some_and(|code| REFUSALS.contains(&code)) {
             return false;
         }
         node.metrics.overruled.increment(1);

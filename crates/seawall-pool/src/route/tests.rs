@@ -262,6 +262,26 @@ fn a_drained_replica_gets_nothing_new() {
     assert_eq!(reached(&router, &nodes, READ), [1, 2]);
 }
 
+#[test]
+fn after_a_failover_the_two_have_changed_places() {
+    let router = exact(&[GENERAL, GENERAL]);
+    let now = Instant::now();
+    router.leaves(1, now);
+    router.set_weight(0, 1, now);
+    // The old one is gone.
+    let nodes = [DOWN, PRIMARY, REPLICA];
+    assert_eq!(reached(&router, &nodes, Request::new(Intent::Write)), [1]);
+    assert_eq!(reached(&router, &nodes, READ), [2]);
+    // And back, as a standby.
+    router.found(0, false, now);
+    router.found(0, true, now);
+    let nodes = [REPLICA, PRIMARY, REPLICA];
+    assert_eq!(reached(&router, &nodes, Request::new(Intent::Write)), [1]);
+    assert_eq!(reached(&router, &nodes, READ), [0, 2]);
+    assert_eq!(reached(&router, &[REPLICA, PRIMARY, DOWN], READ.after(Lsn(101))), [1]);
+    assert_eq!(router.standing(1, now), None);
+}
+
 proptest! {
     /// Whatever the cluster looks like, a replica that is chosen is up, not
     /// excluded, caught up and of non-zero weight, and writes reach no replica.

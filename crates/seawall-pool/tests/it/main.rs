@@ -13,6 +13,7 @@ mod auto;
 mod balancing;
 mod connections;
 mod consistency;
+mod failover;
 mod failure;
 mod lag;
 mod metrics;
