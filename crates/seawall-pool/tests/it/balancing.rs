@@ -59,8 +59,8 @@ async fn a_blackholed_replica_is_out_within_a_second_and_the_rest_is_as_fast_as_
         during.last()
     );
     assert!(out <= millis(1_000), "{out:?}");
-    // Below some milliseconds it is the machine that is measured.
-    assert!(after < 2 * before.max(millis(5)), "{before:?} before, {after:?} after");
+    // Below that it is a busy machine that is measured; one read that hung would show.
+    assert!(after < 2 * before.max(millis(20)), "{before:?} before, {after:?} after");
     assert!(stuck <= during.len() / 20, "{stuck} of {} reads hung", during.len());
 
     // However many readers there are, the dead node meets its monitor only.

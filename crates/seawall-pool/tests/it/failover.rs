@@ -40,6 +40,8 @@ async fn writes_follow_a_promotion_none_is_done_twice_and_reads_go_on() {
         (stack.primary().unwrap(), stack.replica(0).unwrap(), stack.replica(1).unwrap());
     let pool = pool(&stack).await;
     pool.write().execute("CREATE TABLE mark (id bigint)", &[]).await.unwrap();
+    new.wait_caught_up(old, secs(5)).await.unwrap();
+    follower.wait_caught_up(old, secs(5)).await.unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn(write_on(pool.clone(), Arc::clone(&stop)));
     let reader = tokio::spawn({
@@ -51,7 +53,7 @@ async fn writes_follow_a_promotion_none_is_done_twice_and_reads_go_on() {
         }
     });
     let rows = "SELECT count(*) FROM mark";
-    until("writes are done", secs(5), async || count(old, rows).await > 100).await;
+    until("writes are done", secs(5), async || count(new, rows).await > 100).await;
     old.kill().await.unwrap();
     new.promote().await.unwrap();
     let promoted = Instant::now();
