@@ -176,6 +176,16 @@ impl<N: fmt::Debug + Clone + Eq + Hash> Balancer<N> {
         self.shared.control.lock().lag(&self.shared, id, lag, self.nanos(now))
     }
 
+    /// Tells what a prober of one's own found, in place of [`due`](Self::due) and its
+    /// probes. A node found well after it was found failed starts slowly, and is no
+    /// longer ejected, as in Envoy.
+    ///
+    /// # Errors
+    /// If the set does not have the node.
+    pub fn set_healthy(&self, id: &N, healthy: bool, now: Instant) -> Result<(), Error> {
+        self.shared.control.lock().healthy(&self.shared, id, healthy, self.nanos(now))
+    }
+
     /// Lets a node rest, as [`Outcome::Saturated`](crate::Outcome::Saturated) does.
     ///
     /// # Errors
@@ -243,6 +253,14 @@ impl<N: fmt::Debug> Balancer<N> {
     /// these may pass; nothing was sent.
     pub fn pick(&self, options: &PickOptions<'_, N>, now: Instant) -> Result<Pick<N>, Error> {
         self.shared.pick(options, self.nanos(now))
+    }
+
+    /// As [`pick`](Self::pick) for those who know what to do without a node and do not
+    /// ask why there is none: finding none costs no more than finding one, and is
+    /// not counted as refused.
+    #[must_use]
+    pub fn try_pick(&self, options: &PickOptions<'_, N>, now: Instant) -> Option<Pick<N>> {
+        self.shared.try_pick(options, self.nanos(now))
     }
 
     /// Picks a node for a request that has no key and no wishes.

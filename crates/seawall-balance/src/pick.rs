@@ -140,6 +140,13 @@ impl<N> Pick<N> {
         self.node.meter.waited(seconds, now, self.node.common.settings.per_decay);
     }
 
+    /// The request ended in a way that says nothing about the node. As a drop, and
+    /// not counted as cancelled.
+    pub fn release(mut self) {
+        self.open = false;
+        self.node.end(self.began);
+    }
+
     #[inline]
     fn end(&mut self, now: Instant) -> (u64, f32) {
         self.open = false;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -34,24 +34,28 @@ pub(crate) struct Shared<N> {
 impl<N: fmt::Debug> Shared<N> {
     #[inline]
     pub(crate) fn pick(&self, options: &PickOptions<'_, N>, now: u64) -> Result<Pick<N>, Error> {
+        let view = self.current(now);
+        let ask = self.ask(&view, options, now);
+        found(&ask).ok_or_else(|| self.refuse(&ask))
+    }
+
+    #[inline]
+    pub(crate) fn try_pick(&self, options: &PickOptions<'_, N>, now: u64) -> Option<Pick<N>> {
+        let view = self.current(now);
+        found(&self.ask(&view, options, now))
+    }
+
+    #[inline]
+    fn current(&self, now: u64) -> Guard<Arc<View<N>>> {
         if now >= self.due.load(Ordering::Relaxed) {
             self.tick(now);
         }
-        let view = self.view.load();
-        let ask = self.ask(&view, options, now);
-        let found = if view.shut.is_none() { view.members.picker.choose(&ask) } else { None };
-        match found {
-            Some(index) => Ok(Pick::begin(&view.members.nodes[index], now)),
-            None => Err(self.refuse(&ask)),
-        }
+        self.view.load()
     }
 
     /// Whether some open node fits.
     pub(crate) fn can_pick(&self, options: &PickOptions<'_, N>, now: u64) -> bool {
-        if now >= self.due.load(Ordering::Relaxed) {
-            self.tick(now);
-        }
-        let view = self.view.load();
+        let view = self.current(now);
         let ask = self.ask(&view, options, now);
         view.open.iter().any(|index| ask.fits(*index as usize))
     }
@@ -110,6 +114,13 @@ impl<N: fmt::Debug> Shared<N> {
         self.common.stats.refused(&error);
         error
     }
+}
+
+#[inline]
+fn found<N: fmt::Debug>(ask: &Ask<'_, N>) -> Option<Pick<N>> {
+    let view = ask.view;
+    let index = if view.shut.is_none() { view.members.picker.choose(ask) } else { None };
+    index.map(|index| Pick::begin(&view.members.nodes[index], ask.now))
 }
 
 /// A node that asks for more may ask again.

@@ -125,15 +125,17 @@ impl<'p> InChunks<'p> {
                     let lease = match lease.take() {
                         Some(lease) => lease,
                         None => {
-                            let (pool, request, limit) = self.route.parts();
+                            let (pool, request, limit) = self.route.parts()?;
                             dispatch::connection(pool, request, limit, site).await?
                         }
                     };
-                    let limit = self.route.parts().2;
+                    let limit = self.route.parts()?.2;
                     let written = lease.session().copy(sql, types, &chunk, limit).await?;
                     Ok((lease, written))
                 };
-                let written = written.await.map(|(kept, written)| {
+                let written = written.await;
+                self.route.wrote_somewhere();
+                let written = written.map(|(kept, written)| {
                     lease = Some(kept);
                     written
                 });

@@ -9,6 +9,10 @@ use crate::lanes::config::LaneConfig;
 use crate::ledger::Limits;
 use crate::route::MAX_NODES;
 
+mod routing;
+
+pub use routing::{LagLimits, RoutingConfig};
+
 /// The configuration of a [`Pool`](crate::Pool).
 ///
 /// Every timeout has a finite default. [`validate`](Self::validate) names the
@@ -22,6 +26,13 @@ pub struct PoolConfig {
     /// Streaming replicas of the primary, at most 63. Default: none, so that
     /// the primary serves everything.
     pub replicas: Vec<NodeConfig>,
+    /// How one of several replicas is chosen, and which are left out.
+    pub routing: RoutingConfig,
+    /// Whether a replica that was promoted becomes the primary by itself, once the
+    /// primary is gone or in recovery: a replica that takes writes, is of the same
+    /// cluster and on a newer timeline than any seen. Without, and while the primary is
+    /// alive, such a node is out of rotation. Default true.
+    pub failover: bool,
     /// Connections kept open to each node, busy or not; opened in the
     /// background. Default 5, at most `max_size`.
     pub min_idle: usize,
@@ -111,8 +122,8 @@ pub struct PoolConfig {
     /// 60 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub health_interval: Duration,
-    /// Limit on one probe. Two unanswered in a row take a node out of
-    /// rotation. Default 500 ms, 10 ms to 60 s.
+    /// Limit on one probe. One unanswered takes a node out of rotation until
+    /// the next, two in a row are a node that is down: what runs on it is given up. Default 500 ms, 10 ms to 60 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub health_timeout: Duration,
     /// The connections that [`Route::shared`](crate::Route::shared) reads share.
@@ -129,6 +140,8 @@ impl Default for PoolConfig {
         Self {
             primary: NodeConfig::default(),
             replicas: Vec::new(),
+            routing: RoutingConfig::default(),
+            failover: true,
             min_idle: 5,
             max_size: 20,
             max_waiting: 1_000,
@@ -196,6 +209,7 @@ impl PoolConfig {
         within("max_size", self.max_size, 1..=MAX_CONNECTIONS)?;
         within("min_idle", self.min_idle, 0..=self.max_size)?;
         self.lanes.validate()?;
+        self.routing.validate()?;
         self.primary.validate(self)?;
         self.replicas.iter().try_for_each(|replica| replica.validate(self))
     }
@@ -210,9 +224,12 @@ pub struct NodeConfig {
     pub url: String,
     /// What the node is for. Ignored for the primary.
     pub role: Role,
-    /// Share of the reads among nodes of the same rank. Default 1, 1 to
-    /// 1 000. Ignored for the primary.
+    /// Share of the reads among replicas of the same role. Default 1, 1 to
+    /// 1 000; [`Pool::set_weight`](crate::Pool::set_weight) changes it. Ignored for the primary.
     pub weight: u32,
+    /// Names for [`Route::tag`](crate::Route::tag), such as a zone. Default: none.
+    /// Ignored for the primary.
+    pub tags: Vec<String>,
     /// Overrides [`PoolConfig::max_size`] for this node.
     pub max_size: Option<usize>,
     /// Overrides [`PoolConfig::min_idle`] for this node.
@@ -270,7 +287,14 @@ impl NodeConfig {
 
 impl Default for NodeConfig {
     fn default() -> Self {
-        Self { url: String::new(), role: Role::General, weight: 1, max_size: None, min_idle: None }
+        Self {
+            url: String::new(),
+            role: Role::General,
+            weight: 1,
+            tags: Vec::new(),
+            max_size: None,
+            min_idle: None,
+        }
     }
 }
 
@@ -280,6 +304,7 @@ impl fmt::Debug for NodeConfig {
         f.debug_struct("NodeConfig")
             .field("role", &self.role)
             .field("weight", &self.weight)
+            .field("tags", &self.tags)
             .field("max_size", &self.max_size)
             .field("min_idle", &self.min_idle)
             .finish_non_exhaustive()

@@ -9,13 +9,13 @@ use deadpool_postgres::ClientWrapper;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::Lsn;
 use crate::error::{Error, Outcome, classify};
-use crate::exec::{Answer, Call, Shape};
+use crate::exec::{Answer, Ask, Call, Position, Shape};
 use crate::lease::{Lease, Parts};
 use crate::route::Intent;
 use crate::text;
 use crate::transaction::{On, Transaction};
+use crate::{Lsn, Token};
 
 /// A connection taken out of the pool with [`Route::get`](crate::Route::get).
 ///
@@ -140,11 +140,26 @@ impl Conn {
     /// [`Error::NotWritable`] if the node is in recovery, [`Error::Query`],
     /// [`Error::QueryTimeout`]. What was committed stays committed.
     pub async fn commit_lsn(&self) -> Result<Lsn, Error> {
+        Ok(self.written().await?.lsn)
+    }
+
+    /// As [`commit_lsn`](Self::commit_lsn), as a token that knows its cluster and
+    /// timeline. [`Transaction::commit_token`] gets it without the round trip.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit_lsn`](Self::commit_lsn).
+    pub async fn token(&self) -> Result<Token, Error> {
+        let Position { lsn, timeline, .. } = self.written().await?;
+        Ok(self.lease.node.token(lsn, timeline))
+    }
+
+    async fn written(&self) -> Result<Position, Error> {
         let position = self.lease.session().position(self.limit).await?;
         if position.recovering {
             return Err(Error::NotWritable { node: Arc::clone(&self.lease.node.name) });
         }
-        Ok(position.lsn)
+        Ok(position)
     }
 
     async fn run(
@@ -167,7 +182,9 @@ impl Conn {
             intent: self.intent,
             if_lost,
             limit: self.limit,
-            position: false,
+            guessed: false,
+            position: Ask::No,
+            applied: false,
             after: None,
         };
         self.lease.session().run(&call).await

@@ -100,6 +100,44 @@ impl Pool {
         tracing::info!("the pool goes on");
     }
 
+    /// Changes a replica's [`weight`](crate::NodeConfig::weight), from the next call on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] if `weight` is not within 1 to 1 000, [`Error::UnknownNode`] if
+    /// there is no replica of this name.
+    pub fn set_weight(&self, replica: &str, weight: u32) -> Result<(), Error> {
+        within("weight", weight, 1..=1_000)?;
+        self.router().set_weight(self.replica(replica)?, weight, Instant::now());
+        Ok(())
+    }
+
+    /// Gives a replica no new calls; those under way go on. With all replicas
+    /// drained, reads go to the primary. For maintenance.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownNode`] if there is no replica of this name.
+    pub fn drain(&self, replica: &str) -> Result<(), Error> {
+        self.router().drain(self.replica(replica)?, true, Instant::now());
+        Ok(())
+    }
+
+    /// Ends [`drain`](Self::drain); the replica starts slowly.
+    ///
+    /// # Errors
+    ///
+    /// As [`drain`](Self::drain).
+    pub fn restore(&self, replica: &str) -> Result<(), Error> {
+        self.router().drain(self.replica(replica)?, false, Instant::now());
+        Ok(())
+    }
+
+    fn replica(&self, name: &str) -> Result<usize, Error> {
+        let found = self.nodes().iter().position(|node| !node.is_primary() && *node.name == *name);
+        found.ok_or_else(|| Error::UnknownNode { name: name.into() })
+    }
+
     /// Replaces every connection, gently: idle ones are closed now, those in use
     /// when they come back, and new ones are opened as they are needed. For new
     /// passwords, new addresses behind a name, or changed settings of the server.

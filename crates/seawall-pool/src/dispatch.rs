@@ -7,13 +7,13 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::checkout::{Ask, Patience};
-use crate::error::{Error, classify};
+use crate::error::{Error, Outcome, classify};
 use crate::exec::{Answer, Call};
 use crate::lease::Lease;
 use crate::ledger::{Class, Site};
 use crate::node::Node;
 use crate::pool::Inner;
-use crate::route::{Intent, Request};
+use crate::route::{Choice, Intent, Request, Verdict};
 
 /// Runs `call` on a node that fits, and on the next if that one fails.
 pub(crate) async fn run<'p>(
@@ -23,17 +23,28 @@ pub(crate) async fn run<'p>(
 ) -> Result<(&'p Arc<Node>, Answer), Error> {
     let mut search = Search::new(pool, request, None);
     loop {
-        let node = search.next().await?;
-        let call = Call { after: request.after.filter(|_| node.may_be_behind()), ..call };
+        let (node, choice) = search.next().await?;
+        let if_lost =
+            if call.guessed && !node.may_be_behind() { Outcome::Unknown } else { call.if_lost };
+        let after = request.after.filter(|_| node.may_be_behind());
+        let call = Call { after, if_lost, ..call };
         let Search { ask, patience, .. } = &mut search;
         let served = async {
             let lease = node.acquire(*ask, patience).await?;
-            lease.session().run_from(lease.granted(), &call).await
+            still_primary(node, call.intent)?;
+            let start = lease.granted().or(choice.since());
+            lease.session().run_from(start, &call).await
         };
         let served = { unless_down(node, pin!(served)).await };
         match served {
-            Ok(answer) => return Ok((node, answer)),
-            Err(error) => search.failed(node, error)?,
+            Ok(answer) => {
+                ended_well(choice, &call, answer.took);
+                return Ok((node, answer));
+            }
+            Err(error) => {
+                ended_badly(choice, node, &error);
+                search.failed(node, error)?;
+            }
         }
     }
 }
@@ -47,10 +58,11 @@ pub(crate) async fn connection(
 ) -> Result<Lease, Error> {
     let mut search = Search::new(pool, request, Some(site));
     loop {
-        let node = search.next().await?;
+        let (node, choice) = search.next().await?;
         let Search { ask, patience, .. } = &mut search;
         let checked = async {
             let lease = node.acquire(*ask, patience).await?;
+            still_primary(node, request.intent)?;
             if let Some(wanted) = request.after.filter(|_| node.may_be_behind()) {
                 lease.session().position(limit).await?.require(wanted, node)?;
             }
@@ -58,10 +70,62 @@ pub(crate) async fn connection(
         };
         let checked = { unless_down(node, pin!(checked)).await };
         match checked {
-            Ok(lease) => return Ok(lease),
-            Err(error) => search.failed(node, error)?,
+            Ok(lease) => {
+                // How long it is out for says nothing about the node.
+                choice.release();
+                return Ok(lease);
+            }
+            Err(error) => {
+                ended_badly(choice, node, &error);
+                search.failed(node, error)?;
+            }
         }
     }
+}
+
+/// Tells the balancer that a call was answered.
+pub(crate) fn ended_well(choice: Choice, call: &Call<'_>, took: Duration) {
+    // Of a report that took a minute nobody learns how fast a node is.
+    if call.intent == Intent::Analytics {
+        choice.release();
+    } else {
+        choice.finish(Verdict::Success, took);
+    }
+}
+
+/// Tells the balancer how a call failed, as far as it is the node's doing.
+pub(crate) fn ended_badly(choice: Choice, node: &Node, error: &Error) {
+    let Some(since) = choice.since() else { return };
+    let took = Instant::now() - since;
+    match error {
+        Error::Connect { source, .. } | Error::Query { source, .. } => {
+            if classify::is_full(source) {
+                choice.finish(Verdict::Saturated(None), took);
+            } else if classify::is_connection_lost(source) {
+                choice.finish(Verdict::Failure, took);
+            } else {
+                // The statement is at fault, or stood in the way of replay.
+                choice.release();
+            }
+        }
+        Error::ConnectTimeout { .. } => choice.finish(Verdict::Failure, took),
+        Error::AcquireTimeout { .. } | Error::QueueFull { .. } => {
+            node.metrics.saturated.increment(1);
+            choice.finish(Verdict::Saturated(None), took);
+        }
+        // Slow, which is not failed.
+        Error::QueryTimeout { .. } => choice.cancel(took),
+        // Also a node that is down, which the monitor has entered.
+        _ => choice.release(),
+    }
+}
+
+/// Fails a write that waited for a connection to a node which is no longer the primary.
+pub(crate) fn still_primary(node: &Node, intent: Intent) -> Result<(), Error> {
+    if intent == Intent::Write && node.may_be_behind() {
+        return Err(Error::NotWritable { node: Arc::clone(&node.name) });
+    }
+    Ok(())
 }
 
 /// Gives up `work` on a replica as soon as it is declared down. The primary
@@ -71,7 +135,7 @@ pub(crate) async fn unless_down<T>(
     // By reference, or the future around it holds it once for each way it is awaited.
     work: Pin<&mut impl Future<Output = Result<T, Error>>>,
 ) -> Result<T, Error> {
-    if node.primary {
+    if node.is_primary() {
         return work.await;
     }
     // Made before the state is looked at, so that no change is missed.
@@ -91,7 +155,6 @@ pub(crate) async fn unless_down<T>(
 pub(crate) struct Search<'p> {
     pool: &'p Inner,
     request: Request,
-    ticket: u64,
     pub(crate) ask: Ask,
     /// One deadline for the connections of all attempts.
     pub(crate) patience: Patience,
@@ -109,7 +172,6 @@ impl<'p> Search<'p> {
         Self {
             pool,
             request,
-            ticket: pool.ticket(request.intent),
             ask: Ask { class, site },
             patience: Patience::new(pool.config.acquire_timeout),
             waited: false,
@@ -118,28 +180,37 @@ impl<'p> Search<'p> {
         }
     }
 
-    pub(crate) async fn next(&mut self) -> Result<&'p Arc<Node>, Error> {
-        let Some(index) = self.pick().await else {
+    pub(crate) async fn next(&mut self) -> Result<(&'p Arc<Node>, Choice), Error> {
+        let Some(choice) = self.pick().await else {
             return Err(self.exhausted());
         };
+        let index = choice.node;
         if let Some((failed, _)) = &self.failure {
             failed.metrics.retried.increment(1);
         }
         self.request.excluded |= 1 << index;
-        Ok(&self.pool.nodes[index])
+        Ok((&self.pool.nodes[index], choice))
     }
 
     /// Notes that `node` failed the call, or returns the error if another node
     /// would not help or must not be asked.
     pub(crate) fn failed(&mut self, node: &'p Arc<Node>, error: Error) -> Result<(), Error> {
-        if self.request.intent == Intent::Write || !runs_elsewhere(&error, node) {
+        if node.is_primary()
+            && matches!(error, Error::Connect { .. } | Error::ConnectTimeout { .. })
+        {
+            // Another one may be the primary by now.
+            self.pool.look();
+        }
+        // A supposed read that may have been a write, and been done.
+        let unknown = error.outcome() == Some(Outcome::Unknown);
+        if self.request.intent == Intent::Write || unknown || !runs_elsewhere(&error, node) {
             return Err(error);
         }
         // A stale connection says little about the primary: once more, on
         // another one, before giving up.
-        if node.primary && matches!(error, Error::Query { .. }) && !self.primary_again {
+        if node.is_primary() && matches!(error, Error::Query { .. }) && !self.primary_again {
             self.primary_again = true;
-            self.request.excluded &= !1;
+            self.request.excluded &= !(1 << node.index);
         }
         self.failure = Some((node, error));
         Ok(())
@@ -148,7 +219,8 @@ impl<'p> Search<'p> {
     fn exhausted(&mut self) -> Error {
         let intent = self.request.intent;
         if intent == Intent::Write {
-            return Error::NotWritable { node: Arc::clone(&self.pool.nodes[0].name) };
+            self.pool.look();
+            return Error::NotWritable { node: Arc::clone(&self.pool.primary().name) };
         }
         let source = self.failure.take().map(|(_, error)| Box::new(error));
         Error::NoNode { intent, nodes: self.pool.statuses(), source }
@@ -156,19 +228,19 @@ impl<'p> Search<'p> {
 
     /// Chooses a node. A read after a position that no replica is known to
     /// have waits a little for one, once per call.
-    async fn pick(&mut self) -> Option<usize> {
-        let chosen = self.pool.choose(self.request, self.ticket);
+    async fn pick(&mut self) -> Option<Choice> {
+        let chosen = self.pool.choose(&self.request);
         let wait = self.pool.config.catch_up_wait;
         let waits = self.request.after.is_some() && !self.waited && !wait.is_zero();
-        if !waits || self.is_replica(chosen) || self.request.intent == Intent::Write {
+        if !waits || self.is_replica(&chosen) || self.request.intent == Intent::Write {
             return chosen;
         }
         self.waited = true;
         let deadline = Instant::now() + wait;
         loop {
             let progress = self.pool.board.progress.notified();
-            let chosen = self.pool.choose(self.request, self.ticket);
-            if self.is_replica(chosen) || !self.ask_replicas() {
+            let chosen = self.pool.choose(&self.request);
+            if self.is_replica(&chosen) || !self.ask_replicas() {
                 return chosen;
             }
             if timeout_at(deadline, progress).await.is_err() {
@@ -177,22 +249,22 @@ impl<'p> Search<'p> {
         }
     }
 
-    fn is_replica(&self, chosen: Option<usize>) -> bool {
-        chosen.is_some_and(|index| !self.pool.nodes[index].primary)
+    fn is_replica(&self, chosen: &Option<Choice>) -> bool {
+        chosen.as_ref().is_some_and(|choice| !self.pool.nodes[choice.node].is_primary())
     }
 
     /// Asks for new samples of the replicas that would serve the call. False if
     /// none is near enough to be worth the wait.
     fn ask_replicas(&self) -> bool {
         let any_position = Request { after: None, ..self.request };
-        if !self.is_replica(self.pool.choose(any_position, self.ticket)) {
+        if !self.pool.has_replica(&any_position) {
             return false;
         }
         let config = &self.pool.config;
         // The lag is known to within two samples.
         let hopeless = config.catch_up_wait + 2 * config.health_interval;
         let mut asked = false;
-        for node in self.pool.nodes.iter().filter(|node| !node.primary && node.view().up) {
+        for node in self.pool.nodes.iter().filter(|node| !node.is_primary() && node.is_up()) {
             if node.lag().is_none_or(|lag| lag.time <= hopeless) {
                 node.poke.notify_one();
                 asked = true;
@@ -212,7 +284,7 @@ fn runs_elsewhere(error: &Error, node: &Node) -> bool {
         Error::Query { source, .. } => {
             classify::is_connection_lost(source)
                 || classify::is_full(source)
-                || (!node.primary && classify::is_conflict(source))
+                || (!node.is_primary() && classify::is_conflict(source))
         }
         _ => false,
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 
-use crate::Lsn;
 use crate::batch::Progress;
 use crate::route::Intent;
 use crate::status::{NodeList, NodeStatus, ProbeError};
+use crate::{Lsn, Token};
 
 pub(crate) mod classify;
 
@@ -31,6 +31,37 @@ pub enum Error {
         value: Box<str>,
         /// What it may be set to.
         bounds: Box<str>,
+    },
+    /// A field of [`RoutingConfig`](crate::RoutingConfig) is out of bounds.
+    #[error("the configuration of routing is out of bounds")]
+    Routing {
+        /// Which, and its bounds.
+        source: seawall_balance::Error,
+    },
+    /// A call asks for a tag that no replica has.
+    #[error("no replica has the tag {tag}")]
+    UnknownTag {
+        /// The tag.
+        tag: Box<str>,
+    },
+    /// A token was made by another database cluster, so nothing here can be said
+    /// to be newer or older.
+    #[error("the token {token} is of another database cluster than {system:x}")]
+    ForeignToken {
+        /// The token.
+        token: Token,
+        /// The cluster of this pool.
+        system: u64,
+    },
+    /// A token is of a timeline newer than any that a primary of this pool was seen on:
+    /// what it stands for may be missing here. Passes when the pool has seen
+    /// the promotion.
+    #[error("the token {token} is of a timeline after {timeline}, the newest known here")]
+    UnknownTimeline {
+        /// The token.
+        token: Token,
+        /// The newest timeline known.
+        timeline: u32,
     },
     /// A connection string cannot be parsed.
     #[error("the connection string of {node} cannot be read")]
@@ -251,6 +282,7 @@ impl Error {
             | Self::LoaderFull { .. }
             | Self::NoNode { .. }
             | Self::NotWritable { .. }
+            | Self::UnknownTimeline { .. }
             | Self::Behind { .. }
             | Self::NodeDown { .. } => true,
             Self::Batch { source, .. } => source.is_retryable(),
@@ -261,6 +293,9 @@ impl Error {
                 *outcome != Outcome::Unknown && classify::is_transient(source)
             }
             Self::Config { .. }
+            | Self::Routing { .. }
+            | Self::ForeignToken { .. }
+            | Self::UnknownTag { .. }
             | Self::Url { .. }
             | Self::Hosts { .. }
             | Self::UnknownNode { .. }
@@ -309,8 +344,12 @@ impl Error {
             | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
             | Self::LoaderFull { .. }
+            | Self::UnknownTag { .. }
+            | Self::ForeignToken { .. }
+            | Self::UnknownTimeline { .. }
             | Self::Closed => Some(Outcome::NotSent),
             Self::Config { .. }
+            | Self::Routing { .. }
             | Self::Url { .. }
             | Self::Hosts { .. }
             | Self::UnknownNode { .. }

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 use futures_util::future::{join, join3};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::{PgLsn, ToSql};
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::{Row, SimpleQueryRow, Statement};
 
 use crate::Lsn;
 use crate::error::{Error, Outcome, classify};
@@ -29,10 +29,24 @@ pub(crate) struct Call<'a> {
     /// transaction none yet.
     pub(crate) if_lost: Outcome,
     pub(crate) limit: Duration,
-    /// Ask what the node has before the statement looks at it.
-    pub(crate) position: bool,
+    /// Whether it is a read only by its looks. On a primary it is held for a write.
+    pub(crate) guessed: bool,
+    /// Ask what the node has.
+    pub(crate) position: Ask,
+    /// Have the write wait until synchronous standbys show it.
+    pub(crate) applied: bool,
     /// Fail unless the node has this.
     pub(crate) after: Option<Lsn>,
+}
+
+/// When to ask what the node has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    No,
+    /// Before the statement looks at it.
+    Before,
+    /// After the statement has committed.
+    After,
 }
 
 /// What is wanted of the rows.
@@ -47,7 +61,12 @@ pub(crate) enum Shape {
 pub(crate) struct Answer {
     pub(crate) rows: Vec<Row>,
     pub(crate) affected: u64,
+    /// The position asked for, unless it could not be read after a write was done.
     pub(crate) lsn: Option<Lsn>,
+    /// Its timeline; zero if unknown.
+    pub(crate) timeline: u32,
+    /// From sending the statement to its last row.
+    pub(crate) took: Duration,
 }
 
 impl Answer {
@@ -92,9 +111,11 @@ impl Session<'_> {
                 outcome: call.if_lost,
             }),
         };
-        self.note(call, start.elapsed());
+        let took = start.elapsed();
+        self.note(call, took);
         match result {
-            Ok(answer) => {
+            Ok(mut answer) => {
+                answer.took = took;
                 self.marks.end();
                 node.served(call.intent);
                 if let Some(lsn) = answer.lsn {
@@ -160,7 +181,10 @@ impl Session<'_> {
                 return Err(error);
             }
         };
-        if call.position || call.after.is_some() {
+        if call.applied {
+            return Box::pin(self.applied(&statement, call)).await;
+        }
+        if call.position != Ask::No || call.after.is_some() {
             // Boxed, so that calls without are not burdened with its size.
             return Box::pin(self.with_position(&statement, call)).await;
         }
@@ -170,7 +194,10 @@ impl Session<'_> {
     /// Runs `statement` with the position of the node, read just before it.
     async fn with_position(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
         let position = self.prepare(POSITION).await?;
-        if !self.node.primary {
+        if call.position == Ask::After {
+            return self.then_position(&position, self.execute(statement, call)).await;
+        }
+        if !self.node.is_primary() {
             // Sent in one flight, in this order: the server looks up the
             // position before it takes the snapshot of the statement.
             let (position, answer) = join(self.row(&position), self.execute(statement, call)).await;
@@ -181,6 +208,55 @@ impl Session<'_> {
             join3(self.row(&position), self.row(&settled), self.execute(statement, call)).await;
         let settled = settled.and_then(|row| row.try_get(0)).unwrap_or(false);
         self.placed(call, position, settled, answer)
+    }
+
+    /// Runs a write and asks in the same flight where the log ends after it. Each
+    /// statement ends with its own commit, so the position lies behind that of the write.
+    async fn then_position(
+        &self,
+        position: &Statement,
+        write: impl Future<Output = Result<Answer, Error>>,
+    ) -> Result<Answer, Error> {
+        let (answer, position) = join(write, self.row(position)).await;
+        match position.and_then(|row| Position::read(&row)) {
+            Ok(Position { lsn, timeline, .. }) => {
+                Ok(Answer { lsn: Some(lsn), timeline, ..answer? })
+            }
+            // It is done, or has failed for a reason of its own.
+            Err(source) => {
+                self.forget_position();
+                let answer = answer?;
+                tracing::warn!(node = %self.node.name, error = %source, "no position of a write");
+                Ok(answer)
+            }
+        }
+    }
+
+    /// Runs a write that waits for synchronous standbys to show it: the setting before
+    /// and after goes in the same flight.
+    async fn applied(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
+        let write = async {
+            if call.position == Ask::After {
+                let position = self.prepare(POSITION).await?;
+                self.then_position(&position, self.execute(statement, call)).await
+            } else {
+                self.execute(statement, call).await
+            }
+        };
+        if call.position == Ask::After {
+            // Or preparing it would let the end of the setting go first.
+            self.prepare(POSITION).await?;
+        }
+        let set = self.client.batch_execute("SET synchronous_commit TO remote_apply");
+        let reset = self.client.batch_execute("RESET synchronous_commit");
+        let (set, answer, reset) = join3(set, write, reset).await;
+        if reset.is_err() {
+            self.marks.soil();
+        }
+        let answer = answer?;
+        // Done, and not as it was asked for.
+        set.map_err(|source| self.failed(call.if_lost, source))?;
+        Ok(answer)
     }
 
     /// Joins an answer with the position read before it.
@@ -214,9 +290,9 @@ impl Session<'_> {
         if let Some(wanted) = call.after {
             position.require(wanted, self.node)?;
         }
-        let Position { recovering, lsn } = position;
+        let Position { recovering, lsn, timeline } = position;
         let lsn = if recovering || settled { lsn } else { lsn.before() };
-        Ok(Answer { lsn: Some(lsn), ..answer? })
+        Ok(Answer { lsn: Some(lsn), timeline, ..answer? })
     }
 
     pub(crate) async fn execute(
@@ -255,7 +331,7 @@ impl Session<'_> {
             return Err(Error::RowCount { expected: "at most one", many: true });
         }
         let affected = stream.rows_affected().unwrap_or(0);
-        Ok(Answer { rows, affected, lsn: None })
+        Ok(Answer { rows, affected, lsn: None, timeline: 0, took: Duration::ZERO })
     }
 
     async fn row(&self, statement: &Statement) -> Result<Row, tokio_postgres::Error> {
@@ -365,6 +441,8 @@ pub(crate) struct Position {
     /// is where the last record it wrote ends.
     pub(crate) recovering: bool,
     pub(crate) lsn: Lsn,
+    /// Of a primary; zero on a standby.
+    pub(crate) timeline: u32,
 }
 
 impl Position {
@@ -384,7 +462,16 @@ impl Position {
             |column| row.try_get::<_, i64>(column).map(|bytes| u64::try_from(bytes).unwrap_or(0));
         let (block, segment) = (size(2)?, size(3)?);
         let lsn = if recovering { lsn } else { lsn.record_end(block, segment) };
-        Ok(Self { recovering, lsn })
+        Ok(Self { recovering, lsn, timeline: u32::try_from(size(4)?).unwrap_or(0) })
+    }
+
+    /// As [`read`](Self::read), from the text of a simple query; none if it cannot be read.
+    pub(crate) fn read_text(row: &SimpleQueryRow) -> Option<Self> {
+        let number = |column| row.get(column)?.parse::<u64>().ok();
+        let recovering = row.get(0)? == "t";
+        let lsn: Lsn = row.get(1)?.parse().ok()?;
+        let lsn = if recovering { lsn } else { lsn.record_end(number(2)?, number(3)?) };
+        Some(Self { recovering, lsn, timeline: u32::try_from(number(4)?).ok()? })
     }
 }
 
@@ -393,7 +480,9 @@ impl Position {
 pub(crate) const POSITION: &str = "SELECT recovering, \
      CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END, \
      current_setting('wal_block_size')::int8, \
-     pg_size_bytes(current_setting('wal_segment_size')) \
+     pg_size_bytes(current_setting('wal_segment_size')), \
+     CASE WHEN recovering THEN 0 \
+     ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int8 END \
      FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
 
 /// Whether no transaction that writes was under way: none has a number from the

@@ -1,6 +1,7 @@
 //! The calls: a route, and what is done with it.
 
 use std::fmt;
+use std::hash::Hash;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +10,17 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::batch::InChunks;
+#[cfg(feature = "classify")]
+use crate::classify::Kind;
 use crate::conn::Conn;
 use crate::error::{Error, Outcome};
-use crate::exec::{Answer, Call, Shape};
+use crate::exec::{Answer, Ask, Call, Shape};
 use crate::loader::config::LoaderConfig;
 use crate::loader::{Key, Loader, Way};
+use crate::node::Node;
 use crate::pool::Inner;
 use crate::route::{Intent, Request};
-use crate::{Lsn, batch, dispatch, lanes, text};
+use crate::{After, Causal, Lsn, Token, batch, dispatch, lanes, text};
 
 /// Where a call goes. Made by [`Pool::read`](crate::Pool::read),
 /// [`Pool::write`](crate::Pool::write) and [`Pool::analytics`](crate::Pool::analytics).
@@ -47,27 +51,83 @@ use crate::{Lsn, batch, dispatch, lanes, text};
 pub struct Route<'p> {
     pool: &'p Arc<Inner>,
     intent: Intent,
-    after: Option<Lsn>,
+    after: Option<Token>,
+    causal: Option<&'p Causal>,
+    applied: bool,
+    /// Whether the text of the statement says what it is.
+    auto: bool,
+    key: Option<u64>,
+    tag: Option<&'p str>,
     limit: Duration,
     shared: bool,
 }
 
 impl<'p> Route<'p> {
     pub(crate) fn new(pool: &'p Arc<Inner>, intent: Intent) -> Self {
-        Self { pool, intent, after: None, limit: pool.config.query_timeout, shared: false }
+        let limit = pool.config.query_timeout;
+        Self {
+            pool,
+            intent,
+            after: None,
+            causal: None,
+            applied: false,
+            auto: false,
+            key: None,
+            tag: None,
+            limit,
+            shared: false,
+        }
     }
 
-    /// Serves the call only from a node that has everything committed up to
-    /// `lsn`, as returned by [`Conn::commit_lsn`]. `None` asks for nothing.
+    /// Serves the call only from a node that has everything committed up to a
+    /// [`Token`], or to a bare [`Lsn`], which must be of this cluster and timeline since
+    /// nothing can check it. `None` asks for nothing.
     ///
     /// A replica that has it serves the call. If none has, the call waits up to
     /// [`catch_up_wait`](crate::PoolConfig::catch_up_wait) for one to catch up and
     /// then goes to the primary. The replica's position is checked on the same
     /// connection in the same flight as the statement, so not even a replica that
     /// crashed and came back further behind can serve an older state.
+    /// A token of an older timeline is served by the primary; one of another
+    /// cluster or of a newer timeline is an error, see [`Token`].
     /// Writes are not affected.
-    pub fn after(mut self, lsn: impl Into<Option<Lsn>>) -> Self {
-        self.after = lsn.into();
+    pub fn after(mut self, token: impl Into<After>) -> Self {
+        self.after = token.into().0;
+        self
+    }
+
+    /// Ties the call to what one user has written and seen: a read sees all of it and
+    /// raises it to what it read, a write raises it to its commit. The positions go in
+    /// the same flight. [`get`](Self::get) only looks at it: give the token of what was
+    /// written on the connection to [`Causal::observe`].
+    pub fn causal(mut self, causal: &'p Causal) -> Self {
+        self.causal = Some(causal);
+        self
+    }
+
+    /// Has a write wait until the server's synchronous standbys show it
+    /// (`synchronous_commit = remote_apply`, for this statement): reads there then see it
+    /// without a token. Standbys that are not named in `synchronous_standby_names`
+    /// are not waited for. No round trip of its own. Reads, and [`get`](Self::get), are not
+    /// affected; see [`Transaction::remote_apply`](crate::Transaction::remote_apply).
+    pub fn remote_apply(mut self) -> Self {
+        self.applied = true;
+        self
+    }
+
+    /// Serves the call from a replica with this tag ([`NodeConfig::tags`](crate::NodeConfig::tags)),
+    /// else from the primary. Writes are not affected. A tag that no replica has is
+    /// [`Error::UnknownTag`].
+    pub fn tag(mut self, tag: &'p str) -> Self {
+        self.tag = Some(tag);
+        self
+    }
+
+    /// For routing policies that send equal keys to equal replicas, such as
+    /// [`Policy::Rendezvous`](crate::Policy::Rendezvous): a tenant stays with the replica that has its
+    /// pages in memory. Others do not look at it.
+    pub fn key<K: Hash + ?Sized>(mut self, key: &K) -> Self {
+        self.key = Some(seawall_balance::hash_key(key));
         self
     }
 
@@ -165,14 +225,16 @@ impl<'p> Route<'p> {
         params: &[&(dyn ToSql + Sync)],
     ) -> Result<At<Vec<Row>>, Error> {
         let (node, answer) = self.run(sql, params, Shape::All, true).await?;
-        Ok(At { value: answer.rows, lsn: answer.lsn.unwrap_or_default(), node: Arc::clone(node) })
+        let lsn = answer.lsn.unwrap_or_default();
+        let token = node.token(lsn, answer.timeline);
+        Ok(At { value: answer.rows, lsn, token, node: Arc::clone(&node.name) })
     }
 
     /// A loader of rows by key: point reads that are asked for at the same time run as
     /// one query. `sql` takes an array of keys; `key` finds the key of a row.
     ///
-    /// The route's [`after`](Self::after), [`timeout`](Self::timeout) and
-    /// [`shared`](Self::shared) hold for each query. On [`write`](crate::Pool::write) the primary is asked; the
+    /// The route's [`after`](Self::after), [`timeout`](Self::timeout), [`tag`](Self::tag) and
+    /// [`shared`](Self::shared) hold for each query; a [`Causal`] counts as it is now. On [`write`](crate::Pool::write) the primary is asked; the
     /// statement must change nothing there either, since each key is asked for once however
     /// many want it.
     ///
@@ -192,7 +254,7 @@ impl<'p> Route<'p> {
         sql: &str,
         key: impl Fn(&Row) -> Result<K, tokio_postgres::Error> + Send + Sync + 'static,
     ) -> Loader<K> {
-        Loader::new(self.way(), self.after, sql, key, LoaderConfig::default())
+        Loader::new(self.way(), self.seen(), sql, key, LoaderConfig::default())
     }
 
     /// As [`loader`](Self::loader), with bounds of its own.
@@ -207,7 +269,7 @@ impl<'p> Route<'p> {
         config: LoaderConfig,
     ) -> Result<Loader<K>, Error> {
         config.validate()?;
-        Ok(Loader::new(self.way(), self.after, sql, key, config))
+        Ok(Loader::new(self.way(), self.seen(), sql, key, config))
     }
 
     /// Runs one statement with each set of parameters, in one flight on one connection,
@@ -216,7 +278,7 @@ impl<'p> Route<'p> {
     ///
     /// As a read it runs elsewhere, all of it, if the node fails. On
     /// [`write`](crate::Pool::write) each statement commits by itself, and an error leaves open
-    /// which did. [`shared`](Self::shared) does not matter.
+    /// which did. [`shared`](Self::shared) does not matter; a [`Causal`] is looked at, and not raised by reads.
     ///
     /// # Errors
     ///
@@ -229,8 +291,10 @@ impl<'p> Route<'p> {
         if sets.is_empty() {
             return Ok(Vec::new());
         }
-        let call = self.call(sql, &[], Shape::All, false)?;
-        batch::each::run(self.pool, self.request(), &call, sets).await
+        let call = self.call(sql, &[], Shape::All, Ask::No)?;
+        let answers = batch::each::run(self.pool, self.request()?, &call, sets).await;
+        self.wrote_somewhere();
+        answers
     }
 
     /// Writes many rows, `size` at a time (1 to 1 000 000): see [`InChunks`].
@@ -263,9 +327,16 @@ impl<'p> Route<'p> {
     pub fn get(self) -> impl Future<Output = Result<Conn, Error>> + Send + use<'p> {
         let site = Location::caller();
         async move {
-            let lease = dispatch::connection(self.pool, self.request(), self.limit, site).await?;
+            let lease = dispatch::connection(self.pool, self.request()?, self.limit, site).await?;
             Ok(Conn::new(lease, self.intent, self.limit))
         }
+    }
+
+    /// For statements that are routed by what their text says. On a connection that
+    /// is taken with [`get`](Self::get) there may come any: it is one to the primary.
+    #[cfg(feature = "classify")]
+    pub(crate) fn auto(pool: &'p Arc<Inner>) -> Self {
+        Self { auto: true, ..Self::new(pool, Intent::Write) }
     }
 
     async fn run(
@@ -274,14 +345,68 @@ impl<'p> Route<'p> {
         params: &[&(dyn ToSql + Sync)],
         shape: Shape,
         position: bool,
-    ) -> Result<(&'p Arc<str>, Answer), Error> {
-        let call = self.call(sql, params, shape, position)?;
-        let (node, answer) = if self.shared && self.intent != Intent::Write {
-            lanes::run(self.pool, self.request(), call).await?
-        } else {
-            dispatch::run(self.pool, self.request(), call).await?
+    ) -> Result<(&'p Arc<Node>, Answer), Error> {
+        #[cfg(feature = "classify")]
+        if self.auto {
+            // Boxed, so that calls that know what they are do not carry its size.
+            return Box::pin(self.run_as_it_looks(sql, params, shape, position)).await;
+        }
+        self.run_as_said(sql, params, shape, position).await
+    }
+
+    /// Runs a statement as a read if it looks like one, and as a write if not, or if
+    /// a standby says that it is none.
+    #[cfg(feature = "classify")]
+    async fn run_as_it_looks(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        shape: Shape,
+        position: bool,
+    ) -> Result<(&'p Arc<Node>, Answer), Error> {
+        let auto = &self.pool.auto;
+        if text::session_keyword(sql).is_none() && auto.kind(self.pool, sql).await == Kind::Read {
+            let read = Self { intent: Intent::Read, ..*self };
+            match read.run_as_said(sql, params, shape, position).await {
+                Err(error) if auto.overruled(self.pool, sql, &error) => {}
+                result => return result,
+            }
+        }
+        self.run_as_said(sql, params, shape, position).await
+    }
+
+    pub(crate) async fn run_as_said(
+        &self,
+        sql: &str,
+        params: &[&(dyn ToSql + Sync)],
+        shape: Shape,
+        position: bool,
+    ) -> Result<(&'p Arc<Node>, Answer), Error> {
+        let writing = self.intent == Intent::Write;
+        let causal = self.causal.is_some();
+        let position = match (position, writing && causal) {
+            (false, true) => Ask::After,
+            (true, _) => Ask::Before,
+            (false, false) if causal => Ask::Before,
+            (false, false) => Ask::No,
         };
-        Ok((&node.name, answer))
+        let call = self.call(sql, params, shape, position)?;
+        let (node, answer) = if self.shared && !writing {
+            lanes::run(self.pool, self.request()?, call).await?
+        } else {
+            dispatch::run(self.pool, self.request()?, call).await?
+        };
+        if let Some(causal) = self.causal {
+            let token = answer.lsn.map(|lsn| node.token(lsn, answer.timeline));
+            match token.filter(|token| token.lsn > Lsn(0)) {
+                Some(token) if position == Ask::After => causal.wrote(token),
+                // Read before the write: it does not cover it.
+                _ if writing => causal.observe_unknown(),
+                Some(token) => causal.observe(token),
+                None => {}
+            }
+        }
+        Ok((node, answer))
     }
 
     fn call<'a>(
@@ -289,7 +414,7 @@ impl<'p> Route<'p> {
         sql: &'a str,
         params: &'a [&'a (dyn ToSql + Sync)],
         shape: Shape,
-        position: bool,
+        position: Ask,
     ) -> Result<Call<'a>, Error> {
         if let Some(keyword) = text::session_keyword(sql) {
             return Err(Error::SessionStatement { keyword });
@@ -302,23 +427,70 @@ impl<'p> Route<'p> {
             intent: self.intent,
             if_lost: if writing { Outcome::Unknown } else { Outcome::NoEffect },
             limit: self.limit,
+            guessed: self.auto,
             position,
+            applied: self.applied && writing,
             // Set per node: only one that may be behind needs the check.
             after: None,
         })
     }
 
-    pub(crate) fn parts(&self) -> (&'p Inner, Request, Duration) {
-        (self.pool, self.request(), self.limit)
+    pub(crate) fn parts(&self) -> Result<(&'p Inner, Request, Duration), Error> {
+        Ok((self.pool, self.request()?, self.limit))
+    }
+
+    /// Something was written in a way that does not tell its position.
+    pub(crate) fn wrote_somewhere(&self) {
+        if let Some(causal) = self.causal.filter(|_| self.intent == Intent::Write) {
+            causal.observe_unknown();
+        }
+    }
+
+    /// The way of a loader's query.
+    pub(crate) fn of_loader(way: Way<'p>, after: Option<Token>) -> Self {
+        let Way { pool, intent, limit, shared, key, tag } = way;
+        Self { after, key, tag, limit, shared, ..Self::new(pool, intent) }
     }
 
     fn way(&self) -> Way<'p> {
-        let Self { pool, intent, limit, shared, .. } = *self;
-        Way { pool, intent, limit, shared }
+        let Self { pool, intent, limit, shared, key, tag, .. } = *self;
+        Way { pool, intent, limit, shared, key, tag }
     }
 
-    fn request(&self) -> Request {
-        Request { intent: self.intent, after: self.after, excluded: 0 }
+    /// What a loader starts with: a causal handle counts as it is now.
+    fn seen(&self) -> Option<Token> {
+        let seen = self.causal.and_then(Causal::token);
+        match (self.after, seen) {
+            (Some(after), Some(seen)) => after.merge(seen).or(Some(after)),
+            (after, seen) => after.or(seen),
+        }
+    }
+
+    fn request(&self) -> Result<Request, Error> {
+        let request = Request { key: self.key, ..Request::new(self.intent) };
+        if self.intent == Intent::Write {
+            return Ok(request);
+        }
+        let mut excluded = match self.tag {
+            Some(tag) => self.pool.without_tag(tag)?,
+            None => 0,
+        };
+        let seen = self.causal.and_then(Causal::token);
+        let token = match (self.after, seen) {
+            (Some(after), Some(seen)) => Some(
+                after
+                    .merge(seen)
+                    .ok_or(Error::ForeignToken { token: after, system: seen.system })?,
+            ),
+            (after, seen) => after.or(seen),
+        };
+        let past = token.map_or(Ok(false), |token| self.pool.is_past(token))?;
+        if past || self.causal.is_some_and(Causal::is_blind) {
+            // Only the primary is sure to have it.
+            excluded |= self.pool.replicas();
+        }
+        let timeline = token.map_or(0, |token| token.timeline);
+        Ok(Request { after: token.map(|token| token.lsn), timeline, excluded, ..request })
     }
 }
 
@@ -327,6 +499,7 @@ impl fmt::Debug for Route<'_> {
         f.debug_struct("Route")
             .field("intent", &self.intent)
             .field("after", &self.after)
+            .field("tag", &self.tag)
             .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
@@ -338,8 +511,10 @@ impl fmt::Debug for Route<'_> {
 pub struct At<T> {
     /// What was read.
     pub value: T,
-    /// Every commit whose token is at most this was visible.
+    /// Every commit whose position is at most this was visible.
     pub lsn: Lsn,
+    /// The same, as a token.
+    pub token: Token,
     /// The node that was read.
     pub node: Arc<str>,
 }

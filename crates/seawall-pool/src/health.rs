@@ -59,13 +59,9 @@ impl Health {
                 (Some(Verdict::Up), self.interval)
             }
             Evidence::Full => (None, self.interval),
-            Evidence::Lost if self.misses == 0 => {
+            Evidence::Lost | Evidence::Silent if self.misses == 0 => {
                 self.misses = 1;
                 (Some(Verdict::Suspect), Duration::ZERO)
-            }
-            Evidence::Silent if self.misses == 0 => {
-                self.misses = 1;
-                (None, Duration::ZERO)
             }
             Evidence::Silent | Evidence::Lost | Evidence::Refused => {
                 self.misses = self.misses.saturating_add(1);

@@ -65,6 +65,11 @@ impl LagRing {
         self.samples.push_back(Sample { lsn, until: now });
     }
 
+    /// When the primary was last seen.
+    pub(crate) fn seen(&self) -> Option<Instant> {
+        self.samples.back().map(|sample| sample.until)
+    }
+
     /// The lag of a replica that had replayed `lsn` at `now`, or `None` while
     /// nothing is known about the primary.
     pub(crate) fn lag(&self, replayed: Lsn, now: Instant) -> Option<Lag> {

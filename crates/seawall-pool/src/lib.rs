@@ -26,8 +26,8 @@
 //!
 //! For a service with one primary and streaming replicas that knows, at each call, whether it
 //! reads or writes. With no replica it is a pool that cleans up after its borrowers. Do not use it behind
-//! PgBouncer in transaction mode (it prepares statements), over TLS, or where an
-//! application must follow a failover by itself: none of that is supported.
+//! PgBouncer in transaction mode (it prepares statements) or over TLS: neither is
+//! supported.
 //!
 //! # How it works
 //!
@@ -40,10 +40,27 @@
 //! [`max_size`](PoolConfig::max_size), also while that is changed ([`Pool::resize`]).
 //!
 //! The monitor asks for the node's role and position every
-//! [`health_interval`](PoolConfig::health_interval); two unanswered probes, or a lost connection that cannot be
-//! made again, take the node out of rotation, and one answer brings it back. A caller that meets
-//! a broken connection takes the node out at once and wakes its monitor. The request path only
-//! reads atomics: [`route::choose`] is a pure function of them.
+//! [`health_interval`](PoolConfig::health_interval); an unanswered probe takes the node out
+//! of rotation, a second one, or a lost connection that cannot be made again, also takes back what
+//! runs there, and one answer brings it back. A caller that meets
+//! a broken connection takes the node out at once and wakes its monitor. The request path
+//! reads atomics and asks a balancer, [`route::Router`], which takes the cheaper of two replicas
+//! by latency, queue and failures; slow replicas get little, ones that come back start slowly,
+//! and failure, lag and saturation each have their own way in and out ([`RoutingConfig`]).
+//!
+//! How far a replica lags is read off a history of the primary's positions: the time since the
+//! primary passed what the replica has. That is right on an idle primary and needs no server's
+//! clock. Past the soft limits of [`LagLimits`] a replica serves only if too few others
+//! do, past the hard ones not at all.
+//!
+//! It promotes nothing, but follows a promotion ([`failover`](PoolConfig::failover)): when the primary is
+//! gone, a replica that was found to take writes, of the same cluster and on a newer timeline
+//! than any seen, is the primary from then on. A node that takes writes and is not the primary is kept
+//! out and shows in a metric. Writes in between fail as not sent.
+//!
+//! Code that does not say what its statements are can leave it to their text (feature `classify`):
+//! what is not recognised as a read is a write, and the standby, which cannot be changed, has
+//! the last word.
 //!
 //! Reads that fail for the node's sake are run again on the next node. Writes never are: their
 //! errors say whether the statement was sent at all, had no effect, or may have had one
@@ -72,19 +89,26 @@
 //!
 //! # Consistency
 //!
-//! A replica shows the past. [`Conn::commit_lsn`] gives a token for what was committed, and a read
+//! A replica shows the past. A [`Token`] stands for what was committed, and a read
 //! with [`Route::after`] that token sees it: from a replica whose position, read on the same
-//! connection just before the statement, is not below the token, or from the primary.
+//! connection just before the statement, is not below the token, or from the primary. A token
+//! comes from [`Transaction::commit_token`], exact and in the flight of the commit; from
+//! [`Conn::token`], for a round trip; from [`Pool::token`], the monitor's next sample; or stays
+//! inside a [`Causal`], which raises itself with each write and read of one user, and which
+//! `CausalLayer` carries from request to request, signed.
 //! [`Route::query_at`] gives the other half, a position that the rows are known to cover: on a
 //! replica what it had replayed; on the primary the end of its log, less one while other transactions
 //! are writing, because a commit is in the log a moment before it can be seen. So
-//! `token <= at.lsn` always means that the commit was visible. A token may lie a
+//! `token <= at.token` always means that the commit was visible. A token may lie a
 //! little above its commit, and then a replica is passed over though it would have done.
 //!
 //! This orders one session's reads after its writes, and reads after reads. It does not make
 //! one snapshot of several nodes: two transactions may become visible in one order on the primary and
-//! in the other on a replica. Positions of another cluster, or from before a failover, must
-//! not be used; nothing can tell them apart.
+//! in the other on a replica. A token names its cluster and timeline: one of another cluster
+//! is refused, one from before a promotion goes to the primary, one from after a promotion that the pool
+//! has not seen is an error that passes. Whether a write from before a promotion survived it,
+//! no token tells. A bare [`Lsn`] is not checked. [`Route::remote_apply`] makes one write wait until
+//! the synchronous standbys show it.
 //!
 //! # Cancel safety
 //!
@@ -95,7 +119,8 @@
 //!
 //! # Cost
 //!
-//! Taking and returning an idle connection costs a few atomic loads per node and two short locks of the
+//! Choosing among replicas costs about 150 ns, with one look at the clock; with the primary alone, a few
+//! loads. Taking and returning an idle connection costs two short locks of the
 //! node's books: about half a microsecond, no allocation, no timer, no look at the clock. Who has to wait pays
 //! for one small allocation, one timer and two reads of the clock; a statement, for another timer and one or two
 //! reads. `after` on a replica and `query_at` send one or two small
@@ -110,12 +135,19 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
-//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`] and [`LoaderConfig`], [`Lsn`] as a string | off |
+//! | `classify` | `Pool::auto`: reads told from writes by their text | off |
+//! | `tower` | `CausalLayer`: a [`Causal`] for each request, carried in a signed cookie or header | off |
+//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`] and [`LoaderConfig`], [`Lsn`] and [`Token`] as strings | off |
 //!
 //! Metrics are listed in `docs/metrics.md`.
 
 mod batch;
+mod causal;
+#[cfg(feature = "tower")]
+mod causal_layer;
 mod checkout;
+#[cfg(feature = "classify")]
+pub mod classify;
 mod clean;
 mod config;
 mod conn;
@@ -142,12 +174,16 @@ mod statements;
 mod status;
 mod tap;
 mod text;
+mod token;
 mod transaction;
 mod upkeep;
 mod wire;
 
 pub use batch::{BatchRow, InChunks, Progress};
-pub use config::{NodeConfig, PoolConfig, Role};
+pub use causal::Causal;
+#[cfg(feature = "tower")]
+pub use causal_layer::{CausalFuture, CausalLayer, CausalService};
+pub use config::{LagLimits, NodeConfig, PoolConfig, Role, RoutingConfig};
 pub use conn::Conn;
 pub use error::{Error, Outcome};
 pub use handle::{At, Route};
@@ -158,7 +194,10 @@ pub use loader::{Key, Loader};
 pub use lsn::{Lsn, ParseLsnError};
 pub use pool::Pool;
 pub use status::{Borrow, NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};
+pub use token::{After, ParseTokenError, Token};
 pub use transaction::Transaction;
+
+pub use seawall_balance::{OutlierConfig, Policy, SlowStart, Standing};
 
 /// The driver whose rows, parameters and errors appear in this crate.
 pub use tokio_postgres;

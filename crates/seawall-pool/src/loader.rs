@@ -12,11 +12,11 @@ use tokio::sync::oneshot;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::Lsn;
 use crate::error::Error;
 use crate::pool::Inner;
 use crate::route::Intent;
 use crate::text;
+use crate::{After, Token};
 
 pub(crate) mod config;
 mod gather;
@@ -54,7 +54,7 @@ use pump::{Rows, Teller};
 /// Cost: one small allocation and one short lock a key, one task and one timer a query.
 pub struct Loader<K: Key> {
     shared: Arc<Shared<K>>,
-    after: Option<Lsn>,
+    after: Option<Token>,
 }
 
 /// What can be a key of a [`Loader`]: `i32`, `i64`, `String`, and every other type
@@ -66,7 +66,7 @@ impl<K: ToSql + Eq + Hash + Send + Sync + 'static> Key for K {}
 impl<K: Key> Loader<K> {
     pub(crate) fn new(
         way: Way<'_>,
-        after: Option<Lsn>,
+        after: Option<Token>,
         sql: &str,
         key: impl Fn(&Row) -> Result<K, tokio_postgres::Error> + Send + Sync + 'static,
         config: LoaderConfig,
@@ -76,6 +76,8 @@ impl<K: Key> Loader<K> {
             intent: way.intent,
             limit: way.limit,
             lanes: way.shared && way.intent != Intent::Write,
+            affinity: way.key,
+            tag: way.tag.map(Box::from),
             sql: sql.into(),
             key: Box::new(key),
             gather: Mutex::new(Gather::new(config.bounds())),
@@ -87,12 +89,12 @@ impl<K: Key> Loader<K> {
     }
 
     /// The same loader, for a caller who is to see everything committed up to
-    /// `lsn`: see [`Route::after`](crate::Route::after). Callers who ask for a
+    /// `token`: see [`Route::after`](crate::Route::after). Callers who ask for a
     /// position gather among themselves, and a query asks for the highest
     /// position of its callers.
     #[must_use]
-    pub fn after(&self, lsn: impl Into<Option<Lsn>>) -> Self {
-        Self { shared: Arc::clone(&self.shared), after: lsn.into() }
+    pub fn after(&self, token: impl Into<After>) -> Self {
+        Self { shared: Arc::clone(&self.shared), after: token.into().0 }
     }
 
     /// The row of `key`, or `None` if there is none.
@@ -177,6 +179,8 @@ pub(crate) struct Way<'p> {
     pub(crate) intent: Intent,
     pub(crate) limit: Duration,
     pub(crate) shared: bool,
+    pub(crate) key: Option<u64>,
+    pub(crate) tag: Option<&'p str>,
 }
 
 /// Finds the key of a row.
@@ -189,6 +193,9 @@ pub(crate) struct Shared<K: Key> {
     limit: Duration,
     /// Whether its queries share connections with other calls.
     lanes: bool,
+    /// Which node, as the route has it.
+    affinity: Option<u64>,
+    tag: Option<Box<str>>,
     sql: Box<str>,
     key: KeyOf<K>,
     gather: Mutex<Gather<K, Teller>>,
@@ -199,7 +206,22 @@ pub(crate) struct Shared<K: Key> {
 }
 
 impl<K: Key> Shared<K> {
-    fn enter(self: &Arc<Self>, keys: Vec<K>, after: Option<Lsn>) -> Result<Vec<Place<'_>>, Error> {
+    fn way(&self) -> Way<'_> {
+        Way {
+            pool: &self.pool,
+            intent: self.intent,
+            limit: self.limit,
+            shared: self.lanes,
+            key: self.affinity,
+            tag: self.tag.as_deref(),
+        }
+    }
+
+    fn enter(
+        self: &Arc<Self>,
+        keys: Vec<K>,
+        after: Option<Token>,
+    ) -> Result<Vec<Place<'_>>, Error> {
         let count = keys.len();
         let mut places = Vec::with_capacity(count);
         self.enter_each(keys, count, after, |place| places.push(place))?;
@@ -211,7 +233,7 @@ impl<K: Key> Shared<K> {
         self: &'s Arc<Self>,
         keys: impl IntoIterator<Item = K>,
         count: usize,
-        after: Option<Lsn>,
+        after: Option<Token>,
         mut entered: impl FnMut(Place<'s>),
     ) -> Result<(), Error> {
         if let Some(keyword) = text::session_keyword(&self.sql) {

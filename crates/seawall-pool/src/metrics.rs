@@ -32,6 +32,11 @@ pub(crate) struct NodeMetrics {
     pub(crate) connect_seconds: Histogram,
     pub(crate) failed_connects: Counter,
     pub(crate) shed: Counter,
+    #[cfg(feature = "classify")]
+    pub(crate) overruled: Counter,
+    pub(crate) saturated: Counter,
+    pub(crate) failovers: Counter,
+    pub(crate) fenced: Gauge,
     pub(crate) resets: Counter,
     pub(crate) cancelled: Counter,
     pub(crate) healed: Counter,
@@ -69,6 +74,11 @@ impl NodeMetrics {
             connect_seconds: histogram!(CONNECT_SECONDS, "node" => node()),
             failed_connects: errors("connect"),
             shed: counter!(SHED, "node" => node()),
+            #[cfg(feature = "classify")]
+            overruled: counter!(OVERRULED, "node" => node()),
+            saturated: counter!(SATURATED, "node" => node()),
+            failovers: counter!(FAILOVERS, "node" => node()),
+            fenced: gauge!(FENCED, "node" => node()),
             resets: counter!(RESETS, "node" => node()),
             cancelled: counter!(CANCELLED, "node" => node()),
             healed: counter!(HEALED, "node" => node()),
@@ -130,6 +140,11 @@ fn describe() {
     describe_counter!(CLOSED, Unit::Count, "Connections closed, by reason");
     describe_histogram!(CONNECT_SECONDS, Unit::Seconds, "Time to open a connection");
     describe_counter!(SHED, Unit::Count, "Calls refused because too many were waiting");
+    #[cfg(feature = "classify")]
+    describe_counter!(OVERRULED, Unit::Count, "Supposed reads that a standby refused as writes");
+    describe_counter!(SATURATED, Unit::Count, "Reads that found a replica's connections used up");
+    describe_counter!(FAILOVERS, Unit::Count, "Times the node took over as the primary");
+    describe_gauge!(FENCED, Unit::Count, "1 while the node takes writes and is not the primary");
     describe_counter!(RESETS, Unit::Count, "Rollbacks and resets sent between two borrowers");
     describe_counter!(
         CANCELLED,
@@ -140,6 +155,18 @@ fn describe() {
     describe_counter!(LEAKS, Unit::Count, "Borrows longer than leak_after");
 }
 
+/// Of the tower layer.
+#[cfg(feature = "tower")]
+pub(crate) fn describe_forged() {
+    describe_counter!(
+        FORGED,
+        Unit::Count,
+        "Requests whose causal token was not signed by a known key"
+    );
+}
+
+#[cfg(feature = "tower")]
+pub(crate) const FORGED: &str = "seawall_pool_refused_tokens_total";
 const QUERIES: &str = "seawall_pool_queries_total";
 const QUERY_SECONDS: &str = "seawall_pool_query_seconds";
 const ACQUIRE_SECONDS: &str = "seawall_pool_acquire_seconds";
@@ -156,6 +183,11 @@ const OPENED: &str = "seawall_pool_opened_connections_total";
 const CLOSED: &str = "seawall_pool_closed_connections_total";
 const CONNECT_SECONDS: &str = "seawall_pool_connect_seconds";
 const SHED: &str = "seawall_pool_shed_total";
+#[cfg(feature = "classify")]
+const OVERRULED: &str = "seawall_pool_overruled_reads_total";
+const SATURATED: &str = "seawall_pool_saturated_total";
+const FAILOVERS: &str = "seawall_pool_failovers_total";
+const FENCED: &str = "seawall_pool_node_fenced";
 const RESETS: &str = "seawall_pool_resets_total";
 const CANCELLED: &str = "seawall_pool_cancelled_total";
 const HEALED: &str = "seawall_pool_stale_statements_total";

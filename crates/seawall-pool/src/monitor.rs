@@ -2,12 +2,14 @@
 //! an interval, at once when a caller met a failure, and never twice at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::PgLsn;
 use tokio_postgres::{Client, NoTls, Statement};
 
@@ -15,14 +17,95 @@ use crate::error::classify;
 use crate::health::{Evidence, Health};
 use crate::lag::LagRing;
 use crate::node::Node;
-use crate::{Lsn, PoolConfig, ProbeError};
+use crate::{Lsn, PoolConfig, ProbeError, Token};
 
 /// What the monitors of one pool share.
-#[derive(Default)]
 pub(crate) struct Board {
     /// A replica was sampled: readers that wait for a position look again.
     pub(crate) progress: Notify,
     primary: Mutex<LagRing>,
+    /// What the primary had when last asked, and when the question was sent.
+    latest: Mutex<Option<(Instant, Token)>>,
+    /// The cluster, as the primary told first; zero if unknown.
+    system: AtomicU64,
+    /// The newest timeline that a primary was seen on; zero if unknown.
+    timeline: AtomicU32,
+    nodes: Vec<Arc<Node>>,
+    /// Whether another node may become the primary.
+    failover: bool,
+    /// Held while one does.
+    turn: Mutex<()>,
+}
+
+impl Board {
+    pub(crate) fn new(nodes: Vec<Arc<Node>>, failover: bool) -> Self {
+        Self {
+            progress: Notify::new(),
+            primary: Mutex::default(),
+            latest: Mutex::default(),
+            system: AtomicU64::new(0),
+            timeline: AtomicU32::new(0),
+            nodes,
+            failover,
+            turn: Mutex::default(),
+        }
+    }
+
+    /// Makes `candidate`, which was found to take writes, the primary, if it is the
+    /// rightful one: of the same cluster, on a timeline after all that were seen,
+    /// while the one there was is gone or in recovery. A writer on an older
+    /// timeline never is, and of two that are alive the newer one neither:
+    /// somebody may have cut a copy loose.
+    fn take_over(&self, candidate: &Arc<Node>, sample: Sample) -> bool {
+        let rightful = || {
+            let newest = self.timeline();
+            newest > 0 && sample.timeline > newest && sample.system == self.system()
+        };
+        if !self.failover || !rightful() {
+            return false;
+        }
+        let _turn = self.turn.lock();
+        let Some(current) = self.nodes.iter().find(|node| node.is_primary()) else {
+            return false;
+        };
+        let gone = current.is_down() || (current.is_up() && !current.is_writable());
+        if !rightful() || !gone {
+            return false;
+        }
+        let (from, to) = (&current.name, &candidate.name);
+        tracing::warn!(%from, %to, timeline = sample.timeline, "another node is the primary now");
+        // Never two at a time: a write in between finds none, and is not sent.
+        current.resign();
+        self.timeline.fetch_max(sample.timeline, Ordering::AcqRel);
+        candidate.ascend();
+        candidate.metrics.failovers.increment(1);
+        true
+    }
+
+    pub(crate) fn system(&self) -> u64 {
+        self.system.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn timeline(&self) -> u32 {
+        self.timeline.load(Ordering::Acquire)
+    }
+
+    /// What the primary had when asked at `since` or later.
+    pub(crate) fn primary_since(&self, since: Instant) -> Option<Token> {
+        let latest = *self.latest.lock();
+        latest.filter(|(asked, _)| *asked >= since).map(|(_, token)| token)
+    }
+
+    fn primary_seen(&self, asked: Instant, token: Token) {
+        // Sampled at some time since it was asked: the earlier time never makes
+        // a replica look closer than it is.
+        self.primary.lock().primary_at(token.lsn, asked);
+        if self.system() == 0 {
+            self.system.store(token.system, Ordering::Release);
+        }
+        self.timeline.fetch_max(token.timeline, Ordering::AcqRel);
+        *self.latest.lock() = Some((asked, token));
+    }
 }
 
 /// The monitor of one node.
@@ -31,6 +114,8 @@ pub(crate) struct Monitor {
     board: Arc<Board>,
     health: Health,
     timeout: Duration,
+    /// How long the primary may be unseen while lag goes on growing.
+    unseen: Duration,
     link: Option<Link>,
     /// When the next probe is due.
     due: Instant,
@@ -46,6 +131,7 @@ impl Monitor {
             board,
             health: Health::new(config.health_interval),
             timeout: config.health_timeout,
+            unseen: 2 * (config.health_interval + config.health_timeout),
             link: None,
             due: now,
             began: now,
@@ -111,28 +197,45 @@ impl Monitor {
         self.link = Some(link);
         let recovering = row.try_get(0).map_err(|_| ProbeError::Answer)?;
         let lsn: Option<PgLsn> = row.try_get(1).map_err(|_| ProbeError::Answer)?;
-        Ok(Sample { recovering, lsn: Lsn(lsn.map_or(0, u64::from)) })
+        let number = |column| row.try_get::<_, i64>(column).map_err(|_| ProbeError::Answer);
+        Ok(Sample {
+            recovering,
+            lsn: Lsn(lsn.map_or(0, u64::from)),
+            timeline: u32::try_from(number(2)?).unwrap_or(0),
+            system: number(3)?.cast_unsigned(),
+        })
     }
 
     fn take_in(&self, sample: Sample) -> (Evidence, Option<ProbeError>) {
-        let Sample { recovering, lsn } = sample;
-        if self.node.primary {
+        let Sample { recovering, lsn, system, timeline } = sample;
+        let known = self.board.system();
+        if known != 0 && system != 0 && system != known {
+            return (Evidence::Refused, Some(ProbeError::Foreign { system, known }));
+        }
+        self.node.identified(system, timeline);
+        if self.node.is_primary() || (!recovering && self.board.take_over(&self.node, sample)) {
+            self.node.metrics.fenced.set(0.0);
             if !recovering {
-                // Sampled at some time since the probe began: the earlier time
-                // never makes a replica look closer than it is.
-                self.board.primary.lock().primary_at(lsn, self.began);
+                self.board.primary_seen(self.began, Token { system, timeline, lsn });
             }
             if self.node.is_writable() == recovering {
                 tracing::warn!(node = %self.node.name, writable = !recovering, "role changed");
             }
-            self.node.sampled(lsn, !recovering, None);
+            self.node.sampled(lsn, !recovering, None, Instant::now());
             return (Evidence::Answered, None);
         }
+        self.node.metrics.fenced.set(f64::from(u8::from(!recovering)));
         if !recovering {
             return (Evidence::Refused, Some(ProbeError::NotReplica));
         }
-        let lag = self.board.primary.lock().lag(lsn, Instant::now());
-        self.node.sampled(lsn, false, lag);
+        let now = Instant::now();
+        let history = self.board.primary.lock();
+        // Of a primary that is gone nobody knows whether it wrote on: a replica that
+        // will never have its last words must not look older and older for that.
+        let known = history.seen().map_or(now, |seen| now.min(seen + self.unseen));
+        let lag = history.lag(lsn, known);
+        drop(history);
+        self.node.sampled(lsn, false, lag, now);
         (Evidence::Answered, None)
     }
 }
@@ -143,7 +246,9 @@ impl ProbeError {
             Self::Timeout(_) => Evidence::Silent,
             Self::Postgres(error) if classify::is_full(error) => Evidence::Full,
             Self::Postgres(_) if linked => Evidence::Lost,
-            Self::Postgres(_) | Self::Answer | Self::NotReplica => Evidence::Refused,
+            Self::Postgres(_) | Self::Answer | Self::NotReplica | Self::Foreign { .. } => {
+                Evidence::Refused
+            }
         }
     }
 }
@@ -152,6 +257,8 @@ impl ProbeError {
 struct Sample {
     recovering: bool,
     lsn: Lsn,
+    system: u64,
+    timeline: u32,
 }
 
 /// The monitor's own connection.
@@ -166,7 +273,19 @@ impl Link {
         let (client, connection) = config.connect(NoTls).await?;
         // How the connection ended is told to whoever waits for an answer.
         let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
-        let statement = client.prepare(PROBE).await?;
+        let statement = match client.prepare(PROBE).await {
+            Ok(statement) => {
+                // Rights are looked at when it runs.
+                match client.query_one(&statement, &[]).await {
+                    Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
+                        client.prepare(PLAIN_PROBE).await?
+                    }
+                    Err(error) => return Err(error),
+                    Ok(_) => statement,
+                }
+            }
+            Err(error) => return Err(error),
+        };
         Ok(Self { client, statement, driver })
     }
 }
@@ -181,9 +300,21 @@ impl Drop for Driver {
 }
 
 /// A replica's position is what it has replayed, the primary's what it has
-/// written out, which is what a replica can reach.
+/// written out, which is what a replica can reach. The timeline of a replica is that of
+/// the log it receives, where that may be seen, or else of its last restart
+/// point, which may be an older one and never a newer.
 const PROBE: &str = "SELECT recovering, \
-     CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END \
+     CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END, \
+     CASE WHEN recovering THEN greatest((SELECT timeline_id FROM pg_control_checkpoint()), \
+         (SELECT received_tli FROM pg_stat_wal_receiver))::int8 \
+     ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int8 END, \
+     (SELECT system_identifier FROM pg_control_system()) \
+     FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
+
+/// For roles that may not read the control file, which all may by default.
+const PLAIN_PROBE: &str = "SELECT recovering, \
+     CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END, \
+     0::int8, 0::int8 \
      FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
 
 /// The most often a node is probed, however many readers ask.

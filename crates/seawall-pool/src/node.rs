@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -18,16 +18,15 @@ use crate::health::Verdict;
 use crate::lanes::Lanes;
 use crate::ledger::Ledger;
 use crate::metrics::NodeMetrics;
-use crate::route::{Intent, NodeView};
+use crate::route::{Intent, NodeView, Router};
 use crate::status::{Borrow, NodeState, NodeStatus, ProbeError, Served};
-use crate::{Lag, Lsn, NodeConfig, PoolConfig, Role};
+use crate::{Lag, Lsn, NodeConfig, PoolConfig, Role, Token};
 
 /// A server and the connections to it. Shared by the pool, the connections
 /// that are out, and the tasks that look after the node.
 pub(crate) struct Node {
     pub(crate) name: Arc<str>,
-    pub(crate) primary: bool,
-    pub(crate) weight: u32,
+    pub(crate) tags: Box<[String]>,
     pub(crate) min_idle: usize,
     pub(crate) limits: NodeLimits,
     pub(crate) metrics: NodeMetrics,
@@ -51,12 +50,21 @@ pub(crate) struct Node {
     pub(crate) closing: AtomicUsize,
     /// The pool's home; its end is the end of the tasks in it.
     runtime: Handle,
+    /// Its number among the nodes.
+    pub(crate) index: usize,
+    weight: u32,
+    /// Whether it is the one that takes writes, or did when it was last seen.
+    primary: AtomicBool,
+    router: Arc<Router>,
     role: Role,
     state: AtomicU8,
     writable: AtomicBool,
     /// A position the node had when last asked; zero if unknown. A hint: a
     /// node that crashed and came back may have less.
     replayed: AtomicU64,
+    /// The cluster and timeline it was in when last asked; zero if unknown.
+    system: AtomicU64,
+    timeline: AtomicU32,
     reads: AtomicU64,
     writes: AtomicU64,
     /// Taken for every change of `state`, never to read it.
@@ -76,7 +84,12 @@ struct Detail {
 
 impl Node {
     /// Reads the connection string; connects to nothing.
-    pub(crate) fn new(index: usize, config: &NodeConfig, pool: &PoolConfig) -> Result<Self, Error> {
+    pub(crate) fn new(
+        index: usize,
+        config: &NodeConfig,
+        pool: &PoolConfig,
+        router: &Arc<Router>,
+    ) -> Result<Self, Error> {
         let primary = index == 0;
         let name: Arc<str> =
             if primary { "primary".into() } else { format!("replica-{index}").into() };
@@ -98,8 +111,7 @@ impl Node {
             metrics: NodeMetrics::new(&name),
             lanes: Lanes::new(pool, &name),
             name,
-            primary,
-            weight: config.weight,
+            tags: config.tags.clone().into(),
             min_idle,
             limits,
             books: Mutex::new(Ledger::new(books, Instant::now())),
@@ -111,11 +123,17 @@ impl Node {
             opened: Notify::new(),
             tend: Notify::new(),
             closing: AtomicUsize::new(0),
+            index,
+            weight: config.weight,
+            primary: AtomicBool::new(primary),
+            router: Arc::clone(router),
             role: config.role,
             state: AtomicU8::new(SUSPECT),
             // Until a probe says otherwise.
             writable: AtomicBool::new(primary),
             replayed: AtomicU64::new(0),
+            system: AtomicU64::new(0),
+            timeline: AtomicU32::new(0),
             reads: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             detail: Mutex::default(),
@@ -152,12 +170,11 @@ impl Node {
 
     pub(crate) fn view(&self) -> NodeView {
         NodeView {
-            primary: self.primary,
-            role: self.role,
-            weight: self.weight,
-            up: self.state.load(Ordering::Acquire) == UP,
+            primary: self.is_primary(),
+            up: self.is_up(),
             writable: self.is_writable(),
             replayed: Lsn(self.replayed.load(Ordering::Acquire)),
+            timeline: self.timeline(),
         }
     }
 
@@ -165,9 +182,57 @@ impl Node {
         self.writable.load(Ordering::Acquire)
     }
 
+    /// The cluster it belongs to; zero if unknown.
+    pub(crate) fn system(&self) -> u64 {
+        self.system.load(Ordering::Acquire)
+    }
+
+    /// The timeline it follows; zero if unknown.
+    pub(crate) fn timeline(&self) -> u32 {
+        self.timeline.load(Ordering::Acquire)
+    }
+
+    /// What a probe found about the history that it is part of.
+    pub(crate) fn identified(&self, system: u64, timeline: u32) {
+        self.system.store(system, Ordering::Release);
+        self.timeline.store(timeline, Ordering::Release);
+    }
+
+    /// A position of this node's history, as a token. `timeline` as read with the
+    /// position, zero if it was not.
+    pub(crate) fn token(&self, lsn: Lsn, timeline: u32) -> Token {
+        let timeline = if timeline == 0 { self.timeline() } else { timeline };
+        Token { system: self.system(), timeline, lsn }
+    }
+
     /// Whether what it serves may be older than a commit that has returned.
     pub(crate) fn may_be_behind(&self) -> bool {
-        !(self.primary && self.is_writable())
+        !(self.is_primary() && self.is_writable())
+    }
+
+    pub(crate) fn is_primary(&self) -> bool {
+        self.primary.load(Ordering::Acquire)
+    }
+
+    /// Takes over as the primary.
+    pub(crate) fn ascend(&self) {
+        self.writable.store(true, Ordering::Release);
+        self.primary.store(true, Ordering::Release);
+        self.router.leaves(self.index, Instant::now());
+    }
+
+    /// Another node is the primary now. Connections that are out are closed when they
+    /// come back.
+    pub(crate) fn resign(self: &Arc<Self>) {
+        self.primary.store(false, Ordering::Release);
+        self.writable.store(false, Ordering::Release);
+        // Should it come back as a standby, it may serve reads.
+        self.router.set_weight(self.index, self.weight, Instant::now());
+        self.evict();
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        self.state.load(Ordering::Acquire) == UP
     }
 
     pub(crate) fn is_down(&self) -> bool {
@@ -213,6 +278,7 @@ impl Node {
                 detail.failure = None;
                 self.state.store(UP, Ordering::Release);
                 if before != UP {
+                    self.router.found(self.index, true, Instant::now());
                     self.metrics.up.set(1.0);
                     tracing::info!(node = %self.name, "node is up");
                 }
@@ -226,6 +292,7 @@ impl Node {
                     None => Instant::now(),
                 };
                 if before != DOWN {
+                    self.router.found(self.index, false, Instant::now());
                     tracing::warn!(node = %self.name, %error, "node is down");
                 }
                 detail.failure = Some((since, error));
@@ -234,7 +301,7 @@ impl Node {
         drop(detail);
         if verdict == Verdict::Down && before != DOWN {
             self.went_down.notify_waiters();
-            if !self.primary {
+            if !self.is_primary() {
                 // Links that lived through a partition look sound and are not.
                 // The primary keeps its own: it has no stand-in, and a stall
                 // must not end in a storm of logins.
@@ -252,11 +319,13 @@ impl Node {
     }
 
     /// What a probe found.
-    pub(crate) fn sampled(&self, lsn: Lsn, writable: bool, lag: Option<Lag>) {
+    pub(crate) fn sampled(&self, lsn: Lsn, writable: bool, lag: Option<Lag>, now: Instant) {
         self.writable.store(writable, Ordering::Release);
         self.replayed.store(lsn.0, Ordering::Release);
         self.detail.lock().lag = lag;
+        self.router.tick(now);
         if let Some(lag) = lag {
+            self.router.lags(self.index, lag, now);
             #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
             self.metrics.lag_bytes.set(lag.bytes as f64);
             self.metrics.lag_seconds.set(lag.time.as_secs_f64());
@@ -294,10 +363,11 @@ impl Node {
         let replayed = self.replayed.load(Ordering::Acquire);
         NodeStatus {
             name: Arc::clone(&self.name),
-            primary: self.primary,
+            primary: self.is_primary(),
             role: self.role,
             state,
             writable: self.is_writable(),
+            standing: self.router.standing(self.index, Instant::now()),
             lag: detail.lag,
             replay_lsn: (replayed > 0).then_some(Lsn(replayed)),
             max_size,

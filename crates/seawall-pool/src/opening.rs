@@ -115,7 +115,7 @@ async fn attempts(node: &Arc<Node>) -> Result<Box<Link>, Option<Error>> {
             node.suspect();
         }
         let pause = node.limits.create_retry;
-        let passing = node.primary && (full || classify::is_starting(&source));
+        let passing = node.is_primary() && (full || classify::is_starting(&source));
         if !passing || started.elapsed() + pause > node.limits.create {
             return Err(Some(Error::Connect { node: name, source }));
         }

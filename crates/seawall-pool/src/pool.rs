@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::{join, join_all};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use crate::checkout::{Ask, Patience};
 use crate::error::Error;
@@ -14,9 +14,9 @@ use crate::handle::Route;
 use crate::ledger::Class;
 use crate::monitor::{Board, Monitor};
 use crate::node::Node;
-use crate::route::{Intent, Request, choose_among};
+use crate::route::{Choice, Intent, Replica, Request, Router};
 use crate::status::{NodeList, PoolStatus};
-use crate::{PoolConfig, upkeep};
+use crate::{NodeConfig, PoolConfig, Token, upkeep};
 
 /// A pool of connections to one primary and its replicas.
 ///
@@ -46,12 +46,15 @@ impl Pool {
     /// Cancel safety: dropped, it leaves nothing behind.
     pub async fn connect(config: PoolConfig) -> Result<Self, Error> {
         config.validate()?;
+        let replica = |node: &NodeConfig| Replica { role: node.role, weight: node.weight };
+        let replicas: Vec<_> = config.replicas.iter().map(replica).collect();
+        let router = Arc::new(Router::new(&config.routing, &replicas, Instant::now())?);
         let configs = std::iter::once(&config.primary).chain(&config.replicas);
         let nodes: Vec<_> = configs
             .enumerate()
-            .map(|(index, node)| Node::new(index, node, &config).map(Arc::new))
+            .map(|(index, node)| Node::new(index, node, &config, &router).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        let board = Arc::<Board>::default();
+        let board = Arc::new(Board::new(nodes.clone(), config.failover));
         let monitor =
             |node: &Arc<Node>| Monitor::new(Arc::clone(node), Arc::clone(&board), &config);
         let mut monitors: Vec<_> = nodes.iter().map(monitor).collect();
@@ -59,8 +62,15 @@ impl Pool {
         let ask = Ask { class: Class::Interactive, site: None };
         let mut patience = Patience::new(limit);
         let first = nodes[0].acquire(ask, &mut patience);
-        let looks = join_all(monitors.iter_mut().map(Monitor::probe));
-        let (first, _) = join(first, looks).await;
+        let looks = async {
+            // The primary first: it says which cluster the replicas must be of.
+            let mut monitors = monitors.iter_mut();
+            if let Some(primary) = monitors.next() {
+                primary.probe().await;
+            }
+            join_all(monitors.map(Monitor::probe)).await;
+        };
+        let (first, ()) = join(first, looks).await;
         drop(first?);
 
         let config = Arc::new(config);
@@ -73,14 +83,16 @@ impl Pool {
             nodes: nodes.into(),
             config,
             board,
-            tickets: [const { AtomicU64::new(0) }; 2],
+            router,
+            #[cfg(feature = "classify")]
+            auto: crate::classify::Auto::default(),
             tasks: Mutex::new(tasks),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// For reads that users wait for: a replica that is up, by weight; an
-    /// analytics replica only if no other is up; else the primary.
+    /// For reads that users wait for: a replica that is up and does not lag, as
+    /// [`RoutingConfig`](crate::RoutingConfig) says; an analytics replica only if no other is up; else the primary.
     ///
     /// The statement must change nothing: it may be run again on another node.
     pub fn read(&self) -> Route<'_> {
@@ -100,6 +112,48 @@ impl Pool {
         Route::new(&self.inner, Intent::Analytics)
     }
 
+    /// For code that does not say whether it reads or writes: the text of each statement
+    /// says it. What is recognised as a read goes as with [`read`](Self::read), all else as with
+    /// [`write`](Self::write); see [`classify`](crate::classify) for what is recognised.
+    ///
+    /// A statement that looks like a read and is refused by a standby as a write is
+    /// run once on the primary, and from then on at once. One that runs on the primary
+    /// is held for a write whatever it looks like: it is not repeated if its answer is
+    /// lost. The first call asks the catalogue which functions are volatile.
+    #[cfg(feature = "classify")]
+    pub fn auto(&self) -> Route<'_> {
+        Route::auto(&self.inner)
+    }
+
+    /// A token of everything that had been committed when this was called, for
+    /// [`Route::after`]: what the primary's monitor finds next. Takes no
+    /// connection, and callers at the same time share one probe, so it costs the
+    /// server next to nothing; it takes one round trip and up to 2 ms.
+    ///
+    /// A transaction that was committed with `synchronous_commit = off` may not be
+    /// covered; for it use [`Conn::token`](crate::Conn::token).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotWritable`] if the primary is in recovery or gives no answer within
+    /// two probes.
+    pub async fn token(&self) -> Result<Token, Error> {
+        let since = Instant::now();
+        let inner = &*self.inner;
+        let deadline = since + 2 * (inner.config.health_timeout + inner.config.health_interval);
+        let primary = inner.primary();
+        primary.poke.notify_one();
+        loop {
+            let progress = inner.board.progress.notified();
+            if let Some(token) = inner.board.primary_since(since) {
+                return Ok(token);
+            }
+            if timeout_at(deadline, progress).await.is_err() {
+                return Err(Error::NotWritable { node: Arc::clone(&primary.name) });
+            }
+        }
+    }
+
     /// What is known about the nodes now. Takes a short lock per node.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
@@ -108,6 +162,10 @@ impl Pool {
 
     pub(crate) fn nodes(&self) -> &[Arc<Node>] {
         &self.inner.nodes
+    }
+
+    pub(crate) fn router(&self) -> &Router {
+        &self.inner.router
     }
 
     pub(crate) fn config(&self) -> &PoolConfig {
@@ -131,20 +189,72 @@ pub(crate) struct Inner {
     pub(crate) nodes: Box<[Arc<Node>]>,
     pub(crate) config: Arc<PoolConfig>,
     pub(crate) board: Arc<Board>,
-    /// Calls so far: reads, analytics.
-    tickets: [AtomicU64; 2],
+    pub(crate) router: Arc<Router>,
+    #[cfg(feature = "classify")]
+    pub(crate) auto: crate::classify::Auto,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Inner {
-    /// The number of this call, which spreads calls over nodes.
-    pub(crate) fn ticket(&self, intent: Intent) -> u64 {
-        let counter = usize::from(intent == Intent::Analytics);
-        self.tickets[counter].fetch_add(1, Ordering::Relaxed)
+    pub(crate) fn choose(&self, request: &Request) -> Option<Choice> {
+        let view = |node: usize| self.nodes[node].view();
+        if request.intent == Intent::Write || self.router.is_trivial() {
+            return self.router.primary(view, request);
+        }
+        self.router.choose(view, request, Instant::now())
     }
 
-    pub(crate) fn choose(&self, request: Request, ticket: u64) -> Option<usize> {
-        choose_among(self.nodes.len(), |index| self.nodes[index].view(), request, ticket)
+    /// Whether a replica would serve `request`.
+    pub(crate) fn has_replica(&self, request: &Request) -> bool {
+        let view = |node: usize| self.nodes[node].view();
+        !self.router.is_trivial() && self.router.has_replica(view, request, Instant::now())
+    }
+
+    /// The node that takes writes, or took them last.
+    pub(crate) fn primary(&self) -> &Arc<Node> {
+        self.nodes.iter().find(|node| node.is_primary()).unwrap_or(&self.nodes[0])
+    }
+
+    /// Has every node looked at now.
+    pub(crate) fn look(&self) {
+        self.nodes.iter().for_each(|node| node.poke.notify_one());
+    }
+
+    /// All replicas: bit `i` for node `i`.
+    pub(crate) fn replicas(&self) -> u64 {
+        let replicas = self.nodes.iter().enumerate().filter(|(_, node)| !node.is_primary());
+        replicas.fold(0, |all, (index, _)| all | 1 << index)
+    }
+
+    /// Whether `token` is of a timeline that is over.
+    pub(crate) fn is_past(&self, token: Token) -> Result<bool, Error> {
+        let (system, timeline) = (self.board.system(), self.board.timeline());
+        if token.system != 0 && system != 0 && token.system != system {
+            return Err(Error::ForeignToken { token, system });
+        }
+        if token.timeline == 0 || timeline == 0 {
+            return Ok(false);
+        }
+        if token.timeline > timeline {
+            self.look();
+            return Err(Error::UnknownTimeline { token, timeline });
+        }
+        Ok(token.timeline < timeline)
+    }
+
+    /// The replicas that do not have `tag`: bit `i` for node `i`.
+    pub(crate) fn without_tag(&self, tag: &str) -> Result<u64, Error> {
+        let has = |node: &Node| node.tags.iter().any(|other| other == tag);
+        let replicas = self.nodes.iter().enumerate().filter(|(_, node)| !node.is_primary());
+        let (mut without, mut found) = (0, false);
+        for (index, node) in replicas {
+            if has(node) {
+                found = true;
+            } else {
+                without |= 1 << index;
+            }
+        }
+        if found { Ok(without) } else { Err(Error::UnknownTag { tag: tag.into() }) }
     }
 
     pub(crate) fn statuses(&self) -> NodeList {

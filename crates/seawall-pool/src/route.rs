@@ -1,7 +1,7 @@
-//! Where a statement goes: a pure function of what is known about the nodes.
+//! Where a statement goes, from what is known about the nodes.
 //!
-//! [`choose`] is the whole decision. The pool calls it with views made from
-//! atomics, tests and the example call it with views made by hand.
+//! [`Router::choose`] is the whole decision. The pool calls it with views made from
+//! atomics and with the time, tests and the example with views made by hand.
 //!
 //! | intent | first | then | last |
 //! |---|---|---|---|
@@ -9,11 +9,23 @@
 //! | [`Intent::Read`] | a general replica that is up | an analytics replica, if no general replica is up | the primary |
 //! | [`Intent::Analytics`] | an analytics replica that is up | a general replica that is up | the primary |
 //!
-//! With `after`, a replica counts only if it has replayed that position. The
-//! primary is the last resort even while it is thought to be down: the
-//! evidence may be old, and there is nothing left to lose.
+//! Which of several replicas is said by a balancer, one for each intent and role, so
+//! that reads of milliseconds are not compared with reports of minutes. It leaves out
+//! replicas that lag, fail or are full, as [`RoutingConfig`] says. With `after`, a
+//! replica counts only if it has replayed that position. The primary is the last
+//! resort even while it is thought to be down: the evidence may be old, and there is
+//! nothing left to lose.
 
-use crate::{Lsn, Role};
+use std::fmt;
+use std::time::Duration;
+
+/// How a call ended, as far as it says something about its node.
+pub use seawall_balance::Outcome as Verdict;
+use seawall_balance::{Balancer, Member, Pick, PickOptions, Standing};
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::{Lag, Lsn, Role, RoutingConfig};
 
 /// What a statement is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,15 +51,11 @@ impl Intent {
     }
 }
 
-/// What the choice needs to know about one node.
+/// What the choice needs to know about one node at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeView {
-    /// Whether this is the primary of the configuration.
+    /// Whether this is the primary.
     pub primary: bool,
-    /// What a replica is for. Ignored for the primary.
-    pub role: Role,
-    /// Share among the replicas of one tier. Zero gets nothing.
-    pub weight: u32,
     /// Whether the last evidence says that the node answers.
     pub up: bool,
     /// Whether the node takes writes. Only looked at for the primary, where
@@ -56,6 +64,8 @@ pub struct NodeView {
     /// A position the node is known to have replayed. Ignored for a writable
     /// primary.
     pub replayed: Lsn,
+    /// The timeline on which that position lies; zero if unknown.
+    pub timeline: u32,
 }
 
 /// What is asked for.
@@ -65,7 +75,12 @@ pub struct Request {
     pub intent: Intent,
     /// Serve only from a node that has this position.
     pub after: Option<Lsn>,
-    /// Nodes that already failed this call: bit `i` for node `i`.
+    /// The timeline of that position; zero if unknown.
+    pub timeline: u32,
+    /// For policies that go by keys: the hash of one.
+    pub key: Option<u64>,
+    /// Nodes that must not be chosen, such as those that already failed this call:
+    /// bit `i` for node `i`.
     pub excluded: u64,
 }
 
@@ -73,7 +88,7 @@ impl Request {
     /// A request without a position, with nothing excluded.
     #[must_use]
     pub const fn new(intent: Intent) -> Self {
-        Self { intent, after: None, excluded: 0 }
+        Self { intent, after: None, timeline: 0, key: None, excluded: 0 }
     }
 
     /// The same request, for nodes that have `lsn` only.
@@ -88,109 +103,297 @@ impl Request {
     }
 
     fn satisfied_by(&self, node: &NodeView) -> bool {
-        (node.primary && node.writable) || self.after.is_none_or(|lsn| node.replayed >= lsn)
+        let same = |known: u32| known == self.timeline || known == 0 || self.timeline == 0;
+        (node.primary && node.writable)
+            || self.after.is_none_or(|lsn| node.replayed >= lsn && same(node.timeline))
+    }
+
+    /// Whether the replica of this view may serve it.
+    fn fits(&self, index: usize, node: &NodeView) -> bool {
+        self.allows(index) && !node.primary && node.up && self.satisfied_by(node)
     }
 }
 
 /// The most nodes a pool can have, the primary included.
 pub const MAX_NODES: usize = 64;
 
-/// Chooses the node for `request`, or `None` if no node may serve it.
-///
-/// `ticket` numbers the calls: consecutive tickets spread over the nodes of the
-/// winning tier in the ratio of their weights. Nodes past [`MAX_NODES`] are not
-/// looked at. Cost: one pass, no allocation, no lock.
-///
-/// The spread is a Weyl sequence with the golden ratio as its step: stateless,
-/// evenly interleaved, and still even when nodes come and go between two calls.
-#[must_use]
-pub fn choose(nodes: &[NodeView], request: Request, ticket: u64) -> Option<usize> {
-    choose_among(nodes.len(), |node| nodes[node], request, ticket)
+/// A replica, as the configuration has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replica {
+    /// What it is for.
+    pub role: Role,
+    /// Its share among the replicas of its role. Zero gets nothing.
+    pub weight: u32,
 }
 
-/// [`choose`] over views that are made when asked for.
-pub(crate) fn choose_among(
-    count: usize,
-    view: impl Fn(usize) -> NodeView,
-    request: Request,
-    ticket: u64,
-) -> Option<usize> {
-    let mut general = Tier::default();
-    let mut analytics = Tier::default();
-    let mut general_up = false;
-    let mut primary = None;
-    for index in 0..count.min(MAX_NODES) {
-        let node = view(index);
-        if node.primary {
+/// Chooses nodes. Node 0 is the primary, nodes from 1 on the replicas in their order.
+///
+/// Everything takes the time as `now`, and nothing reads a clock.
+pub struct Router {
+    /// By node; a primary that is replaced becomes a general replica.
+    roles: Box<[Role]>,
+    /// For reads and for analytics: the replicas of each role.
+    ranks: [[Option<Balancer<Seat>>; 2]; 2],
+    limits: crate::LagLimits,
+}
+
+impl Router {
+    /// For a primary and `replicas`, at most 63; more are never chosen.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] and [`Error::Routing`] if `config` is out of bounds.
+    pub fn new(config: &RoutingConfig, replicas: &[Replica], now: Instant) -> Result<Self, Error> {
+        config.validate()?;
+        let replicas = &replicas[..replicas.len().min(MAX_NODES - 1)];
+        let rank = |name, role| -> Result<_, Error> {
+            let members = (1..=u8::MAX).zip(replicas).filter(|(_, replica)| replica.role == role);
+            let members: Vec<_> = members
+                .map(|(seat, replica)| Member::new(Seat(seat)).weight(replica.weight))
+                .collect();
+            if members.is_empty() {
+                return Ok(None);
+            }
+            let routing = |source| Error::Routing { source };
+            let balancer = Balancer::new(config.balance(name), now).map_err(routing)?;
+            balancer.update(members, now).map_err(routing)?;
+            Ok(Some(balancer))
+        };
+        Ok(Self {
+            roles: std::iter::once(Role::General)
+                .chain(replicas.iter().map(|replica| replica.role))
+                .collect(),
+            ranks: [
+                [rank("read", Role::General)?, rank("read_fallback", Role::Analytics)?],
+                [rank("analytics_fallback", Role::General)?, rank("analytics", Role::Analytics)?],
+            ],
+            limits: config.lag.clone(),
+        })
+    }
+
+    /// Whether there is no replica, and nothing to choose.
+    #[must_use]
+    pub fn is_trivial(&self) -> bool {
+        self.roles.len() == 1
+    }
+
+    /// Chooses the node for `request`, or `None` if no node may serve it.
+    ///
+    /// `view` is asked for each node that is considered. Cost: some 100 ns, without
+    /// allocation or lock (but for the short one of
+    /// [`Policy::SmoothWeighted`](crate::Policy::SmoothWeighted)).
+    #[inline]
+    pub fn choose(
+        &self,
+        view: impl Fn(usize) -> NodeView,
+        request: &Request,
+        now: Instant,
+    ) -> Option<Choice> {
+        let fits = |seat: &Seat| request.fits(seat.node(), &view(seat.node()));
+        let options = PickOptions::new().filter(&fits);
+        let options = match request.key {
+            Some(key) => options.key_hash(key),
+            None => options,
+        };
+        let pick = |rank: &Option<Balancer<Seat>>| rank.as_ref()?.try_pick(&options, now);
+        let replica = match request.intent {
+            Intent::Write => None,
+            Intent::Read => {
+                let [general, analytics] = &self.ranks[READ];
+                pick(general)
+                    .or_else(|| if self.general_up(&view) { None } else { pick(analytics) })
+            }
+            Intent::Analytics => {
+                let [general, analytics] = &self.ranks[ANALYTICS];
+                pick(analytics).or_else(|| pick(general))
+            }
+        };
+        match replica {
+            Some(pick) => {
+                Some(Choice { node: pick.id().node(), picked: Some(Picked { pick, since: now }) })
+            }
+            None => self.primary(view, request),
+        }
+    }
+
+    /// The choice when no replica comes into question.
+    pub(crate) fn primary(
+        &self,
+        view: impl Fn(usize) -> NodeView,
+        request: &Request,
+    ) -> Option<Choice> {
+        for node in 0..self.roles.len() {
+            let seen = view(node);
+            if !seen.primary {
+                continue;
+            }
             let fit = match request.intent {
-                Intent::Write => node.writable,
-                Intent::Read | Intent::Analytics => request.satisfied_by(&node),
+                Intent::Write => seen.writable,
+                Intent::Read | Intent::Analytics => request.satisfied_by(&seen),
             };
-            if fit && request.allows(index) {
-                primary = Some(index);
-            }
-            continue;
-        }
-        general_up |= node.up && node.role == Role::General;
-        if node.up && request.allows(index) && request.satisfied_by(&node) {
-            match node.role {
-                Role::General => general.add(index, node.weight),
-                Role::Analytics => analytics.add(index, node.weight),
-            }
-        }
-    }
-    let weight = |index: usize| view(index).weight;
-    let replica = match request.intent {
-        Intent::Write => None,
-        Intent::Read if general_up => general.pick(ticket, weight),
-        Intent::Read => analytics.pick(ticket, weight),
-        Intent::Analytics => {
-            analytics.pick(ticket, weight).or_else(|| general.pick(ticket, weight))
-        }
-    };
-    replica.or(primary)
-}
-
-/// Nodes of equal rank: bit `i` for node `i`, and their weights together.
-#[derive(Default)]
-struct Tier {
-    members: u64,
-    total: u64,
-}
-
-impl Tier {
-    fn add(&mut self, index: usize, weight: u32) {
-        if weight > 0 {
-            self.members |= 1 << index;
-            self.total += u64::from(weight);
-        }
-    }
-
-    /// `weight` is to say what it said before.
-    fn pick(&self, ticket: u64, weight: impl Fn(usize) -> u32) -> Option<usize> {
-        let mut slot = spread(ticket, self.total);
-        let mut members = self.members;
-        while members != 0 {
-            let index = members.trailing_zeros() as usize;
-            let weight = u64::from(weight(index));
-            if slot < weight {
-                return Some(index);
-            }
-            slot -= weight;
-            members &= members - 1;
+            return (fit && request.allows(node)).then_some(Choice { node, picked: None });
         }
         None
     }
+
+    /// Whether a replica would serve `request`.
+    pub(crate) fn has_replica(
+        &self,
+        view: impl Fn(usize) -> NodeView,
+        request: &Request,
+        now: Instant,
+    ) -> bool {
+        let choice = self.choose(view, request, now);
+        choice.and_then(|choice| choice.picked).is_some_and(|picked| {
+            picked.pick.release();
+            true
+        })
+    }
+
+    /// Enters how far a replica is behind.
+    pub fn lags(&self, node: usize, lag: Lag, now: Instant) {
+        let measure = self.limits.measure(lag);
+        self.each(node, |balancer, seat| drop(balancer.set_lag(&seat, measure, now)));
+    }
+
+    /// Enters that a replica was found dead, or well.
+    pub fn found(&self, node: usize, healthy: bool, now: Instant) {
+        self.each(node, |balancer, seat| drop(balancer.set_healthy(&seat, healthy, now)));
+    }
+
+    /// Gives a replica no new work, or work again, slowly at first.
+    pub fn drain(&self, node: usize, drain: bool, now: Instant) {
+        self.each(node, |balancer, seat| {
+            drop(if drain { balancer.drain(&seat, now) } else { balancer.restore(&seat, now) });
+        });
+    }
+
+    /// A node became the primary: no longer one of the replicas.
+    pub fn leaves(&self, node: usize, now: Instant) {
+        self.each(node, |balancer, seat| balancer.remove(&seat, now));
+    }
+
+    /// Changes the share of a replica; zero gets nothing. One that is none yet, a
+    /// former primary, becomes one, and starts slowly.
+    pub fn set_weight(&self, node: usize, weight: u32, now: Instant) {
+        let member = |seat| Member::new(seat).weight(weight);
+        self.each(node, |balancer, seat| drop(balancer.insert(member(seat), now)));
+    }
+
+    /// How the balancer of reads sees a replica; nothing for the primary. Linear,
+    /// with a short lock.
+    #[must_use]
+    pub fn standing(&self, node: usize, now: Instant) -> Option<Standing> {
+        let role = self.roles.get(node)?;
+        let status = self.ranks[READ][rank_of(*role)].as_ref()?.status(now);
+        status.nodes.iter().find(|seen| seen.id.node() == node).map(|seen| seen.standing)
+    }
+
+    /// Ends what has its time, where nothing is chosen that would do it.
+    pub(crate) fn tick(&self, now: Instant) {
+        self.ranks.iter().flatten().flatten().for_each(|balancer| balancer.tick(now));
+    }
+
+    fn each(&self, node: usize, act: impl Fn(&Balancer<Seat>, Seat)) {
+        if let (Some(role), Ok(seat)) = (self.roles.get(node), u8::try_from(node)) {
+            for ranks in &self.ranks {
+                if let Some(balancer) = &ranks[rank_of(*role)] {
+                    act(balancer, Seat(seat));
+                }
+            }
+        }
+    }
+
+    fn general_up(&self, view: impl Fn(usize) -> NodeView) -> bool {
+        let up = |node: usize| {
+            let seen = view(node);
+            seen.up && !seen.primary
+        };
+        (0..).zip(&self.roles).any(|(node, role)| rank_of(*role) == GENERAL && up(node))
+    }
 }
 
-/// Maps a ticket to `0..total`, evenly over any run of tickets.
-fn spread(ticket: u64, total: u64) -> u64 {
-    let turn = u128::from(ticket.wrapping_mul(GOLDEN_RATIO));
-    u64::try_from((turn * u128::from(total)) >> 64).unwrap_or(0)
+impl fmt::Debug for Router {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Router").field("roles", &self.roles).finish_non_exhaustive()
+    }
 }
 
-/// 2^64 divided by the golden ratio, rounded to odd.
-const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
+/// A node that was chosen.
+#[derive(Debug)]
+#[must_use = "a choice that is dropped counts as a cancelled call"]
+pub struct Choice {
+    /// Its number.
+    pub node: usize,
+    /// Of a replica: how it will turn out is of interest.
+    picked: Option<Picked>,
+}
+
+/// A replica that was picked, until the call has ended.
+#[derive(Debug)]
+struct Picked {
+    pick: Pick<Seat>,
+    since: Instant,
+}
+
+impl Choice {
+    /// When it was chosen; nothing for the primary.
+    #[must_use]
+    pub fn since(&self) -> Option<Instant> {
+        self.picked.as_ref().map(|picked| picked.since)
+    }
+
+    /// The call ended so, after the node had worked on it for `took`.
+    pub fn finish(self, verdict: Verdict, took: Duration) {
+        if let Some(Picked { pick, since }) = self.picked {
+            pick.finish(verdict, since + took);
+        }
+    }
+
+    /// The caller gave the node up after `took`.
+    pub fn cancel(self, took: Duration) {
+        if let Some(Picked { pick, since }) = self.picked {
+            pick.cancel(since + took);
+        }
+    }
+
+    /// The call ended in a way that says nothing about the node.
+    pub fn release(self) {
+        if let Some(Picked { pick, .. }) = self.picked {
+            pick.release();
+        }
+    }
+}
+
+/// A node, as balancers know it; they show it as the pool names it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Seat(u8);
+
+impl Seat {
+    fn node(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("primary"),
+            replica => write!(f, "replica-{replica}"),
+        }
+    }
+}
+
+const fn rank_of(role: Role) -> usize {
+    match role {
+        Role::General => GENERAL,
+        Role::Analytics => 1,
+    }
+}
+
+const READ: usize = 0;
+const ANALYTICS: usize = 1;
+const GENERAL: usize = 0;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use seawall_balance::Standing;
 use tokio::time::Instant;
 
 use crate::{Lag, Lsn, Role};
@@ -23,7 +24,7 @@ pub struct PoolStatus {
 pub struct NodeStatus {
     /// `primary`, `replica-1`, `replica-2`, ...
     pub name: Arc<str>,
-    /// Whether this is the configured primary.
+    /// Whether this is the primary: the configured one, or the one that took over.
     pub primary: bool,
     /// What the node is for.
     pub role: Role,
@@ -31,6 +32,9 @@ pub struct NodeStatus {
     pub state: NodeState,
     /// Whether it took writes when last asked. Always false for a replica.
     pub writable: bool,
+    /// How the choice among replicas sees it: lagging, ejected, saturated, draining.
+    /// `None` for the primary.
+    pub standing: Option<Standing>,
     /// How far behind the primary it was at its last sample. `None` for the
     /// primary and while either position is unknown.
     pub lag: Option<Lag>,
@@ -123,6 +127,14 @@ pub enum ProbeError {
     /// parted from the primary.
     #[error("configured as a replica, but not in recovery")]
     NotReplica,
+    /// The node belongs to another database cluster than the primary.
+    #[error("of another cluster: its system identifier is {system:x}, not {known:x}")]
+    Foreign {
+        /// Its system identifier.
+        system: u64,
+        /// The one of the primary.
+        known: u64,
+    },
 }
 
 /// The states of all nodes, as an error lists them.
@@ -144,6 +156,11 @@ impl fmt::Display for NodeStatus {
         write!(f, "{} {}", self.name, self.state)?;
         if self.primary && self.state.is_up() && !self.writable {
             f.write_str(" in recovery")?;
+        }
+        if let Some(standing) = self.standing.filter(|standing| *standing != Standing::Open)
+            && self.state.is_up()
+        {
+            write!(f, " {standing}")?;
         }
         if let Some(lag) = self.lag.filter(|lag| lag.bytes > 0) {
             write!(f, " {} bytes behind", lag.bytes)?;

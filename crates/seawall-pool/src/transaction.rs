@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
+use parking_lot::Mutex;
 use tokio::time::timeout;
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, SimpleQueryMessage};
 
 use crate::error::{Error, Outcome, classify};
-use crate::exec::{Answer, Call, Session, Shape};
+use crate::exec::{Answer, Ask, Call, POSITION, Position, Session, Shape};
 use crate::lease::Marks;
 use crate::node::Node;
 use crate::route::Intent;
 use crate::statements::Statements;
-use crate::text;
 use crate::wire::Wire;
+use crate::{Lsn, Token, text};
 
 /// A transaction on a [`Conn`](crate::Conn), rolled back when dropped.
 ///
@@ -115,12 +117,74 @@ impl<'a> Transaction<'a> {
     /// [`Error::Query`] or [`Error::QueryTimeout`] with [`Outcome::Unknown`] if
     /// its answer was lost.
     pub async fn commit(self) -> Result<(), Error> {
+        self.check().await?;
+        let Self { inner, on, limit, .. } = self;
+        finish(inner.commit(), on, limit, Outcome::Unknown).await
+    }
+
+    /// Commits, and reads in the same flight where the log ends after it: the token
+    /// for [`Route::after`](crate::Route::after), without a round trip of its own.
+    ///
+    /// Should it be committed and the position not be readable, the token is one that
+    /// only the primary has, with the largest position there is.
+    ///
+    /// The connection is back in the pool one round trip later than after
+    /// [`commit`](Self::commit), which nobody waits for.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    pub async fn commit_token(self) -> Result<Token, Error> {
+        self.check().await?;
+        let Self { inner, on, limit, .. } = self;
+        // The driver's transaction ends with a ROLLBACK when it is dropped, for which
+        // there must be one: hence BEGIN.
+        let sql = format!("COMMIT; {POSITION}; BEGIN");
+        let (committed, position) = (AtomicBool::new(false), Mutex::new(None));
+        let ending = async {
+            let mut messages = std::pin::pin!(inner.client().simple_query_raw(&sql).await?);
+            while let Some(message) = messages.try_next().await? {
+                // The first to end is the commit.
+                committed.store(true, Ordering::Relaxed);
+                if let SimpleQueryMessage::Row(row) = message {
+                    *position.lock() = Position::read_text(&row);
+                }
+            }
+            Ok(())
+        };
+        let ended = finish(ending, on, limit, Outcome::Unknown).await;
+        if let Err(error) = ended
+            && !committed.load(Ordering::Relaxed)
+        {
+            return Err(error);
+        }
+        let position = position.into_inner().filter(|position| !position.recovering);
+        Ok(position.map_or_else(
+            || on.node.token(Lsn(u64::MAX), 0),
+            |position| on.node.token(position.lsn, position.timeline),
+        ))
+    }
+
+    /// Has the commit wait until the synchronous standbys show its effect
+    /// (`synchronous_commit = remote_apply`, for this transaction): reads there then see
+    /// it without a token. Standbys that are not named in the server's
+    /// `synchronous_standby_names` are not waited for. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query).
+    pub async fn remote_apply(&self) -> Result<(), Error> {
+        self.run("SET LOCAL synchronous_commit TO remote_apply", &[], Shape::Count).await?;
+        Ok(())
+    }
+
+    /// Fails if the server has given up the transaction.
+    async fn check(&self) -> Result<(), Error> {
         // A statement whose future was dropped may fail with nobody listening.
         if self.doubtful.load(Ordering::Relaxed) || self.on.marks.is_busy() {
             self.run("SELECT", &[], Shape::Count).await?;
         }
-        let Self { inner, on, limit, .. } = self;
-        finish(inner.commit(), on, limit, Outcome::Unknown).await
+        Ok(())
     }
 
     /// Rolls back and waits until the server has done so.
@@ -150,7 +214,9 @@ impl<'a> Transaction<'a> {
             intent: self.intent,
             if_lost: Outcome::NoEffect,
             limit: self.limit,
-            position: false,
+            guessed: false,
+            position: Ask::No,
+            applied: false,
             after: None,
         };
         let session = Session {

@@ -125,6 +125,26 @@ impl<N: fmt::Debug + Clone + Eq + Hash> Control<N> {
         Ok(())
     }
 
+    pub(crate) fn healthy(
+        &mut self,
+        shared: &Shared<N>,
+        id: &N,
+        healthy: bool,
+        now: u64,
+    ) -> Result<(), Error> {
+        let entry = self.entry(id)?;
+        if entry.state.health.set(healthy) {
+            if healthy {
+                entry.state.ejection.lift();
+                entry.node.meter.clear_row();
+                entry.node.ramp.store(now, Ordering::Relaxed);
+            }
+            events::health(shared, id, healthy);
+            self.refresh(shared, now);
+        }
+        Ok(())
+    }
+
     pub(crate) fn pause(
         &mut self,
         shared: &Shared<N>,

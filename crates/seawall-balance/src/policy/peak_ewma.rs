@@ -17,18 +17,20 @@ impl Choose for PeakEwma {
         }
         let ticket = ask.random.next();
         let mut draws = Draws { ticket, made: 0 };
-        let Some(first) = draws.next(ask) else { return scan(ask) };
-        let Some(second) = draws.next(ask) else { return scan(ask) };
+        let Some(first) = draws.next(ask, |_| true) else { return scan(ask) };
+        let Some(second) = draws.next(ask, |_| true) else { return scan(ask) };
         if first != second {
             let cheaper = ask.cost(first).within(&ask.cost(second), 1.0);
-            return Some(if cheaper { first } else { second });
+            let (best, other) = if cheaper { (first, second) } else { (second, first) };
+            return draws.started(ask, best, other);
         }
         // Drawn twice: at even weights a matter of chance, at uneven ones what the
         // weights are about. So another one must be clearly cheaper to have it.
         let Some(other) = draws.other(ask, first) else { return Some(first) };
         let margin = if ask.view.alias.is_some() { CLEARLY } else { 1.0 };
         let stays = ask.cost(first).within(&ask.cost(other), margin);
-        Some(if stays { first } else { other })
+        let (best, other) = if stays { (first, other) } else { (other, first) };
+        draws.started(ask, best, other)
     }
 }
 
@@ -40,10 +42,10 @@ struct Draws {
 
 impl Draws {
     #[inline]
-    fn next<N>(&mut self, ask: &Ask<'_, N>) -> Option<usize> {
+    fn next<N>(&mut self, ask: &Ask<'_, N>, wanted: impl Fn(usize) -> bool) -> Option<usize> {
         for _ in 0..TRIES {
-            let (index, number) = self.draw(ask);
-            if ask.fits(index) && ask.takes(index, number) {
+            let (index, _) = self.draw(ask);
+            if wanted(index) && ask.fits(index) {
                 return Some(index);
             }
         }
@@ -51,17 +53,30 @@ impl Draws {
     }
 
     fn other<N>(&mut self, ask: &Ask<'_, N>, than: usize) -> Option<usize> {
-        for _ in 0..TRIES {
-            let (index, number) = self.draw(ask);
-            if index != than && ask.fits(index) && ask.takes(index, number) {
-                return Some(index);
-            }
-        }
         // One of a few, and the others rare: any that will do.
-        let others = ask.view.open.iter().map(|index| *index as usize);
-        others
-            .take(FEW)
-            .find(|index| *index != than && ask.fits(*index) && ask.takes(*index, self.ticket))
+        self.next(ask, |index| index != than).or_else(|| {
+            let others = ask.view.open.iter().map(|index| *index as usize);
+            others.take(FEW).find(|index| *index != than && ask.fits(*index))
+        })
+    }
+
+    /// The better of the two if it takes the request: a node that is starting takes
+    /// its share of what would be its own, however cheap it looks.
+    #[inline]
+    fn started<N>(&mut self, ask: &Ask<'_, N>, best: usize, other: usize) -> Option<usize> {
+        if !ask.view.ramping {
+            return Some(best);
+        }
+        let (_, number) = self.draw(ask);
+        if ask.takes(best, number) {
+            return Some(best);
+        }
+        if ask.takes(other, number) {
+            return Some(other);
+        }
+        let mut rest = ask.view.open.iter().map(|index| *index as usize);
+        // Of those furthest on, one takes everything.
+        rest.find(|index| ask.fits(*index) && ask.takes(*index, number)).or(Some(best))
     }
 
     #[inline]

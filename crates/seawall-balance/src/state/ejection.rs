@@ -34,6 +34,11 @@ impl Ejection {
         self.until = now.saturating_add(crate::clock::nanos(span)).max(1);
     }
 
+    /// Ends it, whatever is left of its time.
+    pub(crate) const fn lift(&mut self) {
+        self.until = 0;
+    }
+
     /// Whether it has just ended.
     pub(crate) const fn end(&mut self, now: u64) -> bool {
         let ends = self.until > 0 && now >= self.until;

@@ -42,6 +42,15 @@ impl Health {
         self.in_flight = true;
     }
 
+    /// Takes the word of a prober elsewhere; gives whether it is news.
+    pub(crate) const fn set(&mut self, healthy: bool) -> bool {
+        let news = self.healthy != healthy;
+        self.healthy = healthy;
+        self.waiting = false;
+        self.against = 0;
+        news
+    }
+
     /// A probe ended without a result: the next one may begin as if it had not been.
     pub(crate) const fn abandon(&mut self) {
         self.in_flight = false;

@@ -274,3 +274,33 @@ fn all_nodes_at_their_limit_is_an_error_that_says_so() {
         serve(&balancer, now);
     }
 }
+
+#[test]
+fn a_node_found_well_by_a_prober_of_ones_own_starts_slowly_and_is_not_ejected_any_longer() {
+    let now = Instant::now();
+    let balancer = balancer(config(Policy::RoundRobin), 2, now);
+    fail(&balancer, 0, 5, now);
+    assert_eq!(balancer.status(now).nodes[0].standing, Standing::Ejected);
+    // No news: a node that fails requests and answers probes stays out.
+    balancer.set_healthy(&0, true, now).unwrap();
+    assert_eq!(balancer.status(now).nodes[0].standing, Standing::Ejected);
+    balancer.set_healthy(&0, false, now).unwrap();
+    assert_eq!(spread(&balancer, 2, 10, now), [0, 10]);
+    balancer.set_healthy(&0, true, now).unwrap();
+    let node = &balancer.status(now).nodes[0];
+    assert_eq!((node.standing, node.ramp), (Standing::Open, 0.1));
+    assert!(balancer.set_healthy(&2, true, now).is_err());
+}
+
+#[test]
+fn a_released_pick_is_no_longer_outstanding_and_says_nothing_of_the_node() {
+    let now = Instant::now();
+    let balancer = balancer(config(Policy::RoundRobin), 1, now);
+    let pick = balancer.try_pick(&PickOptions::new(), now).unwrap();
+    assert_eq!(balancer.status(now).nodes[0].outstanding, 1);
+    pick.release();
+    let node = &balancer.status(now + SECOND).nodes[0];
+    assert_eq!((node.outstanding, node.latency, node.success), (0, None, 1.0));
+    let none = |_: &usize| false;
+    assert!(balancer.try_pick(&PickOptions::new().filter(&none), now).is_none());
+}

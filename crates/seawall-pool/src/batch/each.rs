@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::dispatch::{Search, unless_down};
+use crate::dispatch::{Search, ended_badly, still_primary, unless_down};
 use crate::error::{Error, classify};
 use crate::exec::{Call, Session};
 use crate::pool::Inner;
@@ -23,9 +23,10 @@ pub(crate) async fn run(
 ) -> Result<Vec<Vec<Row>>, Error> {
     let mut search = Search::new(pool, request, None);
     loop {
-        let node = search.next().await?;
+        let (node, choice) = search.next().await?;
         let served = async {
             let lease = node.acquire(search.ask, &mut search.patience).await?;
+            still_primary(node, call.intent)?;
             let session = lease.session();
             if let Some(wanted) = request.after.filter(|_| node.may_be_behind()) {
                 session.position(call.limit).await?.require(wanted, node)?;
@@ -34,8 +35,15 @@ pub(crate) async fn run(
         };
         let served = { unless_down(node, std::pin::pin!(served)).await };
         match served {
-            Ok(rows) => return Ok(rows),
-            Err(error) => search.failed(node, error)?,
+            Ok(rows) => {
+                // Many statements: how long they took says nothing about the node.
+                choice.release();
+                return Ok(rows);
+            }
+            Err(error) => {
+                ended_badly(choice, node, &error);
+                search.failed(node, error)?;
+            }
         }
     }
 }

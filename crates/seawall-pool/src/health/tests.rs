@@ -14,9 +14,9 @@ fn ms(millis: u64) -> Duration {
 }
 
 #[test]
-fn one_silent_probe_changes_nothing_but_is_repeated_at_once() {
+fn one_silent_probe_is_suspect_and_repeated_at_once() {
     let step = steps(&[Evidence::Answered, Evidence::Silent])[1];
-    assert_eq!(step, Step { verdict: None, wait: Duration::ZERO });
+    assert_eq!(step, Step { verdict: Some(Verdict::Suspect), wait: Duration::ZERO });
 }
 
 #[test]
@@ -24,7 +24,11 @@ fn two_silent_probes_in_a_row_are_down() {
     let seen = steps(&[Evidence::Silent, Evidence::Silent]);
     assert_eq!(seen[1].verdict, Some(Verdict::Down));
     let seen = steps(&[Evidence::Silent, Evidence::Answered, Evidence::Silent]);
-    assert_eq!(seen[2].verdict, None, "an answer in between starts the count afresh");
+    assert_eq!(
+        seen[2].verdict,
+        Some(Verdict::Suspect),
+        "an answer in between starts the count afresh"
+    );
 }
 
 #[test]

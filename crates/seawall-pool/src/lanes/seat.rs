@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::dispatch::{Search, unless_down};
-use crate::error::{Error, classify};
+use crate::dispatch::{Search, ended_badly, ended_well, unless_down};
+use crate::error::{Error, Outcome, classify};
 use crate::exec::{Answer, Call, Session};
 use crate::lanes::Lane;
 use crate::node::Node;
@@ -24,8 +24,11 @@ pub(crate) async fn run<'p>(
     let mut search = Search::new(pool, request, None);
     let mut sharing = true;
     loop {
-        let node = search.next().await?;
-        let call = Call { after: request.after.filter(|_| node.may_be_behind()), ..call };
+        let (node, choice) = search.next().await?;
+        let if_lost =
+            if call.guessed && !node.may_be_behind() { Outcome::Unknown } else { call.if_lost };
+        let after = request.after.filter(|_| node.may_be_behind());
+        let call = Call { after, if_lost, ..call };
         let served = async {
             if sharing
                 && let Some(seat) = node.lanes.enter(node)
@@ -41,8 +44,14 @@ pub(crate) async fn run<'p>(
         };
         let served = { unless_down(node, std::pin::pin!(served)).await };
         match served {
-            Ok(answer) => return Ok((node, answer)),
-            Err(error) => search.failed(node, error)?,
+            Ok(answer) => {
+                ended_well(choice, &call, answer.took);
+                return Ok((node, answer));
+            }
+            Err(error) => {
+                ended_badly(choice, node, &error);
+                search.failed(node, error)?;
+            }
         }
         sharing = false;
     }
@@ -92,7 +101,7 @@ impl<'n> Seat<'n> {
         };
         // Its answer is there, or will never be.
         self.under_way = false;
-        let result = done?;
+        let mut result = done?;
         if let Err(Error::Query { source, .. }) = &result
             && classify::is_connection_lost(source)
         {
@@ -103,9 +112,11 @@ impl<'n> Seat<'n> {
             node.lanes.retire(&lane);
             node.suspect();
         }
-        session.note(call, start.elapsed());
-        match &result {
+        let took = start.elapsed();
+        session.note(call, took);
+        match &mut result {
             Ok(answer) => {
+                answer.took = took;
                 node.served(call.intent);
                 if let Some(lsn) = answer.lsn {
                     node.seen_at(lsn);

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
-use crate::Lsn;
+use crate::Token;
 
 /// Someone who waits for a key.
 pub(crate) trait Ear {
@@ -59,14 +59,15 @@ impl<K: Hash + Eq, E: Ear> Gather<K, E> {
     ///
     /// Reads that ask for a position gather by themselves, so that they neither
     /// wait for a node on behalf of those that do not ask, nor are served from an older
-    /// one: their batch asks for the highest position of its members.
-    pub(crate) fn join(&mut self, key: K, after: Option<Lsn>, ear: E) {
+    /// one: their batch, of one cluster and timeline, asks for the highest position of its
+    /// members.
+    pub(crate) fn join(&mut self, key: K, after: Option<Token>, ear: E) {
         self.waiting += 1;
         let bound = self.bounds.batch;
-        let mut alike = self.forming.iter_mut().filter(|b| b.after.is_some() == after.is_some());
+        let mut alike = self.forming.iter_mut().filter(|batch| are_alike(batch.after, after));
         let batch = alike.find(|batch| batch.keys.len() < bound || batch.keys.contains_key(&key));
         if let Some(batch) = batch {
-            batch.after = batch.after.max(after);
+            batch.after = std::cmp::max_by_key(batch.after, after, |after| after.map(|it| it.lsn));
             batch.add(key, ear);
         } else {
             let mut batch = Batch { keys: HashMap::default(), after };
@@ -137,11 +138,18 @@ impl<K: Hash + Eq, E: Ear> Gather<K, E> {
     }
 }
 
+/// Whether one query can see both. Of two clusters or timelines one may be refused, which is not
+/// to fail the other.
+fn are_alike(one: Option<Token>, other: Option<Token>) -> bool {
+    let of = |after: Option<Token>| after.map(|token| (token.system, token.timeline));
+    of(one) == of(other)
+}
+
 /// Keys to ask for in one query, and who waits for each.
 pub(crate) struct Batch<K, E> {
     pub(crate) keys: HashMap<K, Ears<E>, foldhash::fast::RandomState>,
     /// The position the query is to see.
-    pub(crate) after: Option<Lsn>,
+    pub(crate) after: Option<Token>,
 }
 
 impl<K: Hash + Eq, E: Ear> Batch<K, E> {

@@ -9,11 +9,11 @@ use tokio_postgres::Row;
 use tokio_postgres::types::WrongType;
 
 use crate::error::{Error, Outcome, classify};
-use crate::exec::{Call, Shape};
+use crate::exec::Shape;
+use crate::handle::Route;
 use crate::loader::gather::{Batch, Ear, Ears, Gather};
 use crate::loader::{Key, Shared};
-use crate::route::{Intent, Request};
-use crate::{dispatch, lanes};
+use crate::route::Intent;
 
 /// What a caller is told through.
 pub(crate) type Teller = oneshot::Sender<Result<Rows, Error>>;
@@ -135,22 +135,8 @@ async fn query<K: Key>(
     let keys: Vec<&K> = batch.keys.keys().collect();
     shared.metrics.keys.increment(keys.len() as u64);
     shared.metrics.queries.increment(1);
-    let call = Call {
-        sql: &shared.sql,
-        params: &[&keys],
-        shape: Shape::All,
-        intent: shared.intent,
-        if_lost: if_lost(shared.intent),
-        limit: shared.limit,
-        position: false,
-        after: None,
-    };
-    let request = Request { intent: shared.intent, after: batch.after, excluded: 0 };
-    let (node, answer) = if shared.lanes {
-        lanes::run(&shared.pool, request, call).await?
-    } else {
-        dispatch::run(&shared.pool, request, call).await?
-    };
+    let route = Route::of_loader(shared.way(), batch.after);
+    let (node, answer) = route.run_as_said(&shared.sql, &[&keys], Shape::All, false).await?;
     let keyed = answer.rows.into_iter().map(|row| Ok(((shared.key)(&row)?, row)));
     keyed.collect::<Result<_, _>>().map_err(|source| Error::Query {
         node: Arc::clone(&node.name),

@@ -8,10 +8,15 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "classify")]
+mod auto;
+mod balancing;
 mod batch;
 mod connections;
 mod consistency;
+mod failover;
 mod failure;
+mod lag;
 mod lanes;
 mod loader;
 mod metrics;
@@ -23,3 +28,4 @@ mod session;
 mod slow;
 mod statements;
 mod support;
+mod tokens;

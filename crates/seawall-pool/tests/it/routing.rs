@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use seawall_pool::{Error, NodeConfig, Pool, PoolConfig, Role};
+use seawall_pool::{Error, NodeConfig, Policy, Pool, PoolConfig, Role};
 
 use crate::support::{config, is_up, node, pool, port, secs, stack, until};
 
@@ -11,6 +11,7 @@ async fn reads_follow_the_weights_and_writes_stay_on_the_primary() {
     let stack = stack(2).await;
     let mut config = config(&stack);
     config.replicas[1].weight = 3;
+    config.routing.policy = Policy::SmoothWeighted;
     let pool = Pool::connect(config).await.unwrap();
     let mut reads = HashMap::new();
     for _ in 0..400 {
@@ -23,6 +24,15 @@ async fn reads_follow_the_weights_and_writes_stay_on_the_primary() {
     assert!((96..=104).contains(&light), "{reads:?}");
     assert_eq!(node(&pool, "replica-1").served.reads, light);
     assert_eq!(node(&pool, "primary").served.writes, 400);
+
+    pool.set_weight("replica-2", 1).unwrap();
+    for _ in 0..100 {
+        pool.read().query_one("SELECT 1", &[]).await.unwrap();
+    }
+    let light = node(&pool, "replica-1").served.reads - light;
+    assert!((48..=52).contains(&light), "{light}");
+    assert!(matches!(pool.set_weight("primary", 1), Err(Error::UnknownNode { .. })));
+    assert!(matches!(pool.set_weight("replica-1", 0), Err(Error::Config { .. })));
 }
 
 #[tokio::test]

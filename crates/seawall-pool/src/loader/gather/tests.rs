@@ -5,7 +5,11 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use super::{Batch, Bounds, Ear, Gather};
-use crate::Lsn;
+use crate::{Lsn, Token};
+
+fn at(lsn: u64) -> Token {
+    Token { system: 1, timeline: 1, lsn: Lsn(lsn) }
+}
 
 /// An ear with a number, that may be gone.
 #[derive(Debug, Clone)]
@@ -59,14 +63,26 @@ fn a_known_key_joins_a_full_batch_and_an_unknown_one_the_next() {
 fn a_position_is_never_served_from_a_batch_that_asks_for_less() {
     let mut gather = Gather::new(BOUNDS);
     gather.join(1, None, ear(0));
-    gather.join(1, Some(Lsn(5)), ear(1));
-    gather.join(1, Some(Lsn(9)), ear(2));
-    gather.join(1, Some(Lsn(7)), ear(3));
+    gather.join(1, Some(at(5)), ear(1));
+    gather.join(1, Some(at(9)), ear(2));
+    gather.join(1, Some(at(7)), ear(3));
     assert!(gather.begin());
     let plain = gather.next().unwrap();
     assert_eq!((plain.after, numbers(&plain)), (None, vec![0]));
     let placed = gather.next().unwrap();
-    assert_eq!((placed.after, numbers(&placed)), (Some(Lsn(9)), vec![1, 2, 3]));
+    assert_eq!((placed.after, numbers(&placed)), (Some(at(9)), vec![1, 2, 3]));
+}
+
+#[test]
+fn positions_of_two_clusters_or_timelines_do_not_share_a_batch() {
+    let mut gather = Gather::new(BOUNDS);
+    for (number, (system, timeline)) in [(1, 1), (2, 1), (1, 2), (1, 1)].into_iter().enumerate() {
+        gather.join(1, Some(Token { system, timeline, lsn: Lsn(5) }), ear(number as u32));
+    }
+    assert!(gather.begin());
+    assert_eq!(numbers(&gather.next().unwrap()), [0, 3]);
+    assert_eq!(numbers(&gather.next().unwrap()), [1]);
+    assert_eq!(numbers(&gather.next().unwrap()), [2]);
 }
 
 #[test]
@@ -123,12 +139,12 @@ fn the_last_query_that_comes_to_nothing_leaves_nobody_waiting() {
 #[test]
 fn halves_hold_every_key_once_and_its_ears() {
     let mut gather = Gather::new(Bounds { batch: 100, ..BOUNDS });
-    (0..31).for_each(|n| gather.join(n % 17, Some(Lsn(n.into())), ear(n.into())));
+    (0..31).for_each(|n| gather.join(n % 17, Some(at(n.into())), ear(n.into())));
     assert!(gather.begin());
     let [one, other] = gather.next().unwrap().halve();
     assert_eq!((one.keys.len(), other.keys.len()), (8, 9));
     assert!(one.keys.keys().all(|key| !other.keys.contains_key(key)));
-    assert_eq!((one.after, other.after), (Some(Lsn(30)), Some(Lsn(30))));
+    assert_eq!((one.after, other.after), (Some(at(30)), Some(at(30))));
     let mut all = [numbers(&one), numbers(&other)].concat();
     all.sort_unstable();
     assert_eq!(all, (0..31).collect::<Vec<_>>());
@@ -187,16 +203,17 @@ proptest! {
     ) {
         let bounds = Bounds { batch: 4, waiting: 20, prompt: 2, queries: 3 };
         let mut gather = Gather::new(bounds);
-        let mut asked: Vec<(Numbered, u8, Option<Lsn>)> = Vec::new();
+        let mut asked: Vec<(Numbered, u8, Option<Token>)> = Vec::new();
         let mut sent = HashSet::new();
         let (mut coming, mut running, mut slow) = (0, 0, 0);
-        let check = |batch: &Batch<u8, Numbered>, sent: &mut HashSet<u32>, asked: &Vec<(Numbered, u8, Option<Lsn>)>| {
+        let check = |batch: &Batch<u8, Numbered>, sent: &mut HashSet<u32>, asked: &Vec<(Numbered, u8, Option<Token>)>| {
             assert!((1..=4).contains(&batch.keys.len()));
             for (key, ears) in &batch.keys {
                 for ear in std::iter::once(&ears.first).chain(&ears.more) {
                     let (_, wanted, after) = &asked[ear.0 as usize];
                     assert_eq!(key, wanted);
-                    assert!(batch.after >= *after && batch.after.is_some() == after.is_some());
+                    assert!(super::are_alike(batch.after, *after));
+                    assert!(batch.after.map(|it| it.lsn) >= after.map(|it| it.lsn));
                     assert!(!ear.is_gone());
                     assert!(sent.insert(ear.0), "sent twice");
                 }
@@ -205,7 +222,8 @@ proptest! {
         for step in steps {
             match step {
                 Step::Join { key, after } if gather.room() > 0 => {
-                    let after = after.map(|lsn| Lsn(lsn.into()));
+                    // Of two clusters.
+                    let after = after.map(|lsn| Token { system: u64::from(lsn % 2), ..at(lsn.into()) });
                     let ear = ear(u32::try_from(asked.len()).unwrap());
                     asked.push((ear.clone(), key, after));
                     gather.join(key, after, ear);

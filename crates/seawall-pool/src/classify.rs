@@ -1,0 +1,267 @@
+//! Telling reads from writes by the text of a statement.
+//!
+//! What is not recognised as a read is a write. A statement is a read if it is one
+//! `SELECT`, `VALUES` or `TABLE`, or an `EXPLAIN`, if no part of it changes data,
+//! locks rows or makes a table, and if every function in it is known not to be
+//! volatile ([`Functions`]). `EXPLAIN ANALYZE` is what it explains. Everything else goes to the
+//! primary: `COPY`, `DO`, `CALL`, `SHOW`, `SET`, several statements at once, texts that cannot be
+//! parsed, and texts of more than 64 KiB or many hundred operators.
+//!
+//! That cannot be complete: a function that is declared `STABLE` may write, a view may
+//! lock. So the standby has the last word. It cannot be changed, and refuses whatever would
+//! change it (25006, or 0A000); the statement is then run once on the primary, and
+//! remembered. What a standby lets pass and should not are advisory locks, which lock
+//! nothing there: they are volatile, and seen unless a view or a function that is
+//! declared `STABLE` hides them.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use sqlparser::ast::{Expr, ObjectName, Query, Select, Statement, TableFactor, Visit, Visitor};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+mod auto;
+mod functions;
+
+pub(crate) use auto::Auto;
+pub use functions::Functions;
+
+/// What a statement is, by its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// It changes nothing, as far as its text tells.
+    Read,
+    /// Anything else.
+    Write,
+}
+
+/// Classifies statements, and remembers the last few thousand.
+///
+/// A known statement costs a look into a table, some tens of nanoseconds; an unknown
+/// one is parsed, some microseconds.
+pub struct Classifier {
+    functions: ArcSwap<Functions>,
+    known: Cache<Box<str>, Kind, UnitWeighter, RandomState>,
+}
+
+impl Classifier {
+    /// With the functions of PostgreSQL that are common and harmless.
+    #[must_use]
+    pub fn new() -> Self {
+        let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
+        Self {
+            functions: ArcSwap::from_pointee(Functions::common()),
+            known: Cache::with(REMEMBERED, REMEMBERED as u64, UnitWeighter, hasher, lifecycle),
+        }
+    }
+
+    /// Takes these functions instead, and forgets what it knew.
+    pub fn set_functions(&self, functions: Functions) {
+        self.functions.store(Arc::new(functions));
+        self.known.clear();
+    }
+
+    /// What the statement is. Any text will do.
+    #[must_use]
+    pub fn classify(&self, sql: &str) -> Kind {
+        self.known(sql).unwrap_or_else(|| self.learn(sql))
+    }
+
+    /// What a statement is that was classified before.
+    pub(crate) fn known(&self, sql: &str) -> Option<Kind> {
+        self.known.get(sql)
+    }
+
+    fn learn(&self, sql: &str) -> Kind {
+        let kind = parse(sql, &self.functions.load());
+        if sql.len() <= LONGEST {
+            self.known.insert(sql.into(), kind);
+        }
+        kind
+    }
+
+    /// Remembers that a statement is a write though it does not look like one.
+    pub fn correct(&self, sql: &str) {
+        self.known.insert(sql.into(), Kind::Write);
+    }
+}
+
+impl Default for Classifier {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Classifier").field("known", &self.known.len()).finish_non_exhaustive()
+    }
+}
+
+fn parse(sql: &str, functions: &Functions) -> Kind {
+    if is_read(sql, functions) == Some(true) { Kind::Read } else { Kind::Write }
+}
+
+/// `None` if the text cannot be read.
+fn is_read(sql: &str, functions: &Functions) -> Option<bool> {
+    if sql.len() > LONGEST {
+        return None;
+    }
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize().ok()?;
+    let tokens: Vec<Token> =
+        tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+    if !is_shallow(&tokens) || locks(&tokens) {
+        return None;
+    }
+    let mut statements = Parser::new(&PostgreSqlDialect {})
+        .with_recursion_limit(DEEPEST)
+        .with_tokens(tokens)
+        .parse_statements()
+        .ok()?;
+    let (statement, None) = (statements.pop()?, statements.pop()) else {
+        return None;
+    };
+    let statement = match &statement {
+        Statement::Explain { analyze, options, statement, .. } => {
+            let options = options.iter().flatten();
+            let mut names = options.map(|option| &option.name.value);
+            if !analyze && !names.any(|name| name.eq_ignore_ascii_case("analyze")) {
+                // A plan is made and nothing is run.
+                return Some(true);
+            }
+            statement
+        }
+        statement => statement,
+    };
+    Some(statement.visit(&mut Inspector { functions }).is_continue())
+}
+
+/// Whether the tree of the statement cannot be so deep that walking or dropping it
+/// runs out of stack: chains of operators nest to the left without a limit of the parser's.
+fn is_shallow(tokens: &[Token]) -> bool {
+    let links = |token: &&Token| match token {
+        Token::Word(word) => word.quote_style.is_none() && !FLAT.contains(&word.keyword),
+        Token::Comma
+        | Token::Period
+        | Token::Number(..)
+        | Token::Placeholder(_)
+        | Token::SingleQuotedString(_)
+        | Token::DollarQuotedString(_)
+        | Token::LParen
+        | Token::RParen
+        | Token::SemiColon => false,
+        _ => true,
+    };
+    tokens.iter().filter(links).count() <= MOST_LINKS
+}
+
+/// A locking clause, wherever it stands.
+fn locks(tokens: &[Token]) -> bool {
+    let is = |token: &Token, keywords: &[Keyword]| matches!(token, Token::Word(word) if keywords.contains(&word.keyword));
+    let lock = [Keyword::UPDATE, Keyword::SHARE, Keyword::NO, Keyword::KEY];
+    tokens.windows(2).any(|pair| is(&pair[0], &[Keyword::FOR]) && is(&pair[1], &lock))
+}
+
+/// Breaks off at whatever is not known to be a read.
+struct Inspector<'a> {
+    functions: &'a Functions,
+}
+
+impl Inspector<'_> {
+    fn function(&self, name: &ObjectName) -> ControlFlow<()> {
+        let ident = name.0.last().and_then(|part| part.as_ident());
+        known_to_be(ident.is_some_and(|ident| match ident.quote_style {
+            Some(_) => self.functions.is_harmless(&ident.value),
+            None => self.functions.is_harmless(&ident.value.to_lowercase()),
+        }))
+    }
+}
+
+impl Visitor for Inspector<'_> {
+    type Break = ();
+
+    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
+        known_to_be(matches!(statement, Statement::Query(_)))
+    }
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        known_to_be(query.locks.is_empty())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        known_to_be(select.into.is_none())
+    }
+
+    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
+        match expr {
+            Expr::Function(function) => self.function(&function.name),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
+        match factor {
+            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
+                self.function(name)
+            }
+            TableFactor::Table { .. }
+            | TableFactor::Derived { .. }
+            | TableFactor::TableFunction { .. }
+            | TableFactor::UNNEST { .. }
+            | TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    }
+}
+
+const fn known_to_be(read: bool) -> ControlFlow<()> {
+    if read { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+/// Keywords that never make the tree deeper to the left. All others may.
+const FLAT: [Keyword; 24] = [
+    Keyword::NoKeyword,
+    Keyword::AS,
+    Keyword::ASC,
+    Keyword::BY,
+    Keyword::CASE,
+    Keyword::DESC,
+    Keyword::DISTINCT,
+    Keyword::ELSE,
+    Keyword::END,
+    Keyword::FALSE,
+    Keyword::FROM,
+    Keyword::GROUP,
+    Keyword::HAVING,
+    Keyword::LIMIT,
+    Keyword::NULL,
+    Keyword::OFFSET,
+    Keyword::ON,
+    Keyword::ORDER,
+    Keyword::SELECT,
+    Keyword::THEN,
+    Keyword::TRUE,
+    Keyword::VALUES,
+    Keyword::WHEN,
+    Keyword::WHERE,
+];
+
+/// Bytes of a statement.
+const LONGEST: usize = 64 * 1024;
+/// Of brackets and subqueries.
+const DEEPEST: usize = 40;
+const MOST_LINKS: usize = 400;
+/// Statements.
+const REMEMBERED: usize = 4_096;
+
+#[cfg(test)]
+mod tests;

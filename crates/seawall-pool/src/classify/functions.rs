@@ -1,0 +1,99 @@
+//! Functions that change nothing.
+
+use std::fmt;
+
+use foldhash::fast::RandomState;
+use std::collections::HashSet;
+
+/// Names of functions that a read may call: `IMMUTABLE` and `STABLE` ones in all their
+/// forms, and some that are volatile and harmless, such as `random`. Whatever is not
+/// among them counts as volatile.
+#[derive(Clone)]
+pub struct Functions {
+    harmless: HashSet<Box<str>, RandomState>,
+}
+
+impl Functions {
+    /// The common ones of PostgreSQL.
+    #[must_use]
+    pub fn common() -> Self {
+        Self::of(COMMON.split_whitespace())
+    }
+
+    /// These, in lower case unless their names are otherwise, and what is no
+    /// function to PostgreSQL though it looks like one: `coalesce` and its like.
+    pub fn of<N: Into<Box<str>>>(names: impl IntoIterator<Item = N>) -> Self {
+        let mut harmless: HashSet<_, _> = names.into_iter().map(Into::into).collect();
+        harmless.extend(SYNTAX.split_whitespace().map(Into::into));
+        Self { harmless }
+    }
+
+    /// Whether the function of this name changes nothing.
+    #[must_use]
+    pub fn is_harmless(&self, name: &str) -> bool {
+        self.harmless.contains(name)
+    }
+
+    /// Lists them by the catalogue: one row for each name all of whose functions are
+    /// harmless. `$1` are the volatile ones of PostgreSQL that are.
+    pub(crate) const CATALOGUE: &str = "SELECT proname::text \
+         FROM pg_catalog.pg_proc AS p \
+         JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace \
+         WHERE prokind <> 'p' GROUP BY proname \
+         HAVING bool_and(provolatile <> 'v' \
+             OR (nspname = 'pg_catalog' AND proname::text = ANY($1)))";
+
+    /// Volatile functions of PostgreSQL that change nothing outside of their call.
+    pub(crate) const HARMLESS: [&str; 8] = [
+        "clock_timestamp",
+        "gen_random_uuid",
+        "pg_sleep",
+        "pg_sleep_for",
+        "pg_sleep_until",
+        "random",
+        "timeofday",
+        "uuidv7",
+    ];
+}
+
+impl fmt::Debug for Functions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Functions").field("names", &self.harmless.len()).finish()
+    }
+}
+
+/// Looks like a function and is none.
+const SYNTAX: &str = "all any array cast coalesce collation current_catalog current_date \
+    current_role current_schema current_time current_timestamp current_user exists extract \
+    greatest grouping json_array json_arrayagg json_exists json_object json_objectagg json_query \
+    json_scalar json_serialize json_value least localtime localtimestamp normalize nullif overlay \
+    position row session_user some substring treat trim unnest user xmlagg xmlconcat xmlelement \
+    xmlexists xmlforest xmlparse xmlpi xmlserialize";
+
+/// Known before the catalogue is.
+const COMMON: &str = "abs age array_agg array_append array_cat array_length array_lower array_ndims \
+    array_position array_prepend array_remove array_replace array_to_json array_to_string \
+    array_upper ascii avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cbrt ceil \
+    ceiling char_length character_length chr clock_timestamp concat concat_ws corr count cume_dist \
+    current_database current_setting date_bin date_part date_trunc decode degrees dense_rank div \
+    encode every exp first_value floor format format_type gen_random_uuid generate_series \
+    generate_subscripts initcap inet_server_port isfinite json_agg json_array_elements \
+    json_array_length json_build_array json_build_object json_each json_extract_path \
+    json_extract_path_text json_object_agg json_object_keys json_populate_record json_strip_nulls \
+    json_to_record json_to_recordset json_typeof jsonb_agg jsonb_array_elements \
+    jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each \
+    jsonb_each_text jsonb_extract_path jsonb_extract_path_text jsonb_object_agg jsonb_object_keys \
+    jsonb_path_exists jsonb_path_query jsonb_populate_record jsonb_pretty jsonb_set \
+    jsonb_strip_nulls jsonb_to_record jsonb_to_recordset jsonb_typeof justify_days justify_hours \
+    justify_interval lag last_value lead left length ln log log10 lower lower_inc lpad ltrim \
+    make_date make_interval make_time make_timestamp make_timestamptz max md5 min mod mode now \
+    nth_value ntile num_nonnulls num_nulls octet_length percent_rank percentile_cont \
+    percentile_disc pi plainto_tsquery phraseto_tsquery power quote_ident quote_literal \
+    quote_nullable radians random range_merge rank regexp_count regexp_like regexp_match \
+    regexp_matches regexp_replace regexp_split_to_array regexp_split_to_table repeat replace reverse \
+    right round row_number row_to_json rpad rtrim sha256 sha512 sign split_part sqrt \
+    starts_with statement_timestamp stddev stddev_pop stddev_samp string_agg string_to_array \
+    string_to_table strpos substr sum timeofday timezone to_char to_date to_hex to_json to_jsonb \
+    to_number to_timestamp to_tsquery to_tsvector transaction_timestamp translate trunc ts_headline \
+    ts_rank ts_rank_cd tsvector_to_array upper upper_inc var_pop var_samp variance version \
+    websearch_to_tsquery width_bucket pg_sleep pg_typeof";
