@@ -119,7 +119,7 @@ impl Session<'_> {
                 self.marks.end();
                 node.served(call.intent);
                 if let Some(lsn) = answer.lsn {
-                    node.seen_at(lsn);
+                    node.seen_at(lsn, answer.timeline);
                 }
                 Ok(answer)
             }

@@ -484,8 +484,10 @@ impl<'p> Route<'p> {
             ),
             (after, seen) => after.or(seen),
         };
-        let past = token.map_or(Ok(false), |token| self.pool.is_past(token))?;
-        if past || self.causal.is_some_and(Causal::is_blind) {
+        if let Some(token) = token {
+            excluded |= self.pool.ruled_out_by(token)?;
+        }
+        if self.causal.is_some_and(Causal::is_blind) {
             // Only the primary is sure to have it.
             excluded |= self.pool.replicas();
         }

@@ -332,8 +332,10 @@ impl Node {
         }
     }
 
-    /// A query found that the node has `lsn`.
-    pub(crate) fn seen_at(&self, lsn: Lsn) {
+    /// A query found that the node has `lsn`, on `timeline` (zero: not told).
+    pub(crate) fn seen_at(&self, lsn: Lsn, timeline: u32) {
+        // It may have been promoted since the monitor asked.
+        self.timeline.fetch_max(timeline, Ordering::AcqRel);
         self.replayed.fetch_max(lsn.0, Ordering::AcqRel);
     }
 

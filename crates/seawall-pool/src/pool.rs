@@ -226,20 +226,34 @@ impl Inner {
         replicas.fold(0, |all, (index, _)| all | 1 << index)
     }
 
-    /// Whether `token` is of a timeline that is over.
-    pub(crate) fn is_past(&self, token: Token) -> Result<bool, Error> {
+    /// The nodes that may not serve a read after `token`, whatever their position: bit `i` for
+    /// node `i`.
+    pub(crate) fn ruled_out_by(&self, token: Token) -> Result<u64, Error> {
         let (system, timeline) = (self.board.system(), self.board.timeline());
         if token.system != 0 && system != 0 && token.system != system {
             return Err(Error::ForeignToken { token, system });
         }
-        if token.timeline == 0 || timeline == 0 {
-            return Ok(false);
+        if token.timeline == 0 || timeline == 0 || token.timeline == timeline {
+            return Ok(0);
         }
-        if token.timeline > timeline {
-            self.look();
+        if token.timeline < timeline {
+            // It survived or not, which no position tells: only the primary is sure to have it.
+            return Ok(self.replicas());
+        }
+        // A statement met a promotion before the monitors did: only nodes that are known to have
+        // followed it, and not the primary there was.
+        self.look();
+        let followed = |node: &Node| node.timeline() == token.timeline && node.system() == system;
+        let nodes = self.nodes.iter().enumerate();
+        let ruled_out = nodes.filter(|(_, node)| !followed(node));
+        let (mut mask, mut count) = (0, 0);
+        for (index, _) in ruled_out {
+            (mask, count) = (mask | 1 << index, count + 1);
+        }
+        if count == self.nodes.len() {
             return Err(Error::UnknownTimeline { token, timeline });
         }
-        Ok(token.timeline < timeline)
+        Ok(mask)
     }
 
     /// The replicas that do not have `tag`: bit `i` for node `i`.

@@ -12,9 +12,10 @@ use crate::Lsn;
 /// starts a new timeline. So a token names both:
 ///
 /// - A token of another cluster is refused with [`Error::ForeignToken`](crate::Error::ForeignToken).
-/// - A token of a timeline newer than any the pool knows is refused with
+/// - A token of a timeline newer than that of the primary is served by nodes that an answer or
+///   a monitor found on it; while there is none it is refused with
 ///   [`Error::UnknownTimeline`](crate::Error::UnknownTimeline), which may be retried: every node
-///   known here may lack the write, the primary too, so none can serve it.
+///   known here may lack the write, the primary too.
 /// - A token of an older timeline is served by the primary alone. What it stands for
 ///   survived the promotion or is lost, which its position does not tell; either
 ///   way no node has more of it than the primary.

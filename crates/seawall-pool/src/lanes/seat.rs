@@ -119,7 +119,7 @@ impl<'n> Seat<'n> {
                 answer.took = took;
                 node.served(call.intent);
                 if let Some(lsn) = answer.lsn {
-                    node.seen_at(lsn);
+                    node.seen_at(lsn, answer.timeline);
                 }
             }
             Err(Error::RowCount { .. } | Error::Behind { .. }) => {}

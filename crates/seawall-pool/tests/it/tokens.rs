@@ -179,7 +179,17 @@ async fn a_promotion_sends_older_tokens_to_the_primary_and_newer_ones_back_to_th
     for _ in 0..10 {
         assert_eq!(port(after.read().after(past)).await, new.port(), "older: the primary knows");
     }
-    // The pool of the old primary cannot have what was written after it.
+    // The pool of the old primary serves what was written after it only from who followed.
+    let followed = async || match before.read().after(token).query_one(GET, &[]).await {
+        Ok(row) => row.get::<_, i64>(0) == 5,
+        Err(error) => {
+            assert!(error.is_retryable(), "{error}");
+            false
+        }
+    };
+    until("a node is found that has it", secs(10), followed).await;
+    // Of a timeline that nobody is on nobody can have anything.
+    let token = Token { timeline: 3, ..token };
     let error = before.read().after(token).query_one(GET, &[]).await.unwrap_err();
     assert!(matches!(error, Error::UnknownTimeline { .. }), "{error}");
     assert!(error.is_retryable());
