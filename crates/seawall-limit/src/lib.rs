@@ -82,6 +82,7 @@ mod error;
 mod gcra;
 mod key;
 mod limiter;
+mod overload;
 mod policy;
 pub mod presets;
 mod quota;
@@ -105,6 +106,10 @@ pub use decision::Decision;
 pub use error::Error;
 pub use key::Key;
 pub use limiter::{Limiter, LimiterBuilder, MAX_KEYS, MAX_POLICIES};
+pub use overload::{
+    Acquire, Criticality, Deadline, Outcome, Overload, OverloadConfig, OverloadStatus, Permit,
+    Pressure, Priority, QuotaUsed, Reason, Rejected,
+};
 pub use policy::{DEFAULT_MESSAGE, Policy};
 pub use quota::Quota;
 pub use set::PolicySet;
@@ -117,6 +122,8 @@ pub use client::{ClientIp, Network, Networks, PeerAddr, client_ip};
 pub use guard::{BodyTooLarge, GuardBody, GuardFuture, GuardLayer, GuardService, Guards};
 #[cfg(feature = "tower")]
 pub use limit::{Head, LimitFuture, LimitLayer, LimitLayerBuilder, LimitService, Rule};
+#[cfg(feature = "tower")]
+pub use overload::{OverloadBody, OverloadFuture, OverloadLayer, OverloadService};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
