@@ -13,7 +13,7 @@ use super::law::{Law, Sample};
 use super::meter::{Counts, Meter};
 use super::pressure::Pressure;
 use super::priority::{PLACES, Priority};
-use super::queue::{Pace, Ticket, Verdict, Wake};
+use super::queue::{Pace, Stood, Ticket, Verdict, Wake};
 use super::reason::Reason;
 use super::slots::{Entry, Slots};
 use super::stats::Stats;
@@ -55,6 +55,8 @@ struct Control {
     told: u64,
     ticked: u64,
     shedding: bool,
+    /// How the queue was at the last tick.
+    stood: Stood,
 }
 
 impl<W: Wake> Core<W> {
@@ -75,6 +77,7 @@ impl<W: Wake> Core<W> {
                 told: 0,
                 ticked: 0,
                 shedding: false,
+                stood: Stood::default(),
             }),
             max_wait,
             min_limit: config.min_limit,
@@ -237,17 +240,22 @@ impl Control {
         });
         // After a pause, what was counted says nothing of rates.
         if span < LONG_PAUSE {
-            self.law.feed(&sample(span, &counts));
+            let mut sample = sample(span, &counts);
+            self.stood = core.slots.stood(now);
+            sample.pressed = self.stood.always || self.valve.share() > 0.0;
+            self.law.feed(&sample);
         }
-        let seeking = self.law.is_seeking();
-        let stood = core.slots.adjust(self.law.limit(), self.pace(core), now);
+        let (seeking, hold) = (self.law.is_seeking(), self.law.is_dipping());
+        core.slots.adjust(self.law.limit(), self.pace(core), now);
         let fresh = now.saturating_sub(self.told) < FORGET;
         let flow = Flow {
             arrived: arrived as f64,
             started: counts.started as f64,
+            able: self.law.limit() as f64 / self.law.latency().unwrap_or(0.0).max(1e-6) * span,
             // A queue in front of a limit that is still on its way up is no overload, unless there
             // is no way up.
-            standing: stood && !seeking,
+            standing: self.stood.long && !seeking,
+            hold,
             asked: if fresh { self.pressure.share() } else { 0.0 },
         };
         let cut = self.valve.turn(&flow);
@@ -284,6 +292,7 @@ fn sample(span: f64, counts: &Counts) -> Sample {
         inflight: counts.inflight as f64,
         lost: counts.lost as f64,
         limited: counts.blocked > 0,
+        pressed: false,
     }
 }
 

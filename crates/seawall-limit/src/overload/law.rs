@@ -29,6 +29,8 @@ pub(crate) struct Sample {
     pub(crate) lost: f64,
     /// Whether any request found no free slot.
     pub(crate) limited: bool,
+    /// Whether there were more requests than slots all the time, rather than now and then.
+    pub(crate) pressed: bool,
 }
 
 impl Sample {
@@ -39,6 +41,7 @@ impl Sample {
         self.inflight += other.inflight;
         self.lost += other.lost;
         self.limited |= other.limited;
+        self.pressed &= other.pressed;
     }
 
     fn point(&self) -> Point {
@@ -136,12 +139,20 @@ impl Law {
         matches!(self.phase, Phase::Seek { .. })
     }
 
+    /// Whether a step down is under way: a queue then says nothing of the service either.
+    pub(crate) fn is_dipping(&self) -> bool {
+        matches!(self.phase, Phase::Dip { .. })
+    }
+
     /// Takes in what happened since the last call. True if the limit may have changed.
     pub(crate) fn feed(&mut self, sample: &Sample) -> bool {
         self.hold = (self.hold - sample.span).max(0.0);
         if self.skip > 0.0 {
             self.skip -= sample.span;
             return false;
+        }
+        if self.window.span == 0.0 {
+            self.window.pressed = true;
         }
         self.window.add(sample);
         if !self.is_full() {
@@ -162,8 +173,10 @@ impl Law {
         let latency = self.latency.unwrap_or(0.0);
         let dip = matches!(self.phase, Phase::Dip { .. });
         let enough = if dip { DIP_SAMPLES } else { SAMPLES };
+        // On the way up there is no time to lose.
+        let spans = if self.is_seeking() { 1.0 } else { SPAN };
         let span = self.window.span;
-        (span >= MIN_SPAN.max(SPAN * latency) && self.window.completed >= enough)
+        (span >= MIN_SPAN.max(spans * latency) && self.window.completed >= enough)
             || span >= MAX_SPAN.max(2.0 * SPAN * latency)
     }
 
@@ -209,7 +222,9 @@ impl Law {
     fn seek(&mut self, below: Option<(f64, Point)>, now: Point, base: f64) {
         self.base = Some(base.min(now.latency));
         match below {
-            Some((limit, before)) if !is_elastic(before, now) => {
+            Some((limit, before))
+                if !is_elastic(before, now) || now.latency > SUSPECT * base =>
+            {
                 // The knee is between the two.
                 let fits = self.limit * (base / now.latency).min(1.0);
                 self.limit = (fits + headroom(fits)).clamp(limit.min(self.limit), self.limit);
@@ -249,6 +264,10 @@ impl Law {
             self.streak = 0;
         }
         let reference = self.refer(now);
+        // A burst below capacity finds no slot either; less room would only turn some of it away.
+        if !window.pressed {
+            return;
+        }
         if target < self.limit {
             let strong = gradient < STRONG || lossy;
             let target = target.max(DOWN * self.limit);
@@ -301,7 +320,12 @@ impl Law {
         }
         self.latency = Some(now.latency);
         if is_elastic(now, before) {
-            // Less got done: at this concurrency there was no queue, so this is the base.
+            // Less got done: at this concurrency there was no queue, so this is the base. If it
+            // is higher than it was, it is looked at again soon: the service may have become
+            // slower just then.
+            if self.base.is_some_and(|base| now.latency > SUSPECT * base) {
+                self.probe = self.probe.min(PROBATION);
+            }
             self.base = Some(now.latency);
             self.limit = limit;
             self.reference = None;
@@ -312,8 +336,9 @@ impl Law {
         } else {
             // As much got done with fewer at once: the rest stood in a queue. Go on down.
             self.base = self.base.map(|base| base.min(now.latency));
-            self.reference = Some((self.limit, now));
-            self.dip(DIP * self.limit, (self.limit, now), told);
+            let seen = Point { rate: (before.rate + now.rate) / 2.0, ..now };
+            self.reference = Some((self.limit, seen));
+            self.dip(DIP * self.limit, (self.limit, seen), told);
             if self.limit <= self.min {
                 self.phase = Phase::Track;
             }
@@ -342,7 +367,7 @@ const SAMPLES: f64 = 30.0;
 /// The same of a step down, whose verdict is worth waiting for.
 const DIP_SAMPLES: f64 = 100.0;
 /// Latencies to wait after a marked change.
-const SETTLE: f64 = 1.5;
+const SETTLE: f64 = 1.2;
 /// The change of the limit that needs to be confirmed.
 const MARKED: f64 = 0.1;
 /// How far a step goes down for its own sake.
@@ -367,6 +392,8 @@ const LEARN: f64 = 0.3;
 const FORGET: f64 = 0.05;
 /// Seconds between steps down for their own sake, about.
 const PROBE: f64 = 10.0;
+/// The same after the base went up.
+const PROBATION: f64 = 3.0;
 /// Seconds after a step down that was taken back.
 const HOLD: f64 = 5.0;
 /// The limit is at most so many times what was needed of late.

@@ -90,12 +90,12 @@ impl<W: Wake> Queue<W> {
         self.pace = pace;
     }
 
-    /// Whether it has stood, without being empty once, since this was last asked and for an
-    /// interval.
-    pub(crate) fn stood(&mut self, now: u64) -> bool {
-        let stood = self.least > 0 && self.is_standing(now);
+    /// Whether it stood, without being empty once, since this was last asked; and whether it has
+    /// for an interval.
+    pub(crate) fn stood(&mut self, now: u64) -> Stood {
+        let always = self.least > 0;
         self.least = self.waiting;
-        stood
+        Stood { always, long: always && self.is_standing(now) }
     }
 
     fn is_standing(&self, now: u64) -> bool {
@@ -264,6 +264,15 @@ impl<W: Wake> Queue<W> {
         node.newer = self.free;
         self.free = at;
     }
+}
+
+/// Whether somebody waited all the time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stood {
+    /// Since it was last asked.
+    pub(crate) always: bool,
+    /// The same, and for an interval.
+    pub(crate) long: bool,
 }
 
 /// How waiting ended.

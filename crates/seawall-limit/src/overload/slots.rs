@@ -6,7 +6,7 @@
 //! set before the number is looked at for the last time; whoever gives a slot back afterwards sees
 //! it and hands the slot on. So no slot stays free while somebody waits.
 
-use super::queue::{Pace, Queue, Ticket, Verdict, Wake, Wakes};
+use super::queue::{Pace, Queue, Stood, Ticket, Verdict, Wake, Wakes};
 use super::reason::Reason;
 use super::sync::{AtomicU64, Mutex, Ordering};
 
@@ -109,16 +109,16 @@ impl<W: Wake> Slots<W> {
         verdict
     }
 
-    /// Changes the number of slots and the queue's times; tells whether the queue has stood.
-    pub(crate) fn adjust(&self, limit: usize, pace: Pace, now: u64) -> bool {
-        let stood = {
-            let mut queue = self.queue.lock();
-            queue.set_pace(pace);
-            self.limit.store(limit as u64, Ordering::Relaxed);
-            queue.stood(now)
-        };
+    /// Whether somebody waited all the time since this was last asked.
+    pub(crate) fn stood(&self, now: u64) -> Stood {
+        self.queue.lock().stood(now)
+    }
+
+    /// Changes the number of slots and the queue's times.
+    pub(crate) fn adjust(&self, limit: usize, pace: Pace, now: u64) {
+        self.queue.lock().set_pace(pace);
+        self.limit.store(limit as u64, Ordering::Relaxed);
         self.hand_out(now);
-        stood
     }
 
     /// Gives free slots to those who wait, and turns away those who waited too long.

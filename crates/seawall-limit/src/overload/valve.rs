@@ -16,8 +16,12 @@ pub(crate) const STEPS: u32 = 256;
 pub(crate) struct Flow {
     pub(crate) arrived: f64,
     pub(crate) started: f64,
+    /// What could have been started, going by the limit and the latency.
+    pub(crate) able: f64,
     /// Whether a queue stood through all of it, for long enough to be no burst.
     pub(crate) standing: bool,
+    /// Whether to leave the queue's share as it is: the limit is low on purpose.
+    pub(crate) hold: bool,
     /// The share that outside signals ask to shed.
     pub(crate) asked: f64,
 }
@@ -63,12 +67,17 @@ impl Valve {
     pub(crate) fn turn(&mut self, flow: &Flow) -> Cut {
         self.arrived += (flow.arrived - self.arrived) * SMOOTH;
         self.started += (flow.started - self.started) * SMOOTH;
-        if flow.standing {
+        if flow.hold {
+            self.release = RELEASE;
+        } else if flow.standing {
             let above = (1.0 - self.started / self.arrived.max(1.0)).max(0.0);
             self.share += (above - self.share) * FOLLOW + PUSH;
             self.release = RELEASE;
         } else {
-            self.share -= self.release;
+            // Slots are free: as many may come as could be started, at least.
+            let above = (1.0 - flow.able / self.arrived.max(1.0)).max(0.0);
+            let back = ((self.share - above) * FOLLOW).max(0.0);
+            self.share -= back.max(self.release);
             self.release = (self.release * FASTER).min(MOST_RELEASE);
         }
         self.share = self.share.clamp(0.0, MOST);

@@ -63,15 +63,17 @@ fn explore() {
     show("bursts", &bursts, 0, 30, 333.3);
     for (workers, work) in [(4, 50.0), (20, 20.0), (200, 20.0), (40, 500.0)] {
         let capacity = workers as f64 * 1000.0 / work;
-        for load in [0.3, 0.7, 0.85] {
-            let w = Weather { rate: capacity * load, workers, work, ..FAIR };
+        for load in [0.3, 0.85] {
+            let w = Weather { rate: capacity * load, workers, work, patience: (work as u64*8).max(1000), ..FAIR };
             show(&format!("{workers}x{work} {load}"), &[(0, w)], 0, 20, capacity * load);
         }
-        let w = Weather { rate: capacity * 3.0, workers, work, ..FAIR };
+        let w = Weather { rate: capacity * 3.0, workers, work, patience: (work as u64*8).max(1000), ..FAIR };
         show(&format!("{workers}x{work} 3"), &[(0, w)], 10, 40, capacity);
     }
     let flap: Vec<_> = (0..20).map(|i| (2 * i, Weather { rate: 2000.0, workers: if i % 2 == 0 { 20 } else { 5 }, ..FAIR })).collect();
     show("flapping", &flap, 8, 40, 625.0);
+    let flap: Vec<_> = (0..8).map(|i| (5 * i, Weather { rate: 2000.0, workers: if i % 2 == 0 { 20 } else { 5 }, ..FAIR })).collect();
+    show("flapping 5", &flap, 10, 40, 625.0);
     let storm = |rate| Weather { rate, retries: 3, ..FAIR };
     show("storm", &[(0, storm(700.0)), (10, storm(3000.0)), (20, storm(700.0))], 10, 20, 1000.0);
     show("after storm", &[(0, storm(700.0)), (10, storm(3000.0)), (20, storm(700.0))], 22, 40, 700.0);

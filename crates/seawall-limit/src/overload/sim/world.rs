@@ -23,10 +23,12 @@ pub(super) struct Weather {
     pub(super) slow: f64,
     /// How often a client comes back that was turned away or got no answer in time.
     pub(super) retries: u8,
+    /// How long a client waits for an answer, in ms.
+    pub(super) patience: u64,
 }
 
 pub(super) const FAIR: Weather =
-    Weather { rate: 500.0, workers: 20, work: 20.0, dependency: 0.0, slow: 0.0, retries: 0 };
+    Weather { rate: 500.0, workers: 20, work: 20.0, dependency: 0.0, slow: 0.0, retries: 0, patience: 1_000 };
 
 #[derive(Debug, Clone, Copy)]
 struct Client {
@@ -158,9 +160,9 @@ impl<G: Guard> World<G> {
     fn client(&mut self) -> Client {
         let user = self.rng.below(1_000);
         let criticality = match self.rng.below(100) {
-            0..8 => Criticality::CriticalPlus,
-            8..20 => Criticality::Critical,
-            20..80 => Criticality::SheddablePlus,
+            0..5 => Criticality::CriticalPlus,
+            5..15 => Criticality::Critical,
+            15..75 => Criticality::SheddablePlus,
             _ => Criticality::Sheddable,
         };
         let priority = Priority::new(criticality).user(&user);
@@ -196,10 +198,11 @@ impl<G: Guard> World<G> {
         let Client { born, started, priority, user, .. } = self.clients[job];
         self.guard.finish(self.now, started, news);
         let latency = self.now - born;
+        let in_time = latency <= self.weather.patience * MS;
         let second = self.second();
         second.latencies.push(latency);
         second.let_in.push(user);
-        if latency <= PATIENCE {
+        if in_time {
             second.served[priority.criticality() as usize] += 1;
         } else {
             second.late += 1;
@@ -307,6 +310,3 @@ impl Rng {
         (-mean * (1.0 - self.unit()).ln()) as u64
     }
 }
-
-/// What a client waits for an answer.
-const PATIENCE: u64 = SECOND;
