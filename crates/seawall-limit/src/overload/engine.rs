@@ -202,12 +202,13 @@ impl<W: Wake> Core<W> {
 
     pub(crate) fn status(&self) -> OverloadStatus {
         let control = self.control.lock();
-        let seconds = |value: Option<f64>| value.and_then(|it| Duration::try_from_secs_f64(it).ok());
+        let seconds =
+            |value: Option<f64>| value.and_then(|it| Duration::try_from_secs_f64(it).ok());
         OverloadStatus {
             limit: control.law.limit(),
             inflight: self.slots.taken(),
             queued: self.slots.waiting(),
-            shed_ratio: control.valve.share(),
+            shed_ratio: control.valve.shed(),
             base_latency: seconds(control.law.base()),
             latency: seconds(control.law.latency()),
             seeking: control.law.is_seeking(),
@@ -242,7 +243,7 @@ impl Control {
         if span < LONG_PAUSE {
             let mut sample = sample(span, &counts);
             self.stood = core.slots.stood(now);
-            sample.pressed = self.stood.always || self.valve.share() > 0.0;
+            sample.pressed = self.stood.always || self.valve.shed() > 0.0;
             self.law.feed(&sample);
         }
         let (seeking, hold) = (self.law.is_seeking(), self.law.is_dipping());
@@ -265,7 +266,7 @@ impl Control {
             self.shedding = shedding;
             core.stats.shedding(shedding, self.law.limit());
         }
-        core.stats.gauges(&self.law, core.slots.taken(), self.valve.share());
+        core.stats.gauges(&self.law, core.slots.taken(), self.valve.shed());
     }
 
     /// The queue's times, from what the service's are.
@@ -279,7 +280,7 @@ impl Control {
         let interval = nanos((2.0 * latency).max(INTERVAL)).min(core.max_wait);
         // A few slots come free in that time, at least.
         let turn = latency / self.law.limit().max(core.min_limit) as f64;
-        let target = nanos(TARGET.max(4.0 * turn).max(latency / 8.0)).min(interval);
+        let target = nanos(TARGET.max(4.0 * turn).max(latency / 2.0)).min(interval);
         Pace { interval, target, service }
     }
 }

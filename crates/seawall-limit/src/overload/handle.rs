@@ -208,8 +208,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             let (core, now) = (self.overload.core(), self.overload.now());
-            if let Some(Verdict::Admitted { .. }) =
-                core.abandon(now, &self.priority, &ticket, None)
+            if let Some(Verdict::Admitted { .. }) = core.abandon(now, &self.priority, &ticket, None)
             {
                 // It was never begun, so there is nothing to record.
                 core.leave(now, false);

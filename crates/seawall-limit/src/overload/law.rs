@@ -64,7 +64,7 @@ struct Point {
 #[derive(Debug, Clone, Copy)]
 enum Phase {
     /// No knee was met yet: up, as long as more at once gets more done.
-    Seek { below: Option<(f64, Point)> },
+    Seek { below: Option<(f64, Point)>, steps: u32 },
     /// Around the knee.
     Track,
     /// A step down from `limit`, where `before` was measured.
@@ -107,7 +107,7 @@ impl Law {
             limit: initial,
             base: None,
             latency: None,
-            phase: Phase::Seek { below: None },
+            phase: SEEK,
             reference: None,
             window: Sample::default(),
             skip: 0.0,
@@ -185,7 +185,7 @@ impl Law {
             // Nothing gets done: the limit is no cure, but what is given up should be little.
             if window.limited && window.lost > 0.0 {
                 self.limit *= DOWN;
-                self.phase = Phase::Seek { below: None };
+                self.phase = SEEK;
                 self.reference = None;
             }
             return;
@@ -199,7 +199,7 @@ impl Law {
         match self.phase {
             Phase::Dip { limit, before, told } => self.conclude(limit, before, told, now, limited),
             _ if !limited => self.rest(window, now, base),
-            Phase::Seek { below } => self.seek(below, now, base),
+            Phase::Seek { below, steps } => self.seek(below, steps, now, base),
             Phase::Track => self.track(window, now, base, latency),
         }
     }
@@ -219,24 +219,22 @@ impl Law {
         self.reference = None;
     }
 
-    fn seek(&mut self, below: Option<(f64, Point)>, now: Point, base: f64) {
+    fn seek(&mut self, below: Option<(f64, Point)>, steps: u32, now: Point, base: f64) {
         self.base = Some(base.min(now.latency));
         match below {
-            Some((limit, before))
-                if !is_elastic(before, now) || now.latency > SUSPECT * base =>
-            {
+            Some((limit, before)) if !is_elastic(before, now) || now.latency > SUSPECT * base => {
                 // The knee is between the two.
                 let fits = self.limit * (base / now.latency).min(1.0);
                 self.limit = (fits + headroom(fits)).clamp(limit.min(self.limit), self.limit);
                 self.reference = Some((self.limit, before));
                 self.phase = Phase::Track;
                 // Where this began may have been past the knee already.
-                self.probe = 0.0;
+                self.probe = if steps > 1 { PROBATION } else { 0.0 };
             }
             // Known to be faster at rest: load, or slowness. A step down will tell.
             None if now.latency > SUSPECT * base => self.phase = Phase::Track,
             _ => {
-                self.phase = Phase::Seek { below: Some((self.limit, now)) };
+                self.phase = Phase::Seek { below: Some((self.limit, now)), steps: steps + 1 };
                 self.limit *= 2.0;
             }
         }
@@ -332,7 +330,7 @@ impl Law {
             self.hold = HOLD;
             // It was slowness rather than load: see how far up is worth while.
             let slower = told && now.latency > 0.8 * before.latency;
-            self.phase = if slower { Phase::Seek { below: None } } else { Phase::Track };
+            self.phase = if slower { SEEK } else { Phase::Track };
         } else {
             // As much got done with fewer at once: the rest stood in a queue. Go on down.
             self.base = self.base.map(|base| base.min(now.latency));
@@ -358,6 +356,8 @@ fn headroom(limit: f64) -> f64 {
     (0.5 * limit.sqrt()).max(1.0)
 }
 
+/// From the beginning.
+const SEEK: Phase = Phase::Seek { below: None, steps: 0 };
 /// A window lasts this many latencies, within bounds, in seconds.
 const SPAN: f64 = 2.0;
 const MIN_SPAN: f64 = 0.1;
@@ -400,6 +400,3 @@ const HOLD: f64 = 5.0;
 const REACH: f64 = 5.0;
 /// Seconds.
 const PEAK_MEMORY: f64 = 60.0;
-
-#[cfg(test)]
-mod tests;

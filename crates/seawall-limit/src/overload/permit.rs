@@ -11,34 +11,43 @@ use super::handle::Overload;
 /// latency, and while nothing else gets done, it is a sign of overload.
 #[must_use = "dropping it gives the slot back"]
 pub struct Permit {
-    overload: Overload,
+    /// Gone once the slot was given back.
+    overload: Option<Overload>,
     started: u64,
     recorded: bool,
 }
 
 impl Permit {
     pub(crate) fn new(overload: Overload, started: u64) -> Self {
-        Self { overload, started, recorded: false }
+        Self { overload: Some(overload), started, recorded: false }
     }
 
     /// Tells how it went, and gives the slot back.
     pub fn finish(mut self, outcome: Outcome) {
-        self.record(outcome);
+        if let Some(overload) = self.overload.take() {
+            let now = overload.now();
+            if !self.recorded {
+                overload.core().record(now, self.started, outcome);
+            }
+            overload.core().leave(now, false);
+        }
     }
 
     /// Tells how it went, and keeps the slot: for a response whose body is yet to be sent. The
     /// latency is the time until this. Only the first outcome counts.
     pub fn record(&mut self, outcome: Outcome) {
-        if !self.recorded {
+        if let Some(overload) = self.overload.as_ref().filter(|_| !self.recorded) {
             self.recorded = true;
-            self.overload.core().record(self.overload.now(), self.started, outcome);
+            overload.core().record(overload.now(), self.started, outcome);
         }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.overload.core().leave(self.overload.now(), !self.recorded);
+        if let Some(overload) = self.overload.take() {
+            overload.core().leave(overload.now(), !self.recorded);
+        }
     }
 }
 

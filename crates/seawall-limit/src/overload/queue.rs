@@ -318,6 +318,3 @@ const CLASSES: usize = 4;
 const FIRST_CRITICAL: u8 = 2;
 const WAKES: usize = 16;
 const NONE: u32 = u32::MAX;
-
-#[cfg(test)]
-mod tests;

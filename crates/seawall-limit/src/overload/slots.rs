@@ -42,7 +42,11 @@ impl<W: Wake> Slots<W> {
 
     /// How many wait.
     pub(crate) fn waiting(&self) -> usize {
-        if self.word.load(Ordering::Relaxed) & QUEUED == 0 { 0 } else { self.queue.lock().waiting() }
+        if self.word.load(Ordering::Relaxed) & QUEUED == 0 {
+            0
+        } else {
+            self.queue.lock().waiting()
+        }
     }
 
     /// Takes a slot that is free and that nobody waits for.

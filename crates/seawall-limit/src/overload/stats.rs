@@ -75,7 +75,10 @@ fn describe() {
         REQUESTS,
         "Requests to an overload guard, by criticality and by what became of them."
     );
-    describe_histogram!(QUEUE, "How long requests waited for a slot, those that had to and got one.");
+    describe_histogram!(
+        QUEUE,
+        "How long requests waited for a slot, those that had to and got one."
+    );
     describe_gauge!(LIMIT, "How many requests may run at once.");
     describe_gauge!(INFLIGHT, "How many requests run.");
     describe_gauge!(SHED, "The share of arrivals that is turned away for its priority.");

@@ -53,7 +53,7 @@ impl Valve {
     }
 
     /// The share of arrivals that is to be turned away, 0 to 1.
-    pub(crate) fn share(&self) -> f64 {
+    pub(crate) fn shed(&self) -> f64 {
         self.shed
     }
 

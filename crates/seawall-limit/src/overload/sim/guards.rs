@@ -21,8 +21,13 @@ pub(super) enum News {
 
 pub(super) trait Guard {
     /// A job comes. Tells when to ask again, if it has to wait.
-    fn arrive(&mut self, now: u64, job: Job, priority: &Priority, news: &mut Vec<News>)
-    -> Option<u64>;
+    fn arrive(
+        &mut self,
+        now: u64,
+        job: Job,
+        priority: &Priority,
+        news: &mut Vec<News>,
+    ) -> Option<u64>;
     /// The time of a waiting job is over.
     fn expire(&mut self, _now: u64, _job: Job, _news: &mut Vec<News>) {}
     fn finish(&mut self, now: u64, started: u64, news: &mut Vec<News>);

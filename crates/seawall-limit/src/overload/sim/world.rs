@@ -27,8 +27,15 @@ pub(super) struct Weather {
     pub(super) patience: u64,
 }
 
-pub(super) const FAIR: Weather =
-    Weather { rate: 500.0, workers: 20, work: 20.0, dependency: 0.0, slow: 0.0, retries: 0, patience: 1_000 };
+pub(super) const FAIR: Weather = Weather {
+    rate: 500.0,
+    workers: 20,
+    work: 20.0,
+    dependency: 0.0,
+    slow: 0.0,
+    retries: 0,
+    patience: 1_000,
+};
 
 #[derive(Debug, Clone, Copy)]
 struct Client {
@@ -39,7 +46,7 @@ struct Client {
     tries: u8,
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Weather(usize),
     Arrival,
@@ -63,7 +70,7 @@ pub(super) struct Second {
     /// Each latency in ns, from the client's first try to the answer.
     pub(super) latencies: Vec<u64>,
     pub(super) limit: usize,
-    /// Users that were turned away, and those that were served.
+    /// Those turned away and those served, as user times four plus class.
     pub(super) turned_away: Vec<u64>,
     pub(super) let_in: Vec<u64>,
 }
@@ -201,7 +208,7 @@ impl<G: Guard> World<G> {
         let in_time = latency <= self.weather.patience * MS;
         let second = self.second();
         second.latencies.push(latency);
-        second.let_in.push(user);
+        second.let_in.push(user * 4 + priority.criticality() as u64);
         if in_time {
             second.served[priority.criticality() as usize] += 1;
         } else {
@@ -214,7 +221,7 @@ impl<G: Guard> World<G> {
         let Client { priority, user, .. } = self.clients[job];
         let second = self.second();
         second.rejected[priority.criticality() as usize] += 1;
-        second.turned_away.push(user);
+        second.turned_away.push(user * 4 + priority.criticality() as u64);
         self.come_back(job);
     }
 
