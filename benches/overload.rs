@@ -6,7 +6,6 @@
 #![expect(clippy::unwrap_used, reason = "a bench has nobody to hand an error to")]
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -195,11 +194,11 @@ impl Service<Request<Body>> for Stuck {
 }
 
 /// As an application would have to: the error of load shed is not an answer yet.
-fn answer(error: &tower::BoxError) -> Ready<Response<Body>> {
+fn answer(error: &tower::BoxError) -> Response<Body> {
     black_box(error);
     let mut response = Response::new(Body::new());
     *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
-    ready(response)
+    response
 }
 
 fn reject_by_layer(bench: &mut Bench) {

@@ -20,7 +20,7 @@ use seawall_limit::{
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
-use tower::{Layer as _, Service, ServiceExt, service_fn};
+use tower::{Layer as _, ServiceExt, service_fn};
 
 use crate::support::{inner, send};
 
