@@ -113,17 +113,16 @@ fn press(overload: &Overload) {
     let _ = overload.status();
 }
 
-/// A guard whose slots and places in line are all taken.
-fn full() -> (Overload, Permit, seawall_limit::Acquire) {
-    let overload = guard(1, 1);
+/// A guard without a free slot and without a queue.
+fn full() -> (Overload, Permit) {
+    let overload = guard(1, 0);
     let permit = overload.try_acquire(Criticality::Critical).unwrap();
-    let waiting = overload.acquire(Criticality::Critical);
-    (overload, permit, waiting)
+    (overload, permit)
 }
 
 fn reject(bench: &mut Bench) {
     let pressed = guard(64, 64);
-    let (crammed, _permit, _waiting) = full();
+    let (crammed, _permit) = full();
     let subjects = vec![
         Subject::new("for its priority", Role::Ours, |times| {
             press(&pressed);
@@ -204,7 +203,7 @@ fn answer(error: &tower::BoxError) -> Response<Body> {
 fn reject_by_layer(bench: &mut Bench) {
     let overload = guard(64, 64);
     let mut pressed = OverloadLayer::new(overload.clone()).layer(Stuck);
-    let (guard, _permit, _waiting) = full();
+    let (guard, _permit) = full();
     let mut crammed = OverloadLayer::new(guard).layer(Stuck);
     let mut tower = ServiceBuilder::new().load_shed().concurrency_limit(1).service(Stuck);
     let mut cx = Context::from_waker(Waker::noop());
