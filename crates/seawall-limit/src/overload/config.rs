@@ -29,7 +29,8 @@ pub struct OverloadConfig {
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub max_wait: Duration,
     /// What users' cohorts depend on. Give all nodes the same, so that a user whom one turns away
-    /// is turned away by the others as well. Default: 0.
+    /// is turned away by the others as well; the hours after which cohorts change are counted from
+    /// when the guard was made. Default: 0.
     pub cohort_seed: u64,
 }
 

@@ -209,7 +209,7 @@ impl Law {
         let free = now.inflight < 0.5 * self.limit;
         let share = if now.latency < base { LEARN } else { f64::from(free) * FORGET };
         self.base = Some(base + (now.latency - base) * share);
-        if window.limited && now.latency < SUSPECT * base {
+        if window.limited && !window.pressed && now.latency < SUSPECT * base {
             // A burst found no slot, though on the whole there were some.
             self.limit += headroom(self.limit);
         } else {

@@ -106,3 +106,13 @@ fn where_nothing_gets_done_less_is_started() {
     busy(&mut law, 50.0, 0.02, 100);
     assert!(law.limit() >= 45, "{}", law.limit());
 }
+
+#[test]
+fn what_is_turned_away_for_other_reasons_does_not_push_the_limit_up() {
+    let mut law = Law::new(4, 10_000, 64);
+    for _ in 0..3_000 {
+        // A busy processor: requests are turned away while slots are free.
+        law.feed(&Sample { pressed: true, ..sample(100.0, 0.02, 2.0, true) });
+    }
+    assert_eq!(law.limit(), 64);
+}
