@@ -191,6 +191,12 @@ impl Law {
             return;
         }
         let now = window.point();
+        if self.latency.is_none() {
+            // Of what began only the fast ones have ended: look again when the others have.
+            self.latency = Some(now.latency);
+            self.skip = FIRST * now.latency.min(MAX_SPAN);
+            return;
+        }
         self.peak = now.inflight.max(self.peak * (1.0 - window.span / PEAK_MEMORY).max(0.0));
         let latency = self.latency.map_or(now.latency, |old| old + (now.latency - old) * 0.5);
         self.latency = Some(latency);
@@ -199,15 +205,14 @@ impl Law {
         match self.phase {
             Phase::Dip { limit, before, told } => self.conclude(limit, before, told, now, limited),
             _ if !limited => self.rest(window, now, base),
-            Phase::Seek { below, steps } => self.seek(below, steps, now, base),
+            Phase::Seek { below, steps } => self.seek(window, (below, steps), now, base),
             Phase::Track => self.track(window, now, base, latency),
         }
     }
 
     /// Slots are free: learn what the latency is, and keep the limit within reach.
     fn rest(&mut self, window: &Sample, now: Point, base: f64) {
-        let free = now.inflight < 0.5 * self.limit;
-        let share = if now.latency < base { LEARN } else { f64::from(free) * FORGET };
+        let share = if now.latency < base { LEARN } else { f64::from(!window.limited) * FORGET };
         self.base = Some(base + (now.latency - base) * share);
         if window.limited && !window.pressed && now.latency < SUSPECT * base {
             // A burst found no slot, though on the whole there were some.
@@ -217,13 +222,26 @@ impl Law {
             self.limit = self.limit.min((self.limit * 0.99).max(reach));
         }
         self.reference = None;
+        // What was measured below the limit is too old to compare with.
+        if let Phase::Seek { below: Some(_), steps } = self.phase {
+            self.phase = Phase::Seek { below: None, steps };
+        }
     }
 
-    fn seek(&mut self, below: Option<(f64, Point)>, steps: u32, now: Point, base: f64) {
+    fn seek(
+        &mut self,
+        window: &Sample,
+        (below, steps): (Option<(f64, Point)>, u32),
+        now: Point,
+        base: f64,
+    ) {
         self.base = Some(base.min(now.latency));
         match below {
             Some((limit, before)) if !is_elastic(before, now) || now.latency > SUSPECT * base => {
-                // The knee is between the two.
+                // The knee is between the two, unless this was but a burst.
+                if !window.pressed {
+                    return;
+                }
                 let fits = self.limit * (base / now.latency).min(1.0);
                 self.limit = (fits + headroom(fits)).clamp(limit.min(self.limit), self.limit);
                 self.reference = Some((self.limit, before));
@@ -368,6 +386,8 @@ const SAMPLES: f64 = 30.0;
 const DIP_SAMPLES: f64 = 100.0;
 /// Latencies to wait after a marked change.
 const SETTLE: f64 = 1.2;
+/// Latencies to wait after the first window.
+const FIRST: f64 = 4.0;
 /// The change of the limit that needs to be confirmed.
 const MARKED: f64 = 0.1;
 /// How far a step goes down for its own sake.

@@ -114,19 +114,23 @@ impl<G: Guard> World<G> {
 
     /// Runs to the end of that second, and gives the seconds since the start.
     pub(super) fn run(&mut self, until: u64) -> &[Second] {
-        while self.now < until * SECOND {
-            let Some(Reverse((at, _, event))) = self.events.pop() else { break };
-            self.now = at;
-            let mut news = Vec::new();
-            self.happen(event, &mut news);
-            while let Some(item) = news.pop() {
-                match item {
-                    News::Start(job) => self.start(job),
-                    News::Reject(job) => self.reject(job),
-                }
+        while self.now < until * SECOND && self.step() {}
+        &self.seconds
+    }
+
+    /// The next event, if there is one.
+    fn step(&mut self) -> bool {
+        let Some(Reverse((at, _, event))) = self.events.pop() else { return false };
+        self.now = at;
+        let mut news = Vec::new();
+        self.happen(event, &mut news);
+        while let Some(item) = news.pop() {
+            match item {
+                News::Start(job) => self.start(job),
+                News::Reject(job) => self.reject(job),
             }
         }
-        &self.seconds
+        true
     }
 
     fn happen(&mut self, event: Event, news: &mut Vec<News>) {
