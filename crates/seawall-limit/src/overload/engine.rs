@@ -60,8 +60,9 @@ struct Control {
 }
 
 impl<W: Wake> Core<W> {
-    pub(crate) fn new(config: &OverloadConfig) -> Self {
-        let law = Law::new(config.min_limit, config.max_limit, config.initial_limit);
+    /// `turn` is any number, another on each node.
+    pub(crate) fn new(config: &OverloadConfig, turn: u32) -> Self {
+        let law = Law::new(config.min_limit, config.max_limit, config.initial_limit, turn);
         let max_wait = u64::try_from(config.max_wait.as_nanos()).unwrap_or(u64::MAX);
         let pace = Pace { interval: max_wait, target: max_wait, service: 0 };
         Self {
@@ -277,6 +278,11 @@ impl Control {
         if self.law.is_seeking() {
             return Pace { interval: core.max_wait, target: core.max_wait, service };
         }
+        if self.law.is_dipping() && self.valve.shed() == 0.0 {
+            // It may prove to be no overload: then requests are late for as long, and not lost.
+            let trial = nanos((TRIAL * latency).max(INTERVAL)).min(core.max_wait);
+            return Pace { interval: trial, target: trial, service };
+        }
         let interval = nanos((2.0 * latency).max(INTERVAL)).min(core.max_wait);
         // A few slots come free in that time, at least.
         let turn = latency / self.law.limit().max(core.min_limit) as f64;
@@ -305,6 +311,8 @@ const TICK: u64 = 100_000_000;
 const LONG_PAUSE: f64 = 5.0;
 /// How long a pressure that was told counts, in nanoseconds.
 const FORGET: u64 = 10_000_000_000;
+/// How many latencies a step down lasts, with what it leaves behind.
+const TRIAL: f64 = 6.0;
 /// CoDel's times, in seconds. Facebook has 0.1 and 0.005; bursts at nine tenths of the capacity of
 /// a small service make a queue that stands for longer than 0.1.
 const INTERVAL: f64 = 0.2;

@@ -1,9 +1,12 @@
 //! The guard as a program holds it.
 
 use std::fmt;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use tokio::time::Instant;
 
 use super::acquire::Acquire;
@@ -60,7 +63,8 @@ impl Overload {
     /// If one of them is out of range.
     pub fn new(config: &OverloadConfig) -> Result<Self, Error> {
         config.validate()?;
-        let inner = Inner { core: Core::new(config), start: Instant::now() };
+        let turn = RandomState::default().hash_one(0) as u32;
+        let inner = Inner { core: Core::new(config, turn), start: Instant::now() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -99,7 +103,7 @@ impl Overload {
                 } else {
                     (longest, Reason::QueueDelay)
                 };
-                let until = self.inner.start + std::time::Duration::from_nanos(until);
+                let until = self.inner.start + Duration::from_nanos(until);
                 Acquire::waiting(Place::new(self.clone(), ticket, priority), until, reason)
             }
         }

@@ -98,7 +98,8 @@ pub(crate) struct Law {
 }
 
 impl Law {
-    pub(crate) fn new(min: usize, max: usize, initial: usize) -> Self {
+    /// `turn` is any number, another on each node, so that they do not all step down at once.
+    pub(crate) fn new(min: usize, max: usize, initial: usize, turn: u32) -> Self {
         let initial = (initial as f64).clamp(min as f64, max as f64);
         Self {
             min: min as f64,
@@ -115,7 +116,7 @@ impl Law {
             hold: 0.0,
             streak: 0,
             peak: 0.0,
-            turn: 0,
+            turn,
         }
     }
 
@@ -319,7 +320,6 @@ impl Law {
     fn dip(&mut self, to: f64, (limit, before): (f64, Point), told: bool) {
         self.limit = to.max(self.min);
         self.phase = Phase::Dip { limit, before, told };
-        // Jitter, so that nodes do not all dip at once.
         self.turn = self.turn.wrapping_add(1);
         let jitter = f64::from(self.turn.wrapping_mul(0x9e37_79b9) >> 24) / 256.0;
         self.probe = PROBE * (0.8 + 0.4 * jitter);
@@ -387,7 +387,7 @@ const DIP_SAMPLES: f64 = 100.0;
 /// Latencies to wait after a marked change.
 const SETTLE: f64 = 1.2;
 /// Latencies to wait after the first window.
-const FIRST: f64 = 4.0;
+const FIRST: f64 = 6.0;
 /// The change of the limit that needs to be confirmed.
 const MARKED: f64 = 0.1;
 /// How far a step goes down for its own sake.

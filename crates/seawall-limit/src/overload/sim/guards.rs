@@ -53,7 +53,7 @@ impl Wake for Bell {
 
 impl Ours {
     pub(super) fn new() -> Self {
-        let core = Core::new(&OverloadConfig::default());
+        let core = Core::new(&OverloadConfig::default(), 0);
         Self { core, waiting: HashMap::new(), rung: Rc::default() }
     }
 

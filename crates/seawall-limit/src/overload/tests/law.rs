@@ -26,7 +26,7 @@ fn sample(rate: f64, latency: f64, inflight: f64, limited: bool) -> Sample {
 #[test]
 fn the_knee_is_found_from_below_and_from_above() {
     for workers in [8.0, 50.0, 200.0, 1_000.0] {
-        let mut law = Law::new(4, 10_000, 64);
+        let mut law = Law::new(4, 10_000, 64, 0);
         busy(&mut law, workers, 0.02, 300);
         let limit = law.limit() as f64;
         assert!(limit >= workers * 0.9 && limit <= workers * 1.3 + 2.0, "{limit} for {workers}");
@@ -37,7 +37,7 @@ fn the_knee_is_found_from_below_and_from_above() {
 
 #[test]
 fn one_lucky_latency_does_not_collapse_the_limit() {
-    let mut law = Law::new(4, 10_000, 64);
+    let mut law = Law::new(4, 10_000, 64, 0);
     busy(&mut law, 50.0, 0.02, 300);
     let before = law.limit();
     // A tenth of the latency, once: answers from a cache, say.
@@ -54,7 +54,7 @@ fn one_lucky_latency_does_not_collapse_the_limit() {
 
 #[test]
 fn a_latency_that_no_step_down_cures_becomes_the_base() {
-    let mut law = Law::new(4, 10_000, 64);
+    let mut law = Law::new(4, 10_000, 64, 0);
     busy(&mut law, 50.0, 0.02, 300);
     // Five times slower, with room for any number: a dependency.
     let mut least = usize::MAX;
@@ -70,7 +70,7 @@ fn a_latency_that_no_step_down_cures_becomes_the_base() {
 
 #[test]
 fn free_slots_never_take_the_limit_down() {
-    let mut law = Law::new(4, 10_000, 64);
+    let mut law = Law::new(4, 10_000, 64, 0);
     for tick in 0..3_000 {
         let latency = 0.001 * f64::from(tick % 500 + 1);
         law.feed(&sample(100.0, latency, 30.0, false));
@@ -80,7 +80,7 @@ fn free_slots_never_take_the_limit_down() {
 
 #[test]
 fn a_limit_far_above_what_is_needed_comes_down_slowly() {
-    let mut law = Law::new(4, 10_000, 64);
+    let mut law = Law::new(4, 10_000, 64, 0);
     busy(&mut law, 1_000.0, 0.02, 300);
     for _ in 0..3_000 {
         law.feed(&sample(500.0, 0.02, 10.0, false));
@@ -90,7 +90,7 @@ fn a_limit_far_above_what_is_needed_comes_down_slowly() {
 
 #[test]
 fn where_nothing_gets_done_less_is_started() {
-    let mut law = Law::new(4, 10_000, 64);
+    let mut law = Law::new(4, 10_000, 64, 0);
     busy(&mut law, 50.0, 0.02, 300);
     for _ in 0..200 {
         let hung = Sample {
@@ -109,7 +109,7 @@ fn where_nothing_gets_done_less_is_started() {
 
 #[test]
 fn what_is_turned_away_for_other_reasons_does_not_push_the_limit_up() {
-    let mut law = Law::new(4, 10_000, 64);
+    let mut law = Law::new(4, 10_000, 64, 0);
     for _ in 0..3_000 {
         // A busy processor: requests are turned away while slots are free.
         law.feed(&Sample { pressed: true, ..sample(100.0, 0.02, 2.0, true) });
