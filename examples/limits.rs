@@ -1,5 +1,6 @@
 //! Quotas in a terminal: two clients against three policies, and what a
-//! rejected one is told. The time is made up, so nothing waits.
+//! rejected one is told. The time is made up, so nothing waits. Then a service
+//! of ten workers under four times its load, for two seconds of real time.
 //!
 //! `cargo run --release --example limits`
 
@@ -7,6 +8,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,7 +17,12 @@ use axum::extract::ConnectInfo;
 use axum::routing::{get, post};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
-use seawall_limit::{ClientIp, GuardLayer, LimitLayer, Limiter, Policy, PolicySet, Quota, Rule};
+use seawall_limit::{
+    ClientIp, Criticality, GuardLayer, LimitLayer, Limiter, Outcome, Overload, OverloadConfig,
+    Policy, PolicySet, Priority, Quota, Rule,
+};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tower::ServiceExt as _;
 
@@ -32,7 +39,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
 
     bursts(&limiter)?;
-    over_http(limiter).await
+    over_http(limiter).await?;
+    overload().await
 }
 
 /// Two clients bid at different paces; each decision charges three policies or none.
@@ -149,5 +157,52 @@ async fn print(response: Response<Body>) -> Result<(), Box<dyn Error>> {
         println!("  {name}: {}", value.to_str()?);
     }
     println!("\n  {}", String::from_utf8_lossy(&body.collect().await?.to_bytes()));
+    Ok(())
+}
+
+/// Ten workers of 5 ms can serve 2 000 a second; 8 000 come, one in twenty of them a bid.
+async fn overload() -> Result<(), Box<dyn Error>> {
+    let guard = Overload::new(&OverloadConfig::default())?;
+    let workers = Arc::new(Semaphore::new(10));
+    println!("\nOverload: 8000 requests a second to a service that can serve 2000");
+    println!("  {:>6}  {:>5}  {:>6}  {:>9}  {:>10}", "time", "limit", "shed", "bids", "the rest");
+    let mut requests = JoinSet::new();
+    let mut pace = tokio::time::interval(Duration::from_millis(5));
+    for tick in 1..=400_u32 {
+        pace.tick().await;
+        for number in 0..40_u32 {
+            let bid = number % 20 == 0;
+            let class = if bid { Criticality::CriticalPlus } else { Criticality::Sheddable };
+            let user = tick.wrapping_mul(40).wrapping_add(number) % 997;
+            let acquire = guard.acquire(Priority::new(class).user(&user));
+            let workers = Arc::clone(&workers);
+            requests.spawn(async move {
+                let Ok(permit) = acquire.await else { return (bid, false) };
+                let worker = workers.acquire().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                drop(worker);
+                permit.finish(Outcome::Success);
+                (bid, true)
+            });
+        }
+        if tick % 100 == 0 {
+            let mut served = [[0_u32; 2]; 2];
+            while let Some(done) = requests.try_join_next() {
+                let (bid, passed) = done?;
+                served[usize::from(bid)][usize::from(passed)] += 1;
+            }
+            let share =
+                |[turned_away, passed]: [u32; 2]| 100 * passed / (turned_away + passed).max(1);
+            let status = guard.status();
+            println!(
+                "  {:>4.1} s  {:>5}  {:>4.0} %  {:>4} % ok  {:>5} % ok",
+                f64::from(tick) * 0.005,
+                status.limit,
+                status.shed_ratio * 100.0,
+                share(served[1]),
+                share(served[0]),
+            );
+        }
+    }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Quotas per key, named policies, request guards, and the tower layer that answers 429 as clients expect.
+//! Quotas per key, named policies, request guards, overload protection, and tower layers that answer as clients expect.
 //!
 //! ```
 //! use std::time::Duration;
@@ -22,14 +22,17 @@
 //! # Ok::<(), seawall_limit::Error>(())
 //! ```
 //!
-//! As a tower layer, for axum and others: `LimitLayer` and `GuardLayer`.
+//! As tower layers, for axum and others: `LimitLayer`, `GuardLayer` and, against more load than the
+//! service can take from all clients together, `OverloadLayer` on an [`Overload`] guard.
 //!
 //! # When to use it, and when not
 //!
 //! Use it where each client may do so much and no more, in one process. Each
 //! process counts for itself: behind a balancer, `n` instances admit `n` times
-//! the quota. It does not protect a service from more clients than it can
-//! serve; it has no notion of load.
+//! the quota. Quotas do not protect a service from more clients than it can
+//! serve: that is what the overload guard is for. The guard finds how much a
+//! service can do by watching it do it, so it has little to go by below some ten
+//! requests a second, and none for streams without an end.
 //!
 //! # How it works
 //!
@@ -48,6 +51,14 @@
 //! is never evicted, so flooding the table with keys frees nobody. When there is
 //! no room, new keys share quotas: too strict, never too lax, and counted.
 //!
+//! The overload guard counts requests, not clients. While its slots are all
+//! taken, the limit follows a latency gradient, and each marked step down has to
+//! be confirmed by throughput: if less gets done at once, the service is slow
+//! rather than full, and the step is taken back. Requests without a slot wait in
+//! a short queue (CoDel, newest first once it stands); what is above capacity is
+//! turned away by [`Priority`], one cohort of users after another. While slots
+//! are free nothing is turned away, whatever the latency.
+//!
 //! # Consistency
 //!
 //! Decisions on one key are strictly ordered, and time does not go back between
@@ -60,20 +71,27 @@
 //! arrives; dropping the response future drops the inner call and keeps the
 //! charge. Nothing is held while the inner service works.
 //!
+//! An overload permit is given back when it is dropped, however the work ended;
+//! the layer holds it to the end of the response's body. A waiter that is
+//! dropped leaves its place, or gives its slot to the next.
+//!
 //! # Cost
 //!
 //! A check hashes the key twice, locks one of up to 64 shards, compares up to
 //! sixteen tags and does some integer arithmetic per policy. It allocates
 //! nothing and reads no clock. The layer reads the clock once and allocates one
 //! short header value per request; a rejection's body is made beforehand, unless
-//! several policies reject at once.
+//! several policies reject at once. An overload permit costs two clock reads and
+//! a handful of atomic operations, no lock and no allocation while slots are
+//! free; a rejection costs one clock read. The layer clones the service once a
+//! request.
 //!
 //! # Features
 //!
 //! | feature | what | default |
 //! |---|---|---|
-//! | `tower` | the layers, client identity, guards | yes |
-//! | `serde` | `LimitConfig` and `Guards` from configuration files | no |
+//! | `tower` | the layers, client identity, guards, `OverloadLayer` | yes |
+//! | `serde` | `LimitConfig`, `Guards` and `OverloadConfig` from configuration files | no |
 
 mod config;
 mod decide;
@@ -82,6 +100,7 @@ mod error;
 mod gcra;
 mod key;
 mod limiter;
+mod overload;
 mod policy;
 pub mod presets;
 mod quota;
@@ -105,6 +124,10 @@ pub use decision::Decision;
 pub use error::Error;
 pub use key::Key;
 pub use limiter::{Limiter, LimiterBuilder, MAX_KEYS, MAX_POLICIES};
+pub use overload::{
+    Acquire, Criticality, Deadline, Outcome, Overload, OverloadConfig, OverloadStatus, Permit,
+    Pressure, Priority, QuotaUsed, Reason, Rejected,
+};
 pub use policy::{DEFAULT_MESSAGE, Policy};
 pub use quota::Quota;
 pub use set::PolicySet;
@@ -117,6 +140,8 @@ pub use client::{ClientIp, Network, Networks, PeerAddr, client_ip};
 pub use guard::{BodyTooLarge, GuardBody, GuardFuture, GuardLayer, GuardService, Guards};
 #[cfg(feature = "tower")]
 pub use limit::{Head, LimitFuture, LimitLayer, LimitLayerBuilder, LimitService, Rule};
+#[cfg(feature = "tower")]
+pub use overload::{OverloadBody, OverloadFuture, OverloadLayer, OverloadService};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -33,6 +33,14 @@ impl Problem {
         Self { json: json.into() }
     }
 
+    /// 503 by the draft's problem type.
+    pub(crate) fn reduced_capacity(detail: &str) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let mut json = open(REDUCED_CAPACITY, "Temporary reduced capacity", status, detail);
+        json.push_str(",\"violated-policies\":[]}");
+        Self { json: json.into() }
+    }
+
     /// A status without a problem type of its own.
     pub(crate) fn plain(status: StatusCode, detail: &str) -> Self {
         let mut json =
@@ -97,3 +105,5 @@ fn push_string(json: &mut String, text: &str) {
 }
 
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+const REDUCED_CAPACITY: &str =
+    "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";

@@ -14,4 +14,5 @@ mod guards;
 mod law;
 mod layer;
 mod observed;
+mod overload;
 mod support;

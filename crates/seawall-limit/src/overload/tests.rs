@@ -1,0 +1,6 @@
+//! The parts of the guard, one by one.
+
+mod law;
+mod permits;
+mod priority;
+mod queue;
