@@ -8,6 +8,7 @@ use std::hash::Hash;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use ahash::RandomState;
 use bench_harness::{Bench, Role, Subject};
@@ -28,7 +29,7 @@ const DRAWS: usize = 1 << 20;
 
 fn main() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
-    let mut bench = Bench::new("cache_hit");
+    let mut bench = Bench::new("cache_hit").with_round(Duration::from_millis(400));
     hits(&mut bench, &runtime, "u64", |key| key);
     hits(&mut bench, &runtime, "String", |key| format!("user:{key:016}"));
     ways_to_read(&mut bench, &runtime);

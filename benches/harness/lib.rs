@@ -11,12 +11,14 @@ mod subject;
 pub use report::{Row, write_json, write_table};
 pub use subject::{Role, Subject};
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 /// Rounds of each case; odd, so that the median is one of them.
 const ROUNDS: usize = 9;
 /// About how long one subject runs in one round.
-const ROUND_NS: f64 = 60e6;
+const ROUND: Duration = Duration::from_millis(60);
 const MOST_ESTIMATES: usize = 24;
 
 /// One bench program.
@@ -24,6 +26,7 @@ const MOST_ESTIMATES: usize = 24;
 pub struct Bench {
     name: &'static str,
     rounds: usize,
+    round: Duration,
     rows: Vec<Row>,
 }
 
@@ -34,14 +37,23 @@ impl Bench {
         // Only `cargo bench` passes `--bench`; others want to see it run, not numbers.
         let has = |flag: &str| std::env::args().any(|arg| arg == flag);
         let quick = has("--quick") || !has("--bench");
-        Self { name, rounds: if quick { 1 } else { ROUNDS }, rows: Vec::new() }
+        Self { name, rounds: if quick { 1 } else { ROUNDS }, round: ROUND, rows: Vec::new() }
+    }
+
+    /// With rounds of about so long a subject, not 60 ms: for subjects that work on so much memory
+    /// that a short round would measure how it comes back after the others.
+    #[must_use]
+    pub fn with_round(mut self, round: Duration) -> Self {
+        self.round = round;
+        self
     }
 
     /// Measures all `subjects` at `case`, as nanoseconds an operation.
     pub fn case(&mut self, case: &str, mut subjects: Vec<Subject<'_>>) {
         let count = subjects.len();
         let mut samples = vec![Vec::with_capacity(self.rounds); count];
-        let operations: Vec<u64> = subjects.iter_mut().map(calibrate).collect();
+        let operations: Vec<u64> =
+            subjects.iter_mut().map(|it| calibrate(it, self.round)).collect();
         for round in 0..self.rounds {
             for turn in 0..count {
                 let index = (round + turn) % count;
@@ -75,15 +87,16 @@ impl Bench {
 }
 
 /// Finds how many operations fill a round, and warms the subject up.
-fn calibrate(subject: &mut Subject<'_>) -> u64 {
+fn calibrate(subject: &mut Subject<'_>, round: Duration) -> u64 {
+    let round = round.as_nanos() as f64;
     let mut operations = 1_u64;
     let mut fills = 0;
     // Caches that are cold, and what a subject does once after it was filled, must not pass for
     // its speed: it counts when a round of so many took about as long as it should, twice.
     for _ in 0..MOST_ESTIMATES {
         let total = time(subject, operations) * operations as f64;
-        let better = (operations as f64 * ROUND_NS / total.max(1.0)) as u64;
-        if total > ROUND_NS * 0.8 && total < ROUND_NS * 1.25 {
+        let better = (operations as f64 * round / total.max(1.0)) as u64;
+        if total > round * 0.8 && total < round * 1.25 {
             fills += 1;
             if fills == 2 {
                 break;
