@@ -42,7 +42,7 @@ pub(crate) struct Lanes {
     count: AtomicUsize,
     /// No lane is opened before, after one was given up.
     rests_until: parking_lot::Mutex<Option<Instant>>,
-    /// Takes nothing for now.
+    /// Takes nothing until it is let go.
     held: AtomicBool,
     closed: AtomicBool,
     metrics: LaneMetrics,
