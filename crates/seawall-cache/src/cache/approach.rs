@@ -1,6 +1,7 @@
 //! What a read does before it waits for anything.
 
 use std::borrow::Borrow;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -28,6 +29,16 @@ pub(super) enum First<V> {
 
 /// A stale answer, and the entry to refresh behind it.
 type Served<'l, V> = (Got<V>, Option<&'l Entry<V>>);
+
+/// How a caller goes on whom L1 could not answer.
+pub(super) enum Joined<K: Hash + Eq, V> {
+    /// Someone filled it in the meantime.
+    Hit(Got<V>),
+    /// A load is in flight.
+    Wait(Flight<Progress<V>>),
+    /// The caller leads a new one.
+    Lead(Box<Leader<K, V>>),
+}
 
 /// What a read does next.
 pub(super) enum Next<V> {
@@ -189,7 +200,7 @@ where
         look: Look<V>,
         loader: Loader<V>,
     ) -> Ended<V> {
-        let ended = match self.approach(key, &look, loader) {
+        let ended = match self.approach(key, &look, loader).await {
             Next::Answer(got) => Ok(got),
             Next::Wait(flight) => flight::wait(flight).await,
         };
@@ -197,7 +208,7 @@ where
         ended
     }
 
-    fn approach(self: &Arc<Self>, key: K, look: &Look<V>, loader: Loader<V>) -> Next<V> {
+    async fn approach(self: &Arc<Self>, key: K, look: &Look<V>, loader: Loader<V>) -> Next<V> {
         let now = self.local.clock().now();
         if let Some((got, refresh)) = self.serve_stale(&key, look, now) {
             if let Some(entry) = refresh {
@@ -205,16 +216,36 @@ where
             }
             return Next::Answer(got);
         }
-        match self.local.join(key, now) {
-            Join::Hit { entry, degraded } => {
-                let got = entry.got(Layer::L1, now);
-                Next::Answer(Got { degraded: got.degraded || degraded, ..got })
-            }
-            Join::Wait(flight) => Next::Wait(flight),
-            Join::Lead(lease, teller) => {
-                let flight = teller.subscribe();
-                Leader::new(self, lease, teller, Wish::Demand).start(loader);
+        match self.join(key, now).await {
+            Joined::Hit(got) => Next::Answer(got),
+            Joined::Wait(flight) => Next::Wait(flight),
+            Joined::Lead(leader) => {
+                let flight = leader.teller.subscribe();
+                leader.start(loader);
                 Next::Wait(flight)
+            }
+        }
+    }
+
+    /// How a caller goes on whom L1 could not answer.
+    pub(super) async fn join(self: &Arc<Self>, mut key: K, now: Tick) -> Joined<K, V> {
+        let arrived = self.local.arrival();
+        loop {
+            match self.local.join(key, now, arrived) {
+                Join::Hit { entry, degraded } => {
+                    let got = entry.got(Layer::L1, now);
+                    return Joined::Hit(Got { degraded: got.degraded || degraded, ..got });
+                }
+                Join::Wait(flight) => return Joined::Wait(flight),
+                Join::Lead(lease, teller) => {
+                    let leader = Leader::new(self, lease, teller, Wish::Demand);
+                    return Joined::Lead(Box::new(leader));
+                }
+                Join::Doubt(of) => {
+                    self.background.ensure(self);
+                    self.local.certainty(arrived).await;
+                    key = of;
+                }
             }
         }
     }

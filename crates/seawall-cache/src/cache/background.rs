@@ -97,6 +97,35 @@ impl Drop for Running {
     }
 }
 
+/// What came of reading marks.
+struct Reading<'c> {
+    /// L2 did not answer for these.
+    failed: Vec<&'c Arc<Cell>>,
+    /// None has surely been advanced.
+    unmoved: bool,
+}
+
+/// Marks that callers wait for: settled when it is dropped, wherever that is.
+struct Settling<'l, K, V>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    local: &'l Local<K, V, Progress<V>>,
+    marks: u64,
+    unmoved: bool,
+}
+
+impl<K, V> Drop for Settling<'_, K, V>
+where
+    K: CacheKey + Clone + Send + Sync + 'static,
+    V: Send + Sync + 'static,
+{
+    fn drop(&mut self) {
+        self.local.settle_marks(self.marks, self.unmoved);
+    }
+}
+
 struct Work<K, V> {
     ears: Arc<Ears<K, V>>,
     remote: Guarded,
@@ -141,9 +170,14 @@ where
                 }
             }
             let local = &self.ears.local;
-            for cell in self.read_marks(&cells).await {
+            let mut settling = Settling { local, marks: cells.len() as u64, unmoved: false };
+            let began = local.oldest_flight();
+            let read = self.read_marks(&cells, began.unwrap_or_else(Instant::now)).await;
+            for cell in &read.failed {
                 local.doubt(cell);
             }
+            settling.unmoved = began.is_none() || read.unmoved;
+            drop(settling);
             for (key, entry) in self.compare(&entries).await {
                 local.discard(key, entry);
             }
@@ -166,7 +200,7 @@ where
         cells.sort_unstable_by(|a, b| a.text().cmp(b.text()));
         cells.dedup_by(|a, b| Arc::ptr_eq(a, b));
         for cells in cells.chunks(AT_ONCE) {
-            self.read_marks(cells).await;
+            self.read_marks(cells, Instant::now()).await;
         }
         let mut rest = suspects.into_iter().peekable();
         let chunks = std::iter::from_fn(|| {
@@ -181,30 +215,34 @@ where
             .await;
     }
 
-    /// Returns those that L2 did not answer for.
-    async fn read_marks<'c>(&self, cells: &'c [Arc<Cell>]) -> Vec<&'c Arc<Cell>> {
+    /// `since`: see [`MarkRead::unmoved`](crate::MarkRead::unmoved).
+    async fn read_marks<'c>(&self, cells: &'c [Arc<Cell>], since: Instant) -> Reading<'c> {
+        let mut reading = Reading { failed: Vec::new(), unmoved: true };
         if cells.is_empty() {
-            return Vec::new();
+            return reading;
         }
         let local = &self.ears.local;
         let texts: Vec<_> = cells.iter().map(|cell| cell.text().to_owned()).collect();
         cells.iter().for_each(|cell| cell.place(self.remote.node(cell.text())));
         let ask = local.ask(local.clock().now());
-        let reads = self.remote.marks(&texts, Instant::now()).await;
+        let reads = self.remote.marks(&texts, since).await;
         let now = local.clock().now();
-        let mut failed = Vec::new();
         for (cell, read) in cells.iter().zip(reads) {
             match read {
-                Ok(read) => _ = local.learn(cell, ask, read.mark, now),
+                Ok(read) => {
+                    reading.unmoved &= read.unmoved;
+                    local.learn(cell, ask, read.mark, now);
+                }
                 Err(error) => {
-                    if failed.is_empty() {
+                    if reading.failed.is_empty() {
                         self.ears.counters.remote_error(&error);
                     }
-                    failed.push(cell);
+                    reading.unmoved = false;
+                    reading.failed.push(cell);
                 }
             }
         }
-        failed
+        reading
     }
 
     /// Compares entries with L2 by version. Returns those that L2 did not answer for.

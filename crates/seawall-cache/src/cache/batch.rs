@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 
 use super::Inner;
-use super::approach::First;
+use super::approach::{First, Joined};
 use super::flight::{self, Ended, Failure};
 use super::leader::{Leader, Wish};
 use super::loader::{Answers, ManyLoader, one_of};
@@ -174,17 +174,15 @@ where
                 continue;
             }
             answers.push(Err(Failure::Aborted));
-            match self.local.join(key, now) {
-                Join::Hit { entry, degraded } => {
-                    let got = entry.got(Layer::L1, now);
-                    let got = Got { degraded: got.degraded || degraded, ..got };
+            match self.join(key, now).await {
+                Joined::Hit(got) => {
                     self.counters.answered(&got);
                     answers[place] = Ok(got);
                 }
-                Join::Wait(flight) => waiting.push((place, flight)),
-                Join::Lead(lease, teller) => {
-                    waiting.push((place, teller.subscribe()));
-                    leading.push(Leader::new(self, lease, teller, Wish::Demand));
+                Joined::Wait(flight) => waiting.push((place, flight)),
+                Joined::Lead(leader) => {
+                    waiting.push((place, leader.teller.subscribe()));
+                    leading.push(*leader);
                 }
             }
         }

@@ -9,7 +9,7 @@ use super::clock::Tick;
 use super::entry::{Draft, Entry};
 use super::judge::Stamped;
 use super::table::{Hold, Kept};
-use super::{Flight, Landed, Local};
+use super::{Begun, Flight, Landed, Local};
 use crate::key::CacheKey;
 
 /// Remembers what the fences of a key stood at. Dropping it gives it back, and ends the load it
@@ -44,7 +44,7 @@ where
     pub(crate) fn renew(&mut self, sender: &watch::Sender<Option<R>>) {
         // Before the fences, as when it was taken.
         self.epoch = self.local.coherence.epoch();
-        self.local.table.renew(&self.key, &mut self.hold, sender.subscribe());
+        self.local.table.renew(&self.key, &mut self.hold, Begun::now(sender));
     }
 
     /// The load was granted the lease in L2 under `token`.
@@ -151,6 +151,9 @@ pub(crate) enum Join<K: Hash + Eq, V, R> {
     Hit { entry: Entry<V>, degraded: bool },
     /// A load is in flight. Wait for it, or, with a stale value at hand, do not.
     Wait(Flight<R>),
+    /// One is in flight, and it is not known yet whether an invalidation that this caller must
+    /// see came after it began: wait for [certainty](Local::certainty) and ask again.
+    Doubt(K),
     /// This caller runs the load, holding the lease, and answers through the sender.
     Lead(Lease<K, V, R>, watch::Sender<Option<R>>),
 }

@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use tokio::sync::{Notify, watch as channel};
+use tokio::time::Instant;
 
 pub(crate) use self::cell::{Advance, Ask, Cell};
 use self::cells::Cells;
@@ -59,7 +60,7 @@ use crate::text;
 /// L1 of one cache. `R` is what a load in flight will answer.
 pub(crate) struct Local<K, V, R> {
     name: Box<str>,
-    table: Table<K, Store<K, V>, Flight<R>, Landed, RandomState>,
+    table: Table<K, Store<K, V>, Begun<R>, Landed, RandomState>,
     coherence: Coherence,
     cells: Cells,
     checks: Checks<K, V>,
@@ -77,6 +78,17 @@ pub(crate) struct Local<K, V, R> {
 
 /// A load in flight, as its waiters see it: empty until it has ended.
 pub(crate) type Flight<R> = channel::Receiver<Option<R>>;
+
+/// A load in flight, and since when.
+struct Begun<R> {
+    /// Not after the moment from which on it could be joined.
+    at: Instant,
+    flight: Flight<R>,
+}
+
+/// How many changes of marks had been told when a caller came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival(u64);
 
 /// Wakes the loads of a key that wait for another node.
 #[derive(Debug, Clone, Default)]
@@ -247,8 +259,9 @@ where
     }
 
     /// The load of `key`: an entry that came in the meantime, one in flight, or a new one to lead.
-    pub(crate) fn join(self: &Arc<Self>, key: K, now: Tick) -> Join<K, V, R> {
-        self.lead(key, |key| match self.peek(key, now) {
+    /// `arrived` as [`arrival`](Self::arrival) said when the caller came.
+    pub(crate) fn join(self: &Arc<Self>, key: K, now: Tick, arrived: Arrival) -> Join<K, V, R> {
+        self.lead(key, arrived, |key| match self.peek(key, now) {
             Look::Hit(entry) | Look::Early(entry) => Some((entry, false)),
             Look::Degraded(entry) => Some((entry, true)),
             _ => None,
@@ -258,7 +271,7 @@ where
     /// A load of `key` that shall replace `entry`, ahead of its time or because it is stale.
     /// [`Join::Hit`] if something else is in already, which is then left alone.
     pub(crate) fn refresh(self: &Arc<Self>, key: K, entry: &Entry<V>) -> Join<K, V, R> {
-        self.lead(key, |key| {
+        self.lead(key, self.arrival(), |key| {
             let there = self.table.shelf().look(key)?;
             (!there.is(entry)).then_some((there, false))
         })
@@ -267,19 +280,53 @@ where
     fn lead(
         self: &Arc<Self>,
         key: K,
+        arrived: Arrival,
         look: impl FnOnce(&K) -> Option<(Entry<V>, bool)>,
     ) -> Join<K, V, R> {
         let epoch = self.coherence.epoch();
         let mut sender = None;
-        let flight = || sender.insert(channel::Sender::new(None)).subscribe();
+        let flight = || Begun::now(sender.insert(channel::Sender::new(None)));
         match self.table.join(&key, || look(&key), flight) {
             Joined::Hit((entry, degraded)) => Join::Hit { entry, degraded },
-            Joined::Wait(flight) => Join::Wait(flight),
+            Joined::Wait(_) if !self.checks.are_settled(arrived.0) => Join::Doubt(key),
+            Joined::Wait(Begun { flight, .. }) => Join::Wait(flight),
             Joined::Lead(hold) => {
                 let sender = sender.unwrap_or_else(|| channel::Sender::new(None));
                 Join::Lead(Lease::new(self, key, hold, epoch), sender)
             }
         }
+    }
+
+    /// To be called when a caller comes: of all that was told by now he sees the effect.
+    pub(crate) fn arrival(&self) -> Arrival {
+        Arrival(self.checks.marks())
+    }
+
+    /// Waits until L2 has said of each mark that it told a change of before `arrived` whether that
+    /// concerns the loads in flight: one round trip, or its deadline. After that there is no
+    /// [`Join::Doubt`] for this caller. Needs who takes the [checks](Self::checks).
+    pub(crate) async fn certainty(&self, arrived: Arrival) {
+        self.checks.settled(arrived.0).await;
+    }
+
+    /// When the oldest load began that can be joined.
+    pub(crate) fn oldest_flight(&self) -> Option<Instant> {
+        let mut oldest = None;
+        self.table.flights(|begun| {
+            oldest = Some(oldest.map_or(begun.at, |oldest: Instant| oldest.min(begun.at)));
+        });
+        oldest
+    }
+
+    /// L2 was asked for `marks` of those that [`take_checks`](Self::take_checks) gave, in their
+    /// order, or could not be. `unmoved`: none was advanced since the
+    /// [oldest load](Self::oldest_flight) began; otherwise nobody joins the loads from before any
+    /// more. Must be called for each in the end, or who comes waits for ever.
+    pub(crate) fn settle_marks(&self, marks: u64, unmoved: bool) {
+        if !unmoved {
+            self.displace();
+        }
+        self.checks.settle(marks);
     }
 
     /// L2 was asked for the version of `entry`, of `key`: it is `there`, a node and a version.
@@ -409,7 +456,8 @@ where
 
     /// What must be compared with L2, oldest first. The caller asks L2 and then calls
     /// [`settle`](Self::settle) or [`learn`](Self::learn); if L2 does not answer,
-    /// [`discard`](Self::discard) or [`doubt`](Self::doubt).
+    /// [`discard`](Self::discard) or [`doubt`](Self::doubt); and
+    /// [`settle_marks`](Self::settle_marks) in the end.
     pub(crate) fn take_checks(&self, at_most: usize) -> Vec<Check<K, V>> {
         self.checks.take(at_most)
     }
@@ -461,6 +509,19 @@ where
     fn timed_until(&self, entry: &Entry<V>) -> Option<Tick> {
         let cells = entry.tags().iter().map(|(cell, _)| cell).chain([self.cells.namespace()]);
         cells.filter_map(|cell| cell.timed_until(&self.coherence, self.mark_bound)).min()
+    }
+}
+
+impl<R> Begun<R> {
+    /// The load that answers through `sender`.
+    fn now(sender: &channel::Sender<Option<R>>) -> Self {
+        Self { at: Instant::now(), flight: sender.subscribe() }
+    }
+}
+
+impl<R> Clone for Begun<R> {
+    fn clone(&self) -> Self {
+        Self { at: self.at, flight: self.flight.clone() }
     }
 }
 

@@ -96,6 +96,7 @@ pub(crate) struct Hold {
     removals: u64,
     changes: u64,
     told: u64,
+    written: u64,
     fills: u64,
     /// `changes` when its write was sent to L2.
     sent: Option<u64>,
@@ -256,11 +257,11 @@ where
     pub(crate) fn end_write(&self, key: &K, hold: &Hold, item: S::Item, issued: bool) -> Kept {
         self.with(key, |fences, shelf| {
             fences.advance();
-            // Removed before or after, or changed by another or by us? L2 knows. What L1 has may
-            // be from before the write.
+            // Removed or written before or after, or changed by another or by us? L2 knows. What
+            // L1 has may be from before the write.
             if fences.removals != hold.removals
                 || item.version() < fences.told
-                || !issued && hold.sent.is_some_and(|changes| changes != fences.changes)
+                || !issued && fences.is_overtaken(hold)
             {
                 shelf.remove(key);
                 return Kept::No;
@@ -335,6 +336,16 @@ where
                 fences.flight = None;
                 fences.wake();
             }
+        }
+    }
+
+    /// Shows `each` flight that can be joined.
+    pub(crate) fn flights(&self, mut each: impl FnMut(&F)) {
+        for stripe in &self.stripes {
+            let stripe = stripe.lock();
+            stripe.values().filter_map(|fences| fences.flight.as_ref()).for_each(|flight| {
+                each(&flight.waiters);
+            });
         }
     }
 
@@ -431,6 +442,7 @@ impl<F, W: Landing> Fences<F, W> {
             removals: self.removals,
             changes: self.changes,
             told: self.told,
+            written: self.written,
             fills: self.fills,
             sent: None,
             leads: None,
@@ -448,6 +460,12 @@ impl<F, W: Landing> Fences<F, W> {
         self.turn += 1;
         self.flight = None;
         self.wake();
+    }
+
+    /// Whether the key was changed while the write of `hold` was under way: by another write of
+    /// ours that was acknowledged, or as L2 told.
+    fn is_overtaken(&self, hold: &Hold) -> bool {
+        self.written != hold.written || hold.sent.is_some_and(|changes| changes != self.changes)
     }
 
     fn insert<K, S>(&mut self, shelf: &S, key: &K, hold: &Hold, item: S::Item) -> Kept

@@ -83,13 +83,17 @@ where
         }
     }
 
-    /// The mark `text` was advanced in L2. Afterwards no entry is served that was not compared
-    /// with it since, and nobody joins a load from before; except after an advance of this node, if this may have been its echo.
+    /// The mark `text` was written in L2. Afterwards no entry is served that was not compared with
+    /// it since. And nobody joins a load from before it was advanced; but where only a look at it
+    /// can tell whether it was advanced, or made because somebody was the first to ask for it, who
+    /// comes waits for that look.
     pub(super) fn mark_changed(&self, text: &str, version: Option<u64>) {
         if let Some(cell) = self.cells.find(text)
             && cell.changed(&self.coherence, version) == Told::Read
         {
-            self.displace();
+            if version.is_some() {
+                self.displace();
+            }
             self.queue(Check::Mark(cell));
         }
     }

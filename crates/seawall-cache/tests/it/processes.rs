@@ -34,9 +34,6 @@ async fn child() {
         .remote(redis.clone())
         .build()
         .unwrap();
-    // As in a fleet that runs: the first use of a namespace makes its mark, which is told as a
-    // change, and who comes after a change joins no load from before it.
-    cache.get(&0).await.unwrap();
     println!("ready");
     BufReader::new(tokio::io::stdin()).read_line(&mut String::new()).await.unwrap();
     let loads = Arc::new(AtomicU64::new(0));

@@ -65,9 +65,9 @@ async fn who_comes_after_a_change_does_not_join_the_load_from_before() {
     for version in [None, Some(6)] {
         let l1 = watched();
         let now = l1.clock().now();
-        let Join::Lead(_old, _sender) = l1.join(1, now) else { panic!("leads") };
+        let Join::Lead(_old, _sender) = l1.join(1, now, l1.arrival()) else { panic!("leads") };
         l1.changed("numbers:1", version);
-        assert!(matches!(l1.join(1, now), Join::Lead(..)));
+        assert!(matches!(l1.join(1, now, l1.arrival()), Join::Lead(..)));
     }
 }
 
@@ -129,7 +129,7 @@ async fn an_echo_before_the_answer_to_our_write_asks_for_its_version() {
 async fn an_echo_before_the_answer_to_our_fill_does_not_void_it() {
     let l1 = watched();
     let now = l1.clock().now();
-    let Join::Lead(mut load, _sender) = l1.join(1, now) else { panic!("leads") };
+    let Join::Lead(mut load, _sender) = l1.join(1, now, l1.arrival()) else { panic!("leads") };
     load.send();
     l1.changed("numbers:1", None);
     assert!(fill(&load, &l1, 10, 5));
@@ -141,10 +141,13 @@ async fn who_comes_after_a_change_does_not_join_a_load_whose_fill_was_sent() {
     for version in [None, Some(6)] {
         let l1 = watched();
         let now = l1.clock().now();
-        let Join::Lead(mut load, _sender) = l1.join(1, now) else { panic!("leads") };
+        let Join::Lead(mut load, _sender) = l1.join(1, now, l1.arrival()) else { panic!("leads") };
         load.send();
         l1.changed("numbers:1", version);
-        assert!(matches!(l1.join(1, now), Join::Lead(..)), "L2 may have refused the fill");
+        assert!(
+            matches!(l1.join(1, now, l1.arrival()), Join::Lead(..)),
+            "L2 may have refused the fill"
+        );
     }
 }
 
@@ -222,15 +225,15 @@ async fn a_store_that_tells_versions_needs_no_checks() {
 async fn a_load_that_waits_for_another_node_is_woken_and_keeps_what_it_then_reads() {
     let l1 = watched();
     let now = l1.clock().now();
-    let Join::Lead(mut load, sender) = l1.join(1, now) else { panic!("leads") };
+    let Join::Lead(mut load, sender) = l1.join(1, now, l1.arrival()) else { panic!("leads") };
     let landing = load.landing();
     let mut woken = std::pin::pin!(landing.notified());
     woken.as_mut().enable();
     l1.changed("numbers:1", None);
     woken.as_mut().await;
-    assert!(matches!(l1.join(1, now), Join::Lead(..)), "what it began with is old");
+    assert!(matches!(l1.join(1, now, l1.arrival()), Join::Lead(..)), "what it began with is old");
     load.renew(&sender);
-    assert!(matches!(l1.join(1, now), Join::Wait(_)), "it begins anew");
+    assert!(matches!(l1.join(1, now, l1.arrival()), Join::Wait(_)), "it begins anew");
     assert!(fill(&load, &l1, 10, 5));
     drop(load);
     assert_eq!(value(&l1), Some(10));
@@ -241,23 +244,26 @@ async fn a_load_that_waits_for_another_node_is_woken_and_keeps_what_it_then_read
 async fn a_load_that_began_anew_does_not_take_a_younger_ones_place() {
     let l1 = watched();
     let now = l1.clock().now();
-    let Join::Lead(mut old, sender) = l1.join(1, now) else { panic!("leads") };
+    let Join::Lead(mut old, sender) = l1.join(1, now, l1.arrival()) else { panic!("leads") };
     l1.changed("numbers:1", None);
-    let Join::Lead(young, _sender) = l1.join(1, now) else { panic!("leads too") };
+    let Join::Lead(young, _sender) = l1.join(1, now, l1.arrival()) else { panic!("leads too") };
     old.renew(&sender);
     drop(old);
-    assert!(matches!(l1.join(1, now), Join::Wait(_)), "the younger one is still there");
+    assert!(
+        matches!(l1.join(1, now, l1.arrival()), Join::Wait(_)),
+        "the younger one is still there"
+    );
     drop(young);
-    assert!(matches!(l1.join(1, now), Join::Lead(..)));
+    assert!(matches!(l1.join(1, now, l1.arrival()), Join::Lead(..)));
 }
 
 #[tokio::test]
 async fn all_loads_of_a_key_are_woken_when_a_lease_lands() {
     let l1 = watched();
     let now = l1.clock().now();
-    let Join::Lead(old, _sender) = l1.join(1, now) else { panic!("leads") };
+    let Join::Lead(old, _sender) = l1.join(1, now, l1.arrival()) else { panic!("leads") };
     l1.lease(1).remove();
-    let Join::Lead(young, _sender) = l1.join(1, now) else { panic!("leads too") };
+    let Join::Lead(young, _sender) = l1.join(1, now, l1.arrival()) else { panic!("leads too") };
     let (first, second) = (old.landing(), young.landing());
     let (mut first, mut second) =
         (std::pin::pin!(first.notified()), std::pin::pin!(second.notified()));
@@ -295,7 +301,7 @@ async fn keys_that_cannot_be_read_make_all_suspect_and_wake_all() {
     }));
     l1.watched();
     let now = l1.clock().now();
-    let Join::Lead(load, _sender) = l1.join(Mute(1), now) else { panic!("leads") };
+    let Join::Lead(load, _sender) = l1.join(Mute(1), now, l1.arrival()) else { panic!("leads") };
     let landing = load.landing();
     let mut woken = std::pin::pin!(landing.notified());
     woken.as_mut().enable();
@@ -304,5 +310,5 @@ async fn keys_that_cannot_be_read_make_all_suspect_and_wake_all() {
     let epoch = l1.coherence().epoch();
     l1.changed("numbers:2", None);
     assert!(l1.coherence().epoch() > epoch, "any may have changed");
-    assert!(matches!(l1.join(Mute(1), now), Join::Lead(..)));
+    assert!(matches!(l1.join(Mute(1), now, l1.arrival()), Join::Lead(..)));
 }

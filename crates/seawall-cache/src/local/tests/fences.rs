@@ -88,6 +88,16 @@ async fn a_set_that_l2_did_not_acknowledge_replaces_what_was_there() {
 }
 
 #[tokio::test]
+async fn a_set_that_l2_did_not_acknowledge_does_not_replace_one_that_ended_meanwhile() {
+    let l1 = timed();
+    let lost = l1.lease(1);
+    assert!(end_write(&l1.lease(1), &l1, 20, 6));
+    let kept = lost.end_write(draft(&l1, 10, lost.written()), false, l1.clock().now());
+    assert_eq!(kept, Kept::No, "L2 may have had it first");
+    assert_eq!(value(&l1), None, "or last");
+}
+
+#[tokio::test]
 async fn a_set_with_an_older_source_does_not_replace_a_newer_one() {
     let l1 = timed();
     let newer = Draft { source: 9, ..draft(&l1, 10, 5) };
@@ -129,15 +139,18 @@ async fn a_fill_that_l2_had_no_word_on_replaces_what_was_stale_when_it_began() {
 async fn who_comes_after_a_removal_does_not_join_the_load_from_before() {
     let l1 = alone();
     let now = l1.clock().now();
-    let Join::Lead(old, _sender) = l1.join(1, now) else { panic!("the first leads") };
-    assert!(matches!(l1.join(1, now), Join::Wait(_)));
+    let Join::Lead(old, _sender) = l1.join(1, now, l1.arrival()) else { panic!("the first leads") };
+    assert!(matches!(l1.join(1, now, l1.arrival()), Join::Wait(_)));
     l1.lease(1).remove();
-    let Join::Lead(new, _sender) = l1.join(1, now) else { panic!("a new load") };
+    let Join::Lead(new, _sender) = l1.join(1, now, l1.arrival()) else { panic!("a new load") };
     drop(old);
-    assert!(matches!(l1.join(1, now), Join::Wait(_)), "the old load took only itself away");
+    assert!(
+        matches!(l1.join(1, now, l1.arrival()), Join::Wait(_)),
+        "the old load took only itself away"
+    );
     assert!(fill(&new, &l1, 11, 0));
     drop(new);
-    assert!(matches!(l1.join(1, now), Join::Hit { .. }), "filled in the meantime");
+    assert!(matches!(l1.join(1, now, l1.arrival()), Join::Hit { .. }), "filled in the meantime");
 }
 
 #[tokio::test]
@@ -147,7 +160,7 @@ async fn a_miss_joins_the_refresh_and_a_second_refresh_does_too() {
     let Join::Lead(refresh, _sender) = l1.refresh(1, &entry) else { panic!("leads") };
     assert!(matches!(l1.refresh(1, &entry), Join::Wait(_)));
     assert!(l1.discard(&1, &entry));
-    assert!(matches!(l1.join(1, l1.clock().now()), Join::Wait(_)));
+    assert!(matches!(l1.join(1, l1.clock().now(), l1.arrival()), Join::Wait(_)));
     assert!(fill(&refresh, &l1, 20, 6));
 }
 
@@ -187,7 +200,9 @@ async fn nothing_is_remembered_of_idle_keys() {
         end_write(&lease, &l1, key, key);
         lease.remove();
     }
-    let Join::Lead(lease, sender) = l1.join(7, l1.clock().now()) else { panic!("leads") };
+    let Join::Lead(lease, sender) = l1.join(7, l1.clock().now(), l1.arrival()) else {
+        panic!("leads")
+    };
     assert_eq!(l1.leased(), 1);
     drop((lease, sender));
     assert_eq!(l1.leased(), 0);

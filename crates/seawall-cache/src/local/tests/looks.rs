@@ -172,7 +172,7 @@ async fn past_the_bound_on_staleness_hits_are_checked_until_it_is_proved_again()
     assert_eq!(value(&l1), Some(10));
     tokio::time::advance(Duration::from_millis(1)).await;
     assert!(matches!(look(&l1), Look::Suspect(_)));
-    l1.proved(tokio::time::Instant::now() - bound / 2);
+    l1.proved(Instant::now() - bound / 2);
     assert_eq!(value(&l1), Some(10));
     assert_eq!(l1.coherence().staleness(l1.clock().now()), Some(bound / 2));
 }
@@ -232,24 +232,29 @@ async fn expired_entries_do_not_wait_for_their_eviction() {
 
 #[tokio::test]
 async fn who_comes_after_messages_were_lost_or_a_mark_moved_joins_no_load_from_before() {
-    let events: [fn(&L1); 4] = [
+    let events: [fn(&L1); 5] = [
         |l1| l1.lost(Some(1)),
         |l1| {
             l1.link(0, false);
             l1.link(0, true);
         },
-        |l1| l1.changed("numbers#ns", None),
+        |l1| l1.changed("numbers#ns", Some(NAMESPACE + 1)),
+        |l1| {
+            l1.changed("numbers#ns", None);
+            assert_eq!(l1.take_checks(9).len(), 1);
+            l1.settle_marks(1, false);
+        },
         |l1| l1.changed("numbers:?", None),
     ];
     for happen in events {
         let l1 = watched();
         let now = l1.clock().now();
-        let Join::Lead(old, _sender) = l1.join(1, now) else { panic!("leads") };
+        let Join::Lead(old, _sender) = l1.join(1, now, l1.arrival()) else { panic!("leads") };
         let landing = old.landing();
         let mut woken = std::pin::pin!(landing.notified());
         woken.as_mut().enable();
         happen(&l1);
-        assert!(matches!(l1.join(1, now), Join::Lead(..)));
+        assert!(matches!(l1.join(1, now, l1.arrival()), Join::Lead(..)));
         woken.await;
     }
 }
@@ -316,5 +321,34 @@ async fn the_same_version_read_again_is_another_entry() {
         assert!(!l1.discard(&1, &old), "the one from before");
         assert_eq!(value(&l1), Some(10));
         assert!(l1.discard(&1, &held(&l1)));
+    }
+}
+
+#[tokio::test]
+async fn who_comes_after_a_mark_was_written_waits_until_it_is_known_whether_it_moved() {
+    for unmoved in [true, false] {
+        let l1 = watched();
+        let now = l1.clock().now();
+        let early = l1.arrival();
+        let Join::Lead(_load, _sender) = l1.join(1, now, early) else { panic!("leads") };
+        let began = l1.oldest_flight().expect("in flight");
+        l1.changed("numbers#ns", None);
+        let arrived = l1.arrival();
+        assert!(matches!(l1.join(1, now, early), Join::Wait(_)), "he came before it was told");
+        assert!(matches!(l1.join(1, now, arrived), Join::Doubt(1)));
+        assert!(matches!(l1.join(2, now, arrived), Join::Lead(..)), "there is nothing to join");
+        let mut certainty = std::pin::pin!(l1.certainty(arrived));
+        assert!(futures_util::poll!(&mut certainty).is_pending());
+        let checks = l1.take_checks(9);
+        // Told after he came: he need not wait for that.
+        l1.changed("numbers#ns", None);
+        assert_eq!(l1.oldest_flight(), Some(began));
+        l1.settle_marks(checks.len() as u64, unmoved);
+        certainty.await;
+        match l1.join(1, now, arrived) {
+            Join::Wait(_) => assert!(unmoved, "it began before the invalidation"),
+            Join::Lead(..) => assert!(!unmoved, "nothing was invalidated"),
+            _ => panic!("certain by now"),
+        }
     }
 }

@@ -55,7 +55,7 @@ fn watched_with(options: Options<u64, u64>) -> L1 {
     for node in 0..2 {
         l1.link(node, true);
     }
-    l1.proved(tokio::time::Instant::now());
+    l1.proved(Instant::now());
     read_mark(&l1, NAMESPACE);
     l1
 }
