@@ -52,6 +52,7 @@ where
     let keys = draws(&key);
     let ours = cache(EngineKind::Moka);
     let ours_quick = cache(EngineKind::Quick);
+    let coarse = [EngineKind::Moka, EngineKind::Quick].map(coarse);
     let engine: BareEngine<K, Arc<Value>> = BareEngine::new(EngineKind::Moka, 2 * KEYS);
     let engine_quick: BareEngine<K, Arc<Value>> = BareEngine::new(EngineKind::Quick, 2 * KEYS);
     let moka: Moka<K> = moka::sync::Cache::builder()
@@ -66,7 +67,7 @@ where
     );
     let papaya: papaya::HashMap<K, Arc<Value>, RandomState> = papaya::HashMap::default();
     // One after the other: entries of one cache lie together in memory.
-    for cache in [&ours, &ours_quick] {
+    for cache in [&ours, &ours_quick, &coarse[0], &coarse[1]] {
         for number in 0..KEYS {
             let _ = runtime.block_on(cache.set(&key(number), VALUE));
         }
@@ -106,6 +107,12 @@ where
                 Subject::new("seawall-cache", Role::Ours, |times| get(&ours, times as usize)),
                 Subject::new("seawall-cache, quick", Role::Ours, |times| {
                     get(&ours_quick, times as usize);
+                }),
+                Subject::new("seawall-cache, coarse clock", Role::Ours, |times| {
+                    get(&coarse[0], times as usize);
+                }),
+                Subject::new("the same, quick", Role::Ours, |times| {
+                    get(&coarse[1], times as usize);
                 }),
                 Subject::new("its engine alone", Role::Ours, |times| {
                     each(times, &|key| drop(black_box(engine.get(key))));
@@ -194,6 +201,14 @@ where
     K: CacheKey + Hash + Eq + Clone + Send + Sync + 'static,
 {
     Cache::local("bench").engine(engine).capacity(2 * KEYS).build().unwrap()
+}
+
+/// One whose hits take the time from the kernel's last tick.
+fn coarse<K>(engine: EngineKind) -> Cache<K, Value>
+where
+    K: CacheKey + Hash + Eq + Clone + Send + Sync + 'static,
+{
+    Cache::local("bench").engine(engine).coarse_clock().capacity(2 * KEYS).build().unwrap()
 }
 
 const VALUE: Value = [7; 256];

@@ -210,6 +210,12 @@ where
         self
     }
 
+    /// Takes the time of hits from the kernel's last tick: see [`CacheConfig::coarse_clock`].
+    pub fn coarse_clock(mut self) -> Self {
+        self.config.coarse_clock = true;
+        self
+    }
+
     /// Also counts hits as `cache_hits_total{level,key_type}`: see [`CacheConfig::hits_alias`].
     pub fn hits_alias(mut self) -> Self {
         self.config.hits_alias = true;

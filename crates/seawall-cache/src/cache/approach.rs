@@ -58,14 +58,34 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
-        let now = self.local.clock().now();
-        match self.local.hit(key, now, |entry| entry.into_got(Layer::L1, now)) {
-            Ok(got) => {
-                self.counters.hit(&got, now);
-                First::Hit(got)
-            }
+        let now = self.local.clock().latest();
+        match self.first_at(key, now) {
+            Ok(first) => first,
+            Err(_) if self.local.clock().is_coarse() => self.first_now(key),
             Err(look) => self.second(look, now),
         }
+    }
+
+    #[inline]
+    fn first_at<Q>(&self, key: &Q, now: Tick) -> Result<First<V>, Look<V>>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        let got = self.local.hit(key, now, |entry| entry.into_got(Layer::L1, now))?;
+        self.counters.hit(&got, now);
+        Ok(First::Hit(got))
+    }
+
+    /// What seemed to be over by a coarse clock.
+    #[cold]
+    fn first_now<Q>(&self, key: &Q) -> First<V>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        let now = self.local.clock().now();
+        self.first_at(key, now).unwrap_or_else(|look| self.second(look, now))
     }
 
     #[cold]

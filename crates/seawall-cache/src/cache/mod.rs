@@ -274,6 +274,7 @@ where
             load_timeout: config.load_timeout,
             node: remote.as_ref().map_or(0, |remote| remote.node(&text::namespace(&namespace))),
             namespace: namespace.clone(),
+            coarse_clock: config.coarse_clock,
         };
         let local = Arc::new(Local::new(options));
         let counters = Arc::new(Counters::new(&namespace, config.hits_alias));

@@ -51,16 +51,37 @@ impl Tick {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     began: Instant,
+    coarse: Option<Coarse>,
 }
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Self { began: Instant::now() }
+        Self { began: Instant::now(), coarse: None }
     }
 
-    /// Reads the clock: the one time that a hit does.
+    /// One whose [`latest`](Self::latest) is cheap, where the system has a clock for that.
+    pub(crate) fn coarse() -> Self {
+        let coarse = Coarse::new();
+        Self { began: Instant::now(), coarse }
+    }
+
+    /// Reads the clock.
     pub(crate) fn now(&self) -> Tick {
         self.tick(Instant::now())
+    }
+
+    /// Now, or with a coarse clock up to [`Coarse::AHEAD`] later: what ends by that may end early,
+    /// never late. The one time that a hit reads a clock.
+    #[inline]
+    pub(crate) fn latest(&self) -> Tick {
+        match &self.coarse {
+            None => self.now(),
+            Some(coarse) => coarse.latest(),
+        }
+    }
+
+    pub(crate) fn is_coarse(&self) -> bool {
+        self.coarse.is_some()
     }
 
     /// `at` on this clock.
@@ -71,6 +92,50 @@ impl Clock {
         }
     }
 }
+
+/// The time as of the kernel's last tick: a load from memory, where the exact time costs the
+/// processor a read of its counter, and a wait until all before that is done.
+#[derive(Debug, Clone, Copy)]
+struct Coarse {
+    /// The kernel's clock when the [`Clock`] began, or a moment before.
+    began: u64,
+}
+
+impl Coarse {
+    /// More than what a tick of 100 Hz and its handler take. Only a machine that is stopped for
+    /// longer is later with its tick.
+    const AHEAD: Duration = Duration::from_millis(20);
+
+    #[cfg(target_os = "linux")]
+    fn new() -> Option<Self> {
+        // The clock that Instant reads.
+        Some(Self { began: Self::read(rustix::time::ClockId::Monotonic) })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn new() -> Option<Self> {
+        None
+    }
+
+    #[inline]
+    fn latest(self) -> Tick {
+        #[cfg(target_os = "linux")]
+        let now = Self::read(rustix::time::ClockId::MonotonicCoarse);
+        #[cfg(not(target_os = "linux"))]
+        let now = self.began;
+        Tick(BEGAN + (now + AHEAD).saturating_sub(self.began))
+    }
+
+    #[cfg(target_os = "linux")]
+    #[inline]
+    fn read(clock: rustix::time::ClockId) -> u64 {
+        let time = rustix::time::clock_gettime(clock);
+        // Since the machine started: neither is negative, and 584 years fit.
+        time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+    }
+}
+
+const AHEAD: u64 = Coarse::AHEAD.as_nanos() as u64;
 
 /// Saturating: 584 years.
 fn nanos(duration: Duration) -> u64 {
@@ -84,6 +149,21 @@ const BEGAN: u64 = 1 << 62;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_coarse_clock_is_never_late_and_not_far_ahead() {
+        let clock = Clock::coarse();
+        let mut furthest = Duration::MAX;
+        for _ in 0..100_000 {
+            let before = clock.now();
+            let latest = clock.latest();
+            assert!(latest >= before, "{:?} late", before.since(latest));
+            // Whoever stops this thread in between makes it look less far ahead, not further.
+            furthest = furthest.min(latest.since(clock.now()));
+            assert!(clock.now().plus(Coarse::AHEAD) >= latest || !clock.is_coarse());
+        }
+        assert!(furthest <= Coarse::AHEAD);
+    }
 
     #[tokio::test]
     async fn the_past_has_ticks_too() {

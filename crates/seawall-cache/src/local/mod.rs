@@ -110,6 +110,7 @@ pub(crate) struct Options<K, V> {
     pub(crate) load_timeout: Duration,
     /// The node that serves the namespace's mark.
     pub(crate) node: u32,
+    pub(crate) coarse_clock: bool,
 }
 
 /// What L1 has of a key. Entries other than hits must not be served before what their variant
@@ -157,7 +158,7 @@ where
 {
     pub(crate) fn new(options: Options<K, V>) -> Self {
         let hasher = RandomState::default();
-        let clock = Clock::new();
+        let clock = if options.coarse_clock { Clock::coarse() } else { Clock::new() };
         let mode = if options.remote { Mode::Timed } else { Mode::Alone };
         let mark = (mode == Mode::Alone).then(|| Mark::new(FIRST_VERSION));
         let text = text::namespace(&options.namespace);

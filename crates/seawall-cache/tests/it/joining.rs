@@ -102,7 +102,7 @@ async fn the_first_callers_of_a_namespace_load_once() {
     for round in 0..10 {
         let (here, there) = (connect(&stack).await, connect(&stack).await);
         let [here, there] = [&here, &there].map(|redis| -> Numbers {
-            Cache::builder(&format!("first{round}")).remote(redis.clone()).build().expect("valid")
+            Cache::builder(format!("first{round}")).remote(redis.clone()).build().expect("valid")
         });
         let origin = Origin::new();
         let first = origin.ask(&here);

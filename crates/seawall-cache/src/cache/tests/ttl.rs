@@ -1,5 +1,7 @@
 //! How long entries live.
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::{Layer, MAX_TTL};
 
@@ -140,4 +142,25 @@ async fn without_a_remote_there_is_nobody_to_ask_after_the_l1_ttl() {
     load(&cache, 1, 10).await;
     sleep(100 * second).await;
     assert_eq!(value(&cached(&cache, 1).await), Some(10), "for its TTL");
+}
+
+/// On real time: a coarse clock knows no other.
+#[tokio::test]
+async fn with_a_coarse_clock_a_hit_ends_with_its_ttl_not_before_and_not_after() {
+    let ttl = Duration::from_millis(30);
+    let cache: Cache<u64, u64> =
+        Cache::local("coarse").coarse_clock().ttl(ttl).build().expect("valid");
+    for key in 0..20 {
+        let before = Instant::now();
+        let _ = cache.set(&key, key).await;
+        let after = Instant::now();
+        loop {
+            let asked = Instant::now();
+            let Some(got) = cache.get(&key).await.expect("there is no L2") else {
+                assert!(before.elapsed() >= ttl, "it ended early");
+                break;
+            };
+            assert!(asked < after + ttl && got.age < ttl, "it is over: {got:?}");
+        }
+    }
 }
