@@ -70,6 +70,7 @@
 mod decide;
 mod decision;
 mod engine;
+pub mod hpa;
 mod policy;
 pub mod presets;
 mod reason;

@@ -1,0 +1,110 @@
+//! Does the autoscaler of seawall-scale decide as that of Kubernetes?
+//!
+//! ```sh
+//! cargo run --release --example hpa_vectors -- FILE.json
+//! ```
+//!
+//! Reads a file of vectors (schema `hpa-vectors/1`; without one, the crate's own), decides each, compares the fields that it
+//! expects, and says which differ. Ends with an error if any does, or if one cannot be read.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints")]
+
+mod expect;
+mod input;
+mod kinds;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Parser)]
+#[command(about = "Decides vectors of the Kubernetes HPA and compares")]
+struct Arguments {
+    /// Files of vectors.
+    #[arg(default_value = PUBLIC)]
+    files: Vec<PathBuf>,
+    /// Only vectors whose id contains this.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// A file of vectors.
+#[derive(Deserialize)]
+struct File {
+    schema: String,
+    vectors: Vec<Vector>,
+}
+
+#[derive(Deserialize)]
+struct Vector {
+    id: String,
+    kind: String,
+    input: Value,
+    expect: Value,
+}
+
+#[derive(Default)]
+struct Count {
+    passed: usize,
+    failed: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut counts: BTreeMap<String, Count> = BTreeMap::new();
+    for path in &arguments.files {
+        let file = match read(path) {
+            Ok(file) => file,
+            Err(error) => {
+                eprintln!("{}: {error}", path.display());
+                return ExitCode::FAILURE;
+            }
+        };
+        let wanted = |vector: &&Vector| {
+            arguments.only.as_ref().is_none_or(|only| vector.id.contains(only.as_str()))
+        };
+        for vector in file.vectors.iter().filter(wanted) {
+            let differences = match kinds::decide(&vector.kind, &vector.input) {
+                Ok(actual) => expect::differences(&vector.expect, &actual),
+                Err(error) => vec![error.to_string()],
+            };
+            let count = counts.entry(vector.kind.clone()).or_default();
+            if differences.is_empty() {
+                count.passed += 1;
+                continue;
+            }
+            count.failed += 1;
+            println!("{}", vector.id);
+            differences.iter().for_each(|difference| println!("    {difference}"));
+        }
+    }
+    report(&counts)
+}
+
+fn read(path: &PathBuf) -> Result<File, Box<dyn std::error::Error>> {
+    let file: File = serde_json::from_slice(&std::fs::read(path)?)?;
+    if file.schema != "hpa-vectors/1" {
+        return Err(format!("schema {}, not hpa-vectors/1", file.schema).into());
+    }
+    Ok(file)
+}
+
+fn report(counts: &BTreeMap<String, Count>) -> ExitCode {
+    println!("{:<24} {:>6} {:>6}", "kind", "passed", "failed");
+    let mut all = Count::default();
+    for (kind, Count { passed, failed }) in counts {
+        println!("{kind:<24} {passed:>6} {failed:>6}");
+        all.passed += passed;
+        all.failed += failed;
+    }
+    println!("{:<24} {:>6} {:>6}", "all", all.passed, all.failed);
+    if all.failed == 0 && all.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The vectors that the crate is tested with.
+const PUBLIC: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/seawall-scale/tests/data/hpa_public.json");
