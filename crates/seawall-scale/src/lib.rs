@@ -66,7 +66,9 @@
 //! | feature | what | default |
 //! |---|---|---|
 //! | `serde` | policies from and to files; decisions and reasons to logs | no |
+//! | `sim` | [`sim`]: policies and their rivals under traffic traces | no |
 
+pub mod capacity;
 mod decide;
 mod decision;
 mod engine;
@@ -74,6 +76,8 @@ pub mod hpa;
 mod policy;
 pub mod presets;
 mod reason;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod state;
 mod telemetry;
 #[cfg(feature = "serde")]

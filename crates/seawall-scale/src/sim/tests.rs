@@ -1,0 +1,97 @@
+use super::*;
+
+fn steady(rate: f64) -> Trace {
+    Trace::new(15.0, vec![rate; 2_000]).expect("a trace")
+}
+
+fn play(load: &Load, scaler: &mut dyn Scaler) -> Score {
+    run(load, Fleet::default(), scaler).score
+}
+
+#[test]
+fn a_trace_is_read_and_what_is_none_is_named() {
+    let trace = Trace::parse("timestamp_s,value\n0,10\n60,20\n120,0\n").expect("reads");
+    assert_eq!((trace.step(), trace.duration()), (60.0, 180.0));
+    assert_eq!((trace.at(30.0, Join::Line), trace.at(30.0, Join::Held)), (15.0, 10.0));
+    assert_eq!(trace.at(1e9, Join::Line), 0.0);
+    for (text, error) in [
+        ("", TraceError::TooShort),
+        ("timestamp_s,value\n0,10\n", TraceError::TooShort),
+        ("0,1\n60,x\n", TraceError::Line { line: 2 }),
+        ("0,1\n60\n", TraceError::Line { line: 2 }),
+        ("0,1\n60,-1\n", TraceError::Value { line: 2 }),
+        ("0,1\n60,inf\n", TraceError::Value { line: 2 }),
+        ("0,1\n60,1\n90,1\n", TraceError::Uneven { line: 3 }),
+        ("0,1\n0,1\n", TraceError::Uneven { line: 2 }),
+        ("0,0\n60,0\n", TraceError::Silent),
+    ] {
+        assert_eq!(Trace::parse(text), Err(error), "{text:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_another_one_another() {
+    let played = |seed| {
+        let load = Load::new(&steady(3.0), LoadConfig { seed, ..LoadConfig::default() });
+        play(&load, &mut baselines::Fresh::new(7.0))
+    };
+    assert_eq!(played(1), played(1));
+    assert_ne!(played(1), played(2));
+}
+
+#[test]
+fn a_steady_load_is_held_by_all_who_measure_it() {
+    let load = Load::new(&steady(3.0), LoadConfig::default());
+    let least = bound(&load, Fleet::default());
+    for mut scaler in baselines::all(&load, &least, 40.0, 0.7) {
+        let score = play(&load, &mut *scaler);
+        assert!(score.bad_ratio() < 0.01, "{}: {score:?}", scaler.name());
+        assert!(score.instance_seconds >= 0.99 * least.instance_seconds, "{}", scaler.name());
+    }
+}
+
+#[test]
+fn too_few_instances_are_bad_and_their_queue_is_bounded() {
+    let load = Load::new(&steady(3.0), LoadConfig::default());
+    let score = play(&load, &mut baselines::Static::new(20));
+    assert!(score.bad_ratio() > 0.99, "{score:?}");
+    // 280 a second come and 200 are served.
+    let dropped = score.dropped / score.requests;
+    assert!((0.25..0.32).contains(&dropped), "{dropped}");
+}
+
+#[test]
+fn an_instance_is_paid_from_its_launch_and_serves_after_its_start() {
+    let values: Vec<f64> = (0..400).map(|step| if step < 100 { 1.0 } else { 4.0 }).collect();
+    let trace = Trace::new(15.0, values).expect("a trace");
+    let load = Load::new(&trace, LoadConfig { join: Join::Held, ..LoadConfig::default() });
+    let served = |start_delay| {
+        let fleet = Fleet { start_delay, ..Fleet::default() };
+        run(&load, fleet, &mut baselines::Fresh::new(7.0)).score
+    };
+    let (slow, quick) = (served(300.0), served(0.0));
+    assert!(slow.bad > 5.0 * quick.bad.max(1.0), "{slow:?} {quick:?}");
+}
+
+#[test]
+fn one_who_knows_the_load_meets_the_objective_for_little_more_than_the_bound() {
+    let values: Vec<f64> = (0..2_000).map(|step| 2.0 + f64::from(step / 7 % 5)).collect();
+    let trace = Trace::new(60.0, values).expect("a trace");
+    let load = Load::new(&trace, LoadConfig::default());
+    let least = bound(&load, Fleet::default());
+    let score = play(&load, &mut baselines::Oracle::new(least.clone(), load.tick()));
+    assert!(score.bad_ratio() < 0.02, "{score:?}");
+    assert!(score.instance_seconds < 1.5 * least.instance_seconds);
+}
+
+#[test]
+fn ours_is_cheaper_than_a_fixed_target_where_the_load_is_calm_and_as_good() {
+    let day = |step: u32| 3.0 + (f64::from(step) / 1440.0 * std::f64::consts::TAU).sin();
+    let trace = Trace::new(60.0, (0..4 * 1440).map(day).collect()).expect("a trace");
+    let load = Load::new(&trace, LoadConfig::default());
+    let service = LoadConfig::default().service;
+    let ours = play(&load, &mut Seawall::new(crate::capacity::PlannerConfig::default(), service));
+    let fixed = play(&load, &mut baselines::Fresh::new(7.0));
+    assert!(ours.bad_ratio() < 0.01, "{ours:?}");
+    assert!(ours.instance_seconds < 0.9 * fixed.instance_seconds, "{ours:?} {fixed:?}");
+}

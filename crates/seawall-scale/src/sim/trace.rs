@@ -1,0 +1,132 @@
+use thiserror::Error;
+
+/// How load goes from one point of a trace to the next.
+#[expect(clippy::exhaustive_enums, reason = "a line or a step")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Join {
+    /// Along a straight line. On a coarse trace that flatters policies that extrapolate.
+    #[default]
+    Line,
+    /// Held until the next point.
+    Held,
+}
+
+/// Traffic over time: evenly spaced values, whatever they count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trace {
+    step: f64,
+    values: Vec<f64>,
+}
+
+/// Why a text is no trace.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TraceError {
+    /// There are less than two points.
+    #[error("a trace needs two points at least")]
+    TooShort,
+    /// A line is not `timestamp_s,value` with two numbers.
+    #[error("line {line}: expected `timestamp_s,value`")]
+    Line {
+        /// Which one, from 1.
+        line: usize,
+    },
+    /// A value is negative or no finite number.
+    #[error("line {line}: a value must be a finite number, at least 0")]
+    Value {
+        /// Which one, from 1.
+        line: usize,
+    },
+    /// The points are not evenly spaced, or not in order.
+    #[error("line {line}: the points must be evenly spaced")]
+    Uneven {
+        /// Which one, from 1.
+        line: usize,
+    },
+    /// All values are zero.
+    #[error("all values are zero")]
+    Silent,
+}
+
+impl Trace {
+    /// Reads `timestamp_s,value` lines, with or without a header.
+    ///
+    /// # Errors
+    /// Names the line that cannot be read.
+    pub fn parse(text: &str) -> Result<Self, TraceError> {
+        let mut points: Vec<(usize, f64, f64)> = Vec::new();
+        for (line, row) in (1..).zip(text.lines()) {
+            let row = row.trim();
+            if row.is_empty() || line == 1 && row.starts_with(|first: char| first.is_alphabetic()) {
+                continue;
+            }
+            let (at, value) = row.split_once(',').ok_or(TraceError::Line { line })?;
+            let number =
+                |text: &str| text.trim().parse::<f64>().map_err(|_| TraceError::Line { line });
+            let (at, value) = (number(at)?, number(value)?);
+            if !value.is_finite() || value < 0.0 {
+                return Err(TraceError::Value { line });
+            }
+            points.push((line, at, value));
+        }
+        let [first, second, ..] = &*points else { return Err(TraceError::TooShort) };
+        let step = second.1 - first.1;
+        for pair in points.windows(2) {
+            let even = (pair[1].1 - pair[0].1 - step).abs() <= step * 1e-6;
+            if step <= 0.0 || !even {
+                return Err(TraceError::Uneven { line: pair[1].0 });
+            }
+        }
+        Self::new(step, points.into_iter().map(|(_, _, value)| value).collect())
+    }
+
+    /// Values `step` seconds apart.
+    ///
+    /// # Errors
+    /// If there are less than two, or none is above zero.
+    pub fn new(step: f64, values: Vec<f64>) -> Result<Self, TraceError> {
+        if values.len() < 2 {
+            return Err(TraceError::TooShort);
+        }
+        if values.iter().all(|value| *value <= 0.0) {
+            return Err(TraceError::Silent);
+        }
+        Ok(Self { step, values })
+    }
+
+    /// Seconds from one point to the next.
+    #[must_use]
+    pub fn step(&self) -> f64 {
+        self.step
+    }
+
+    /// Its length in seconds.
+    #[must_use]
+    pub fn duration(&self) -> f64 {
+        self.step * self.values.len() as f64
+    }
+
+    /// The value that a share of the points does not exceed.
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.values.clone();
+        sorted.sort_unstable_by(f64::total_cmp);
+        let last = sorted.len() - 1;
+        sorted[((share.clamp(0.0, 1.0) * last as f64).round() as usize).min(last)]
+    }
+
+    /// The value at a moment, in seconds from the start.
+    #[must_use]
+    pub fn at(&self, seconds: f64, join: Join) -> f64 {
+        let place = (seconds / self.step).max(0.0);
+        let index = (place as usize).min(self.values.len() - 1);
+        let here = self.values[index];
+        match join {
+            Join::Held => here,
+            Join::Line => {
+                let next = self.values[(index + 1).min(self.values.len() - 1)];
+                here + (next - here) * (place - index as f64).clamp(0.0, 1.0)
+            }
+        }
+    }
+}
