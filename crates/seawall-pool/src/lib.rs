@@ -141,6 +141,9 @@
 //!
 //! Metrics are listed in `docs/metrics.md`.
 
+#[cfg(feature = "advisor")]
+pub mod advisor;
+mod aside;
 mod batch;
 mod causal;
 #[cfg(feature = "tower")]
@@ -168,6 +171,7 @@ mod metrics;
 mod monitor;
 mod node;
 mod opening;
+mod plan;
 mod pool;
 pub mod route;
 mod statements;

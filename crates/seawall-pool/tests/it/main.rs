@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "advisor")]
+mod advisor;
 #[cfg(feature = "classify")]
 mod auto;
 mod balancing;
