@@ -26,6 +26,7 @@ pub(crate) struct NodeMetrics {
     pub(crate) failed_acquires: Counter,
     pub(crate) failed_queries: Counter,
     pub(crate) slow: Counter,
+    pub(crate) slow_plans: Counter,
     pub(crate) retried: Counter,
     pub(crate) discarded: Counter,
     pub(crate) opened: Counter,
@@ -68,6 +69,7 @@ impl NodeMetrics {
             failed_acquires: errors("acquire"),
             failed_queries: errors("query"),
             slow: counter!(SLOW, "node" => node()),
+            slow_plans: counter!(SLOW_PLANS, "node" => node()),
             retried: counter!(RETRIED, "node" => node()),
             discarded: counter!(DISCARDED, "node" => node()),
             opened: counter!(OPENED, "node" => node()),
@@ -126,6 +128,7 @@ fn describe() {
     );
     describe_counter!(ERRORS, Unit::Count, "Attempts to acquire or to run that failed");
     describe_counter!(SLOW, Unit::Count, "Statements that took longer than slow_query");
+    describe_counter!(SLOW_PLANS, Unit::Count, "Plans of slow statements asked for by the pool");
     describe_counter!(
         RETRIED,
         Unit::Count,
@@ -177,6 +180,7 @@ const LAG_BYTES: &str = "seawall_pool_replay_lag_bytes";
 const LAG_SECONDS: &str = "seawall_pool_replay_lag_seconds";
 const ERRORS: &str = "seawall_pool_errors_total";
 const SLOW: &str = "seawall_pool_slow_queries_total";
+const SLOW_PLANS: &str = "seawall_pool_slow_query_plans_total";
 const RETRIED: &str = "seawall_pool_retried_reads_total";
 const DISCARDED: &str = "seawall_pool_discarded_connections_total";
 const OPENED: &str = "seawall_pool_opened_connections_total";

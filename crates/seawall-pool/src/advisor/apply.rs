@@ -121,11 +121,7 @@ impl Advisor {
     }
 }
 
-async fn run(
-    node: &Node,
-    config: &AdvisorConfig,
-    action: &Action,
-) -> Result<Applied, ApplyError> {
+async fn run(node: &Node, config: &AdvisorConfig, action: &Action) -> Result<Applied, ApplyError> {
     let look = |source| ApplyError::Look { source };
     let aside = Aside::open(node, limits(config)).await.map_err(look)?;
     if let Action::CreateIndex { schema, name, .. } = action

@@ -137,8 +137,7 @@ async fn statements(
         };
         statements.push((read.count(row, 2)?, statement));
     }
-    let source =
-        if permitted { StatementSource::Available } else { StatementSource::NotPermitted };
+    let source = if permitted { StatementSource::Available } else { StatementSource::NotPermitted };
     Ok((source, statements))
 }
 
@@ -203,8 +202,7 @@ async fn catalogue(aside: &Aside, config: &AdvisorConfig) -> Result<Evidence, Er
         });
     }
     let oids: Vec<i64> = evidence.tables.iter().map(|table| table.oid).collect();
-    let places: HashMap<i64, usize> =
-        oids.iter().enumerate().map(|(at, oid)| (*oid, at)).collect();
+    let places: HashMap<i64, usize> = oids.iter().enumerate().map(|(at, oid)| (*oid, at)).collect();
     for row in aside.query(COLUMNS, &[&oids]).await? {
         let column = Column {
             name: read.get(&row, 1)?,

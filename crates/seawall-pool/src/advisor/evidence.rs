@@ -82,9 +82,9 @@ impl StatementSource {
                 Some("install the contrib modules of PostgreSQL (Debian: in postgresql-NN)")
             }
             Self::NotCreated => Some("run CREATE EXTENSION pg_stat_statements on the primary"),
-            Self::NotLoaded => Some(
-                "add pg_stat_statements to shared_preload_libraries and restart the server",
-            ),
+            Self::NotLoaded => {
+                Some("add pg_stat_statements to shared_preload_libraries and restart the server")
+            }
             Self::NotPermitted => Some("grant pg_read_all_stats to the role of the pool"),
         }
     }

@@ -174,8 +174,7 @@ impl Reader<'_> {
 
     /// The table of this name, if it can be no other: the search path is not known here.
     fn table(&self, name: &ObjectName) -> Option<usize> {
-        let parts: Vec<_> =
-            name.0.iter().filter_map(|part| part.as_ident()).map(folded).collect();
+        let parts: Vec<_> = name.0.iter().filter_map(|part| part.as_ident()).map(folded).collect();
         let (table, schema) = match parts.as_slice() {
             [table] if !self.hidden.contains(table) => (table, None),
             [schema, table] => (table, Some(schema)),
@@ -330,7 +329,8 @@ impl Scope<'_> {
         }
         let columns = order.iter().map(|by| {
             let (of, column) = self.column(&by.expr)?;
-            let descends = |sort: &Option<_>| matches!(sort, Some(sqlparser::ast::OrderBySort::Desc));
+            let descends =
+                |sort: &Option<_>| matches!(sort, Some(sqlparser::ast::OrderBySort::Desc));
             let alike = descends(&options(by).sort) == descends(&direction.sort);
             (of == at && alike && options(by).nulls_first.is_none()).then_some(column)
         });
@@ -360,11 +360,12 @@ impl Found {
             let value = |place: &Place| {
                 self.equal.iter().find(|(known, _)| known == place).map(|(_, values)| *values)
             };
-            let next = self.joins.iter().find_map(|(left, right)| match (value(left), value(right)) {
-                (Some(values), None) => Some((right.clone(), values)),
-                (None, Some(values)) => Some((left.clone(), values)),
-                _ => None,
-            });
+            let next =
+                self.joins.iter().find_map(|(left, right)| match (value(left), value(right)) {
+                    (Some(values), None) => Some((right.clone(), values)),
+                    (None, Some(values)) => Some((left.clone(), values)),
+                    _ => None,
+                });
             match next {
                 Some(next) => self.equal.push(next),
                 None => return,

@@ -83,11 +83,7 @@ pub enum Note {
 }
 
 impl Report {
-    pub(super) fn new(
-        evidence: &Evidence,
-        suggestions: Vec<Suggestion>,
-        notes: Vec<Note>,
-    ) -> Self {
+    pub(super) fn new(evidence: &Evidence, suggestions: Vec<Suggestion>, notes: Vec<Note>) -> Self {
         let all: f64 = evidence.statements.iter().map(|it| it.total_ms).sum();
         let hottest = evidence.statements.iter().take(HOTTEST).map(|it| Hot {
             text: shortened(&it.text),

@@ -43,7 +43,8 @@ async fn in_transaction(aside: &Aside, sql: &str, format: Format) -> Result<Stri
         #[cfg(feature = "advisor")]
         Format::Json => "JSON",
     };
-    let lines = aside.lines(&format!("EXPLAIN (FORMAT {format}) EXECUTE {NAME}{arguments}")).await?;
+    let lines =
+        aside.lines(&format!("EXPLAIN (FORMAT {format}) EXECUTE {NAME}{arguments}")).await?;
     Ok(lines.join("\n"))
 }
 

@@ -59,9 +59,10 @@ async fn often(server: &Postgres, sql: &str) {
 }
 
 fn of<'r>(report: &'r Report, finding: Finding, name: &str) -> Option<&'r Suggestion> {
-    report.suggestions.iter().find(|it| {
-        it.finding == finding && it.sql().is_some_and(|sql| sql.contains(name))
-    })
+    report
+        .suggestions
+        .iter()
+        .find(|it| it.finding == finding && it.sql().is_some_and(|sql| sql.contains(name)))
 }
 
 const NEWEST: &str =
@@ -79,7 +80,8 @@ async fn a_hot_read_of_the_replicas_gets_an_index_that_makes_it_cheaper() {
     let advisor = advisor(&pool);
     let report = advisor.report().await.unwrap();
     let text = report.to_string();
-    let found = of(&report, Finding::MissingIndex, "auction_id").unwrap_or_else(|| panic!("{text}"));
+    let found =
+        of(&report, Finding::MissingIndex, "auction_id").unwrap_or_else(|| panic!("{text}"));
     let Some(Action::CreateIndex { columns, .. }) = &found.action else { panic!("{text}") };
     assert_eq!(*columns, ["auction_id", "created_at"]);
     let calls = found.evidence.join("\n");
@@ -103,7 +105,8 @@ async fn an_index_that_only_a_replica_scans_is_not_called_unused() {
     let stack = stack(2).await;
     bids(&stack).await;
     let primary = stack.primary().unwrap();
-    admin(primary, "CREATE INDEX by_bidder ON bid (bidder); CREATE INDEX by_note ON bid (note)").await;
+    admin(primary, "CREATE INDEX by_bidder ON bid (bidder); CREATE INDEX by_note ON bid (note)")
+        .await;
     caught_up(&stack).await;
     often(stack.replica(1).unwrap(), "SELECT count(*) FROM bid WHERE bidder = 7").await;
     let pool = pool(&stack).await;

@@ -2,11 +2,8 @@ use super::{Need, of};
 use crate::advisor::evidence::{Column, Table};
 
 fn table(schema: &str, name: &str, columns: &[&str]) -> Table {
-    let column = |name: &&str| Column {
-        name: (*name).to_owned(),
-        sortable: true,
-        ..Column::default()
-    };
+    let column =
+        |name: &&str| Column { name: (*name).to_owned(), sortable: true, ..Column::default() };
     Table {
         schema: schema.to_owned(),
         name: name.to_owned(),
@@ -34,9 +31,8 @@ fn read(sql: &str) -> String {
             let values = if *values == 1.0 { String::new() } else { format!("({values})") };
             parts.push(format!("= {column}{values}"));
         }
-        let joins = joined.iter().map(|(column, other)| {
-            format!("~ {column} {}", tables[*other].name)
-        });
+        let joins =
+            joined.iter().map(|(column, other)| format!("~ {column} {}", tables[*other].name));
         parts.extend(joins);
         let ends = |both: &bool| if *both { "<>" } else { ">" };
         parts.extend(ranges.iter().map(|(column, both)| format!("{} {column}", ends(both))));
@@ -53,7 +49,10 @@ fn read(sql: &str) -> String {
 fn what_a_statement_compares_sorts_and_restricts_is_found() {
     let cases = [
         ("SELECT * FROM bid WHERE auction_id = $1", "bid: = auction_id"),
-        ("SELECT * FROM bid WHERE $1 = bid.auction_id AND (amount > $2)", "bid: = auction_id; > amount"),
+        (
+            "SELECT * FROM bid WHERE $1 = bid.auction_id AND (amount > $2)",
+            "bid: = auction_id; > amount",
+        ),
         (
             "SELECT * FROM bid b WHERE b.auction_id = $1 ORDER BY b.created_at DESC, id DESC LIMIT $2",
             "bid: = auction_id; by created_at,id limit",
@@ -66,7 +65,10 @@ fn what_a_statement_compares_sorts_and_restricts_is_found() {
         ("SELECT * FROM auction WHERE \"Title\" = $1", "auction: = Title"),
         ("UPDATE auction SET status = $1 WHERE seller_id = $2", "auction: = seller_id"),
         ("DELETE FROM bid WHERE created_at < now() - $1", "bid: > created_at"),
-        ("SELECT * FROM bid ORDER BY created_at FETCH FIRST 5 ROWS ONLY", "bid: by created_at limit"),
+        (
+            "SELECT * FROM bid ORDER BY created_at FETCH FIRST 5 ROWS ONLY",
+            "bid: by created_at limit",
+        ),
         ("SELECT * FROM bid WHERE id = $1 FOR UPDATE", "bid: = id"),
     ];
     for (sql, expected) in cases {
@@ -90,8 +92,10 @@ fn what_is_known_spreads_over_joins_and_the_rest_of_a_join_is_told_apart() {
             "SELECT * FROM auction a WHERE EXISTS (SELECT FROM bid b WHERE b.auction_id = a.id)",
             "auction:  | bid: = auction_id",
         ),
-        ("DELETE FROM bid USING auction a WHERE auction_id = a.id AND a.status = $1",
-         "bid: ~ auction_id auction | auction: = status; ~ id bid"),
+        (
+            "DELETE FROM bid USING auction a WHERE auction_id = a.id AND a.status = $1",
+            "bid: ~ auction_id auction | auction: = status; ~ id bid",
+        ),
     ];
     for (sql, expected) in cases {
         assert_eq!(read(sql), expected, "{sql}");

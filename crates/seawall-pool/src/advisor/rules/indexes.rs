@@ -167,7 +167,9 @@ fn unused(evidence: &Evidence, table: &Table, index: &Index) -> Suggestion {
     let expression = index.keys.iter().any(|key| key.column.is_none());
     let mut risk = "something rare may need it, or it may be newer than the statistics".to_owned();
     if index.foreign_key {
-        risk.push_str("; deleting from the table it refers to reads this one row by row without it");
+        risk.push_str(
+            "; deleting from the table it refers to reads this one row by row without it",
+        );
     }
     if expression {
         risk.push_str("; the planner loses what it knows about the expression");

@@ -1,8 +1,6 @@
 //! Indexes that hot statements lack.
 
-use super::estimate::{
-    WRITE_COST, index_cost, is_indexable, range_share, scan_cost, selectivity,
-};
+use super::estimate::{WRITE_COST, index_cost, is_indexable, range_share, scan_cost, selectivity};
 use super::{full_name, spread};
 use crate::advisor::config::AdvisorConfig;
 use crate::advisor::evidence::{Evidence, Index, Statement};
@@ -190,7 +188,9 @@ fn pick(
     }
     let equal = columns.len();
     if sorts {
-        columns.extend(order.iter().filter(|name| !columns.contains(name)).cloned().collect::<Vec<_>>());
+        columns.extend(
+            order.iter().filter(|name| !columns.contains(name)).cloned().collect::<Vec<_>>(),
+        );
         // Only as many as are wanted are read.
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let wanted = statement.rows as f64 / statement.all_calls().max(1) as f64;
@@ -202,7 +202,13 @@ fn pick(
         columns.push(name.clone());
         found *= range_share(*both);
     }
-    (!columns.is_empty()).then(|| Picked { columns, equal, lookups, found: found.max(1.0), guessed })
+    (!columns.is_empty()).then(|| Picked {
+        columns,
+        equal,
+        lookups,
+        found: found.max(1.0),
+        guessed,
+    })
 }
 
 /// How many rows of the table that drives a join are left to be looked up, if they are few.

@@ -6,11 +6,7 @@ use crate::advisor::evidence::{Evidence, Table};
 use crate::advisor::report::thousands;
 use crate::advisor::suggestion::{Action, Confidence, Finding, Severity, Suggestion};
 
-pub(super) fn look(
-    evidence: &Evidence,
-    config: &AdvisorConfig,
-    suggestions: &mut Vec<Suggestion>,
-) {
+pub(super) fn look(evidence: &Evidence, config: &AdvisorConfig, suggestions: &mut Vec<Suggestion>) {
     #[expect(clippy::cast_precision_loss, reason = "thresholds")]
     let (least, large) = (config.min_rows as f64, config.large_rows as f64);
     for table in evidence.tables.iter().filter(|table| table.rows.max(table.dead) >= least) {
@@ -70,8 +66,9 @@ fn dead_rows(table: &Table, config: &AdvisorConfig) -> Option<Suggestion> {
             format!("{dead} dead row versions beside {rows} rows, {:.0} %", share * 100.0),
             "autovacuum has not come to it, or an old transaction or slot holds it up".to_owned(),
         ],
-        risk: "reads and writes the table while it runs; frees space for new rows, not for the system"
-            .to_owned(),
+        risk:
+            "reads and writes the table while it runs; frees space for new rows, not for the system"
+                .to_owned(),
     })
 }
 

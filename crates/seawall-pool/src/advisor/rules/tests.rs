@@ -3,7 +3,8 @@ use std::time::Duration;
 use super::advise;
 use crate::advisor::config::AdvisorConfig;
 use crate::advisor::evidence::{
-    Column, Evidence, Index, Key, NodeEvidence, Plan, Scan, Statement, StatementSource, Table, Trial,
+    Column, Evidence, Index, Key, NodeEvidence, Plan, Scan, Statement, StatementSource, Table,
+    Trial,
 };
 use crate::advisor::report::{Note, Report};
 use crate::advisor::suggestion::{Action, Confidence, Finding, Severity, Suggestion};
@@ -171,8 +172,16 @@ fn an_index_that_does_not_pay_is_not_suggested() {
     assert_eq!(advice(evidence(), hot(RANGE)), [["auction_id", "created_at"]]);
     assert_eq!(advice(small(), hot(RANGE)), none, "a small table");
     assert_eq!(advice(written(), hot(RANGE)), none, "a table that is written all the time");
-    assert_eq!(advice(covered(&["auction_id", "created_at", "id"]), hot(RANGE)), none, "it is there");
-    assert_eq!(advice(covered(&["id", "auction_id"]), hot(RANGE)).len(), 1, "it does not begin with it");
+    assert_eq!(
+        advice(covered(&["auction_id", "created_at", "id"]), hot(RANGE)),
+        none,
+        "it is there"
+    );
+    assert_eq!(
+        advice(covered(&["id", "auction_id"]), hot(RANGE)).len(),
+        1,
+        "it does not begin with it"
+    );
     let partial = || {
         let mut partial = covered(&["auction_id", "created_at"]);
         partial.indexes[1].condition = Some("(status = 1)".to_owned());
@@ -194,7 +203,8 @@ fn an_index_that_does_not_pay_is_not_suggested() {
 
 #[test]
 fn the_first_rows_of_an_order_are_served_by_that_order() {
-    let newest = "SELECT * FROM bid WHERE auction_id = $1 AND status = $2 ORDER BY created_at DESC LIMIT $3";
+    let newest =
+        "SELECT * FROM bid WHERE auction_id = $1 AND status = $2 ORDER BY created_at DESC LIMIT $3";
     assert_eq!(advice(evidence(), hot(newest)), [["auction_id", "status", "created_at"]]);
     let latest = "SELECT * FROM bid ORDER BY created_at DESC LIMIT $1";
     assert_eq!(advice(evidence(), hot(latest)), [["created_at"]]);
@@ -212,11 +222,8 @@ fn a_cost_that_hypopg_named_counts_for_more_than_an_estimate() {
         columns: vec!["auction_id".to_owned(), "created_at".to_owned()],
         cost,
     };
-    let with = |cost| Evidence {
-        statements: vec![hot(RANGE)],
-        trials: vec![trial(cost)],
-        ..evidence()
-    };
+    let with =
+        |cost| Evidence { statements: vec![hot(RANGE)], trials: vec![trial(cost)], ..evidence() };
     let report = judged(&with(42.0));
     let [found] = found(&report, Finding::MissingIndex)[..] else { panic!("{report}") };
     assert_eq!(found.confidence, Confidence::High);
@@ -403,7 +410,8 @@ fn the_report_is_aligned_and_says_what_is_missing() {
     let mut evidence = Evidence { statements: vec![hot(RANGE)], ..evidence() };
     evidence.nodes[1].statements = StatementSource::NotLoaded;
     let text = judged(&evidence).to_string();
-    let begins = ["1 suggestions from 3 nodes", "  1  high    missing index     public.bid  (an estimate)"];
+    let begins =
+        ["1 suggestions from 3 nodes", "  1  high    missing index     public.bid  (an estimate)"];
     for line in begins {
         assert!(text.lines().any(|it| it.starts_with(line)), "{line:?} is not in:\n{text}");
     }
