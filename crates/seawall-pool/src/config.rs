@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::lanes::config::LaneConfig;
 use crate::ledger::Limits;
 use crate::route::MAX_NODES;
+use crate::sizing::SizingConfig;
 use crate::slow::SlowConfig;
 
 mod routing;
@@ -121,6 +122,8 @@ pub struct PoolConfig {
     pub slow_query: Duration,
     /// What is kept of them.
     pub slow_queries: SlowConfig,
+    /// Bounds of the size, and whether it follows the load.
+    pub sizing: SizingConfig,
     /// Time between two probes of a node that is up. Default 250 ms, 10 ms to
     /// 60 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
@@ -167,6 +170,7 @@ impl Default for PoolConfig {
             query_timeout: Duration::from_secs(5),
             slow_query: Duration::from_secs(1),
             slow_queries: SlowConfig::default(),
+            sizing: SizingConfig::default(),
             health_interval: Duration::from_millis(250),
             health_timeout: Duration::from_millis(500),
             lanes: LaneConfig::default(),
@@ -213,6 +217,7 @@ impl PoolConfig {
         within("max_size", self.max_size, 1..=MAX_CONNECTIONS)?;
         within("min_idle", self.min_idle, 0..=self.max_size)?;
         self.slow_queries.validate()?;
+        self.sizing.validate()?;
         self.lanes.validate()?;
         self.routing.validate()?;
         self.primary.validate(self)?;

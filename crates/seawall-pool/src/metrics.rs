@@ -20,6 +20,9 @@ pub(crate) struct NodeMetrics {
     pub(crate) idle: Gauge,
     pub(crate) used: Gauge,
     pub(crate) waiting: Gauge,
+    pub(crate) max: Gauge,
+    pub(crate) utilisation: Gauge,
+    scaled: [Counter; 2],
     pub(crate) up: Gauge,
     pub(crate) lag_bytes: Gauge,
     pub(crate) lag_seconds: Gauge,
@@ -63,6 +66,10 @@ impl NodeMetrics {
             idle: connections("idle"),
             used: connections("used"),
             waiting: gauge!(WAITING, "node" => node()),
+            max: gauge!(MAX, "node" => node()),
+            utilisation: gauge!(UTILISATION, "node" => node()),
+            scaled: ["shrink", "grow"]
+                .map(|direction| counter!(SCALED, "node" => node(), "direction" => direction)),
             up: gauge!(NODE_UP, "node" => node()),
             lag_bytes: gauge!(LAG_BYTES, "node" => node()),
             lag_seconds: gauge!(LAG_SECONDS, "node" => node()),
@@ -96,6 +103,11 @@ impl NodeMetrics {
         &self.closed[index.unwrap_or_default()]
     }
 
+    /// Times the size was changed to follow the load.
+    pub(crate) fn scaled(&self, grown: bool) -> &Counter {
+        &self.scaled[usize::from(grown)]
+    }
+
     pub(crate) fn queries(&self, intent: Intent) -> &Counter {
         match intent {
             Intent::Read => &self.reads,
@@ -115,6 +127,9 @@ fn describe() {
     describe_histogram!(ACQUIRE_SECONDS, Unit::Seconds, "Time to get a connection");
     describe_gauge!(CONNECTIONS, Unit::Count, "Connections open, idle or used");
     describe_gauge!(WAITING, Unit::Count, "Callers waiting for a connection");
+    describe_gauge!(MAX, Unit::Count, "The most connections that may be open");
+    describe_gauge!(UTILISATION, Unit::Count, "Share of the connections in use, 0 to 1");
+    describe_counter!(SCALED, Unit::Count, "Times the size was changed to follow the load");
     describe_gauge!(NODE_UP, Unit::Count, "1 while the node is in rotation, else 0");
     describe_gauge!(
         LAG_BYTES,
@@ -175,6 +190,9 @@ const QUERY_SECONDS: &str = "seawall_pool_query_seconds";
 const ACQUIRE_SECONDS: &str = "seawall_pool_acquire_seconds";
 const CONNECTIONS: &str = "seawall_pool_connections";
 const WAITING: &str = "seawall_pool_waiting";
+const MAX: &str = "seawall_pool_max_connections";
+const UTILISATION: &str = "seawall_pool_utilisation_ratio";
+const SCALED: &str = "seawall_pool_scaled_total";
 const NODE_UP: &str = "seawall_pool_node_up";
 const LAG_BYTES: &str = "seawall_pool_replay_lag_bytes";
 const LAG_SECONDS: &str = "seawall_pool_replay_lag_seconds";

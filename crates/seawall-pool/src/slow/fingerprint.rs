@@ -27,7 +27,7 @@ impl fmt::Display for Fingerprint {
 
 /// The fingerprint and a text without values, `?` in their place.
 pub(super) fn normalise(sql: &str) -> (Fingerprint, String) {
-    let tokens = squash(tokens(sql));
+    let tokens = squash(&tokens(sql));
     let mut hash = OFFSET;
     let mut eat = |byte: u8| hash = (hash ^ u64::from(byte)).wrapping_mul(PRIME);
     for token in &tokens {
@@ -177,9 +177,9 @@ fn is_word(c: char) -> bool {
 }
 
 /// Makes one value of a list of values after `IN`, and one row of many after `VALUES`.
-fn squash(tokens: Vec<Token>) -> Vec<Token> {
+fn squash(tokens: &[Token]) -> Vec<Token> {
     let mut squashed: Vec<Token> = Vec::with_capacity(tokens.len());
-    let mut rest = tokens.as_slice();
+    let mut rest = tokens;
     while let Some((token, after)) = rest.split_first() {
         squashed.push(token.clone());
         rest = after;

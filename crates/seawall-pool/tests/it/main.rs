@@ -27,6 +27,7 @@ mod quarantine;
 mod routing;
 mod seeing;
 mod session;
+mod sizing;
 mod slow;
 mod statements;
 mod support;

@@ -1,9 +1,10 @@
 //! Indexes that hot statements lack.
 
-use super::estimate::{WRITE_COST, index_cost, is_indexable, range_share, scan_cost, selectivity};
+use super::estimate::{WRITE_COST, index_cost, scan_cost};
+use super::pick::{covers, pick};
 use super::{full_name, spread};
 use crate::advisor::config::AdvisorConfig;
-use crate::advisor::evidence::{Evidence, Index, Statement};
+use crate::advisor::evidence::Evidence;
 use crate::advisor::needs::{self, Need};
 use crate::advisor::report::{Note, bytes, shortened, thousands};
 use crate::advisor::suggestion::{Action, Confidence, Finding, Severity, Suggestion};
@@ -34,8 +35,10 @@ pub(in crate::advisor) fn candidates(
         match needs::of(&statement.text, &evidence.tables) {
             None => unread += 1,
             Some(needs) => {
+                let alone = needs.len() == 1;
                 let found = needs.iter().filter_map(|need| {
-                    candidate(evidence, config, at, need).filter(|found| found.pays(config))
+                    let found = candidate(evidence, config, at, need, alone);
+                    found.filter(|found| found.pays(config))
                 });
                 candidates.extend(found);
             }
@@ -98,6 +101,7 @@ fn candidate(
     config: &AdvisorConfig,
     at: usize,
     need: &Need,
+    alone: bool,
 ) -> Option<Candidate> {
     let (statement, table) = (&evidence.statements[at], &evidence.tables[need.table]);
     #[expect(clippy::cast_precision_loss, reason = "a threshold")]
@@ -121,117 +125,15 @@ fn candidate(
     let trial = evidence.trials.iter().find(|trial| {
         trial.statement == statement.id && trial.table == table.oid && trial.columns == columns
     });
+    let trust =
+        if scan.is_some() && !picked.guessed { Confidence::Medium } else { Confidence::Low };
     let (after, confidence) = match trial {
         Some(trial) => (trial.cost, Confidence::High),
-        None => (
-            (before - scan_cost + lookup).max(lookup.min(before)),
-            if scan.is_some() && !picked.guessed { Confidence::Medium } else { Confidence::Low },
-        ),
+        // Nothing is sorted, and no more read than is wanted.
+        None if picked.sorted && alone => (lookup, trust),
+        None => ((before - scan_cost + lookup).max(lookup.min(before)), trust),
     };
     Some(Candidate { statement: at, table: need.table, columns, before, after, confidence })
-}
-
-/// The columns of an index, and what a look-up in it finds.
-struct Picked {
-    columns: Vec<String>,
-    /// How many of them are compared for equality, in whatever order.
-    equal: usize,
-    lookups: f64,
-    /// Rows per look-up.
-    found: f64,
-    /// Whether how often it is looked up is a guess.
-    guessed: bool,
-}
-
-/// Columns compared for equality first, the most telling before; then what rows are to be sorted by
-/// if only the first are wanted, or a range.
-fn pick(
-    evidence: &Evidence,
-    config: &AdvisorConfig,
-    statement: &Statement,
-    need: &Need,
-) -> Option<Picked> {
-    let table = &evidence.tables[need.table];
-    let indexable = |name: &str| {
-        table.columns.iter().any(|column| column.name == *name && is_indexable(column))
-    };
-    let mut equal: Vec<(String, f64, f64)> = need
-        .equal
-        .iter()
-        .filter(|(name, _)| indexable(name))
-        .map(|(name, values)| (name.clone(), *values, selectivity(table, name)))
-        .collect();
-    let (mut lookups, mut guessed) = (1.0, false);
-    if equal.is_empty()
-        && let Some((name, other)) = need.joined.iter().find(|(name, _)| indexable(name))
-    {
-        lookups = outer_rows(evidence, statement, *other)?;
-        guessed = true;
-        equal.push((name.clone(), 1.0, selectivity(table, name)));
-    }
-    equal.sort_by(|(_, _, a), (_, _, b)| a.total_cmp(b));
-    let order: &[String] =
-        if need.order.iter().all(|name| indexable(name)) { &need.order } else { &[] };
-    let range = need.ranges.iter().find(|(name, _)| indexable(name));
-    let sorts = need.limited
-        && !order.is_empty()
-        && equal.len() + order.len() <= config.max_columns
-        && need.ranges.iter().all(|(name, _)| Some(name) == order.first());
-
-    let (mut columns, mut found) = (Vec::new(), table.rows);
-    for (name, values, share) in equal {
-        let enough = columns.len() == config.max_columns || (!sorts && found <= FEW);
-        if !enough {
-            found *= (share * values).min(1.0);
-            columns.push(name);
-        }
-    }
-    let equal = columns.len();
-    if sorts {
-        columns.extend(
-            order.iter().filter(|name| !columns.contains(name)).cloned().collect::<Vec<_>>(),
-        );
-        // Only as many as are wanted are read.
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let wanted = statement.rows as f64 / statement.all_calls().max(1) as f64;
-        found = found.min(wanted.max(1.0));
-    } else if let Some((name, both)) = range
-        && columns.len() < config.max_columns
-        && found > FEW
-    {
-        columns.push(name.clone());
-        found *= range_share(*both);
-    }
-    (!columns.is_empty()).then(|| Picked {
-        columns,
-        equal,
-        lookups,
-        found: found.max(1.0),
-        guessed,
-    })
-}
-
-/// How many rows of the table that drives a join are left to be looked up, if they are few.
-fn outer_rows(evidence: &Evidence, statement: &Statement, outer: usize) -> Option<f64> {
-    let table = &evidence.tables[outer];
-    let needs = needs::of(&statement.text, &evidence.tables)?;
-    let need = needs.iter().find(|need| need.table == outer)?;
-    let share = |(name, values): &(String, f64)| (selectivity(table, name) * values).min(1.0);
-    let rows = table.rows * need.equal.iter().map(share).product::<f64>();
-    (rows <= MOST_LOOKUPS).then_some(rows.max(1.0))
-}
-
-/// Whether a look-up for these columns can use the index from its first key on.
-fn covers(index: &Index, picked: &Picked) -> bool {
-    let keys: Vec<_> = index.keys.iter().filter_map(|key| key.column.as_ref()).collect();
-    let (equal, rest) = picked.columns.split_at(picked.equal);
-    index.valid
-        && index.condition.is_none()
-        && index.method == "btree"
-        && keys.len() == index.keys.len()
-        && keys.len() >= picked.columns.len()
-        && equal.iter().all(|column| keys[..picked.equal].contains(&column))
-        && rest.iter().zip(&keys[picked.equal..]).all(|(column, key)| column == *key)
 }
 
 /// With what it saves, in units of the planner.
@@ -335,10 +237,6 @@ pub(super) fn free_name(wanted: &str, taken: &[String]) -> String {
     }
 }
 
-/// Rows; a further column would not pay.
-const FEW: f64 = 10.0;
-/// A join with more rows than that is rather done by hashing.
-const MOST_LOOKUPS: f64 = 1_000.0;
 const MOST_PER_TABLE: usize = 3;
 /// Statements whose text is shown.
 const MOST_TOLD: usize = 3;

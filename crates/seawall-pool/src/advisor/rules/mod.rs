@@ -3,6 +3,7 @@
 mod estimate;
 mod indexes;
 mod missing;
+mod pick;
 mod tables;
 
 pub(super) use missing::candidates;
