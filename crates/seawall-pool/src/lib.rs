@@ -84,6 +84,10 @@
 //! one statement with many sets of parameters in one flight, [`Route::in_chunks`] writes many
 //! rows by arrays or by `COPY`.
 //!
+//! The size of each node's books can be set ([`Pool::scale_to`]), read against its use ([`Pool::usage`]), or left to
+//! follow the load ([`SizingConfig`]). Slow statements are kept for a while ([`Pool::slow_queries`]), and
+//! any statement's plan can be had without running it ([`Pool::explain`]).
+//!
 //! Prepared statements are kept per connection, least recently used out first, exactly as many as
 //! [`statement_cache`](PoolConfig::statement_cache) says.
 //!
@@ -135,9 +139,10 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
+//! | `advisor` | `Pool::advisor`: indexes to make and to drop, from the statistics of all nodes; includes `classify` | off |
 //! | `classify` | `Pool::auto`: reads told from writes by their text | off |
 //! | `tower` | `CausalLayer`: a [`Causal`] for each request, carried in a signed cookie or header | off |
-//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`] and [`LoaderConfig`], [`Lsn`] and [`Token`] as strings | off |
+//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`], [`LoaderConfig`] and the configuration of the advisor, [`Lsn`] and [`Token`] as strings | off |
 //!
 //! Metrics are listed in `docs/metrics.md`.
 

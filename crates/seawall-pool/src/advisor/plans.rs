@@ -38,11 +38,13 @@ pub(super) async fn add(
         let text = evidence.statements[at].text.clone();
         match planned(&aside, &text).await {
             Ok(plan) => evidence.statements[at].plan = plan,
-            Err(error @ (Error::QueryTimeout { .. } | Error::ConnectTimeout { .. })) => {
-                return Err(error);
-            }
-            Err(error) => {
+            Err(error) if error.sqlstate().is_some() => {
                 tracing::debug!(%error, "a statement cannot be planned without its values");
+            }
+            // The node is in trouble: the rest of the advice stands without plans.
+            Err(error) => {
+                tracing::warn!(%error, "no plans of statements");
+                return Ok(());
             }
         }
     }
@@ -62,6 +64,11 @@ async fn try_out(
     config: &AdvisorConfig,
     evidence: &mut Evidence,
 ) -> Result<(), Error> {
+    let found = aside.query(SCHEMA, &[]).await?;
+    let Some(row) = found.first() else { return Ok(()) };
+    let schema: String = row.try_get(0).map_err(|source| aside.failed(source))?;
+    let (pretend, forget) =
+        (HYPOTHETICAL.replace("{schema}", &schema), FORGET.replace("{schema}", &schema));
     for candidate in candidates(evidence, config).0 {
         let (statement, table) =
             (&evidence.statements[candidate.statement], &evidence.tables[candidate.table]);
@@ -72,9 +79,9 @@ async fn try_out(
             quoted(&table.name),
             columns.join(", ")
         );
-        aside.query(HYPOTHETICAL, &[&index]).await?;
+        aside.query(&pretend, &[&index]).await?;
         let plan = planned(aside, &statement.text).await;
-        aside.query(FORGET, &[]).await?;
+        aside.query(&forget, &[]).await?;
         if let Some(plan) = plan? {
             let trial = Trial {
                 statement: statement.id,
@@ -117,8 +124,11 @@ fn number(node: &Value, field: &str) -> Option<f64> {
     node.get(field)?.as_f64()
 }
 
-const HYPOTHETICAL: &str = "/* seawall-advisor */ SELECT FROM hypopg_create_index($1)";
-const FORGET: &str = "/* seawall-advisor */ SELECT hypopg_reset()";
+const SCHEMA: &str = "/* seawall-advisor */ SELECT quote_ident(n.nspname) \
+     FROM pg_catalog.pg_extension AS e JOIN pg_catalog.pg_namespace AS n ON n.oid = e.extnamespace \
+     WHERE e.extname = 'hypopg'";
+const HYPOTHETICAL: &str = "/* seawall-advisor */ SELECT FROM {schema}.hypopg_create_index($1)";
+const FORGET: &str = "/* seawall-advisor */ SELECT FROM {schema}.hypopg_reset()";
 
 #[cfg(test)]
 mod tests;

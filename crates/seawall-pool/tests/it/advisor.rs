@@ -273,3 +273,33 @@ async fn without_statistics_of_statements_the_rest_of_the_report_stands_and_says
     let report = advisor.report().await.unwrap();
     assert!(report.to_string().contains("CREATE EXTENSION"), "{report}");
 }
+
+#[tokio::test]
+async fn a_role_that_may_not_see_the_statements_of_others_is_told_so() {
+    let stack = stack(0).await;
+    bids(&stack).await;
+    let primary = stack.primary().unwrap();
+    admin(primary, "CREATE ROLE modest LOGIN; GRANT SELECT ON bid TO modest").await;
+    often(primary, "SELECT max(note) FROM bid WHERE auction_id = 7").await;
+    let mut config = config(&stack);
+    config.primary.url = config.primary.url.replace("//seawall@", "//modest@");
+    assert!(config.primary.url.contains("modest"), "{}", config.primary.url);
+    let pool = Pool::connect(config).await.unwrap();
+    let evidence = advisor(&pool).collect().await.unwrap();
+    assert_eq!(evidence.nodes[0].statements, StatementSource::NotPermitted);
+    assert!(evidence.statements.iter().all(|it| !it.text.contains("max")), "{evidence:?}");
+    assert!(!evidence.indexes.is_empty() && !evidence.tables.is_empty());
+}
+
+#[tokio::test]
+async fn the_values_of_statements_and_passwords_are_not_in_the_evidence() {
+    let stack = stack(0).await;
+    bids(&stack).await;
+    let primary = stack.primary().unwrap();
+    admin(primary, "CREATE ROLE guarded PASSWORD 'hushhush'").await;
+    often(primary, "SELECT count(*) FROM bid WHERE note = 'hushhush'").await;
+    let pool = pool(&stack).await;
+    let evidence = advisor(&pool).collect().await.unwrap();
+    let text = serde_json::to_string(&evidence).unwrap();
+    assert!(text.contains("note = $1") && !text.contains("hushhush"), "{text}");
+}
