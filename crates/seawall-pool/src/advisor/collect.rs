@@ -246,6 +246,7 @@ fn index(read: &Read<'_>, row: &Row) -> Result<Index, Error> {
         condition: read.get(row, 8)?,
         definition: read.get(row, 9)?,
         unique: read.get(row, 10)?,
+        immediate: read.get(row, 19)?,
         constraint: read.get(row, 11)?,
         replica_identity: read.get(row, 12)?,
         clustered: read.get(row, 13)?,

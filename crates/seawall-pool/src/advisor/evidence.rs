@@ -168,6 +168,8 @@ pub struct Index {
     pub definition: String,
     /// Whether it keeps values unique.
     pub unique: bool,
+    /// Whether it does so at once, and not when the transaction ends.
+    pub immediate: bool,
     /// Whether a constraint (primary key, unique, exclusion, or a foreign key that refers to it) rests on it.
     pub constraint: bool,
     /// Whether it tells replication which row is meant.
@@ -254,6 +256,8 @@ pub struct Plan {
 #[serde(default)]
 #[non_exhaustive]
 pub struct Scan {
+    /// The table's schema.
+    pub schema: String,
     /// The table's name.
     pub table: String,
     /// The planner's cost of the scan.

@@ -99,7 +99,7 @@ async fn planned(aside: &Aside, sql: &str) -> Result<Option<Plan>, Error> {
     Ok(read(&plan::generic(aside, sql, Format::Json).await?))
 }
 
-/// Reads the answer to `EXPLAIN (FORMAT JSON)`.
+/// Reads the answer to `EXPLAIN (FORMAT JSON, VERBOSE)`.
 pub(super) fn read(json: &str) -> Option<Plan> {
     let value: Value = serde_json::from_str(json).ok()?;
     let root = value.get(0)?.get("Plan")?;
@@ -108,8 +108,10 @@ pub(super) fn read(json: &str) -> Option<Plan> {
     while let Some(node) = nodes.pop() {
         if node.get("Node Type").and_then(Value::as_str) == Some("Seq Scan")
             && let Some(table) = node.get("Relation Name").and_then(Value::as_str)
+            && let Some(schema) = node.get("Schema").and_then(Value::as_str)
         {
             plan.scans.push(Scan {
+                schema: schema.to_owned(),
                 table: table.to_owned(),
                 cost: number(node, "Total Cost")?,
                 rows: number(node, "Plan Rows")?,

@@ -39,12 +39,12 @@ async fn in_transaction(aside: &Aside, sql: &str, format: Format) -> Result<Stri
     let nulls = vec!["NULL"; usize::try_from(count).unwrap_or_default()].join(", ");
     let arguments = if nulls.is_empty() { nulls } else { format!("({nulls})") };
     let format = match format {
-        Format::Text => "TEXT",
+        Format::Text => "FORMAT TEXT",
+        // With schemas: a name alone may be that of several tables.
         #[cfg(feature = "advisor")]
-        Format::Json => "JSON",
+        Format::Json => "FORMAT JSON, VERBOSE",
     };
-    let lines =
-        aside.lines(&format!("EXPLAIN (FORMAT {format}) EXECUTE {NAME}{arguments}")).await?;
+    let lines = aside.lines(&format!("EXPLAIN ({format}) EXECUTE {NAME}{arguments}")).await?;
     Ok(lines.join("\n"))
 }
 

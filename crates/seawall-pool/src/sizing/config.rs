@@ -14,7 +14,8 @@ use crate::error::Error;
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct SizingConfig {
     /// Whether each node's size follows its load. It starts from
-    /// [`max_size`](crate::PoolConfig::max_size). Default false.
+    /// [`max_size`](crate::PoolConfig::max_size); a size out of bounds, whoever set it, is brought within
+    /// when the next window is over. Default false.
     pub auto: bool,
     /// The fewest connections that a node is scaled to. Default 2, 1 to 10 000.
     pub min: usize,
@@ -69,9 +70,10 @@ impl SizingConfig {
 
     /// How often connections in use are counted.
     pub(crate) fn sample_interval(&self, reap: Duration) -> Duration {
-        if self.auto { (self.window / SAMPLES).min(reap) } else { reap }
+        if self.auto { (self.window / SAMPLES).max(SHORTEST).min(reap) } else { reap }
     }
 }
 
 /// In a window.
 const SAMPLES: u32 = 50;
+const SHORTEST: Duration = Duration::from_millis(10);

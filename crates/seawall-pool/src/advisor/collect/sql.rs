@@ -95,7 +95,8 @@ pub(super) const INDEXES: &str = "/* seawall-advisor */ SELECT i.indexrelid::int
      i.indisvalid AND i.indisready AND i.indislive, \
      EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index AS b \
              WHERE b.relid = i.indrelid), \
-     c.relpages::int8 * current_setting('block_size')::int8 \
+     c.relpages::int8 * current_setting('block_size')::int8, \
+     i.indimmediate \
      FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid \
      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
      JOIN pg_catalog.pg_am AS m ON m.oid = c.relam \

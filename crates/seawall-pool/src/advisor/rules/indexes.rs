@@ -95,7 +95,7 @@ fn superior<'e>(
                 && !superseded.contains(&other.oid)
                 && other.method == index.method
                 && other.condition == index.condition
-                && (other.unique || !index.unique)
+                && (!index.unique || keeps_rule(other, index))
         })
     };
     let carries = |other: &Index, column: &String| {
@@ -123,6 +123,14 @@ fn superior<'e>(
             && carries_all(other)
     })?;
     Some((Finding::RedundantIndex, longer))
+}
+
+/// Whether `other` keeps the values unique that `index` does, as it does.
+fn keeps_rule(other: &Index, index: &Index) -> bool {
+    let nulls_are_equal = |index: &Index| index.definition.contains(" NULLS NOT DISTINCT");
+    other.unique
+        && (other.immediate || !index.immediate)
+        && nulls_are_equal(other) == nulls_are_equal(index)
 }
 
 /// The one in use stays, of equals the older one.

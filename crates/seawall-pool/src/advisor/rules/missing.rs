@@ -110,7 +110,9 @@ fn candidate(
     }
     // Where the planner reads the table by an index, there is one.
     let scan = match &statement.plan {
-        Some(plan) => Some(plan.scans.iter().find(|scan| scan.table == table.name)?),
+        Some(plan) => Some(plan.scans.iter().find(|scan| {
+            (scan.schema.as_str(), scan.table.as_str()) == (&table.schema, &table.name)
+        })?),
         None => None,
     };
     let picked = pick(evidence, config, statement, need)?;

@@ -59,9 +59,30 @@ fn of_indexes_that_are_alike_one_stays() {
 
     let mut with_key = evidence();
     with_key.indexes.push(index("again", 11, &["id"]));
-    with_key.indexes.push(Index { unique: true, ..index("unique_again", 12, &["id"]) });
+    with_key.indexes.push(Index {
+        unique: true,
+        immediate: true,
+        ..index("unique_again", 12, &["id"])
+    });
     let names = dropped(&judged(&with_key), Finding::DuplicateIndex);
     assert_eq!(names, ["again", "unique_again"], "the primary key stays");
+}
+
+#[test]
+fn a_unique_index_goes_only_if_another_keeps_the_same_rule() {
+    let weaker: [fn(&mut Index); 3] = [
+        |key| key.unique = false,
+        |key| key.immediate = false,
+        |key| key.definition = "CREATE UNIQUE INDEX x ON y (id) NULLS NOT DISTINCT".to_owned(),
+    ];
+    for weaken in weaker {
+        let mut evidence = evidence();
+        weaken(&mut evidence.indexes[0]);
+        let own = Index { unique: true, immediate: true, ..index("own", 12, &["id"]) };
+        evidence.indexes.push(own);
+        let report = judged(&evidence);
+        assert!(!dropped(&report, Finding::DuplicateIndex).contains(&"own".to_owned()), "{report}");
+    }
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn unused(name: &str, oid: i64, columns: &[&str]) -> Index {
 }
 
 fn unique(name: &str, oid: i64, column: &str) -> Index {
-    Index { unique: true, constraint: true, ..unused(name, oid, &[column]) }
+    Index { unique: true, immediate: true, constraint: true, ..unused(name, oid, &[column]) }
 }
 
 fn hot(text: &str) -> Statement {
@@ -103,7 +103,12 @@ fn hot(text: &str) -> Statement {
         rows: 1_000_000,
         plan: Some(Plan {
             cost: 22_500.0,
-            scans: vec![Scan { table: "bid".to_owned(), cost: 22_500.0, rows: 1_000.0 }],
+            scans: vec![Scan {
+                schema: "public".to_owned(),
+                table: "bid".to_owned(),
+                cost: 22_500.0,
+                rows: 1_000.0,
+            }],
         }),
         ..Statement::default()
     }
