@@ -106,8 +106,9 @@ impl fmt::Display for Report {
         let Basis { nodes, tables, indexes, statements } = self.basis;
         writeln!(
             f,
-            "{} suggestions from {nodes} nodes, {tables} tables, {indexes} indexes, {statements} statements",
-            self.suggestions.len()
+            "{} suggestion{} from {nodes} nodes, {tables} tables, {indexes} indexes, {statements} statements",
+            self.suggestions.len(),
+            if self.suggestions.len() == 1 { "" } else { "s" }
         )?;
         for (number, suggestion) in (1..).zip(&self.suggestions) {
             writeln!(f)?;

@@ -303,3 +303,58 @@ async fn the_values_of_statements_and_passwords_are_not_in_the_evidence() {
     let text = serde_json::to_string(&evidence).unwrap();
     assert!(text.contains("note = $1") && !text.contains("hushhush"), "{text}");
 }
+
+#[tokio::test]
+async fn a_caller_who_leaves_while_an_index_is_made_leaves_a_valid_one() {
+    let stack = stack(0).await;
+    bids(&stack).await;
+    let pool = pool(&stack).await;
+    for auction in 0..30_i64 {
+        pool.read().query(NEWEST, &[&auction]).await.unwrap();
+    }
+    let advisor = advisor(&pool);
+    let report = advisor.report().await.unwrap();
+    let missing = of(&report, Finding::MissingIndex, "auction_id").unwrap();
+    let left = tokio::time::timeout(Duration::ZERO, advisor.apply(missing)).await;
+    assert!(left.is_err(), "it cannot be done already");
+    let primary = stack.primary().unwrap();
+    let valid = "SELECT count(*) FROM pg_index WHERE indrelid = 'bid'::regclass AND indisvalid";
+    until("it is made all the same", secs(20), async || {
+        crate::support::count(primary, valid).await == 2
+    })
+    .await;
+}
+
+/// A stand-in with the functions of HypoPG, which refuses any index but the one that is expected and pretends
+/// nothing: the planner's cost stays.
+#[tokio::test]
+async fn where_hypopg_says_that_an_index_does_not_help_none_is_suggested() {
+    let stack = stack(0).await;
+    bids(&stack).await;
+    let pool = pool(&stack).await;
+    for auction in 0..30_i64 {
+        pool.read().query(NEWEST, &[&auction]).await.unwrap();
+    }
+    let advisor = advisor(&pool);
+    let report = advisor.report().await.unwrap();
+    assert!(of(&report, Finding::MissingIndex, "auction_id").is_some(), "{report}");
+    admin(
+        stack.primary().unwrap(),
+        "CREATE SCHEMA \"Odd\"; \
+         CREATE FUNCTION \"Odd\".hypopg_create_index(sql_order text, OUT indexrelid oid, OUT indexname text) \
+         RETURNS SETOF record LANGUAGE plpgsql AS $$ BEGIN \
+         ASSERT sql_order = 'CREATE INDEX ON public.bid (auction_id, created_at)', sql_order; \
+         RETURN QUERY SELECT 1::oid, 'stand-in'; END $$; \
+         CREATE FUNCTION \"Odd\".hypopg_reset() RETURNS void LANGUAGE sql AS ''; \
+         SET allow_system_table_mods = on; \
+         INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion) \
+         SELECT 99999, 'hypopg', 10, oid, true, '1.4' FROM pg_namespace WHERE nspname = 'Odd'",
+    )
+    .await;
+    let evidence = advisor.collect().await.unwrap();
+    let [trial] = evidence.trials.as_slice() else { panic!("{evidence:?}") };
+    let planned = evidence.statements.iter().find(|it| it.id == trial.statement).unwrap();
+    assert_eq!(trial.cost, planned.plan.as_ref().unwrap().cost);
+    let report = seawall_pool::advisor::advise(&evidence, &eager());
+    assert!(of(&report, Finding::MissingIndex, "auction_id").is_none(), "{report}");
+}

@@ -182,7 +182,7 @@ fn the_report_is_aligned_and_says_what_is_missing() {
     evidence.nodes[1].statements = StatementSource::NotLoaded;
     let text = judged(&evidence).to_string();
     let begins =
-        ["1 suggestions from 3 nodes", "  1  high    missing index     public.bid  (an estimate)"];
+        ["1 suggestion from 3 nodes", "  1  high    missing index     public.bid  (an estimate)"];
     for line in begins {
         assert!(text.lines().any(|it| it.starts_with(line)), "{line:?} is not in:\n{text}");
     }
