@@ -26,21 +26,25 @@ pub(in crate::advisor) fn candidates(
     evidence: &Evidence,
     config: &AdvisorConfig,
 ) -> (Vec<Candidate>, usize) {
-    let (mut candidates, mut unread) = (Vec::new(), 0);
+    let (mut candidates, mut unread) = (Vec::<Candidate>::new(), 0);
     for (at, statement) in evidence.statements.iter().enumerate() {
         let mean = config.min_mean.as_secs_f64() * 1e3;
         if statement.all_calls() < config.min_calls || statement.mean_ms() < mean {
             continue;
         }
-        match needs::of(&statement.text, &evidence.tables) {
-            None => unread += 1,
-            Some(needs) => {
-                let alone = needs.len() == 1;
-                let found = needs.iter().filter_map(|need| {
-                    let found = candidate(evidence, config, at, need, alone);
-                    found.filter(|found| found.pays(config))
-                });
-                candidates.extend(found);
+        let Some(needs) = needs::of(&statement.text, &evidence.tables) else {
+            unread += 1;
+            continue;
+        };
+        let alone = needs.len() == 1;
+        for found in needs.iter().filter_map(|need| candidate(evidence, config, at, need, alone)) {
+            // A statement may want the same twice, as a table joined to itself does.
+            let known = candidates.iter().any(|known| {
+                (known.statement, known.table) == (at, found.table)
+                    && known.columns == found.columns
+            });
+            if found.pays(config) && !known {
+                candidates.push(found);
             }
         }
     }

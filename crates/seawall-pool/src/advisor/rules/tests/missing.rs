@@ -120,6 +120,16 @@ fn statements_that_want_a_beginning_of_the_same_index_share_it() {
 }
 
 #[test]
+fn a_table_joined_to_itself_counts_once() {
+    let twice = "SELECT * FROM bid a WHERE a.auction_id = $1 AND a.created_at > $2 \
+         UNION ALL SELECT * FROM bid b WHERE b.auction_id = $1 AND b.created_at > $2";
+    let evidence = Evidence { statements: vec![hot(twice)], ..evidence() };
+    let report = judged(&evidence);
+    let [found] = found(&report, Finding::MissingIndex)[..] else { panic!("{report}") };
+    assert_eq!(found.evidence.iter().filter(|line| line.starts_with("SELECT")).count(), 1);
+}
+
+#[test]
 fn a_name_that_is_taken_or_too_long_is_changed() {
     let mut taken = evidence();
     taken.indexes.push(Index {
