@@ -71,6 +71,7 @@ impl Node {
                     let mut lease = place.wait(patience).await?;
                     let now = Instant::now();
                     lease.granted_at(now);
+                    self.gauge.waited(now - asked);
                     (lease, now - asked)
                 }
             };

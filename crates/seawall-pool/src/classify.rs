@@ -113,23 +113,11 @@ fn parse(sql: &str, functions: &Functions) -> Kind {
 
 /// `None` if the text cannot be read.
 fn is_read(sql: &str, functions: &Functions) -> Option<bool> {
-    if sql.len() > LONGEST {
+    let tokens = tokens(sql)?;
+    if locks(&tokens) {
         return None;
     }
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize().ok()?;
-    let tokens: Vec<Token> =
-        tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
-    if !is_shallow(&tokens) || locks(&tokens) {
-        return None;
-    }
-    let mut statements = Parser::new(&PostgreSqlDialect {})
-        .with_recursion_limit(DEEPEST)
-        .with_tokens(tokens)
-        .parse_statements()
-        .ok()?;
-    let (statement, None) = (statements.pop()?, statements.pop()) else {
-        return None;
-    };
+    let statement = single(tokens)?;
     let statement = match &statement {
         Statement::Explain { analyze, options, statement, .. } => {
             let options = options.iter().flatten();
@@ -143,6 +131,30 @@ fn is_read(sql: &str, functions: &Functions) -> Option<bool> {
         statement => statement,
     };
     Some(statement.visit(&mut Inspector { functions }).is_continue())
+}
+
+/// The tokens of a statement that is short and shallow enough to be parsed.
+pub(crate) fn tokens(sql: &str) -> Option<Vec<Token>> {
+    if sql.len() > LONGEST {
+        return None;
+    }
+    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize().ok()?;
+    let tokens: Vec<Token> =
+        tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+    is_shallow(&tokens).then_some(tokens)
+}
+
+/// The statement that the tokens are, if they are exactly one.
+pub(crate) fn single(tokens: Vec<Token>) -> Option<Statement> {
+    let mut statements = Parser::new(&PostgreSqlDialect {})
+        .with_recursion_limit(DEEPEST)
+        .with_tokens(tokens)
+        .parse_statements()
+        .ok()?;
+    let (statement, None) = (statements.pop()?, statements.pop()) else {
+        return None;
+    };
+    Some(statement)
 }
 
 /// Whether the tree of the statement cannot be so deep that walking or dropping it

@@ -8,6 +8,8 @@ use crate::error::Error;
 use crate::lanes::config::LaneConfig;
 use crate::ledger::Limits;
 use crate::route::MAX_NODES;
+use crate::sizing::SizingConfig;
+use crate::slow::SlowConfig;
 
 mod routing;
 
@@ -118,6 +120,10 @@ pub struct PoolConfig {
     /// Statements that take longer are logged and counted. Default 1 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub slow_query: Duration,
+    /// What is kept of them.
+    pub slow_queries: SlowConfig,
+    /// Bounds of the size, and whether it follows the load.
+    pub sizing: SizingConfig,
     /// Time between two probes of a node that is up. Default 250 ms, 10 ms to
     /// 60 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
@@ -163,6 +169,8 @@ impl Default for PoolConfig {
             connect_timeout: Duration::from_secs(3),
             query_timeout: Duration::from_secs(5),
             slow_query: Duration::from_secs(1),
+            slow_queries: SlowConfig::default(),
+            sizing: SizingConfig::default(),
             health_interval: Duration::from_millis(250),
             health_timeout: Duration::from_millis(500),
             lanes: LaneConfig::default(),
@@ -208,6 +216,8 @@ impl PoolConfig {
         within("replicas.len()", self.replicas.len(), 0..=MAX_NODES - 1)?;
         within("max_size", self.max_size, 1..=MAX_CONNECTIONS)?;
         within("min_idle", self.min_idle, 0..=self.max_size)?;
+        self.slow_queries.validate()?;
+        self.sizing.validate()?;
         self.lanes.validate()?;
         self.routing.validate()?;
         self.primary.validate(self)?;

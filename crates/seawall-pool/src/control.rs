@@ -181,7 +181,7 @@ enum Left {
 }
 
 impl Node {
-    fn resize(self: &Arc<Self>, max_size: usize) {
+    pub(crate) fn resize(self: &Arc<Self>, max_size: usize) {
         let surplus = {
             let mut books = self.books.lock();
             let was = books.max();

@@ -210,6 +210,12 @@ pub enum Error {
         /// The first word of the statement, or `CREATE TEMP`.
         keyword: &'static str,
     },
+    /// A slow statement is not kept whole and cannot be planned. Nothing was sent.
+    #[error("the statement is longer than {limit} bytes and was not kept")]
+    TooLong {
+        /// Bytes that are kept.
+        limit: usize,
+    },
     /// Writing in chunks: a chunk failed. What those before it brought stays.
     #[error("chunk {} failed, {} rows were applied before", .done.chunks, .done.rows)]
     Chunk {
@@ -302,6 +308,7 @@ impl Error {
             | Self::RowCount { .. }
             | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
+            | Self::TooLong { .. }
             | Self::BatchLost
             | Self::Closed => false,
         }
@@ -343,6 +350,7 @@ impl Error {
             | Self::NotWritable { .. }
             | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
+            | Self::TooLong { .. }
             | Self::LoaderFull { .. }
             | Self::UnknownTag { .. }
             | Self::ForeignToken { .. }

@@ -423,11 +423,13 @@ impl Session<'_> {
         self.node.metrics.query_seconds.record(took.as_secs_f64());
         if took > self.node.limits.slow_query {
             self.node.metrics.slow.increment(1);
+            let fingerprint = self.node.slow.caught(self.node, call.sql, call.intent, took);
             let statement = &call.sql[..call.sql.floor_char_boundary(LOGGED_BYTES)];
             tracing::warn!(
                 node = %self.node.name,
                 op = call.intent.name(),
                 seconds = took.as_secs_f64(),
+                %fingerprint,
                 statement,
                 "slow query"
             );

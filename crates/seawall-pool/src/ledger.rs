@@ -32,6 +32,9 @@ pub(crate) struct Ledger<C, W> {
     epoch: u32,
     /// Connections opened so far.
     opened: u64,
+    /// Callers so far, and connections lent to them.
+    asked: u64,
+    lends: u64,
     paused: bool,
     closed: bool,
 }
@@ -96,6 +99,8 @@ impl<C, W> Ledger<C, W> {
             queues: Queues::default(),
             epoch: 0,
             opened: 0,
+            asked: 0,
+            lends: 0,
             paused: false,
             closed: false,
         }
@@ -106,6 +111,7 @@ impl<C, W> Ledger<C, W> {
         if self.closed {
             return Take::Closed;
         }
+        self.asked += 1;
         if !self.paused
             && self.queues.is_empty(class)
             && self.admits(class)
@@ -304,6 +310,11 @@ impl<C, W> Ledger<C, W> {
         }
     }
 
+    /// Callers so far, and connections lent to them.
+    pub(crate) fn flow(&self) -> (u64, u64) {
+        (self.asked, self.lends)
+    }
+
     pub(crate) fn max(&self) -> usize {
         self.limits.max
     }
@@ -327,6 +338,7 @@ impl<C, W> Ledger<C, W> {
 
     fn lend(&mut self, mut held: Held<C>, class: Class, site: Option<Site>) -> Held<C> {
         held.uses += 1;
+        self.lends += 1;
         held.stale = self.now.saturating_duration_since(held.idle_since) >= self.limits.stale;
         self.slots.put(held.slot, Place::Lent { class, since: self.now, site, told: false });
         held

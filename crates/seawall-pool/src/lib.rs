@@ -84,6 +84,10 @@
 //! one statement with many sets of parameters in one flight, [`Route::in_chunks`] writes many
 //! rows by arrays or by `COPY`.
 //!
+//! The size of each node's books can be set ([`Pool::scale_to`]), read against its use ([`Pool::usage`]), or left to
+//! follow the load ([`SizingConfig`]). Slow statements are kept for a while ([`Pool::slow_queries`]), and
+//! any statement's plan can be had without running it ([`Pool::explain`]).
+//!
 //! Prepared statements are kept per connection, least recently used out first, exactly as many as
 //! [`statement_cache`](PoolConfig::statement_cache) says.
 //!
@@ -135,12 +139,16 @@
 //!
 //! | feature | adds | default |
 //! |---|---|---|
+//! | `advisor` | `Pool::advisor`: indexes to make and to drop, from the statistics of all nodes; includes `classify` | off |
 //! | `classify` | `Pool::auto`: reads told from writes by their text | off |
 //! | `tower` | `CausalLayer`: a [`Causal`] for each request, carried in a signed cookie or header | off |
-//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`] and [`LoaderConfig`], [`Lsn`] and [`Token`] as strings | off |
+//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`], [`LoaderConfig`] and the configuration of the advisor, [`Lsn`] and [`Token`] as strings | off |
 //!
 //! Metrics are listed in `docs/metrics.md`.
 
+#[cfg(feature = "advisor")]
+pub mod advisor;
+mod aside;
 mod batch;
 mod causal;
 #[cfg(feature = "tower")]
@@ -168,8 +176,11 @@ mod metrics;
 mod monitor;
 mod node;
 mod opening;
+mod plan;
 mod pool;
 pub mod route;
+mod sizing;
+mod slow;
 mod statements;
 mod status;
 mod tap;
@@ -193,6 +204,8 @@ pub use loader::config::LoaderConfig;
 pub use loader::{Key, Loader};
 pub use lsn::{Lsn, ParseLsnError};
 pub use pool::Pool;
+pub use sizing::{Load, NodeUsage, PoolUsage, SizingConfig};
+pub use slow::{Fingerprint, SlowConfig, SlowQuery};
 pub use status::{Borrow, NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};
 pub use token::{After, ParseTokenError, Token};
 pub use transaction::Transaction;

@@ -20,12 +20,16 @@ pub(crate) struct NodeMetrics {
     pub(crate) idle: Gauge,
     pub(crate) used: Gauge,
     pub(crate) waiting: Gauge,
+    pub(crate) max: Gauge,
+    pub(crate) utilisation: Gauge,
+    scaled: [Counter; 2],
     pub(crate) up: Gauge,
     pub(crate) lag_bytes: Gauge,
     pub(crate) lag_seconds: Gauge,
     pub(crate) failed_acquires: Counter,
     pub(crate) failed_queries: Counter,
     pub(crate) slow: Counter,
+    pub(crate) slow_plans: Counter,
     pub(crate) retried: Counter,
     pub(crate) discarded: Counter,
     pub(crate) opened: Counter,
@@ -62,12 +66,17 @@ impl NodeMetrics {
             idle: connections("idle"),
             used: connections("used"),
             waiting: gauge!(WAITING, "node" => node()),
+            max: gauge!(MAX, "node" => node()),
+            utilisation: gauge!(UTILISATION, "node" => node()),
+            scaled: ["shrink", "grow"]
+                .map(|direction| counter!(SCALED, "node" => node(), "direction" => direction)),
             up: gauge!(NODE_UP, "node" => node()),
             lag_bytes: gauge!(LAG_BYTES, "node" => node()),
             lag_seconds: gauge!(LAG_SECONDS, "node" => node()),
             failed_acquires: errors("acquire"),
             failed_queries: errors("query"),
             slow: counter!(SLOW, "node" => node()),
+            slow_plans: counter!(SLOW_PLANS, "node" => node()),
             retried: counter!(RETRIED, "node" => node()),
             discarded: counter!(DISCARDED, "node" => node()),
             opened: counter!(OPENED, "node" => node()),
@@ -94,6 +103,11 @@ impl NodeMetrics {
         &self.closed[index.unwrap_or_default()]
     }
 
+    /// Times the size was changed to follow the load.
+    pub(crate) fn scaled(&self, grown: bool) -> &Counter {
+        &self.scaled[usize::from(grown)]
+    }
+
     pub(crate) fn queries(&self, intent: Intent) -> &Counter {
         match intent {
             Intent::Read => &self.reads,
@@ -113,6 +127,9 @@ fn describe() {
     describe_histogram!(ACQUIRE_SECONDS, Unit::Seconds, "Time to get a connection");
     describe_gauge!(CONNECTIONS, Unit::Count, "Connections open, idle or used");
     describe_gauge!(WAITING, Unit::Count, "Callers waiting for a connection");
+    describe_gauge!(MAX, Unit::Count, "The most connections that may be open");
+    describe_gauge!(UTILISATION, Unit::Count, "Share of the connections in use, 0 to 1");
+    describe_counter!(SCALED, Unit::Count, "Times the size was changed to follow the load");
     describe_gauge!(NODE_UP, Unit::Count, "1 while the node is in rotation, else 0");
     describe_gauge!(
         LAG_BYTES,
@@ -126,6 +143,7 @@ fn describe() {
     );
     describe_counter!(ERRORS, Unit::Count, "Attempts to acquire or to run that failed");
     describe_counter!(SLOW, Unit::Count, "Statements that took longer than slow_query");
+    describe_counter!(SLOW_PLANS, Unit::Count, "Plans of slow statements asked for by the pool");
     describe_counter!(
         RETRIED,
         Unit::Count,
@@ -172,11 +190,15 @@ const QUERY_SECONDS: &str = "seawall_pool_query_seconds";
 const ACQUIRE_SECONDS: &str = "seawall_pool_acquire_seconds";
 const CONNECTIONS: &str = "seawall_pool_connections";
 const WAITING: &str = "seawall_pool_waiting";
+const MAX: &str = "seawall_pool_max_connections";
+const UTILISATION: &str = "seawall_pool_utilisation_ratio";
+const SCALED: &str = "seawall_pool_scaled_total";
 const NODE_UP: &str = "seawall_pool_node_up";
 const LAG_BYTES: &str = "seawall_pool_replay_lag_bytes";
 const LAG_SECONDS: &str = "seawall_pool_replay_lag_seconds";
 const ERRORS: &str = "seawall_pool_errors_total";
 const SLOW: &str = "seawall_pool_slow_queries_total";
+const SLOW_PLANS: &str = "seawall_pool_slow_query_plans_total";
 const RETRIED: &str = "seawall_pool_retried_reads_total";
 const DISCARDED: &str = "seawall_pool_discarded_connections_total";
 const OPENED: &str = "seawall_pool_opened_connections_total";

@@ -19,6 +19,8 @@ use crate::lanes::Lanes;
 use crate::ledger::Ledger;
 use crate::metrics::NodeMetrics;
 use crate::route::{Intent, NodeView, Router};
+use crate::sizing::Gauge;
+use crate::slow::SlowLog;
 use crate::status::{Borrow, NodeState, NodeStatus, ProbeError, Served};
 use crate::{Lag, Lsn, NodeConfig, PoolConfig, Role, Token};
 
@@ -46,6 +48,10 @@ pub(crate) struct Node {
     pub(crate) tend: Notify,
     /// Connections that many reads share.
     pub(crate) lanes: Lanes,
+    /// Statements that took long.
+    pub(crate) slow: SlowLog,
+    /// How much it is used.
+    pub(crate) gauge: Gauge,
     /// Connections that are saying goodbye.
     pub(crate) closing: AtomicUsize,
     /// The pool's home; its end is the end of the tasks in it.
@@ -110,6 +116,8 @@ impl Node {
         Ok(Self {
             metrics: NodeMetrics::new(&name),
             lanes: Lanes::new(pool, &name),
+            slow: SlowLog::new(&pool.slow_queries),
+            gauge: Gauge::default(),
             name,
             tags: config.tags.clone().into(),
             min_idle,

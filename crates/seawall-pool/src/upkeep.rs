@@ -6,11 +6,13 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::PoolConfig;
 use crate::node::Node;
+use crate::sizing::Sizer;
 
 /// Looks after `node` for ever: at an interval, and at once when a connection
 /// ends. Ends when its task is aborted.
 pub(crate) async fn run(node: Arc<Node>, config: Arc<PoolConfig>) {
     let mut fill_again = Instant::now();
+    let mut sizer = Sizer::new(&config.sizing, config.reap_interval, fill_again);
     loop {
         let now = Instant::now();
         node.review(now);
@@ -20,8 +22,9 @@ pub(crate) async fn run(node: Arc<Node>, config: Arc<PoolConfig>) {
             node.open(opening);
             fill_again = now + config.create_retry_interval;
         }
+        let look = sizer.tend(&node, now);
         gauges(&node);
-        let next = now + config.reap_interval;
+        let next = look.min(now + config.reap_interval);
         let next = if missing {
             next.min(fill_again.max(now + config.create_retry_interval))
         } else {
@@ -32,12 +35,15 @@ pub(crate) async fn run(node: Arc<Node>, config: Arc<PoolConfig>) {
 }
 
 fn gauges(node: &Node) {
-    let counts = node.books.lock().counts();
+    let books = node.books.lock();
+    let (counts, max) = (books.counts(), books.max());
+    drop(books);
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a double")]
     {
         node.metrics.idle.set(counts.idle as f64);
         node.metrics.used.set((counts.lent + counts.cleaning) as f64);
         node.metrics.waiting.set(counts.waiting as f64);
+        node.metrics.max.set(max as f64);
     }
 }
 

@@ -116,3 +116,33 @@ fn a_configuration_file_reads_durations_and_refuses_unknown_fields() {
 fn general_is_the_default_role() {
     assert_eq!(Role::default(), Role::General);
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn the_parts_about_size_and_slow_statements_are_read_from_a_file() {
+    let json = r#"{"sizing": {"auto": true, "max": 30, "window": "2s"},
+        "slow_queries": {"keep": 7, "plans_per_minute": 1}}"#;
+    let config: PoolConfig = serde_json::from_str(json).unwrap();
+    assert!(config.sizing.auto && config.sizing.max == 30 && config.sizing.min == 2);
+    assert_eq!(config.sizing.window, Duration::from_secs(2));
+    assert_eq!((config.slow_queries.keep, config.slow_queries.plans_per_minute), (7, 1));
+    let unknown = r#"{"sizing": {"maximum": 30}}"#;
+    assert!(serde_json::from_str::<PoolConfig>(unknown).is_err());
+}
+
+#[test]
+fn sizes_out_of_bounds_are_named() {
+    use crate::SizingConfig;
+    let fine = SizingConfig::default;
+    let cases = [
+        ("min", SizingConfig { min: 0, ..fine() }),
+        ("max", SizingConfig { min: 9, max: 8, ..fine() }),
+        ("window", SizingConfig { window: Duration::ZERO, ..fine() }),
+        ("headroom", SizingConfig { headroom: f64::NAN, ..fine() }),
+        ("shrink_after", SizingConfig { shrink_after: Duration::MAX, ..fine() }),
+        ("max_slowdown", SizingConfig { max_slowdown: 1.0, ..fine() }),
+    ];
+    for (field, sizing) in cases {
+        assert_eq!(refused(&PoolConfig { sizing, ..PoolConfig::default() }), field);
+    }
+}

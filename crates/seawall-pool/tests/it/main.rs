@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "advisor")]
+mod advisor;
 #[cfg(feature = "classify")]
 mod auto;
 mod balancing;
@@ -25,6 +27,7 @@ mod quarantine;
 mod routing;
 mod seeing;
 mod session;
+mod sizing;
 mod slow;
 mod statements;
 mod support;
