@@ -203,6 +203,11 @@ impl Lanes {
         self.evict();
     }
 
+    /// Lanes that take statements.
+    pub(crate) fn ready(&self) -> usize {
+        self.open.read().len()
+    }
+
     /// Lanes that are not closed yet, which a pause or a shutdown waits for.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
