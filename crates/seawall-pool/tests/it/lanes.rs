@@ -365,3 +365,17 @@ async fn bounds_of_lanes_are_checked() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_lane_told_to_leave_is_closed_when_it_is_empty_and_not_at_the_end_of_a_watch() {
+    let stack = stack(0).await;
+    let lanes = LaneConfig { max_hold: secs(60), ..calm(1) };
+    let pool = with_lanes(&stack, lanes).await;
+    // Its keeper has begun to watch when this has come back.
+    pool.read().shared().query("SELECT pg_sleep(0.1)", &[]).await.unwrap();
+    let started = Instant::now();
+    pool.evict();
+    lanes_open(&pool, 1).await;
+    assert!(pool.pause().await);
+    assert!(started.elapsed() < secs(30), "{:?}", started.elapsed());
+}
