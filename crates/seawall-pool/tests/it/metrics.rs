@@ -32,7 +32,7 @@ async fn every_failure_is_counted_where_it_happened() {
     let config = PoolConfig {
         max_size: 1,
         min_idle: 1,
-        acquire_timeout: millis(100),
+        acquire_timeout: secs(2),
         slow_query: millis(20),
         ..config(&stack)
     };

@@ -23,16 +23,26 @@ pub(crate) async fn stack(replicas: usize) -> Stack {
     Stack::builder().replicas(replicas).start().await.unwrap()
 }
 
-/// A configuration for all nodes of `stack`, with fast health checks.
+/// A configuration for all nodes of `stack`, with frequent health checks, and with
+/// limits that no stall of a busy machine reaches: a test that is about a limit sets it.
 pub(crate) fn config(stack: &Stack) -> PoolConfig {
     PoolConfig {
         primary: NodeConfig::new(stack.primary().unwrap().url()),
         replicas: stack.replicas().iter().map(|replica| NodeConfig::new(replica.url())).collect(),
         min_idle: 1,
         max_size: 8,
-        acquire_timeout: Duration::from_secs(10),
+        acquire_timeout: PATIENCE,
+        connect_timeout: PATIENCE,
+        query_timeout: 2 * PATIENCE,
+        cancel_timeout: PATIENCE,
+        health_timeout: Duration::from_secs(4),
         ..PoolConfig::default()
     }
+}
+
+/// Limits of health checks that notice a frozen server soon.
+pub(crate) fn wary(config: PoolConfig) -> PoolConfig {
+    PoolConfig { health_timeout: Duration::from_millis(500), ..config }
 }
 
 /// A pool over all nodes of `stack`.
@@ -66,12 +76,15 @@ pub(crate) async fn backend(route: Route<'_>) -> i32 {
     route.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0)
 }
 
-/// Waits until `condition` holds and says how long that took.
+/// Waits until `condition` holds and says how long that took. Fails after `within`, or
+/// [`PATIENCE`] if that is longer: the machine of the tests may stall. What has to be
+/// fast is compared with what this returns.
 pub(crate) async fn until(
     what: &str,
     within: Duration,
     mut condition: impl AsyncFnMut() -> bool,
 ) -> Duration {
+    let within = within.max(PATIENCE);
     let start = Instant::now();
     let mut ticks = interval(Duration::from_millis(5));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -81,6 +94,9 @@ pub(crate) async fn until(
     }
     start.elapsed()
 }
+
+/// How long something may take that is only waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs `sql` on `server` outside of any pool.
 pub(crate) async fn admin(server: &Postgres, sql: &str) {

@@ -156,15 +156,15 @@ async fn a_promotion_sends_older_tokens_to_the_primary_and_newer_ones_back_to_th
     with_counter(&before).await;
     let past = before.token().await.unwrap();
     assert_eq!(past.timeline, 1);
-    new.wait_caught_up(old, secs(5)).await.unwrap();
-    follower.wait_caught_up(old, secs(5)).await.unwrap();
+    new.wait_caught_up(old, secs(30)).await.unwrap();
+    follower.wait_caught_up(old, secs(30)).await.unwrap();
     new.promote().await.unwrap();
     follower.follow(new.addr()).await.unwrap();
 
     let config = PoolConfig {
         primary: NodeConfig::new(new.url()),
         replicas: vec![NodeConfig::new(follower.url())],
-        catch_up_wait: secs(5),
+        catch_up_wait: secs(10),
         ..config(&stack)
     };
     let after = Pool::connect(config).await.unwrap();
@@ -201,7 +201,7 @@ async fn a_role_without_rights_has_tokens_that_name_the_cluster_and_one_with_les
     let stack = stack(1).await;
     let primary = stack.primary().unwrap();
     admin(primary, "CREATE ROLE app LOGIN; GRANT CREATE ON SCHEMA public TO app").await;
-    stack.replica(0).unwrap().wait_caught_up(primary, secs(5)).await.unwrap();
+    stack.replica(0).unwrap().wait_caught_up(primary, secs(30)).await.unwrap();
     let as_app = || {
         let mut config = config(&stack);
         for node in std::iter::once(&mut config.primary).chain(&mut config.replicas) {
@@ -209,7 +209,7 @@ async fn a_role_without_rights_has_tokens_that_name_the_cluster_and_one_with_les
             let rest = rest.split_once('@').map_or(rest, |(_, rest)| rest);
             node.url = format!("{scheme}://app@{rest}");
         }
-        config.catch_up_wait = secs(2);
+        config.catch_up_wait = secs(10);
         config
     };
     let pool = Pool::connect(as_app()).await.unwrap();
@@ -218,7 +218,7 @@ async fn a_role_without_rights_has_tokens_that_name_the_cluster_and_one_with_les
     assert_eq!(port(pool.read().after(token)).await, stack.replica(0).unwrap().port());
 
     admin(primary, "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM public").await;
-    stack.replica(0).unwrap().wait_caught_up(primary, secs(5)).await.unwrap();
+    stack.replica(0).unwrap().wait_caught_up(primary, secs(30)).await.unwrap();
     let blind = Pool::connect(as_app()).await.unwrap();
     until("the replica is up", secs(3), async || is_up(&blind, "replica-1")).await;
     let token = blind.token().await.unwrap();
