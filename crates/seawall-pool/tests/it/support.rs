@@ -35,6 +35,7 @@ pub(crate) fn config(stack: &Stack) -> PoolConfig {
         connect_timeout: PATIENCE,
         query_timeout: 2 * PATIENCE,
         cancel_timeout: PATIENCE,
+        validate_after: 2 * PATIENCE,
         health_timeout: Duration::from_secs(4),
         ..PoolConfig::default()
     }
