@@ -112,8 +112,11 @@ async fn a_flush_of_one_master_concerns_that_one_only() {
 
 #[tokio::test]
 async fn a_frozen_master_takes_no_other_with_it() {
-    const DEADLINE: Duration = Duration::from_secs(2);
-    let stack = cluster().await;
+    const DEADLINE: Duration = Duration::from_secs(1);
+    // A slow machine may freeze it for the five seconds after which it counts as dead.
+    let stack = Stack::builder().redis_cluster();
+    let stack = stack.redis_setting("cluster-require-full-coverage", "no");
+    let stack = stack.start().await.expect("redis-server is installed");
     let cluster = stack.redis_cluster().expect("asked for");
     // A breaker that is still open when it is looked at.
     let outage = OutageConfig { open_for: 4 * DEADLINE, ..OutageConfig::default() };

@@ -28,7 +28,11 @@ async fn a_replica_whose_replay_stands_still_is_left_out_by_bytes_and_by_age_and
 
     one.pause_replay().await.unwrap();
     admin(primary, "INSERT INTO bulk SELECT repeat('x', 1000) FROM generate_series(1, 4000)").await;
-    let by_bytes = async || standing(&pool, "replica-1") == Standing::Lagging;
+    // The other one, too, needs its time for four megabytes.
+    let by_bytes = async || {
+        standing(&pool, "replica-1") == Standing::Lagging
+            && standing(&pool, "replica-2") == Standing::Open
+    };
     until("it is left out by bytes", secs(20), by_bytes).await;
     for _ in 0..20 {
         assert_eq!(port(pool.read()).await, two.port());
