@@ -9,7 +9,9 @@ use seawall_devstack::Stack;
 use seawall_pool::{Lsn, NodeConfig, Pool, PoolConfig};
 use tokio::task::JoinSet;
 
-use crate::support::{admin, config, count, millis, node, pool, port, secs, stack, until};
+use crate::support::{
+    COMMIT_WAITS, admin, commits_wait, config, count, millis, node, pool, port, secs, stack, until,
+};
 
 async fn with_counter(pool: &Pool) {
     pool.write().execute("CREATE TABLE counter (value bigint)", &[]).await.unwrap();
@@ -238,6 +240,7 @@ async fn no_position_claims_the_one_commit_that_is_in_the_log_and_not_visible() 
     admin(primary, "SELECT pg_reload_conf()").await;
     let set = "SELECT count(*) FROM pg_settings WHERE setting = 'nobody'";
     until("the server has read it", secs(3), async || count(primary, set).await == 1).await;
+    commits_wait(primary).await;
     let writer = tokio::spawn({
         let pool = pool.clone();
         async move {
@@ -246,8 +249,7 @@ async fn no_position_claims_the_one_commit_that_is_in_the_log_and_not_visible() 
             conn.commit_lsn().await.unwrap()
         }
     });
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-    until("the commit waits", secs(5), async || count(primary, waits).await == 1).await;
+    until("the commit waits", secs(5), async || count(primary, COMMIT_WAITS).await == 1).await;
     let at = pool.read().query_at("SELECT value FROM counter", &[]).await.unwrap();
     assert_eq!(at.value[0].get::<_, i64>(0), 0, "it is not visible yet");
     admin(primary, "ALTER SYSTEM RESET synchronous_standby_names").await;

@@ -109,6 +109,29 @@ pub(crate) async fn count(server: &Postgres, sql: &str) -> i64 {
     server.client().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
 }
 
+/// Commits that wait for a synchronous standby.
+pub(crate) const COMMIT_WAITS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+
+/// Waits until commits wait for a standby that does not answer: sessions show the setting
+/// before the checkpointer has told all others of it. There has to be a table `counter`.
+pub(crate) async fn commits_wait(server: &Postgres) {
+    let sql = "SET synchronous_commit = remote_apply; UPDATE counter SET value = value";
+    until("commits wait for the standby", PATIENCE, async || {
+        let client = server.client().await.unwrap();
+        let probe = tokio::spawn(async move { client.batch_execute(sql).await });
+        until("one waits or is done", PATIENCE, async || {
+            probe.is_finished() || count(server, COMMIT_WAITS).await > 0
+        })
+        .await;
+        !probe.is_finished()
+    })
+    .await;
+    let enough = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    admin(server, enough).await;
+    until("it no longer waits", PATIENCE, async || count(server, COMMIT_WAITS).await == 0).await;
+}
+
 pub(crate) const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }

@@ -4,7 +4,8 @@ use seawall_devstack::Stack;
 use seawall_pool::{Causal, Error, Lsn, NodeConfig, Outcome, Pool, PoolConfig, Token};
 
 use crate::support::{
-    admin, config, count, is_up, millis, node, pool, pool_of_one, port, secs, stack, until,
+    COMMIT_WAITS, admin, commits_wait, config, count, is_up, millis, node, pool, pool_of_one, port,
+    secs, stack, until,
 };
 
 async fn with_counter(pool: &Pool) {
@@ -239,6 +240,9 @@ async fn a_write_that_asks_for_it_waits_until_the_replica_shows_it() {
     let synchronous = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
     let is_synchronous = async || count(primary, synchronous).await == 1;
     until("the replica is synchronous", secs(5), is_synchronous).await;
+    replica.pause_replay().await.unwrap();
+    commits_wait(primary).await;
+    replica.resume_replay().await.unwrap();
 
     for round in 1..=50i64 {
         pool.write().remote_apply().execute(SET, &[&round]).await.unwrap();
@@ -258,8 +262,7 @@ async fn a_write_that_asks_for_it_waits_until_the_replica_shows_it() {
     tx.remote_apply().await.unwrap();
     tx.execute(SET, &[&62i64]).await.unwrap();
     let resume = async {
-        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-        let waiting = async || count(primary, waits).await > 0;
+        let waiting = async || count(primary, COMMIT_WAITS).await > 0;
         until("the commit waits", secs(5), waiting).await;
         replica.resume_replay().await.unwrap();
     };
