@@ -154,7 +154,8 @@ async fn a_frozen_master_takes_no_other_with_it() {
         reads
     };
     let ((), reads) = tokio::join!(slow, quick);
-    assert!(reads > 30, "{reads} in the time of three deadlines");
+    // Six, if they waited for it.
+    assert!(reads > 10, "{reads} in the time of three deadlines");
     let asked = Instant::now();
     guarded.read(&texts[1]).await.expect_err("its breaker is open");
     assert!(asked.elapsed() < DEADLINE, "{:?}", asked.elapsed());

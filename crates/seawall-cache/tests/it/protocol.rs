@@ -181,7 +181,7 @@ fn clear(version: u64, pattern: &str) -> seawall_cache::Clear {
 async fn nothing_is_written_without_a_ttl() {
     let stack = stack().await;
     let remote = remote(&stack).await;
-    for hold in [Duration::from_secs(5), Duration::MAX] {
+    for hold in [Duration::from_secs(60), Duration::MAX] {
         for key in 0..3_u64 {
             let text = format!("it:{hold:?}{key}");
             let before = seen(&remote, &text).await;
@@ -198,8 +198,8 @@ async fn nothing_is_written_without_a_ttl() {
         }
     }
     // A mark that somebody made to stay for ever.
-    command(&stack, &["PERSIST", "seawall:it#t:5s0"]).await;
-    crate::all(remote.marks(&["it#t:5s0".into()], Instant::now()).await).expect("in reach");
+    command(&stack, &["PERSIST", "seawall:it#t:60s0"]).await;
+    crate::all(remote.marks(&["it#t:60s0".into()], Instant::now()).await).expect("in reach");
     let Reply::Array(keys) = command(&stack, &["KEYS", "*"]).await else { panic!("an array") };
     assert_eq!(keys.len(), 16 + 1, "and the canary of the tracking: {keys:?}");
     let most = i64::try_from(seawall_cache::MAX_TTL.as_millis()).expect("fits");

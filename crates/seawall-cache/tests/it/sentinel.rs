@@ -19,8 +19,9 @@ async fn caches_go_on_with_the_promoted_replica() {
     let command_timeout = Duration::from_secs(1);
     let config = RedisConfig { heartbeat: HEARTBEAT, command_timeout, ..config(sentinel.url()) };
     let redis = Redis::connect(config).await.expect("it is up");
+    until("it tells", || async { redis.status().tracking == Tracking::Up }).await;
     let (told, tells) = watch(&redis);
-    assert!(tells && redis.status().tracking == Tracking::Up);
+    assert!(tells);
     let numbers = cache(&redis);
     assert!(!load(&numbers, 1, 10).await.degraded);
     told.is_complete().await;
