@@ -221,7 +221,7 @@ async fn a_server_killed_in_the_middle_costs_no_shared_read() {
         rows.is_ok_and(|row| row.get::<_, i64>(0) == 1000)
     })
     .await;
-    let pool = with_lanes(&stack, LaneConfig::default()).await;
+    let pool = with_lanes(&stack, calm(4)).await;
     let mut tasks = JoinSet::new();
     for task in 0..20 {
         let pool = pool.clone();
@@ -243,7 +243,7 @@ async fn a_server_killed_in_the_middle_costs_no_shared_read() {
 async fn a_lane_shut_down_by_an_administrator_costs_no_shared_read() {
     let stack = stack(0).await;
     items(&stack).await;
-    let pool = with_lanes(&stack, LaneConfig::default()).await;
+    let pool = with_lanes(&stack, calm(4)).await;
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                WHERE application_name = 'seawall-pool' AND query LIKE 'SELECT name FROM item%'";
     for _ in 0..10 {
