@@ -59,8 +59,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         read(&b, 1).await?;
         forgot.push(until_gone(&b, 1, remove(&a)).await);
         let start = Instant::now();
-        redis_a.ping().await?;
-        round_trips.push(start.elapsed());
+        // One that a stalled machine kept from coming back in time is none.
+        if redis_a.ping().await.is_ok() {
+            round_trips.push(start.elapsed());
+        }
     }
     println!("  {:<26}{:>10}{:>10}", "us", "p50", "p99");
     percentiles("removed on a, gone on b", &mut forgot);
@@ -164,7 +166,10 @@ async fn until(holds: impl Fn() -> bool) {
 
 fn percentiles(what: &str, times: &mut [Duration]) {
     times.sort();
-    let at = |share: f64| times[(times.len() as f64 * share) as usize].as_secs_f64() * 1e6;
+    let at = |share: f64| {
+        let time = times.get((times.len() as f64 * share) as usize);
+        time.map_or(f64::NAN, |time| time.as_secs_f64() * 1e6)
+    };
     println!("  {what:<26}{:>10.0}{:>10.0}", at(0.5), at(0.99));
 }
 

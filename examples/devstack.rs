@@ -30,7 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     client.batch_execute("CREATE TABLE bids AS SELECT generate_series(1, 100000) AS bid").await?;
     println!("\n{:<10} {:<10} {:>12} {:>12}", "replica", "state", "received", "replayed");
     for replica in stack.replicas() {
-        replica.wait_caught_up(primary, Duration::from_secs(10)).await?;
+        replica.wait_caught_up(primary, Duration::from_secs(30)).await?;
         let sql = "SELECT status FROM pg_stat_wal_receiver";
         let state: String = replica.client().await?.query_one(sql, &[]).await?.get(0);
         let (received, replayed) = (replica.lsn().await?, replica.replay_lsn().await?);

@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     })
     .await?;
     pool.write().execute("CREATE TABLE bid (id bigint, amount bigint)", &[]).await?;
-    let caught_up = Duration::from_secs(10);
+    let caught_up = Duration::from_secs(30);
     heir.wait_caught_up(primary, caught_up).await?;
     other.wait_caught_up(primary, caught_up).await?;
 

@@ -146,8 +146,8 @@ impl Served {
 
     pub async fn send(&self, request: http::request::Builder, body: &str) -> Answer {
         let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
-        let sent = tokio::time::timeout(Duration::from_secs(30), self.client.request(request));
-        let (head, body) = sent.await.expect("an answer within 30 s").unwrap().into_parts();
+        let sent = tokio::time::timeout(Duration::from_secs(60), self.client.request(request));
+        let (head, body) = sent.await.expect("an answer within a minute").unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer { status: head.status, headers: head.headers, body }
     }
@@ -159,7 +159,7 @@ impl Served {
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         let read = stream.read_to_string(&mut answer);
-        tokio::time::timeout(Duration::from_secs(10), read).await.expect("it closes").unwrap();
+        tokio::time::timeout(Duration::from_secs(60), read).await.expect("it closes").unwrap();
         answer
     }
 

@@ -181,13 +181,14 @@ async fn abandoned_bids(market: &Served) {
         stale
     };
     let fresh = async || stale().await.is_empty();
-    wait_for("the API shows what the database holds", Duration::from_secs(10), fresh).await;
+    wait_for("the API shows what the database holds", Duration::from_secs(120), fresh).await;
 }
 
 async fn limits(market: &Served) {
     let token = market.sign_in(9).await;
     let mut limited = None;
-    for _ in 0..60 {
+    // Many more than the quota, which fills up again while they are sent.
+    for _ in 0..200 {
         let request = market
             .request("POST", "/api/auctions/43/bids")
             .header("content-type", "application/json")

@@ -312,7 +312,7 @@ fn clean_environment(command: &mut Command) {
     command.env("LC_ALL", "C");
 }
 
-const SETTLE_DEADLINE: Duration = Duration::from_secs(5);
+const SETTLE_DEADLINE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(5);
 
 #[cfg(test)]

@@ -83,6 +83,20 @@ impl Lane {
             && self.link.wire.traces().is_empty()
     }
 
+    /// Whether it is to be closed and nobody is on it any more.
+    fn is_left(&self) -> bool {
+        self.state.load(Ordering::SeqCst) != OPEN && self.in_flight.load(Ordering::SeqCst) == 0
+    }
+
+    /// A statement is over.
+    fn let_go(&self) {
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        if self.is_left() {
+            // Its keeper need not watch to the end.
+            self.wake.notify_one();
+        }
+    }
+
     fn is_abandoned(&self) -> bool {
         self.state.load(Ordering::Acquire) == ABANDONED
     }
@@ -163,7 +177,7 @@ impl Lanes {
 
     /// Lets a lane go when its last statement is over.
     fn retire(&self, lane: &Lane) {
-        lane.state.fetch_max(LEAVING, Ordering::AcqRel);
+        lane.state.fetch_max(LEAVING, Ordering::SeqCst);
         lane.wake.notify_one();
         self.remove(lane);
     }
@@ -201,6 +215,11 @@ impl Lanes {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.evict();
+    }
+
+    /// Lanes that take statements.
+    pub(crate) fn ready(&self) -> usize {
+        self.open.read().len()
     }
 
     /// Lanes that are not closed yet, which a pause or a shutdown waits for.

@@ -385,6 +385,7 @@ impl Node {
             available: counts.idle,
             cleaning: counts.cleaning,
             connecting: counts.connecting,
+            lanes: self.lanes.ready(),
             waiting: counts.waiting,
             paused,
             oldest_borrow: oldest.map(|borrow| Borrow { site: borrow.site, held: borrow.held }),

@@ -53,6 +53,10 @@ pub struct NodeStatus {
     pub cleaning: usize,
     /// Connections being opened, which `size` does not count.
     pub connecting: usize,
+    /// Shared connections open, which [`Route::shared`](crate::Route::shared) reads go
+    /// over; `size` does not count them. At most [`LaneConfig::lanes`](crate::LaneConfig::lanes);
+    /// none before the first such read.
+    pub lanes: usize,
     /// Callers waiting for a connection.
     pub waiting: usize,
     /// Whether new work is held back, see [`Pool::pause`](crate::Pool::pause).

@@ -27,11 +27,8 @@ struct Node {
 
 impl Node {
     async fn new(cluster: &RedisCluster) -> Self {
-        // A deadline that a busy machine does not miss.
-        let command_timeout = Duration::from_secs(1);
         let config = RedisConfig {
             heartbeat: HEARTBEAT,
-            command_timeout,
             reconnect_max_delay: Duration::from_millis(250),
             ..config(cluster.url())
         };
@@ -272,7 +269,8 @@ async fn after_a_cut_link_nothing_stale_is_hit_and_other_masters_entries_stay() 
     let started = Instant::now();
     let cut = async {
         let mut cuts = 0;
-        while started.elapsed() < Duration::from_secs(2) {
+        while started.elapsed() < Duration::from_secs(2) || cuts < 2 {
+            assert!(started.elapsed() < Duration::from_secs(60), "{cuts} cuts");
             for id in tracking().await.iter().filter(|id| !others.contains(id)) {
                 cuts += u32::from(server.command(&["CLIENT", "KILL", "ID", id]).await.is_ok());
             }
@@ -290,7 +288,6 @@ async fn after_a_cut_link_nothing_stale_is_hit_and_other_masters_entries_stay() 
     };
     let (cuts, ()) = tokio::join!(cut, write);
     println!("cut {cuts} times");
-    assert!(cuts > 1);
     // Up for good.
     let before = Instant::now();
     b.told.hears(Link(node, false)).await;

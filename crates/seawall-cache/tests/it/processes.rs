@@ -126,7 +126,7 @@ async fn eight_processes_of_a_hundred_callers_load_once() {
 #[tokio::test]
 async fn a_process_killed_while_it_loads_is_relieved_when_its_lease_ends() {
     let stack = Stack::builder().redis().start().await.unwrap();
-    let mut processes = start_all(&stack.redis().unwrap().url(), 500).await;
+    let mut processes = start_all(&stack.redis().unwrap().url(), 3_000).await;
     let mut holder = processes.remove(0);
     holder.go().await;
     holder.line("loading").await;
@@ -144,6 +144,6 @@ async fn a_process_killed_while_it_loads_is_relieved_when_its_lease_ends() {
     assert_eq!(loads, 1, "one of the others took over");
     let took = killed.elapsed();
     assert!(took > LOAD_TAKES, "{took:?}: not before the lease ended");
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(60), "{took:?}");
     stack.shutdown().await;
 }

@@ -187,7 +187,7 @@ fn a_look_up_in_a_full_metric_does_not_wait_for_a_scrape() {
         histogram(&recorder, "took_seconds", "/c").record(0.1);
         done.send(()).unwrap();
     });
-    wait.recv_timeout(secs(10)).unwrap();
+    wait.recv_timeout(secs(30)).unwrap();
     drop(scrape);
     let overflow = [("overflow", "true")];
     assert_eq!(handle.window("took_seconds", &overflow, secs(10)).count, 2);

@@ -90,13 +90,13 @@ async fn keep(node: &Node, lane: &Lane) {
     }
 }
 
-/// Watches for a while. What is under way when this begins is still under way at
+/// Watches for a while, or until the lane may be closed. What is under way when this begins is still under way at
 /// its end if no answer was finished meanwhile: those who leave stay counted.
 async fn is_held_up(node: &Node, lane: &Lane) -> bool {
     lane.link.wire.take_ready();
     let hold = node.lanes.config.max_hold;
     let called = async {
-        while !lane.link.is_closed() {
+        while !lane.link.is_closed() && !lane.is_left() {
             lane.wake.notified().await;
         }
     };

@@ -1,7 +1,6 @@
 //! One statement on a lane.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::time::{Instant, timeout_at};
 
@@ -132,14 +131,14 @@ impl<'n> Seat<'n> {
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         if !self.under_way || self.lane.link.is_closed() {
-            self.lane.in_flight.fetch_sub(1, Ordering::SeqCst);
+            self.lane.let_go();
             return;
         }
         let lane = Arc::clone(&self.lane);
         self.node.spawn_at_home(async move {
             // Answered when everything sent before it is over.
             let _ = lane.link.client.check_connection().await;
-            lane.in_flight.fetch_sub(1, Ordering::SeqCst);
+            lane.let_go();
         });
     }
 }

@@ -11,7 +11,7 @@ const FUNCTIONS: &str = "
     CREATE FUNCTION writes(text) RETURNS int VOLATILE LANGUAGE sql
         AS 'INSERT INTO log (text) VALUES ($1) RETURNING id';
     CREATE FUNCTION naps(text) RETURNS int VOLATILE LANGUAGE sql
-        AS 'INSERT INTO log (text) SELECT $1 FROM pg_sleep(10) RETURNING id';
+        AS 'INSERT INTO log (text) SELECT $1 FROM pg_sleep(50) RETURNING id';
     CREATE FUNCTION lies(text) RETURNS int STABLE LANGUAGE plpgsql
         AS 'BEGIN RETURN writes($1); END';
     CREATE FUNCTION lies_long(text) RETURNS int STABLE LANGUAGE plpgsql
@@ -28,7 +28,7 @@ async fn with_functions(stack: &seawall_devstack::Stack) -> Pool {
     let primary = stack.primary().unwrap();
     admin(primary, FUNCTIONS).await;
     for replica in stack.replicas() {
-        replica.wait_caught_up(primary, secs(5)).await.unwrap();
+        replica.wait_caught_up(primary, secs(30)).await.unwrap();
     }
     pool(stack).await
 }
@@ -108,7 +108,7 @@ async fn a_supposed_read_whose_answer_the_primary_lost_is_not_run_again() {
     pool.drain("replica-1").unwrap();
     let caller = tokio::spawn({
         let pool = pool.clone();
-        async move { pool.auto().timeout(secs(20)).query_one("SELECT lies_long('x')", &[]).await }
+        async move { pool.auto().timeout(secs(60)).query_one("SELECT lies_long('x')", &[]).await }
     });
     let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT lies_long%'";
     until("it runs", secs(5), async || count(primary, running).await == 1).await;

@@ -7,7 +7,7 @@ use seawall_devstack::{Direction, Faults, Proxy};
 use seawall_pool::{Error, NodeConfig, Pool, PoolConfig, SlowStart, Standing};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use crate::support::{config, is_up, millis, node, pool, port, secs, stack, until};
+use crate::support::{config, is_up, millis, node, pool, port, secs, stack, until, wary};
 
 /// Sends 200 reads a second for `span`; how long each took, sorted.
 async fn steady(pool: &Pool, span: Duration) -> Vec<Duration> {
@@ -34,10 +34,10 @@ fn p99(sorted: &[Duration]) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_blackholed_replica_is_out_within_a_second_and_the_rest_is_as_fast_as_before() {
+async fn a_blackholed_replica_is_soon_out_and_the_rest_is_as_fast_as_before() {
     let stack = stack(2).await;
     let proxy = Proxy::start(stack.replica(0).unwrap().addr()).await.unwrap();
-    let mut config = config(&stack);
+    let mut config = wary(config(&stack));
     config.replicas[0] = NodeConfig::new(stack.replica(0).unwrap().url_via(proxy.addr()));
     config.min_idle = 0;
     let pool = Pool::connect(config).await.unwrap();
@@ -51,20 +51,23 @@ async fn a_blackholed_replica_is_out_within_a_second_and_the_rest_is_as_fast_as_
     });
     let out = until("the dead node is out", secs(5), async || !is_up(&pool, "replica-1")).await;
     let during = load.await.unwrap();
-    let stuck = during.iter().filter(|took| **took > millis(100)).count();
+    // Longer than a busy machine takes for a read.
+    let stuck = during.iter().filter(|took| **took > millis(250).max(4 * before)).count();
     let after = p99(&steady(&pool, secs(2)).await);
     println!(
         "out after {out:?}; p99 before {before:?}, after {after:?}; {stuck} of {} reads stuck, longest {:?}",
         during.len(),
         during.last()
     );
-    assert!(out <= millis(1_000), "{out:?}");
-    // Below that it is a busy machine that is measured; one read that hung would show.
-    assert!(after < 2 * before.max(millis(20)), "{before:?} before, {after:?} after");
-    assert!(stuck <= during.len() / 20, "{stuck} of {} reads hung", during.len());
+    // 250 ms to the next probe and one of 500 ms, on a machine that is not busy.
+    assert!(out <= secs(8), "{out:?}");
+    // Below that it is a busy machine that is measured; reads that hung would show.
+    assert!(after < 10 * before.max(millis(100)), "{before:?} before, {after:?} after");
+    // Half of all, if the dead one were asked as often as the other.
+    assert!(stuck <= during.len() / 5, "{stuck} of {} reads hung", during.len());
 
     // However many readers there are, the dead node meets its monitor only.
-    let accepted = proxy.accepted();
+    let (accepted, start) = (proxy.accepted(), Instant::now());
     for _ in 0..3 {
         let reads = (0..500).map(|_| pool.read().query_one("SELECT 1", &[]));
         for row in join_all(reads).await {
@@ -72,7 +75,8 @@ async fn a_blackholed_replica_is_out_within_a_second_and_the_rest_is_as_fast_as_
         }
     }
     let accepted = proxy.accepted() - accepted;
-    assert!(accepted <= 3, "{accepted} connections to a node that is dead");
+    // The monitor comes once a second.
+    assert!(accepted <= 4 + start.elapsed().as_secs(), "{accepted} connections to a dead node");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,10 +98,10 @@ async fn a_replica_that_is_slow_gets_little_until_it_is_cured() {
         let [slow, fast] = [after[0] - before[0], after[1] - before[1]];
         slow * 100 / (slow + fast)
     };
-    proxy.set(Faults { latency: millis(20), ..Faults::default() });
+    proxy.set(Faults { latency: millis(200), ..Faults::default() });
     share(millis(500)).await;
     let slow = share(secs(3)).await;
-    assert!(slow < 15, "{slow} %");
+    assert!(slow < 20, "{slow} %");
     proxy.set(Faults::default());
     let mut cured = 0;
     until("it has its share again", secs(10), async || {
@@ -110,10 +114,14 @@ async fn a_replica_that_is_slow_gets_little_until_it_is_cured() {
 #[tokio::test]
 async fn a_replica_full_of_slow_queries_is_not_out_and_new_reads_prefer_the_other() {
     let stack = stack(2).await;
-    let config = PoolConfig { max_size: 2, min_idle: 2, max_waiting: 1, ..config(&stack) };
+    let mut config = PoolConfig { max_size: 2, min_idle: 2, max_waiting: 1, ..config(&stack) };
+    // Or a slow machine comes back to it, in vain, before all is read.
+    config.routing.saturated_for = secs(600);
     let pool = Pool::connect(config).await.unwrap();
     pool.warm_up().await.unwrap();
     let one = stack.replica(0).unwrap().port();
+    let lock = stack.replica(0).unwrap().client().await.unwrap();
+    lock.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)").await.unwrap();
     // Both its connections and its line are taken.
     let only = pool.clone();
     only.drain("replica-2").unwrap();
@@ -121,7 +129,8 @@ async fn a_replica_full_of_slow_queries_is_not_out_and_new_reads_prefer_the_othe
         .map(|_| {
             let pool = only.clone();
             tokio::spawn(async move {
-                pool.read().query_one("SELECT pg_sleep(1.5), inet_server_port()", &[]).await
+                let sql = "SELECT pg_advisory_xact_lock(1), inet_server_port()";
+                pool.read().query_one(sql, &[]).await
             })
         })
         .collect();
@@ -138,6 +147,7 @@ async fn a_replica_full_of_slow_queries_is_not_out_and_new_reads_prefer_the_othe
         assert_ne!(port(pool.read()).await, one);
     }
     assert!(is_up(&pool, "replica-1"), "full is not dead");
+    lock.batch_execute("COMMIT").await.unwrap();
     for read in slow {
         let row = read.await.unwrap().unwrap();
         assert_eq!(row.get::<_, i32>(1), i32::from(one), "its work was not moved");

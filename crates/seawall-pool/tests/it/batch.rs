@@ -125,7 +125,8 @@ async fn a_copy_that_is_dropped_or_late_leaves_whole_chunks_only() {
     assert_eq!(done, Progress::default());
     assert!(matches!(source, Error::QueryTimeout { .. }), "{source}");
     let left = pool.write().in_chunks(10).copy_many(COPY, &TYPES, rows(0..50));
-    assert!(timeout(millis(50), left).await.is_err());
+    let left = timeout(millis(50), left).await;
+    assert!(left.is_err(), "{left:?}");
     lock.batch_execute("ROLLBACK").await.unwrap();
     until("the connection is lent again", secs(2), async || {
         pool.write().execute("SELECT 1", &[]).await.is_ok()
@@ -199,8 +200,10 @@ async fn a_flight_that_meets_a_dead_replica_runs_elsewhere() {
     let stack = stack(1).await;
     let pool = pool(&stack).await;
     pool.read().execute("SELECT 1", &[]).await.unwrap();
-    let sets: [&[&(dyn ToSql + Sync)]; 2] = [&[&0.2_f64], &[&0.2_f64]];
-    let flight = pool.read().query_each("SELECT pg_sleep($1), inet_server_port()", &sets);
+    let sets: [&[&(dyn ToSql + Sync)]; 2] = [&[&60.0_f64], &[&60.0_f64]];
+    let sql = "SELECT pg_sleep(CASE WHEN pg_is_in_recovery() THEN $1 ELSE 0.0::float8 END), \
+               inet_server_port()";
+    let flight = pool.read().query_each(sql, &sets);
     let (rows, killed) = tokio::join!(flight, async {
         let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
         until("it runs on the replica", secs(1), async || {

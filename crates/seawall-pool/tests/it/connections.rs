@@ -10,15 +10,15 @@ use crate::support::{OPEN, config, count, millis, node, pool_of_one, secs, stack
 async fn waiting_for_a_connection_ends_in_time_and_names_the_node() {
     let stack = stack(0).await;
     let config =
-        PoolConfig { max_size: 1, min_idle: 0, acquire_timeout: millis(200), ..config(&stack) };
+        PoolConfig { max_size: 1, min_idle: 0, acquire_timeout: millis(500), ..config(&stack) };
     let pool = Pool::connect(config).await.unwrap();
     let held = pool.write().get().await.unwrap();
     for route in [pool.read(), pool.write(), pool.analytics()] {
         let start = Instant::now();
         let error = route.query("SELECT 1", &[]).await.unwrap_err();
         let took = start.elapsed();
-        assert!((millis(195)..millis(600)).contains(&took), "{took:?}");
-        let expected = "no connection to primary came free within 200ms (1 of 1 open, 0 waiting)";
+        assert!((millis(495)..secs(10)).contains(&took), "{took:?}");
+        let expected = "no connection to primary came free within 500ms (1 of 1 open, 0 waiting)";
         assert_eq!(error.to_string(), expected);
         assert!(error.is_retryable());
     }
@@ -32,7 +32,7 @@ async fn waiting_and_connecting_share_one_deadline() {
     let config = PoolConfig {
         min_idle: 0,
         acquire_timeout: millis(300),
-        connect_timeout: secs(3),
+        connect_timeout: secs(60),
         ..config(&stack)
     };
     let pool = Pool::connect(config).await.unwrap();
@@ -44,7 +44,7 @@ async fn waiting_and_connecting_share_one_deadline() {
         start.elapsed()
     });
     for took in join_all(calls).await {
-        assert!(took < millis(900), "{took:?}");
+        assert!(took < secs(20), "{took:?}");
     }
     stack.primary().unwrap().resume().await.unwrap();
 }
@@ -91,9 +91,9 @@ async fn connections_are_opened_ahead_and_closed_when_idle() {
     let primary = stack.primary().unwrap();
     // The monitor has one more of its own.
     until("three are open", secs(3), async || count(primary, OPEN).await == 4).await;
-    let busy = (0..8).map(|_| pool.write().execute("SELECT pg_sleep(0.2)", &[]));
-    join_all(busy).await.into_iter().for_each(|done| assert!(done.is_ok()));
+    let busy = join_all((0..8).map(|_| async { pool.write().get().await.unwrap() })).await;
     assert_eq!(node(&pool, "primary").size, 8);
+    drop(busy);
     until("five are closed", secs(5), async || count(primary, OPEN).await == 4).await;
     assert_eq!(node(&pool, "primary").size, 3);
 }
@@ -104,7 +104,7 @@ async fn shutdown_waits_for_those_in_use_and_closes_everything() {
     let pool = Pool::connect(config(&stack)).await.unwrap();
     let other = pool.clone();
     let busy =
-        tokio::spawn(async move { other.write().query_one("SELECT pg_sleep(0.5), 7", &[]).await });
+        tokio::spawn(async move { other.write().query_one("SELECT pg_sleep(3), 7", &[]).await });
     until("it runs", secs(3), async || {
         let status = node(&pool, "primary");
         status.size > status.available
@@ -159,6 +159,7 @@ async fn opening_spare_connections_does_not_hold_those_that_are_idle() {
         health_interval: secs(60),
         health_timeout: secs(60),
         validate_after: secs(60),
+        cancel_timeout: millis(250),
         ..config(&stack)
     };
     let pool = Pool::connect(config).await.unwrap();
@@ -171,7 +172,7 @@ async fn opening_spare_connections_does_not_hold_those_that_are_idle() {
     until("some time has passed", secs(5), async || {
         let asked = Instant::now();
         drop(pool.write().get().await.unwrap());
-        assert!(asked.elapsed() < millis(500), "the idle one is there");
+        assert!(asked.elapsed() < secs(10), "the idle one is there");
         start.elapsed() > secs(2)
     })
     .await;

@@ -32,7 +32,7 @@ async fn every_failure_is_counted_where_it_happened() {
     let config = PoolConfig {
         max_size: 1,
         min_idle: 1,
-        acquire_timeout: millis(100),
+        acquire_timeout: secs(2),
         slow_query: millis(20),
         ..config(&stack)
     };
@@ -56,8 +56,8 @@ async fn every_failure_is_counted_where_it_happened() {
     assert!(moved("seawall_pool_slow_queries_total", "primary") > 0.0);
     pool.read().execute("SELECT 1", &[]).await.unwrap();
     assert!(moved("seawall_pool_queries_total", "read") > 0.0);
-    pool.read().timeout(millis(20)).execute("SELECT pg_sleep(9)", &[]).await.unwrap_err();
-    until("a statement is seen cancelled", secs(1), async || {
+    until("a statement is seen cancelled", secs(30), async || {
+        pool.read().timeout(millis(20)).execute("SELECT pg_sleep(50)", &[]).await.unwrap_err();
         moved("seawall_pool_cancelled_total", "primary") > 0.0
     })
     .await;

@@ -36,7 +36,8 @@ async fn a_dropped_stream_of_rows_does_not_block_the_next_borrower() {
     let stack = stack(0).await;
     let pool = pool_of_one(&stack).await;
     let conn = pool.write().get().await.unwrap();
-    let sql = "SELECT n, repeat('x', 500) FROM generate_series(1, 10000000) AS n";
+    // Without end, as far as a test goes.
+    let sql = "SELECT generate_series(1, 1000000000), repeat('x', 500)";
     let none: [&(dyn ToSql + Sync); 0] = [];
     let mut rows = Box::pin(conn.query_raw(sql, none).await.unwrap());
     rows.next().await.unwrap().unwrap();
@@ -44,7 +45,7 @@ async fn a_dropped_stream_of_rows_does_not_block_the_next_borrower() {
     drop(conn);
     let start = Instant::now();
     pool.write().execute("SELECT 1", &[]).await.unwrap();
-    assert!(start.elapsed() < millis(1_000), "{:?}", start.elapsed());
+    assert!(start.elapsed() < secs(20), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -55,8 +56,8 @@ async fn several_statements_in_flight_are_all_stopped() {
     let conn = pool.write().get().await.unwrap();
     {
         let (first, second) = (
-            pin!(conn.execute("SELECT pg_sleep(9)", &[])),
-            pin!(conn.execute("SELECT pg_sleep(8)", &[])),
+            pin!(conn.execute("SELECT pg_sleep(50)", &[])),
+            pin!(conn.execute("SELECT pg_sleep(40)", &[])),
         );
         let both = futures_util::future::join(first, second);
         timeout(millis(100), both).await.unwrap_err();
@@ -64,7 +65,7 @@ async fn several_statements_in_flight_are_all_stopped() {
     drop(conn);
     let start = Instant::now();
     assert_eq!(backend(pool.write()).await, process);
-    assert!(start.elapsed() < millis(500), "{:?}", start.elapsed());
+    assert!(start.elapsed() < secs(20), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
@@ -173,7 +174,7 @@ async fn a_connection_that_cannot_be_stopped_is_closed_and_its_place_is_free() {
     let process = backend(pool.write()).await;
     // The cancel request needs a connection of its own.
     proxy.refuse().await.unwrap();
-    let query = pool.write().execute("SELECT pg_sleep(9)", &[]);
+    let query = pool.write().execute("SELECT pg_sleep(600)", &[]);
     timeout(millis(50), query).await.unwrap_err();
     assert_eq!(node(&pool, "primary").cleaning, 1, "in quarantine");
     until("it is given up", secs(1), async || node(&pool, "primary").size == 0).await;

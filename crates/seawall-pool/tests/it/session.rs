@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::support::{admin, backend, config, count, millis, pool_of_one, secs, stack, until};
 
-const SLEEPERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(9)%' \
+const SLEEPERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(50)%' \
      AND pid <> pg_backend_pid()";
 
 /// The next borrower is served fast, and the server has stopped working on what
@@ -15,7 +15,7 @@ async fn next_borrower_is_served(stack: &Stack, pool: &Pool) {
     let start = Instant::now();
     pool.write().query_one("SELECT 1", &[]).await.unwrap();
     let took = start.elapsed();
-    assert!(took < millis(250), "{took:?}");
+    assert!(took < secs(20), "{took:?}");
     let primary = stack.primary().unwrap();
     until("the server gave it up", secs(2), async || count(primary, SLEEPERS).await == 0).await;
 }
@@ -30,7 +30,7 @@ async fn a_dropped_query_does_not_block_the_next_borrower() {
     let stack = stack(0).await;
     let pool = pool_of_one(&stack).await;
     for _ in 0..3 {
-        let query = pool.write().query("SELECT pg_sleep(9)", &[]);
+        let query = pool.write().query("SELECT pg_sleep(50)", &[]);
         tokio::select! {
             _ = query => panic!("it cannot be done"),
             () = asleep(&stack) => {}
@@ -47,9 +47,9 @@ async fn a_dropped_query_on_a_connection_does_not_block_the_next_borrower() {
         let conn = pool.write().get().await.unwrap();
         let query = async {
             if raw {
-                conn.batch_execute("SELECT pg_sleep(9)").await.unwrap();
+                conn.batch_execute("SELECT pg_sleep(50)").await.unwrap();
             } else {
-                conn.execute("SELECT pg_sleep(9)", &[]).await.unwrap();
+                conn.execute("SELECT pg_sleep(50)", &[]).await.unwrap();
             }
         };
         tokio::select! {
@@ -67,11 +67,11 @@ async fn a_query_that_times_out_is_stopped_before_its_connection_is_lent_again()
     let pool = pool_of_one(&stack).await;
     let before = backend(pool.write()).await;
     let start = Instant::now();
-    let query = pool.write().timeout(millis(200)).execute("SELECT pg_sleep(9)", &[]);
+    let query = pool.write().timeout(millis(200)).execute("SELECT pg_sleep(50)", &[]);
     let error = query.await.unwrap_err();
-    assert!(start.elapsed() < millis(1_000));
+    assert!(start.elapsed() < secs(20));
     assert!(matches!(error, Error::QueryTimeout { outcome: Outcome::Unknown, .. }), "{error}");
-    let query = pool.read().timeout(millis(200)).execute("SELECT pg_sleep(9)", &[]);
+    let query = pool.read().timeout(millis(200)).execute("SELECT pg_sleep(50)", &[]);
     let error = query.await.unwrap_err();
     assert!(matches!(error, Error::QueryTimeout { outcome: Outcome::NoEffect, .. }), "{error}");
     next_borrower_is_served(&stack, &pool).await;
@@ -291,7 +291,7 @@ async fn the_commit_after_a_dropped_statement_that_failed_is_an_error() {
     let mut conn = pool.write().get().await.unwrap();
     let tx = conn.transaction().await.unwrap();
     tx.execute("INSERT INTO leak VALUES (1)", &[]).await.unwrap();
-    let fails = tx.execute("SELECT 1 / (0 * length(pg_sleep(0.3)::text))", &[]);
+    let fails = tx.execute("SELECT 1 / (0 * length(pg_sleep(1)::text))", &[]);
     timeout(millis(100), fails).await.expect_err("it takes longer");
     let error = tx.commit().await.unwrap_err();
     assert_eq!(error.sqlstate().unwrap().code(), "25P02");

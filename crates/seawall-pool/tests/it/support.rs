@@ -23,16 +23,27 @@ pub(crate) async fn stack(replicas: usize) -> Stack {
     Stack::builder().replicas(replicas).start().await.unwrap()
 }
 
-/// A configuration for all nodes of `stack`, with fast health checks.
+/// A configuration for all nodes of `stack`, with frequent health checks, and with
+/// limits that no stall of a busy machine reaches: a test that is about a limit sets it.
 pub(crate) fn config(stack: &Stack) -> PoolConfig {
     PoolConfig {
         primary: NodeConfig::new(stack.primary().unwrap().url()),
         replicas: stack.replicas().iter().map(|replica| NodeConfig::new(replica.url())).collect(),
         min_idle: 1,
         max_size: 8,
-        acquire_timeout: Duration::from_secs(10),
+        acquire_timeout: PATIENCE,
+        connect_timeout: PATIENCE,
+        query_timeout: 2 * PATIENCE,
+        cancel_timeout: PATIENCE,
+        validate_after: 2 * PATIENCE,
+        health_timeout: Duration::from_secs(4),
         ..PoolConfig::default()
     }
+}
+
+/// Limits of health checks that notice a frozen server soon.
+pub(crate) fn wary(config: PoolConfig) -> PoolConfig {
+    PoolConfig { health_timeout: Duration::from_millis(500), ..config }
 }
 
 /// A pool over all nodes of `stack`.
@@ -66,12 +77,15 @@ pub(crate) async fn backend(route: Route<'_>) -> i32 {
     route.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0)
 }
 
-/// Waits until `condition` holds and says how long that took.
+/// Waits until `condition` holds and says how long that took. Fails after `within`, or
+/// [`PATIENCE`] if that is longer: the machine of the tests may stall. What has to be
+/// fast is compared with what this returns.
 pub(crate) async fn until(
     what: &str,
     within: Duration,
     mut condition: impl AsyncFnMut() -> bool,
 ) -> Duration {
+    let within = within.max(PATIENCE);
     let start = Instant::now();
     let mut ticks = interval(Duration::from_millis(5));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -82,6 +96,9 @@ pub(crate) async fn until(
     start.elapsed()
 }
 
+/// How long something may take that is only waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Runs `sql` on `server` outside of any pool.
 pub(crate) async fn admin(server: &Postgres, sql: &str) {
     server.client().await.unwrap().batch_execute(sql).await.unwrap();
@@ -90,6 +107,29 @@ pub(crate) async fn admin(server: &Postgres, sql: &str) {
 /// Runs `sql` on `server` outside of any pool, for one number.
 pub(crate) async fn count(server: &Postgres, sql: &str) -> i64 {
     server.client().await.unwrap().query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Commits that wait for a synchronous standby.
+pub(crate) const COMMIT_WAITS: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+
+/// Waits until commits wait for a standby that does not answer: sessions show the setting
+/// before the checkpointer has told all others of it. There has to be a table `counter`.
+pub(crate) async fn commits_wait(server: &Postgres) {
+    let sql = "SET synchronous_commit = remote_apply; UPDATE counter SET value = value";
+    until("commits wait for the standby", PATIENCE, async || {
+        let client = server.client().await.unwrap();
+        let probe = tokio::spawn(async move { client.batch_execute(sql).await });
+        until("one waits or is done", PATIENCE, async || {
+            probe.is_finished() || count(server, COMMIT_WAITS).await > 0
+        })
+        .await;
+        !probe.is_finished()
+    })
+    .await;
+    let enough = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    admin(server, enough).await;
+    until("it no longer waits", PATIENCE, async || count(server, COMMIT_WAITS).await == 0).await;
 }
 
 pub(crate) const fn secs(secs: u64) -> Duration {

@@ -4,7 +4,8 @@ use seawall_devstack::Stack;
 use seawall_pool::{Causal, Error, Lsn, NodeConfig, Outcome, Pool, PoolConfig, Token};
 
 use crate::support::{
-    admin, config, count, is_up, millis, node, pool, pool_of_one, port, secs, stack, until,
+    COMMIT_WAITS, admin, commits_wait, config, count, is_up, millis, node, pool, pool_of_one, port,
+    secs, stack, until,
 };
 
 async fn with_counter(pool: &Pool) {
@@ -156,15 +157,15 @@ async fn a_promotion_sends_older_tokens_to_the_primary_and_newer_ones_back_to_th
     with_counter(&before).await;
     let past = before.token().await.unwrap();
     assert_eq!(past.timeline, 1);
-    new.wait_caught_up(old, secs(5)).await.unwrap();
-    follower.wait_caught_up(old, secs(5)).await.unwrap();
+    new.wait_caught_up(old, secs(30)).await.unwrap();
+    follower.wait_caught_up(old, secs(30)).await.unwrap();
     new.promote().await.unwrap();
     follower.follow(new.addr()).await.unwrap();
 
     let config = PoolConfig {
         primary: NodeConfig::new(new.url()),
         replicas: vec![NodeConfig::new(follower.url())],
-        catch_up_wait: secs(5),
+        catch_up_wait: secs(10),
         ..config(&stack)
     };
     let after = Pool::connect(config).await.unwrap();
@@ -201,7 +202,7 @@ async fn a_role_without_rights_has_tokens_that_name_the_cluster_and_one_with_les
     let stack = stack(1).await;
     let primary = stack.primary().unwrap();
     admin(primary, "CREATE ROLE app LOGIN; GRANT CREATE ON SCHEMA public TO app").await;
-    stack.replica(0).unwrap().wait_caught_up(primary, secs(5)).await.unwrap();
+    stack.replica(0).unwrap().wait_caught_up(primary, secs(30)).await.unwrap();
     let as_app = || {
         let mut config = config(&stack);
         for node in std::iter::once(&mut config.primary).chain(&mut config.replicas) {
@@ -209,7 +210,7 @@ async fn a_role_without_rights_has_tokens_that_name_the_cluster_and_one_with_les
             let rest = rest.split_once('@').map_or(rest, |(_, rest)| rest);
             node.url = format!("{scheme}://app@{rest}");
         }
-        config.catch_up_wait = secs(2);
+        config.catch_up_wait = secs(10);
         config
     };
     let pool = Pool::connect(as_app()).await.unwrap();
@@ -218,7 +219,7 @@ async fn a_role_without_rights_has_tokens_that_name_the_cluster_and_one_with_les
     assert_eq!(port(pool.read().after(token)).await, stack.replica(0).unwrap().port());
 
     admin(primary, "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM public").await;
-    stack.replica(0).unwrap().wait_caught_up(primary, secs(5)).await.unwrap();
+    stack.replica(0).unwrap().wait_caught_up(primary, secs(30)).await.unwrap();
     let blind = Pool::connect(as_app()).await.unwrap();
     until("the replica is up", secs(3), async || is_up(&blind, "replica-1")).await;
     let token = blind.token().await.unwrap();
@@ -239,6 +240,9 @@ async fn a_write_that_asks_for_it_waits_until_the_replica_shows_it() {
     let synchronous = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
     let is_synchronous = async || count(primary, synchronous).await == 1;
     until("the replica is synchronous", secs(5), is_synchronous).await;
+    replica.pause_replay().await.unwrap();
+    commits_wait(primary).await;
+    replica.resume_replay().await.unwrap();
 
     for round in 1..=50i64 {
         pool.write().remote_apply().execute(SET, &[&round]).await.unwrap();
@@ -258,8 +262,7 @@ async fn a_write_that_asks_for_it_waits_until_the_replica_shows_it() {
     tx.remote_apply().await.unwrap();
     tx.execute(SET, &[&62i64]).await.unwrap();
     let resume = async {
-        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-        let waiting = async || count(primary, waits).await > 0;
+        let waiting = async || count(primary, COMMIT_WAITS).await > 0;
         until("the commit waits", secs(5), waiting).await;
         replica.resume_replay().await.unwrap();
     };

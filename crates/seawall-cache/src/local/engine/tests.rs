@@ -504,8 +504,10 @@ fn moka_learns_of_every_miss_and_of_the_first_hit_of_a_season() {
             ours.insert(*key, (), 1);
         }
     }
+    // 3.5 % would be lost if it learnt of no first hits; beside other threads, up to 1 % is: moka
+    // drops nothing while one of them may be looking.
     let lost = bare_hits - our_hits;
-    assert!(lost * 200 < keys.len() as i64, "{bare_hits} hits by moka, {our_hits} by ours");
+    assert!(lost * 50 < keys.len() as i64, "{bare_hits} hits by moka, {our_hits} by ours");
 }
 
 fn kinds() -> Vec<EngineKind> {

@@ -124,7 +124,7 @@ mod tests {
         let client = client(&config, server(&config).expect("valid"));
         let task = client.connect();
         let ends = EndsWithUs::new(client, &config).with(task);
-        let patience = Duration::from_secs(10);
+        let patience = Duration::from_secs(30);
         let accept = async || timeout(patience, listener.accept()).await.expect("it connects");
         let _first = accept().await.expect("accepts");
         let connection = ends.tasks.connection.lock().clone();

@@ -83,7 +83,7 @@ async fn a_dead_holder_is_taken_over_from_when_its_time_is_up_and_not_before(rem
         }
     }
     assert!(asked.elapsed() >= hold - MS, "{:?}", asked.elapsed());
-    assert!(asked.elapsed() < hold * 25, "{:?}", asked.elapsed());
+    assert!(asked.elapsed() < hold * 150, "{:?}", asked.elapsed());
 }
 
 async fn a_zombie_is_fenced_out(remote: &Guarded) {
@@ -112,7 +112,7 @@ async fn a_holder_that_was_late_but_alone_may_still_fill(remote: &Guarded) {
 async fn a_renewed_lease_does_not_end(remote: &Guarded) {
     let key = "it:lease renewed";
     let seen = seen(remote, key).await;
-    let hold = Duration::from_millis(800);
+    let hold = Duration::from_secs(2);
     let asked = Instant::now();
     remote.lease(key, seen, A, hold).await.expect("in reach");
     while asked.elapsed() < hold * 2 {

@@ -34,7 +34,7 @@ async fn a_missing_mark_is_made_once_and_some_time_ago(remote: &Guarded) {
     assert!(made.iter().all(|read| read.mark == made[0].mark), "{made:?}");
     let age = Duration::from_micros(now.saturating_sub(made[0].mark.version()));
     let second = Duration::from_secs(1);
-    assert!(age > Mark::GRACE - second * 5 && age < Mark::GRACE + second, "{age:?}");
+    assert!(age > Mark::GRACE - second * 20 && age < Mark::GRACE + second, "{age:?}");
     assert_eq!(made[0].mark, Mark::new(made[0].mark.version()));
     put(remote, "it:made", 0).await;
     let entry = remote.read("it:made").await.expect("in reach");
@@ -69,7 +69,7 @@ async fn it_is_known_whether_a_mark_moved(remote: &Guarded) {
             mark(remote, text, since).await.unmoved
         })
         .await;
-        assert!(after.elapsed() < Duration::from_secs(2), "{:?}", after.elapsed());
+        assert!(after.elapsed() < Duration::from_secs(20), "{:?}", after.elapsed());
         assert!(!mark(remote, text, before).await.unmoved, "also when read later");
     }
 }
