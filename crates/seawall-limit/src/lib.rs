@@ -96,14 +96,18 @@
 mod config;
 mod decide;
 mod decision;
+mod direct;
 mod error;
 mod gcra;
+mod joint;
 mod key;
+mod law;
 mod limiter;
 mod overload;
 mod policy;
 pub mod presets;
 mod quota;
+mod reservation;
 mod set;
 mod stats;
 mod table;
@@ -121,15 +125,18 @@ mod limit;
 
 pub use config::{LimitConfig, PolicyConfig};
 pub use decision::Decision;
+pub use direct::{Direct, Refusal};
 pub use error::Error;
+pub use joint::Joint;
 pub use key::Key;
-pub use limiter::{Limiter, LimiterBuilder, MAX_KEYS, MAX_POLICIES};
+pub use limiter::{Limiter, LimiterBuilder, MAX_KEYS, MAX_POLICIES, TableLoad};
 pub use overload::{
     Acquire, Criticality, Deadline, Outcome, Overload, OverloadConfig, OverloadStatus, Permit,
     Pressure, Priority, QuotaUsed, Reason, Rejected,
 };
 pub use policy::{DEFAULT_MESSAGE, Policy};
-pub use quota::Quota;
+pub use quota::{Mode, Quota};
+pub use reservation::Reservation;
 pub use set::PolicySet;
 
 #[cfg(feature = "tower")]

@@ -6,10 +6,11 @@ use foldhash::quality::RandomState;
 use tokio::time::Instant;
 
 use super::{Inner, Limiter};
+use crate::decide::{Entry, Place};
 use crate::error::{Error, in_range};
 use crate::policy::Policy;
 use crate::stats::Stats;
-use crate::table::{self, Table};
+use crate::table::{self, Layout, Table};
 
 /// Policies and the size of the table.
 #[derive(Debug, Clone)]
@@ -54,12 +55,13 @@ impl LimiterBuilder {
     pub fn build(self) -> Result<Limiter, Error> {
         let Self { policies, max_keys } = self;
         validate(&policies, max_keys)?;
+        let entries = entries(&policies);
         let inner = Inner {
-            gcras: policies.iter().map(|policy| policy.quota().gcra()).collect(),
             #[cfg(feature = "tower")]
             texts: policies.iter().map(crate::answer::Text::new).collect(),
-            table: Table::new(max_keys, policies.len()),
-            seeds: [RandomState::default(), RandomState::default()],
+            table: Table::new(max_keys, layout(&entries)),
+            entries,
+            seed: RandomState::default(),
             start: Instant::now(),
             stats: Stats::new(&policies),
             policies: policies.into_boxed_slice(),
@@ -71,6 +73,33 @@ impl LimiterBuilder {
 impl Default for LimiterBuilder {
     fn default() -> Self {
         Self { policies: Vec::new(), max_keys: MAX_KEYS }
+    }
+}
+
+/// The policies as decisions need them. Times come first in a slot, then counts.
+fn entries(policies: &[Policy]) -> Box<[Entry]> {
+    let mut counts = policies.len() as u8;
+    let mut entry = |(policy, id): (&Policy, u8)| {
+        let law = policy.quota().law();
+        let count = counts;
+        counts += u8::from(law.counts());
+        Entry { law, relief: policy.quota().gcra(), id, count }
+    };
+    policies.iter().zip(0..).map(&mut entry).collect()
+}
+
+fn layout(entries: &[Entry]) -> Layout {
+    let laws: Box<[Entry]> = entries.into();
+    Layout {
+        ceilings: entries.iter().map(|entry| entry.relief.ceiling()).collect(),
+        counts: entries.iter().filter(|entry| entry.law.counts()).count(),
+        inherit: Box::new(move |words, now| {
+            for entry in &laws {
+                let tat = words[usize::from(entry.id)];
+                let state = entry.law.inherit(entry.relief, tat, now);
+                entry.store(words, Place::Slot, state);
+            }
+        }),
     }
 }
 
