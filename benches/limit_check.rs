@@ -12,11 +12,12 @@ use bench_harness::{Bench, Role, Row, Subject};
 use foldhash::fast::RandomState;
 use governor::clock::DefaultClock;
 use governor::state::keyed::DashMapStateStore;
-use seawall_limit::{Direct, Limiter, Mode, Policy, PolicySet, Quota};
+use seawall_limit::{Direct, Limiter, Moment, Policy, PolicySet, Quota};
 use tokio::time::Instant;
 
-/// High enough that nothing is refused: the allow path is the hot one.
-const LIMIT: u32 = 1_000_000_000;
+/// A thousand a second, and a burst that nothing here exhausts: the allow path is the hot one, and
+/// a key stays in use for as long as it is spent faster than that.
+const LIMIT: u32 = 1_000;
 const SECOND: Duration = Duration::from_secs(1);
 /// Decisions of one thread in a round of the case on slow ones.
 const DECISIONS: usize = 200_000;
@@ -39,17 +40,24 @@ fn main() -> std::io::Result<()> {
     bench.finish()
 }
 
-fn ours(names: &[&str], keys: u64, mode: Mode) -> Ours {
-    let quota = Quota::per(LIMIT, SECOND).unwrap().in_mode(mode).unwrap();
+fn ours(names: &[&str], keys: u64, quota: Quota) -> Ours {
     let policies = names.iter().map(|name| Policy::new((*name).to_owned(), quota));
     let limiter = Limiter::builder().policies(policies).max_keys(keys as usize).build().unwrap();
     let set = limiter.set(names).unwrap();
     Ours(limiter, set)
 }
 
+fn smooth() -> Quota {
+    Quota::per(LIMIT, SECOND).unwrap().with_burst(u32::MAX).unwrap()
+}
+
+fn governor_quota() -> governor::Quota {
+    governor::Quota::per_second(NonZeroU32::new(LIMIT).unwrap()).allow_burst(NonZeroU32::MAX)
+}
+
 fn governor_keyed() -> Governor {
     Governor::new(
-        governor::Quota::per_second(NonZeroU32::new(LIMIT).unwrap()),
+        governor_quota(),
         DashMapStateStore::with_hasher(RandomState::default()),
         DefaultClock::default(),
     )
@@ -61,15 +69,19 @@ fn key(turn: u64, keys: u64) -> u64 {
 }
 
 fn direct(bench: &mut Bench) {
-    let quota = governor::Quota::per_second(NonZeroU32::new(LIMIT).unwrap());
-    let theirs = governor::RateLimiter::direct(quota);
-    let ours = Direct::new(Quota::per(LIMIT, SECOND).unwrap()).unwrap();
+    let theirs = governor::RateLimiter::direct(governor_quota());
+    let ours = Direct::new(smooth()).unwrap();
     let word = AtomicU64::new(0);
     let start = Instant::now();
     bench.case(
         "no key, 1 thread",
         vec![
             Subject::new("seawall-limit Direct", Role::Ours, |times| {
+                for _ in 0..times {
+                    let _ = black_box(ours.check(Moment::now()));
+                }
+            }),
+            Subject::new("seawall-limit Direct, Instant::now()", Role::Ours, |times| {
                 for _ in 0..times {
                     let _ = black_box(ours.check(Instant::now()));
                 }
@@ -101,21 +113,20 @@ fn direct(bench: &mut Bench) {
 }
 
 fn keyed(bench: &mut Bench, keys: u64, threads: u64) {
-    let one = ours(&["a"], keys, Mode::Smooth);
-    let three = ours(&["a", "b", "c"], keys, Mode::Smooth);
+    let one = ours(&["a"], keys, smooth());
+    let three = ours(&["a", "b", "c"], keys, smooth());
     let keyed = governor_keyed();
     bench.case(
         &format!("{keys} u64 keys, {threads} thread{}", if threads == 1 { "" } else { "s" }),
         vec![
             Subject::new("seawall-limit, 1 policy", Role::Ours, |times| {
                 share(times, threads, |turn| {
-                    let _ = black_box(one.0.check(key(turn, keys), &one.1, Instant::now()));
+                    let _ = black_box(one.0.check(key(turn, keys), &one.1, Moment::now()));
                 });
             }),
             Subject::new("seawall-limit, 3 policies", Role::Ours, |times| {
                 share(times, threads, |turn| {
-                    let _ =
-                        black_box(three.0.check(key(turn, keys), &three.1, Instant::now()));
+                    let _ = black_box(three.0.check(key(turn, keys), &three.1, Moment::now()));
                 });
             }),
             Subject::new("governor keyed, 1 quota", Role::Peer, |times| {
@@ -145,18 +156,22 @@ fn share(times: u64, threads: u64, work: impl Fn(u64) + Sync) {
 }
 
 fn modes(bench: &mut Bench) {
-    let modes = [Mode::Smooth, Mode::Strict, Mode::Window, Mode::Fixed];
-    let limiters = modes.map(|mode| ours(&["a"], 10_000, mode));
+    let limit = 1_000_000_000;
+    let modes = [Quota::per, Quota::strict, Quota::window, Quota::fixed];
+    let limiters = modes.map(|mode| ours(&["a"], 10_000, mode(limit, SECOND).unwrap()));
     let subject = |(name, Ours(limiter, set)): (&'static str, &'_ Ours)| {
         let (limiter, set) = (limiter.clone(), set.clone());
         Subject::new(name, Role::Ours, move |times| {
             for turn in 0..times {
-                let _ = black_box(limiter.check(key(turn, 10_000), &set, Instant::now()));
+                let _ = black_box(limiter.check(key(turn, 10_000), &set, Moment::now()));
             }
         })
     };
     let names = ["Smooth", "Strict", "Window", "Fixed"];
-    bench.case("modes, 10000 u64 keys, 1 thread", names.into_iter().zip(&limiters).map(subject).collect());
+    bench.case(
+        "modes, 10000 u64 keys, 1 thread",
+        names.into_iter().zip(&limiters).map(subject).collect(),
+    );
 }
 
 /// The slowest of many decisions, from the first key on: tables that grow do it here.
@@ -164,11 +179,11 @@ fn slowest(bench: &mut Bench) {
     let keys = 1_000_000;
     let mut samples = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
     for _ in 0..bench.rounds() {
-        let one = ours(&["a"], keys, Mode::Smooth);
+        let one = ours(&["a"], keys, smooth());
         let theirs = governor_keyed();
         let of = [
             latencies(|turn| {
-                let _ = black_box(one.0.check(key(turn, keys), &one.1, Instant::now()));
+                let _ = black_box(one.0.check(key(turn, keys), &one.1, Moment::now()));
             }),
             latencies(|turn| {
                 let _ = black_box(theirs.check_key(&(key(turn, keys))));
@@ -181,16 +196,11 @@ fn slowest(bench: &mut Bench) {
     }
     let case = "the slowest from an empty table on, 1000000 keys, 2 threads";
     for (kind, what) in ["p99.9", "maximum"].into_iter().enumerate() {
-        for (role, name, samples) in
-            [(Role::Ours, "seawall-limit", &samples[0]), (Role::Peer, "governor keyed", &samples[1])]
-        {
-            bench.add(Row::of(
-                &format!("{what}: {case}"),
-                name,
-                role,
-                "ns",
-                samples[kind].clone(),
-            ));
+        for (role, name, samples) in [
+            (Role::Ours, "seawall-limit", &samples[0]),
+            (Role::Peer, "governor keyed", &samples[1]),
+        ] {
+            bench.add(Row::of(&format!("{what}: {case}"), name, role, "ns", samples[kind].clone()));
         }
     }
 }

@@ -118,9 +118,10 @@ pub(crate) fn decide(
 ) -> Ruled {
     // The common case, alone: one policy, in its slot, which admits.
     if let [entry] = entries
+        && place == Place::Slot
         && charge == Charge::AllOrNone
         && cost > 0
-        && let Verdict::Admit(state) = entry.law(place).check(entry.load(words, place), now, cost)
+        && let Verdict::Admit(state) = entry.law.check(entry.load(words, place), now, cost)
     {
         entry.store(words, place, state);
         return Ruled::allowed(place, 0, state, now);

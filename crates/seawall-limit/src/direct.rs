@@ -4,11 +4,10 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::error::Error;
 use crate::gcra::{Gcra, Verdict};
 use crate::law::Law;
+use crate::moment::Moment;
 use crate::quota::Quota;
 
 /// One quota for everybody: for calls to a paid service, lines in a log, and the
@@ -33,7 +32,6 @@ pub struct Direct {
     tat: AtomicU64,
     gcra: Gcra,
     quota: Quota,
-    start: Instant,
 }
 
 /// Why a [`Direct`] did not admit, and nothing was charged.
@@ -68,9 +66,7 @@ impl Direct {
     /// integer: give such a policy to a [`Limiter`](crate::Limiter), with one key.
     pub fn new(quota: Quota) -> Result<Self, Error> {
         match quota.law() {
-            Law::Bucket(gcra) => {
-                Ok(Self { tat: AtomicU64::new(0), gcra, quota, start: Instant::now() })
-            }
+            Law::Bucket(gcra) => Ok(Self { tat: AtomicU64::new(0), gcra, quota }),
             Law::Window(_) | Law::Fixed(_) => Err(Error::Mode { mode: quota.mode() }),
         }
     }
@@ -80,7 +76,7 @@ impl Direct {
     /// # Errors
     /// If there is none.
     #[inline]
-    pub fn check(&self, now: Instant) -> Result<(), Refusal> {
+    pub fn check(&self, now: impl Into<Moment>) -> Result<(), Refusal> {
         self.check_n(1, now)
     }
 
@@ -89,8 +85,8 @@ impl Direct {
     /// # Errors
     /// If there are not so many.
     #[inline]
-    pub fn check_n(&self, cost: u32, now: Instant) -> Result<(), Refusal> {
-        let now = self.nanos(now);
+    pub fn check_n(&self, cost: u32, now: impl Into<Moment>) -> Result<(), Refusal> {
+        let now = now.into().nanos();
         // Nothing but this word is read on the strength of it: no ordering needed.
         let mut tat = self.tat.load(Ordering::Relaxed);
         loop {
@@ -109,8 +105,8 @@ impl Direct {
 
     /// Units that may be spent at once. Charges nothing.
     #[must_use]
-    pub fn remaining(&self, now: Instant) -> u32 {
-        self.gcra.remaining(self.tat.load(Ordering::Relaxed), self.nanos(now))
+    pub fn remaining(&self, now: impl Into<Moment>) -> u32 {
+        self.gcra.remaining(self.tat.load(Ordering::Relaxed), now.into().nanos())
     }
 
     /// The quota.
@@ -128,14 +124,6 @@ impl Direct {
             let _ = self.tat.compare_exchange(tat, healed, Ordering::Relaxed, Ordering::Relaxed);
         }
         Err(Refusal::Wait(Duration::from_nanos(nanos)))
-    }
-
-    /// Nanoseconds since it was made.
-    #[inline]
-    fn nanos(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.start);
-        // Not as_nanos: 128 bits would cost more than the check.
-        since.as_secs().saturating_mul(1_000_000_000).saturating_add(since.subsec_nanos().into())
     }
 }
 

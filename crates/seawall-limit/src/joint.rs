@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::decide::{Charge, Outcome, Ruled, decide};
 use crate::decision::Decision;
 use crate::key::Key;
 use crate::limiter::{Limiter, record};
+use crate::moment::Moment;
 use crate::set::PolicySet;
 use crate::table::update_all;
 
@@ -55,10 +54,10 @@ impl Limiter {
         &self,
         subjects: [(Key<'k>, &'s PolicySet); N],
         cost: u32,
-        now: Instant,
+        now: impl Into<Moment>,
     ) -> Joint<'s, N> {
         let keys = subjects.map(|(key, set)| (&set.limiter().table, set.limiter().hash(key)));
-        let times = subjects.map(|(_, set)| set.limiter().nanos(now));
+        let times = [now.into().nanos(); N];
         let ruled: [Ruled; N] = update_all(keys, times, |copies, copy_of| {
             // First without charging, but keeping what was brought near after
             // a clock was set back.

@@ -6,16 +6,15 @@ use std::fmt;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use foldhash::quality::RandomState;
-use tokio::time::Instant;
-
 pub(crate) use builder::validate;
 pub use builder::{LimiterBuilder, MAX_KEYS, MAX_POLICIES};
+use foldhash::quality::RandomState;
 
 use crate::decide::{self, Charge, Entry, Outcome, Place, Ruled};
 use crate::decision::Decision;
 use crate::error::Error;
 use crate::key::Key;
+use crate::moment::Moment;
 use crate::policy::Policy;
 use crate::set::PolicySet;
 use crate::stats::Stats;
@@ -24,9 +23,9 @@ use crate::table::{KeyHash, Table};
 /// Quotas per key under named policies. Clones share everything.
 ///
 /// Deciding never fails, never waits and allocates nothing: it hashes the key,
-/// locks one shard, and compares integers. The caller passes the time, so one
-/// clock read serves the whole request. Times should not go back; a step back
-/// of less than a second is read as no step.
+/// locks one shard, and compares integers. The caller passes the time, an
+/// `Instant` or a [`Moment`], so one clock read serves the whole request. Times
+/// should not go back; a step back of less than a second is read as no step.
 #[derive(Clone)]
 pub struct Limiter {
     inner: Arc<Inner>,
@@ -56,7 +55,7 @@ impl Limiter {
         &self,
         key: impl Into<Key<'k>>,
         set: &'s PolicySet,
-        now: Instant,
+        now: impl Into<Moment>,
     ) -> Decision<'s> {
         self.check_n(key, set, 1, now)
     }
@@ -70,7 +69,7 @@ impl Limiter {
         key: impl Into<Key<'k>>,
         set: &'s PolicySet,
         cost: u32,
-        now: Instant,
+        now: impl Into<Moment>,
     ) -> Decision<'s> {
         self.decide(key.into(), set, cost, now, Charge::AllOrNone)
     }
@@ -83,7 +82,7 @@ impl Limiter {
         key: impl Into<Key<'k>>,
         set: &'s PolicySet,
         cost: u32,
-        now: Instant,
+        now: impl Into<Moment>,
     ) -> Decision<'s> {
         self.decide(key.into(), set, cost, now, Charge::OrDrain)
     }
@@ -99,10 +98,10 @@ impl Limiter {
         key: impl Into<Key<'k>>,
         set: &'s PolicySet,
         cost: u32,
-        now: Instant,
+        now: impl Into<Moment>,
     ) -> Decision<'s> {
         let inner = set.limiter();
-        charge(set, inner.hash(key.into()), cost, inner.nanos(now))
+        charge(set, inner.hash(key.into()), cost, now.into().nanos())
     }
 
     /// Empties every policy of the set for the key, as if all had been spent
@@ -114,11 +113,11 @@ impl Limiter {
         &self,
         key: impl Into<Key<'k>>,
         set: &'s PolicySet,
-        now: Instant,
+        now: impl Into<Moment>,
     ) -> Decision<'s> {
         let inner = set.limiter();
         let ruled =
-            inner.table.update(inner.hash(key.into()), inner.nanos(now), |words, place, now| {
+            inner.table.update(inner.hash(key.into()), now.into().nanos(), |words, place, now| {
                 decide::drain(set.entries(), words, place, now)
             });
         Decision::new(set, ruled)
@@ -130,7 +129,7 @@ impl Limiter {
         &self,
         key: impl Into<Key<'k>>,
         set: &'s PolicySet,
-        now: Instant,
+        now: impl Into<Moment>,
     ) -> Decision<'s> {
         self.peek_n(key, set, 1, now)
     }
@@ -141,10 +140,10 @@ impl Limiter {
         key: impl Into<Key<'k>>,
         set: &'s PolicySet,
         cost: u32,
-        now: Instant,
+        now: impl Into<Moment>,
     ) -> Decision<'s> {
         let inner = set.limiter();
-        Decision::new(set, peek(set, inner.hash(key.into()), cost, inner.nanos(now)))
+        Decision::new(set, peek(set, inner.hash(key.into()), cost, now.into().nanos()))
     }
 
     /// Gives `cost` units back to every policy of the set, at once, whenever they
@@ -173,14 +172,14 @@ impl Limiter {
     /// Counts the keys that have not refilled. Walks the whole table, one
     /// shard's lock at a time: for a gauge every few seconds, not for requests.
     #[must_use]
-    pub fn live_keys(&self, now: Instant) -> usize {
-        self.inner.table.load(self.inner.nanos(now)).live
+    pub fn live_keys(&self, now: impl Into<Moment>) -> usize {
+        self.inner.table.load(now.into().nanos()).live
     }
 
     /// How full the table is. Walks it as [`live_keys`](Self::live_keys) does.
     #[must_use]
-    pub fn table_load(&self, now: Instant) -> TableLoad {
-        let load = self.inner.table.load(self.inner.nanos(now));
+    pub fn table_load(&self, now: impl Into<Moment>) -> TableLoad {
+        let load = self.inner.table.load(now.into().nanos());
         TableLoad { live: load.live, slots: load.slots, collision: load.collision }
     }
 
@@ -190,11 +189,11 @@ impl Limiter {
         key: Key<'_>,
         set: &'s PolicySet,
         cost: u32,
-        now: Instant,
+        now: impl Into<Moment>,
         charge: Charge,
     ) -> Decision<'s> {
         let inner = set.limiter();
-        let now = inner.nanos(now);
+        let now = now.into().nanos();
         let ruled = inner.table.update(inner.hash(key), now, |words, place, now| {
             decide::decide(set.entries(), words, place, now, cost, charge)
         });
@@ -267,7 +266,6 @@ pub(crate) struct Inner {
     texts: Box<[crate::answer::Text]>,
     pub(crate) table: Table,
     seed: RandomState,
-    start: Instant,
     stats: Stats,
 }
 
@@ -288,14 +286,6 @@ impl Inner {
     #[inline]
     pub(crate) fn hash(&self, key: Key<'_>) -> KeyHash {
         KeyHash::new(self.seed.hash_one(key))
-    }
-
-    /// Nanoseconds since the limiter was built: enough for 584 years.
-    #[inline]
-    pub(crate) fn nanos(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.start);
-        // Not as_nanos: 128 bits cost more.
-        since.as_secs().saturating_mul(1_000_000_000).saturating_add(since.subsec_nanos().into())
     }
 }
 

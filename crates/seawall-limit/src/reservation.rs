@@ -8,6 +8,7 @@ use crate::decide::{Charge, Outcome, Place, decide};
 use crate::decision::Decision;
 use crate::key::Key;
 use crate::limiter::{self, Limiter, record};
+use crate::moment::Moment;
 use crate::set::PolicySet;
 use crate::table::KeyHash;
 
@@ -60,11 +61,11 @@ impl Limiter {
         key: impl Into<Key<'k>>,
         set: &'s PolicySet,
         cost: u32,
-        now: Instant,
+        now: impl Into<Moment>,
     ) -> Result<Reservation, Decision<'s>> {
         let inner = set.limiter();
         let key = inner.hash(key.into());
-        let ruled = inner.table.update(key, inner.nanos(now), |words, place, now| {
+        let ruled = inner.table.update(key, now.into().nanos(), |words, place, now| {
             decide(set.entries(), words, place, now, cost, Charge::AllOrNone)
         });
         record(set, &ruled);
@@ -108,11 +109,11 @@ impl Limiter {
         &self,
         key: impl Into<Key<'k>>,
         set: &'s PolicySet,
-        now: Instant,
+        now: impl Into<Moment>,
     ) -> Result<Reservation, Decision<'s>> {
         let inner = set.limiter();
         let key = inner.hash(key.into());
-        let ruled = limiter::peek(set, key, 1, inner.nanos(now));
+        let ruled = limiter::peek(set, key, 1, now.into().nanos());
         record(set, &ruled);
         if ruled.outcome != Outcome::Allowed {
             return Err(Decision::new(set, ruled));
@@ -147,15 +148,15 @@ impl Reservation {
     ///
     /// What is more is charged whatever is left, as
     /// [`Limiter::charge`] does, down to the quota's debt.
-    pub fn settle(mut self, actual: u32, now: Instant) {
-        self.settle_at(actual, now);
+    pub fn settle(mut self, actual: u32, now: impl Into<Moment>) {
+        self.settle_at(actual, now.into());
     }
 
-    fn settle_at(&mut self, actual: u32, now: Instant) {
+    fn settle_at(&mut self, actual: u32, now: Moment) {
         self.settled = true;
         let (key, at) = (self.key, self.at);
         let limiter = self.set.limiter();
-        let now = limiter.nanos(now);
+        let now = now.nanos();
         if let Some(more) = actual.checked_sub(self.charged) {
             if more > 0 {
                 let _ = limiter::charge(&self.set, key, more, now);
@@ -175,7 +176,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         if !self.settled && self.dropped_as != self.charged {
-            self.settle_at(self.dropped_as, Instant::now());
+            self.settle_at(self.dropped_as, Instant::now().into());
         }
     }
 }

@@ -1,6 +1,8 @@
 use std::sync::Barrier;
 use std::thread;
 
+use tokio::time::Instant;
+
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -1,6 +1,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::policy::Policy;
 use crate::quota::Quota;

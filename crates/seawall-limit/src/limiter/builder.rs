@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
-use tokio::time::Instant;
 
 use super::{Inner, Limiter};
 use crate::decide::{Entry, Place};
@@ -36,12 +35,14 @@ impl LimiterBuilder {
     /// About how many keys can be short of their full quota at once. Default:
     /// [`MAX_KEYS`]; at least 1, at most 2^26.
     ///
-    /// The table is allocated once, at 1.5 x (8 + 8 x policies) bytes a key:
-    /// 3.9 MB for the default and four policies. A key that has refilled makes
-    /// room for others. If there is no room, a key in the table is never
-    /// evicted, so no pressure forgives an exhausted one; new keys then share
-    /// quotas with others until keys refill. That rejects sooner, never later,
-    /// and is counted in `seawall_limit_saturated_total`.
+    /// The table is allocated once, at 1.5 x (8 + 8 x policies, and 8 more for
+    /// each in mode `Window` or `Fixed`) bytes a key, and up to half as much for
+    /// the overflow: some 5 MB for the default and four policies. A key that has
+    /// refilled makes room for others. If there is no room, a key in the table is
+    /// never evicted, so no pressure forgives an exhausted one; new keys are then
+    /// charged to a sketch, where others may be charged too, until keys refill.
+    /// That rejects sooner, never later, and is counted in
+    /// `seawall_limit_saturated_total`.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
         self
@@ -62,7 +63,6 @@ impl LimiterBuilder {
             table: Table::new(max_keys, layout(&entries)),
             entries,
             seed: RandomState::default(),
-            start: Instant::now(),
             stats: Stats::new(&policies),
             policies: policies.into_boxed_slice(),
         };

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::quota::{Mode, Quota};
 
@@ -243,4 +245,20 @@ fn a_charge_of_one_mode_does_not_touch_the_counts_of_another() {
     }
     let all = limiter.set(&names).unwrap();
     assert_eq!((limiter.peek("a", &all, now).policy(), limiter.live_keys(now)), ("strict", 1));
+}
+
+#[test]
+fn keys_that_differ_in_a_few_bits_do_not_crowd_a_bucket() {
+    let quota = Quota::per(1, MINUTE).unwrap();
+    let crafted: [fn(u64) -> u64; 3] =
+        [|number| number << 48, |number| number << 24, |number| number.swap_bytes()];
+    for craft in crafted {
+        let limiter =
+            Limiter::builder().policy(Policy::new("p", quota)).max_keys(20_000).build().unwrap();
+        let (set, now) = (limiter.set(&["p"]).unwrap(), Instant::now());
+        let shared =
+            (0..20_000).filter(|key| limiter.check(craft(*key), &set, now).is_saturated()).count();
+        assert!(shared <= 20, "{shared} of 20000 share");
+        assert!((0..20_000).all(|key| !limiter.check(craft(key), &set, now).is_allowed()));
+    }
 }

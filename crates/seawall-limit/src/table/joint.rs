@@ -1,8 +1,7 @@
 //! One decision about several keys.
 
 use super::slots::Slots;
-use super::sync::MutexGuard;
-use super::{KeyHash, MAX_WORDS, Place, Table};
+use super::{KeyHash, MAX_WORDS, MutexGuard, Place, Table};
 
 /// A copy of a key's words, to decide on.
 #[derive(Clone, Copy)]

@@ -22,12 +22,11 @@
 mod joint;
 mod sketch;
 mod slots;
-mod sync;
 
 pub(crate) use joint::update_all;
 
 use self::slots::Slots;
-use self::sync::Mutex;
+use super::lock::{Mutex, MutexGuard};
 
 /// The most policies that a limiter, and so a slot, can have.
 pub(crate) const MAX_POLICIES: usize = 16;
