@@ -75,7 +75,10 @@ fn a_mode_a_burst_and_a_debt_that_do_not_go_together_are_refused() {
         ("mode = 'window'\ndebt = 1", "debt"),
     ] {
         let error = build(text).unwrap().unwrap_err();
-        assert!(matches!(error, Error::OutOfRange { field: named, .. } if named == field), "{text}");
+        assert!(
+            matches!(error, Error::OutOfRange { field: named, .. } if named == field),
+            "{text}"
+        );
     }
     assert!(build("mode = 'leaky'").is_err());
 }

@@ -1,5 +1,7 @@
 //! One shard: buckets of slots, and the sketch for what does not fit.
 
+use std::hint::black_box;
+
 use super::joint::{Home, Loaded};
 use super::sketch::Sketch;
 use super::{KeyHash, Layout, MAX_WORDS, Place};
@@ -26,7 +28,10 @@ impl Slots {
         let buckets = slots.div_ceil(WAYS).max(2);
         let times = layout.ceilings.len();
         let width = times + layout.counts;
-        let data = vec![0_u64; buckets * WAYS * (1 + width) + LINES].into_boxed_slice();
+        // Memory that comes zeroed is not there until it is touched, and then it is a
+        // decision that waits for the page. So it is touched here.
+        let mut data = vec![1_u64; buckets * WAYS * (1 + width) + LINES].into_boxed_slice();
+        black_box(&mut data).fill(0);
         let past = data.as_ptr().addr() / size_of::<u64>() % LINES;
         Self {
             base: (LINES - past) % LINES,

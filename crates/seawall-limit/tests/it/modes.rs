@@ -75,7 +75,7 @@ fn assert_bounded(quota: Quota, admitted: &[(u64, u64)]) -> Result<(), TestCaseE
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn no_window_of_any_mode_admits_more_than_its_bound(quota in any_quota(), arrivals in arrivals()) {
