@@ -154,6 +154,7 @@ pub(crate) fn drain(entries: &[Entry], words: &mut [u64], place: Place, now: u64
     decide_all(entries, words, place, now, 1, Charge::None)
 }
 
+#[inline(never)]
 fn decide_all(
     entries: &[Entry],
     words: &mut [u64],

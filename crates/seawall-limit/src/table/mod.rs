@@ -117,7 +117,19 @@ impl Table {
         if let Some(slot) = slots.find(key.tag, buckets) {
             return decide(slots.words(slot), Place::Slot, now);
         }
-        let mut loaded = slots.newcomer(key, buckets, now, &self.layout, &[]);
+        self.update_newcomer(&mut slots, key, now, decide)
+    }
+
+    /// Apart, so that the way of a key that is there is short.
+    #[inline(never)]
+    fn update_newcomer<R>(
+        &self,
+        slots: &mut Slots,
+        key: KeyHash,
+        now: u64,
+        decide: impl FnOnce(&mut [u64], Place, u64) -> R,
+    ) -> R {
+        let mut loaded = slots.newcomer(key, slots.buckets(key), now, &self.layout, &[]);
         let place = loaded.place;
         let answer = decide(loaded.words_mut(), place, now);
         slots.settle(key, &loaded);
