@@ -65,7 +65,7 @@ fn governor_keyed() -> Governor {
 
 /// The key of a turn: all of them, in an order that no prefetcher guesses.
 fn key(turn: u64, keys: u64) -> u64 {
-    (u128::from(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * u128::from(keys) >> 64) as u64
+    ((u128::from(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * u128::from(keys)) >> 64) as u64
 }
 
 fn direct(bench: &mut Bench) {
