@@ -235,7 +235,7 @@ fn fixed_decides_as_express_rate_limit_does_on_a_match_day() {
         for (minute, count) in MATCH.lines().enumerate() {
             let count: u64 = count.parse().unwrap();
             for request in 0..count {
-                // splitmix64; a few clients make most of the requests.
+                // Knuth's generator; a few clients make most of the requests.
                 random = random
                     .wrapping_mul(6_364_136_223_846_793_005)
                     .wrapping_add(1_442_695_040_888_963_407);
