@@ -1,4 +1,5 @@
-//! Quotas in a terminal: two clients against three policies, and what a
+//! Quotas in a terminal: two clients against three policies, what the four modes
+//! let a greedy one have, a charge that is settled afterwards, and what a
 //! rejected one is told. The time is made up, so nothing waits. Then a service
 //! of ten workers under four times its load, for two seconds of real time.
 //!
@@ -18,7 +19,7 @@ use axum::routing::{get, post};
 use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use seawall_limit::{
-    ClientIp, Criticality, GuardLayer, LimitLayer, Limiter, Outcome, Overload, OverloadConfig,
+    ClientIp, Criticality, GuardLayer, Key, LimitLayer, Limiter, Outcome, Overload, OverloadConfig,
     Policy, PolicySet, Priority, Quota, Rule,
 };
 use tokio::sync::Semaphore;
@@ -39,6 +40,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
 
     bursts(&limiter)?;
+    modes()?;
+    shares_and_failures()?;
     over_http(limiter).await?;
     overload().await
 }
@@ -87,6 +90,70 @@ fn bursts(limiter: &Limiter) -> Result<(), Box<dyn Error>> {
         "After a refund of one bid it may bid {} times",
         limiter.peek("hasty", &bidding, now).remaining()
     );
+    Ok(())
+}
+
+/// Ten a minute, to one who asks every 100 ms for two minutes, after a first request and a pause.
+fn modes() -> Result<(), Box<dyn Error>> {
+    let (minute, tick) = (Duration::from_secs(60), Duration::from_millis(100));
+    println!("\nTen a minute in four modes, asked for all the time");
+    println!(
+        "  {:<8} {:>13}  {:>21}  {:>14}",
+        "mode", "in two minutes", "most in any one minute", "never more than"
+    );
+    let quotas = [
+        ("smooth", Quota::per(10, minute)?),
+        ("strict", Quota::strict(10, minute)?),
+        ("window", Quota::window(10, minute)?),
+        ("fixed", Quota::fixed(10, minute)?),
+    ];
+    for (name, quota) in quotas {
+        let limiter = Limiter::builder().policy(Policy::new(name, quota)).build()?;
+        let set = limiter.set(&[name])?;
+        let start = Instant::now();
+        let first = limiter.check("greedy", &set, start).is_allowed();
+        let asked = (1..=1_200_u32).map(|turn| minute - tick + turn * tick);
+        let mut admitted: Vec<Duration> =
+            asked.filter(|at| limiter.check("greedy", &set, start + *at).is_allowed()).collect();
+        let total = admitted.len();
+        if first {
+            admitted.insert(0, Duration::ZERO);
+        }
+        let within = |from: &Duration| {
+            admitted.iter().filter(|at| (*from..=*from + minute).contains(*at)).count()
+        };
+        let most = admitted.iter().map(within).max().unwrap_or(0);
+        println!("  {name:<8} {total:>13}  {most:>21}  {:>14}", quota.max_admitted(minute));
+    }
+    Ok(())
+}
+
+/// A share inside a total; and sign-ins, of which only failures count.
+fn shares_and_failures() -> Result<(), Box<dyn Error>> {
+    let minute = Duration::from_secs(60);
+    let limiter = Limiter::builder()
+        .policy(Policy::new("share", Quota::per(6, minute)?))
+        .policy(Policy::new("total", Quota::per(10, minute)?))
+        .policy(Policy::new("failures", Quota::strict(3, minute)?.with_burst(3)?.with_debt(3)?))
+        .build()?;
+    let (share, total) = (limiter.set(&["share"])?, limiter.set(&["total"])?);
+    let now = Instant::now();
+    println!("\nA share of 6 in a total of 10, eight requests each");
+    for user in ["hasty", "calm"] {
+        let subjects = [(Key::Text(user), &share), (Key::Text("all"), &total)];
+        let passed = (0..8).filter(|_| limiter.check_joint(subjects, 1, now).is_allowed()).count();
+        println!("  {user:<6} {passed} passed");
+    }
+
+    let failures = limiter.set(&["failures"])?;
+    println!("\nSign-ins at once, settled on the response; only failures count");
+    let attempts: Vec<_> = (0..6).map(|_| limiter.admit("mallory", &failures, now)).collect();
+    let flying = attempts.iter().filter(|attempt| attempt.is_ok()).count();
+    for (attempt, status) in attempts.into_iter().flatten().zip([200, 401, 401, 401, 200, 401]) {
+        attempt.settle(u32::from(status == 401), now);
+    }
+    let wait = limiter.peek("mallory", &failures, now).retry_after().unwrap_or_default();
+    println!("  {flying} in flight, 4 failed: the next not before {wait:?}, one of them is debt");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::limiter::{Limiter, MAX_KEYS};
 use crate::policy::Policy;
 use crate::presets;
-use crate::quota::Quota;
+use crate::quota::{Mode, Quota};
 
 /// A limiter's policies and size.
 ///
@@ -45,9 +45,16 @@ pub struct PolicyConfig {
     /// The period, such as `15m`.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub per: Duration,
-    /// Units that may be spent at once, at least 1. Default: the limit.
+    /// `smooth`, `strict`, `window` or `fixed`. Default: smooth.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
+    pub mode: Mode,
+    /// Units that may be spent at once, at least 1; `smooth` and `strict` only.
+    /// Default: the limit; for `strict`, a fifth of it.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub burst: Option<u32>,
+    /// Units that settled charges may take beyond the quota. Default: 0.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "is_default"))]
+    pub debt: u32,
     /// What a rejected client reads. Default: [`DEFAULT_MESSAGE`](crate::DEFAULT_MESSAGE).
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub message: Option<String>,
@@ -86,9 +93,9 @@ impl Default for LimitConfig {
 
 impl PolicyConfig {
     fn compile(&self) -> Result<Policy, Error> {
-        let quota = Quota::per(self.limit, self.per)?;
+        let quota = Quota::per(self.limit, self.per)?.in_mode(self.mode)?;
         let quota = self.burst.map_or(Ok(quota), |burst| quota.with_burst(burst))?;
-        let policy = Policy::new(self.name.clone(), quota);
+        let policy = Policy::new(self.name.clone(), quota.with_debt(self.debt)?);
         Ok(match &self.message {
             Some(message) => policy.message(message.clone()),
             None => policy,
@@ -103,10 +110,17 @@ impl From<&Policy> for PolicyConfig {
             name: policy.name().to_owned(),
             limit: quota.limit(),
             per: quota.period(),
-            burst: (quota.burst() != quota.limit()).then_some(quota.burst()),
+            mode: quota.mode(),
+            burst: (quota.burst() != quota.default_burst()).then_some(quota.burst()),
+            debt: quota.debt(),
             message: Some(policy.text().to_owned()),
         }
     }
+}
+
+#[cfg(feature = "serde")]
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 #[cfg(test)]

@@ -1,9 +1,55 @@
 //! One decision over several policies: all are charged, or none.
 
 use crate::gcra::{Gcra, Verdict};
+use crate::law::{Law, State};
+use crate::table::MAX_POLICIES;
+pub(crate) use crate::table::Place;
+
+/// One policy of a set, with what a decision needs of it in one place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) law: Law,
+    /// The bucket that stands in for the law while the key shares its state.
+    pub(crate) relief: Gcra,
+    /// The policy, and where the state's time is in a key's words.
+    pub(crate) id: u8,
+    /// Where the state's count is, if the law counts.
+    pub(crate) count: u8,
+}
+
+/// What a decision does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Charge {
+    /// Nothing: it only looks.
+    None,
+    /// All of the cost to all policies, or nothing.
+    AllOrNone,
+    /// The same; but if it is too much, what is left is taken from all.
+    OrDrain,
+}
+
+/// What a decision says: as much as has to be known under the lock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ruled {
+    pub(crate) outcome: Outcome,
+    pub(crate) place: Place,
+    /// Position in the set of the policy to name: the first that rejects, or
+    /// the tightest.
+    pub(crate) position: u8,
+    /// The policies that reject: bit i is the i-th of the set.
+    pub(crate) violated: u16,
+    /// The named policy's state after the decision.
+    pub(crate) state: State,
+    pub(crate) now: u64,
+    /// Nanoseconds until the named policy admits; 0 if it does.
+    pub(crate) own_wait: u64,
+    /// Nanoseconds until every policy admits; 0 if allowed.
+    pub(crate) wait: u64,
+}
 
 /// What a decision says, in plain numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "answers need them"))]
 pub(crate) struct Ruling {
     pub(crate) outcome: Outcome,
     /// The policy to name: the first that rejects, or the tightest.
@@ -26,58 +72,160 @@ pub(crate) enum Outcome {
     Allowed,
     /// Waiting helps.
     Rejected,
-    /// The cost is above a burst: waiting does not help.
+    /// The cost is above what a policy ever has: waiting does not help.
     TooLarge,
 }
 
-/// Decides on `cost` units of the policies `ids`, most specific first, and
-/// charges them all if all admit and `charge` is set.
+impl Entry {
+    #[inline]
+    pub(crate) fn law(&self, place: Place) -> Law {
+        match place {
+            Place::Slot => self.law,
+            Place::Overflow => Law::Bucket(self.relief),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn load(&self, words: &[u64], place: Place) -> State {
+        let count = match place {
+            Place::Slot if self.law.counts() => words[usize::from(self.count)],
+            _ => 0,
+        };
+        State { until: words[usize::from(self.id)], count }
+    }
+
+    #[inline]
+    pub(crate) fn store(&self, words: &mut [u64], place: Place, state: State) {
+        words[usize::from(self.id)] = state.until;
+        if place == Place::Slot && self.law.counts() {
+            words[usize::from(self.count)] = state.count;
+        }
+    }
+}
+
+/// Decides on `cost` units of the policies `entries`, most specific first, and
+/// charges them as `charge` says.
 ///
-/// A rejection may still shorten a TAT: see [`Gcra::heal`].
+/// A rejection may still bring a state nearer: see [`Law::heal`].
 #[inline]
 pub(crate) fn decide(
-    gcras: &[Gcra],
-    ids: &[u8],
-    tats: &mut [u64],
+    entries: &[Entry],
+    words: &mut [u64],
+    place: Place,
     now: u64,
     cost: u32,
-    charge: bool,
-) -> Ruling {
+    charge: Charge,
+) -> Ruled {
+    // The common case, alone: one policy, in its slot, which admits.
+    if let [entry] = entries
+        && place == Place::Slot
+        && charge == Charge::AllOrNone
+        && cost > 0
+        && let Verdict::Admit(state) = entry.law.check(entry.load(words, place), now, cost)
+    {
+        entry.store(words, place, state);
+        return Ruled::allowed(place, 0, state, now);
+    }
+    decide_all(entries, words, place, now, cost, charge)
+}
+
+/// Charges `cost` units whatever is left, as far as debt goes; then tells what a
+/// request of one unit would meet.
+pub(crate) fn force(
+    entries: &[Entry],
+    words: &mut [u64],
+    place: Place,
+    now: u64,
+    cost: u32,
+) -> Ruled {
+    for entry in entries {
+        let state = entry.law(place).force(entry.load(words, place), now, cost);
+        entry.store(words, place, state);
+    }
+    decide_all(entries, words, place, now, 1, Charge::None)
+}
+
+/// Charges all that is left; then tells the same.
+pub(crate) fn drain(entries: &[Entry], words: &mut [u64], place: Place, now: u64) -> Ruled {
+    for entry in entries {
+        let state = entry.law(place).drain(entry.load(words, place), now);
+        entry.store(words, place, state);
+    }
+    decide_all(entries, words, place, now, 1, Charge::None)
+}
+
+#[inline(never)]
+fn decide_all(
+    entries: &[Entry],
+    words: &mut [u64],
+    place: Place,
+    now: u64,
+    cost: u32,
+    charge: Charge,
+) -> Ruled {
     let mut refusal = Refusal::default();
-    for (position, id) in ids.iter().enumerate() {
-        let id = usize::from(*id);
-        match gcras[id].check(tats[id], now, cost) {
-            Verdict::Admit { .. } => {}
+    // Where all admit, the states to keep.
+    let mut charged = [State::default(); MAX_POLICIES];
+    for (position, entry) in entries.iter().enumerate() {
+        match entry.law(place).check(entry.load(words, place), now, cost) {
+            Verdict::Admit(state) => charged[position] = state,
             Verdict::Wait { nanos } => refusal.wait(position, nanos),
             Verdict::Never => refusal.never(position),
         }
     }
     if refusal.violated != 0 {
-        return refusal.ruling(gcras, ids, tats, now);
+        return refusal.ruled(entries, words, place, now, cost, charge);
     }
-    let mut ruling = Ruling {
-        outcome: Outcome::Allowed,
-        policy: 0,
-        remaining: u32::MAX,
-        reset: 0,
-        next: 0,
-        wait: 0,
-        violated: 0,
-    };
-    for (position, id) in ids.iter().enumerate() {
-        let (gcra, tat) = (gcras[usize::from(*id)], &mut tats[usize::from(*id)]);
-        if charge && let Verdict::Admit { tat: next } = gcra.check(*tat, now, cost) {
-            *tat = next;
-        }
-        let standing = gcra.standing(*tat, now);
-        if position == 0 || standing.remaining < ruling.remaining {
-            ruling.policy = *id;
-            ruling.remaining = standing.remaining;
-            ruling.reset = standing.reset;
-            ruling.next = standing.next;
+    let mut ruled = Ruled::allowed(place, 0, State::default(), now);
+    let mut tightest = u32::MAX;
+    for (position, entry) in entries.iter().enumerate() {
+        let state = match charge {
+            // A cost of nothing leaves no trace.
+            Charge::AllOrNone | Charge::OrDrain if cost > 0 => {
+                entry.store(words, place, charged[position]);
+                charged[position]
+            }
+            _ => entry.load(words, place),
+        };
+        let remaining = entry.law(place).remaining(state, now);
+        if position == 0 || remaining < tightest {
+            tightest = remaining;
+            ruled.position = position as u8;
+            ruled.state = state;
         }
     }
-    ruling
+    ruled
+}
+
+impl Ruled {
+    #[inline]
+    const fn allowed(place: Place, position: u8, state: State, now: u64) -> Self {
+        Self {
+            outcome: Outcome::Allowed,
+            place,
+            position,
+            violated: 0,
+            state,
+            now,
+            own_wait: 0,
+            wait: 0,
+        }
+    }
+
+    /// The same for a reader.
+    pub(crate) fn ruling(&self, entries: &[Entry]) -> Ruling {
+        let entry = &entries[usize::from(self.position)];
+        let standing = entry.law(self.place).standing(self.state, self.now);
+        Ruling {
+            outcome: self.outcome,
+            policy: entry.id,
+            remaining: standing.remaining,
+            reset: standing.reset,
+            next: if self.outcome == Outcome::Allowed { standing.next } else { self.own_wait },
+            wait: self.wait,
+            violated: self.violated,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -104,22 +252,37 @@ impl Refusal {
         }
     }
 
-    fn ruling(self, gcras: &[Gcra], ids: &[u8], tats: &mut [u64], now: u64) -> Ruling {
-        for id in ids {
-            let id = usize::from(*id);
-            tats[id] = gcras[id].heal(tats[id], now);
+    fn ruled(
+        self,
+        entries: &[Entry],
+        words: &mut [u64],
+        place: Place,
+        now: u64,
+        cost: u32,
+        charge: Charge,
+    ) -> Ruled {
+        if charge == Charge::OrDrain {
+            for entry in entries {
+                let state = entry.law(place).drain(entry.load(words, place), now);
+                entry.store(words, place, state);
+            }
+            // The waits are longer now.
+            return decide_all(entries, words, place, now, cost, Charge::None);
         }
-        let (position, next) = self.named.unwrap_or_default();
-        let policy = ids[position];
-        let standing = gcras[usize::from(policy)].standing(tats[usize::from(policy)], now);
-        Ruling {
+        for entry in entries {
+            let state = entry.law(place).heal(entry.load(words, place), now);
+            entry.store(words, place, state);
+        }
+        let (position, own_wait) = self.named.unwrap_or_default();
+        Ruled {
             outcome: if self.too_large { Outcome::TooLarge } else { Outcome::Rejected },
-            policy,
-            remaining: standing.remaining,
-            reset: standing.reset,
-            next,
-            wait: self.wait,
+            place,
+            position: position as u8,
             violated: self.violated,
+            state: entries[position].load(words, place),
+            now,
+            own_wait,
+            wait: self.wait,
         }
     }
 }

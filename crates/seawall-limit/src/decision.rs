@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::decide::{Outcome, Ruling};
+use crate::decide::{Outcome, Place, Ruled, Ruling};
+use crate::policy::Policy;
 use crate::set::PolicySet;
 
 /// Whether the request may go on, and what to tell the client.
@@ -14,7 +15,7 @@ use crate::set::PolicySet;
 #[must_use = "a decision that nobody looks at limits nothing"]
 pub struct Decision<'a> {
     set: &'a PolicySet,
-    ruling: Ruling,
+    ruled: Ruled,
 }
 
 impl<'a> Decision<'a> {
@@ -22,32 +23,40 @@ impl<'a> Decision<'a> {
     /// none was.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
-        self.ruling.outcome == Outcome::Allowed
+        self.ruled.outcome == Outcome::Allowed
     }
 
     /// Whether the cost is above the burst of a policy, so that no waiting helps.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
-        self.ruling.outcome == Outcome::TooLarge
+        self.ruled.outcome == Outcome::TooLarge
+    }
+
+    /// Whether the key shared its quota with others, because the table is full
+    /// of keys that are short of theirs: then this may be stricter than the
+    /// policy says, and is never laxer. Counted in `seawall_limit_saturated_total`.
+    #[must_use]
+    pub fn is_saturated(&self) -> bool {
+        self.ruled.place == Place::Overflow
     }
 
     /// The name of the policy that rejects, or that is tightest.
     #[must_use]
     pub fn policy(&self) -> &'a str {
-        self.set.policy(self.ruling.policy).name()
+        self.named().name()
     }
 
     /// That policy's units per period.
     #[must_use]
     pub fn limit(&self) -> u32 {
-        self.set.policy(self.ruling.policy).quota().limit()
+        self.named().quota().limit()
     }
 
     /// That policy's units left, after this charge. Up to its burst, which may
     /// be above its limit.
     #[must_use]
     pub fn remaining(&self) -> u32 {
-        self.ruling.remaining
+        self.ruling().remaining
     }
 
     /// How long to wait until the same cost is admitted by every policy of the
@@ -55,34 +64,35 @@ impl<'a> Decision<'a> {
     /// is rejected. `None` if allowed, or if waiting does not help.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        (self.ruling.outcome == Outcome::Rejected).then(|| Duration::from_nanos(self.ruling.wait))
+        (self.ruled.outcome == Outcome::Rejected).then(|| Duration::from_nanos(self.ruled.wait))
     }
 
     /// How long until the named policy is full again.
     #[must_use]
     pub fn reset(&self) -> Duration {
-        Duration::from_nanos(self.ruling.reset)
+        Duration::from_nanos(self.ruling().reset)
     }
 
     /// The named policy's message for a rejected client.
     #[must_use]
     pub fn message(&self) -> &'a str {
-        self.set.policy(self.ruling.policy).text()
+        self.named().text()
     }
 
     /// The names of all policies that reject, most specific first. Empty if allowed.
     pub fn violated(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let Self { set, ruling } = *self;
-        let rejects = move |position: usize| ruling.violated >> position & 1 == 1;
-        set.ids()
+        let Self { set, ruled } = *self;
+        let rejects = move |position: usize| ruled.violated >> position & 1 == 1;
+        set.entries()
             .iter()
             .enumerate()
             .filter(move |(position, _)| rejects(*position))
-            .map(|(_, id)| set.policy(*id).name())
+            .map(|(_, entry)| set.policy(entry.id).name())
     }
 
-    pub(crate) const fn new(set: &'a PolicySet, ruling: Ruling) -> Self {
-        Self { set, ruling }
+    #[inline]
+    pub(crate) const fn new(set: &'a PolicySet, ruled: Ruled) -> Self {
+        Self { set, ruled }
     }
 
     #[cfg(feature = "tower")]
@@ -90,9 +100,14 @@ impl<'a> Decision<'a> {
         self.set
     }
 
-    #[cfg(feature = "tower")]
-    pub(crate) const fn ruling(&self) -> &Ruling {
-        &self.ruling
+    /// The numbers, worked out when asked for: most decisions are only looked
+    /// at for their yes.
+    pub(crate) fn ruling(&self) -> Ruling {
+        self.ruled.ruling(self.set.entries())
+    }
+
+    fn named(&self) -> &'a Policy {
+        self.set.policy(self.set.entries()[usize::from(self.ruled.position)].id)
     }
 }
 
@@ -105,6 +120,7 @@ impl fmt::Debug for Decision<'_> {
             .field("remaining", &self.remaining())
             .field("retry_after", &self.retry_after())
             .field("reset", &self.reset())
+            .field("saturated", &self.is_saturated())
             .finish()
     }
 }

@@ -58,6 +58,12 @@ pub enum Error {
         /// The name.
         name: Box<str>,
     },
+    /// The quota's mode cannot be used here.
+    #[error("a quota in mode {mode:?} needs a limiter's table; only Smooth and Strict do without")]
+    Mode {
+        /// The mode given.
+        mode: crate::quota::Mode,
+    },
     /// A limiter, a policy set, a layer or a rule would do nothing.
     #[error("{what} must name at least one {of}")]
     Empty {

@@ -36,20 +36,26 @@
 //!
 //! # How it works
 //!
-//! Each policy is a bucket that refills evenly (the generic cell rate algorithm,
-//! in whole nanoseconds): a key's state is one integer per policy. A quota of 50
-//! a minute gives one unit each 1.2 s, on top of the burst; the most that any
-//! window can admit is [`Quota::max_admitted`]. There are no windows that reset,
-//! so no moment at which everybody comes back at once.
+//! A policy is, unless asked otherwise, a bucket that refills evenly (the generic
+//! cell rate algorithm, in whole nanoseconds): a key's state is one integer. A
+//! quota of 50 a minute gives one unit each 1.2 s, on top of the burst. There are
+//! no windows that reset, so no moment at which everybody comes back at once.
+//! Other [modes](Mode) hold any window to the limit, or count as other limiters
+//! do; the most that any window can admit is [`Quota::max_admitted`] in each.
 //!
 //! The policies of one request are decided together, under one lock: all are
 //! charged or none is, so that a rejection by one does not eat up another. The
 //! first in the set that rejects is named; the wait is the longest of all.
+//! [`Limiter::check_joint`] does the same for several keys, a share inside a
+//! total. What a request costs may be known afterwards only:
+//! [`Limiter::reserve`] charges an estimate and [`Limiter::admit`] nothing, and
+//! the [`Reservation`] is settled when it is known.
 //!
-//! Keys live in a table of fixed size, hashed with random seeds to 128 bits. A
+//! Keys live in a table of fixed size, hashed with a random seed to 64 bits. A
 //! key that has refilled is as good as absent and makes room; one that has not
 //! is never evicted, so flooding the table with keys frees nobody. When there is
-//! no room, new keys share quotas: too strict, never too lax, and counted.
+//! no room, new keys share a sketch: too strict, never too lax, counted, and
+//! told ([`Decision::is_saturated`]). A quota for all without keys is [`Direct`].
 //!
 //! The overload guard counts requests, not clients. While its slots are all
 //! taken, the limit follows a latency gradient, and each marked step down has to
@@ -67,7 +73,8 @@
 //!
 //! # Cancel safety
 //!
-//! A check is not a future. In the layers the charge is made when the request
+//! A check is not a future. A reservation that is dropped, with its future or
+//! without, is settled at what it was told to be dropped as. In the layers the charge is made when the request
 //! arrives; dropping the response future drops the inner call and keeps the
 //! charge. Nothing is held while the inner service works.
 //!
@@ -77,8 +84,8 @@
 //!
 //! # Cost
 //!
-//! A check hashes the key twice, locks one of up to 64 shards, compares up to
-//! sixteen tags and does some integer arithmetic per policy. It allocates
+//! A check hashes the key, locks one of up to 256 shards by spinning, compares up
+//! to sixteen tags and does some integer arithmetic per policy. It allocates
 //! nothing and reads no clock. The layer reads the clock once and allocates one
 //! short header value per request; a rejection's body is made beforehand, unless
 //! several policies reject at once. An overload permit costs two clock reads and
@@ -91,19 +98,26 @@
 //! | feature | what | default |
 //! |---|---|---|
 //! | `tower` | the layers, client identity, guards, `OverloadLayer` | yes |
+//! | `quanta` | [`Moment::now`] from the processor's time-stamp counter | no |
 //! | `serde` | `LimitConfig`, `Guards` and `OverloadConfig` from configuration files | no |
 
 mod config;
 mod decide;
 mod decision;
+mod direct;
 mod error;
 mod gcra;
+mod joint;
 mod key;
+mod law;
 mod limiter;
+mod lock;
+mod moment;
 mod overload;
 mod policy;
 pub mod presets;
 mod quota;
+mod reservation;
 mod set;
 mod stats;
 mod table;
@@ -121,15 +135,19 @@ mod limit;
 
 pub use config::{LimitConfig, PolicyConfig};
 pub use decision::Decision;
+pub use direct::{Direct, Refusal};
 pub use error::Error;
+pub use joint::Joint;
 pub use key::Key;
-pub use limiter::{Limiter, LimiterBuilder, MAX_KEYS, MAX_POLICIES};
+pub use limiter::{Limiter, LimiterBuilder, MAX_KEYS, MAX_POLICIES, TableLoad};
+pub use moment::Moment;
 pub use overload::{
     Acquire, Criticality, Deadline, Outcome, Overload, OverloadConfig, OverloadStatus, Permit,
     Pressure, Priority, QuotaUsed, Reason, Rejected,
 };
 pub use policy::{DEFAULT_MESSAGE, Policy};
-pub use quota::Quota;
+pub use quota::{Mode, Quota};
+pub use reservation::Reservation;
 pub use set::PolicySet;
 
 #[cfg(feature = "tower")]

@@ -5,19 +5,16 @@ mod builder;
 use std::fmt;
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
-use std::time::Duration;
-
-use foldhash::quality::RandomState;
-use tokio::time::Instant;
 
 pub(crate) use builder::validate;
 pub use builder::{LimiterBuilder, MAX_KEYS, MAX_POLICIES};
+use foldhash::quality::RandomState;
 
-use crate::decide::{Outcome, decide};
+use crate::decide::{self, Charge, Entry, Outcome, Place, Ruled};
 use crate::decision::Decision;
 use crate::error::Error;
-use crate::gcra::Gcra;
 use crate::key::Key;
+use crate::moment::Moment;
 use crate::policy::Policy;
 use crate::set::PolicySet;
 use crate::stats::Stats;
@@ -26,9 +23,9 @@ use crate::table::{KeyHash, Table};
 /// Quotas per key under named policies. Clones share everything.
 ///
 /// Deciding never fails, never waits and allocates nothing: it hashes the key,
-/// locks one shard, and compares integers. The caller passes the time, so one
-/// clock read serves the whole request. Times should not go back; a step back
-/// of less than a second is read as no step.
+/// locks one shard, and compares integers. The caller passes the time, an
+/// `Instant` or a [`Moment`], so one clock read serves the whole request. Times
+/// should not go back; a step back of less than a second is read as no step.
 #[derive(Clone)]
 pub struct Limiter {
     inner: Arc<Inner>,
@@ -58,7 +55,7 @@ impl Limiter {
         &self,
         key: impl Into<Key<'k>>,
         set: &'s PolicySet,
-        now: Instant,
+        now: impl Into<Moment>,
     ) -> Decision<'s> {
         self.check_n(key, set, 1, now)
     }
@@ -66,23 +63,64 @@ impl Limiter {
     /// Charges `cost` units to every policy of the set, or none to any. A cost
     /// of 0 is allowed and leaves no trace; one above a burst is
     /// [too large](Decision::is_too_large).
+    #[inline]
     pub fn check_n<'s, 'k>(
         &self,
         key: impl Into<Key<'k>>,
         set: &'s PolicySet,
         cost: u32,
-        now: Instant,
+        now: impl Into<Moment>,
+    ) -> Decision<'s> {
+        self.decide(key.into(), set, cost, now, Charge::AllOrNone)
+    }
+
+    /// The same; but if that is rejected, what is left is taken from every
+    /// policy of the set, so that asking for too much does not leave the rest.
+    /// The decision is the rejection, with nothing remaining.
+    pub fn check_or_drain<'s, 'k>(
+        &self,
+        key: impl Into<Key<'k>>,
+        set: &'s PolicySet,
+        cost: u32,
+        now: impl Into<Moment>,
+    ) -> Decision<'s> {
+        self.decide(key.into(), set, cost, now, Charge::OrDrain)
+    }
+
+    /// Charges `cost` units to every policy of the set, whatever is left: for
+    /// what has been done already. What a policy does not have becomes debt, up
+    /// to its [`debt`](crate::Quota::with_debt); what is above that is lost.
+    ///
+    /// The decision is what a request of one unit would meet afterwards. It is
+    /// not counted in the metrics.
+    pub fn charge<'s, 'k>(
+        &self,
+        key: impl Into<Key<'k>>,
+        set: &'s PolicySet,
+        cost: u32,
+        now: impl Into<Moment>,
     ) -> Decision<'s> {
         let inner = set.limiter();
-        let now = inner.nanos(now);
-        let (ruling, saturated) = inner.table.update(inner.hash(key.into()), now, |tats, now| {
-            decide(&inner.gcras, set.ids(), tats, now, cost, true)
-        });
-        inner.stats.decided(ruling.policy, ruling.outcome == Outcome::Allowed);
-        if saturated {
-            inner.stats.saturated(now);
-        }
-        Decision::new(set, ruling)
+        charge(set, inner.hash(key.into()), cost, now.into().nanos())
+    }
+
+    /// Empties every policy of the set for the key, as if all had been spent
+    /// now: a penalty. Debt stays as it is.
+    ///
+    /// The decision is what a request of one unit would meet afterwards. It is
+    /// not counted in the metrics.
+    pub fn drain<'s, 'k>(
+        &self,
+        key: impl Into<Key<'k>>,
+        set: &'s PolicySet,
+        now: impl Into<Moment>,
+    ) -> Decision<'s> {
+        let inner = set.limiter();
+        let ruled =
+            inner.table.update(inner.hash(key.into()), now.into().nanos(), |words, place, now| {
+                decide::drain(set.entries(), words, place, now)
+            });
+        Decision::new(set, ruled)
     }
 
     /// Tells what a check would say, without charging: `remaining` is as before
@@ -91,25 +129,36 @@ impl Limiter {
         &self,
         key: impl Into<Key<'k>>,
         set: &'s PolicySet,
-        now: Instant,
+        now: impl Into<Moment>,
     ) -> Decision<'s> {
-        let inner = set.limiter();
-        let ruling = inner.table.peek(inner.hash(key.into()), inner.nanos(now), |tats, now| {
-            decide(&inner.gcras, set.ids(), tats, now, 1, false)
-        });
-        Decision::new(set, ruling)
+        self.peek_n(key, set, 1, now)
     }
 
-    /// Gives `cost` units back to every policy of the set. A refund of a charge
-    /// restores the state exactly; what is more than was spent is lost, and so
-    /// is a refund to a key that has refilled, or that was charged to a shared
-    /// cell while the table was full. So it can be given at any time after.
+    /// The same for a cost.
+    pub fn peek_n<'s, 'k>(
+        &self,
+        key: impl Into<Key<'k>>,
+        set: &'s PolicySet,
+        cost: u32,
+        now: impl Into<Moment>,
+    ) -> Decision<'s> {
+        let inner = set.limiter();
+        Decision::new(set, peek(set, inner.hash(key.into()), cost, now.into().nanos()))
+    }
+
+    /// Gives `cost` units back to every policy of the set, at once, whenever they
+    /// were charged: a window admits as much more as was given back in it. What
+    /// is more than was spent is lost, and so is a refund to a key that has
+    /// refilled, or that was charged to the overflow while the table was full.
+    ///
+    /// For a charge that may turn out not to be due, [`reserve`](Self::reserve)
+    /// is exact: it gives back what has not come back by itself.
     pub fn refund<'k>(&self, key: impl Into<Key<'k>>, set: &PolicySet, cost: u32) {
         let inner = set.limiter();
-        inner.table.amend(inner.hash(key.into()), |tats| {
-            for id in set.ids() {
-                let id = usize::from(*id);
-                tats[id] = inner.gcras[id].refund(tats[id], cost);
+        inner.table.amend(inner.hash(key.into()), |words| {
+            for entry in set.entries() {
+                let state = entry.law.refund(entry.load(words, Place::Slot), cost);
+                entry.store(words, Place::Slot, state);
             }
         });
     }
@@ -123,8 +172,33 @@ impl Limiter {
     /// Counts the keys that have not refilled. Walks the whole table, one
     /// shard's lock at a time: for a gauge every few seconds, not for requests.
     #[must_use]
-    pub fn live_keys(&self, now: Instant) -> usize {
-        self.inner.table.live(self.inner.nanos(now))
+    pub fn live_keys(&self, now: impl Into<Moment>) -> usize {
+        self.inner.table.load(now.into().nanos()).live
+    }
+
+    /// How full the table is. Walks it as [`live_keys`](Self::live_keys) does.
+    #[must_use]
+    pub fn table_load(&self, now: impl Into<Moment>) -> TableLoad {
+        let load = self.inner.table.load(now.into().nanos());
+        TableLoad { live: load.live, slots: load.slots, collision: load.collision }
+    }
+
+    #[inline]
+    fn decide<'s>(
+        &self,
+        key: Key<'_>,
+        set: &'s PolicySet,
+        cost: u32,
+        now: impl Into<Moment>,
+        charge: Charge,
+    ) -> Decision<'s> {
+        let inner = set.limiter();
+        let now = now.into().nanos();
+        let ruled = inner.table.update(inner.hash(key), now, |words, place, now| {
+            decide::decide(set.entries(), words, place, now, cost, charge)
+        });
+        record(set, &ruled);
+        Decision::new(set, ruled)
     }
 
     pub(crate) fn id(&self, name: &str) -> Result<u8, Error> {
@@ -144,15 +218,54 @@ impl fmt::Debug for Limiter {
     }
 }
 
+/// How full a limiter's table is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct TableLoad {
+    /// Keys that are short of their full quota and have a slot of their own.
+    pub live: usize,
+    /// All slots: about 1.5 x `max_keys`.
+    pub slots: usize,
+    /// How likely it is, from 0 to 1, that a new key which finds no slot is
+    /// judged more strictly than it should be: that others have charged all
+    /// four cells of the overflow sketch that are its own.
+    pub collision: f64,
+}
+
+/// Counts a decision.
+#[inline]
+pub(crate) fn record(set: &PolicySet, ruled: &Ruled) {
+    let stats = &set.limiter().stats;
+    let policy = set.entries()[usize::from(ruled.position)].id;
+    stats.decided(policy, ruled.outcome == Outcome::Allowed);
+    if ruled.place == Place::Overflow {
+        stats.saturated(ruled.now);
+    }
+}
+
+/// See [`Limiter::charge`].
+pub(crate) fn charge(set: &PolicySet, key: KeyHash, cost: u32, now: u64) -> Decision<'_> {
+    let ruled = set.limiter().table.update(key, now, |words, place, now| {
+        decide::force(set.entries(), words, place, now, cost)
+    });
+    Decision::new(set, ruled)
+}
+
+/// See [`Limiter::peek_n`].
+pub(crate) fn peek(set: &PolicySet, key: KeyHash, cost: u32, now: u64) -> Ruled {
+    set.limiter().table.peek(key, now, |words, place, now| {
+        decide::decide(set.entries(), words, place, now, cost, Charge::None)
+    })
+}
+
 /// What the clones of a limiter, and its sets, share.
 pub(crate) struct Inner {
     policies: Box<[Policy]>,
-    gcras: Box<[Gcra]>,
+    entries: Box<[Entry]>,
     #[cfg(feature = "tower")]
     texts: Box<[crate::answer::Text]>,
-    table: Table,
-    seeds: [RandomState; 2],
-    start: Instant,
+    pub(crate) table: Table,
+    seed: RandomState,
     stats: Stats,
 }
 
@@ -166,18 +279,13 @@ impl Inner {
         &self.texts[usize::from(id)]
     }
 
-    #[inline]
-    fn hash(&self, key: Key<'_>) -> KeyHash {
-        let [place, tag] = &self.seeds;
-        // 0 marks an empty slot.
-        KeyHash { place: place.hash_one(key), tag: tag.hash_one(key).max(1) }
+    pub(crate) fn entry(&self, id: u8) -> Entry {
+        self.entries[usize::from(id)]
     }
 
-    /// Nanoseconds since the limiter was built: enough for 584 years.
     #[inline]
-    fn nanos(&self, now: Instant) -> u64 {
-        let since: Duration = now.saturating_duration_since(self.start);
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    pub(crate) fn hash(&self, key: Key<'_>) -> KeyHash {
+        KeyHash::new(self.seed.hash_one(key))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::decide::Entry;
 use crate::limiter::Inner;
 use crate::policy::Policy;
 
@@ -18,7 +19,7 @@ pub struct PolicySet {
 
 struct Resolved {
     limiter: Arc<Inner>,
-    ids: Box<[u8]>,
+    entries: Box<[Entry]>,
     #[cfg(feature = "tower")]
     header: Option<http::HeaderValue>,
 }
@@ -26,7 +27,7 @@ struct Resolved {
 impl PolicySet {
     /// The names, most specific first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.ids().iter().map(|id| self.policy(*id).name())
+        self.entries().iter().map(|entry| self.policy(entry.id).name())
     }
 
     /// Takes ids of `limiter`; repeated ones count once.
@@ -41,15 +42,15 @@ impl PolicySet {
             resolved: Arc::new(Resolved {
                 #[cfg(feature = "tower")]
                 header: crate::answer::policy_field(ids.iter().map(|id| limiter.text(*id))),
+                entries: ids.iter().map(|id| limiter.entry(*id)).collect(),
                 limiter,
-                ids: ids.into_boxed_slice(),
             }),
         }
     }
 
     #[inline]
-    pub(crate) fn ids(&self) -> &[u8] {
-        &self.resolved.ids
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.resolved.entries
     }
 
     #[inline]

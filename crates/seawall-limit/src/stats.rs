@@ -26,7 +26,7 @@ impl Stats {
         );
         describe_counter!(
             SATURATED,
-            "Decisions on keys that share a quota because the table is full of live keys."
+            "Decisions on keys that share a sketch because the table is full of live keys."
         );
         let outcomes = |policy: &Policy| {
             let handle = |outcome: &'static str| counter!(DECISIONS, "policy" => policy.name().to_owned(), "outcome" => outcome);
@@ -59,7 +59,7 @@ impl Stats {
         let before = self.saturated_at.swap(now.max(1), Ordering::Relaxed);
         if before == 0 || now.saturating_sub(before) > MINUTE {
             tracing::warn!(
-                "the limiter's table is full of live keys: new keys share quotas; consider a larger max_keys"
+                "the limiter's table is full of live keys: new keys share a sketch; consider a larger max_keys"
             );
         }
     }

@@ -53,3 +53,32 @@ fn guards_take_their_defaults_from_a_file_that_says_nothing() {
     assert!(Guards { max_url: 0, ..Guards::default() }.validate().is_err());
     assert!(toml::from_str::<Guards>("max_uri = 100").is_err());
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn a_mode_a_burst_and_a_debt_that_do_not_go_together_are_refused() {
+    let build = |text: &str| {
+        let text = format!("[[policies]]\nname = 'p'\nlimit = 100\nper = '15m'\n{text}");
+        toml::from_str::<LimitConfig>(&text).map(|config| config.build())
+    };
+    let strict = build("mode = 'strict'\nburst = 20\ndebt = 5").unwrap().unwrap();
+    let quota = strict.policies()[0].quota();
+    assert_eq!((quota.mode(), quota.burst(), quota.debt()), (Mode::Strict, 20, 5));
+    assert_eq!(quota.max_admitted(Duration::from_secs(900)), 100);
+    let config = PolicyConfig::from(&strict.policies()[0]);
+    assert_eq!((config.mode, config.burst, config.debt), (Mode::Strict, None, 5));
+
+    assert_eq!(build("mode = 'fixed'").unwrap().unwrap().policies()[0].quota().mode(), Mode::Fixed);
+    for (text, field) in [
+        ("mode = 'strict'\nburst = 101", "burst"),
+        ("mode = 'fixed'\nburst = 20", "burst"),
+        ("mode = 'window'\ndebt = 1", "debt"),
+    ] {
+        let error = build(text).unwrap().unwrap_err();
+        assert!(
+            matches!(error, Error::OutOfRange { field: named, .. } if named == field),
+            "{text}"
+        );
+    }
+    assert!(build("mode = 'leaky'").is_err());
+}

@@ -1,13 +1,17 @@
 use super::*;
 
-const GCRAS: [Gcra; 3] = [
-    Gcra { emission: 100, capacity: 500 },
-    Gcra { emission: 10, capacity: 1_000 },
-    Gcra { emission: 1_000, capacity: 3_000 },
-];
-
 fn charge(ids: &[u8], tats: &mut [u64], now: u64, cost: u32) -> Ruling {
-    decide(&GCRAS, ids, tats, now, cost, true)
+    rule(ids, tats, now, cost, Charge::AllOrNone)
+}
+
+fn rule(ids: &[u8], tats: &mut [u64], now: u64, cost: u32, charge: Charge) -> Ruling {
+    let gcras = [Gcra::new(100, 500), Gcra::new(10, 1_000), Gcra::new(1_000, 3_000)];
+    let entry = |id: &u8| {
+        let relief = gcras[usize::from(*id)];
+        Entry { law: Law::Bucket(relief), relief, id: *id, count: 0 }
+    };
+    let entries: Vec<Entry> = ids.iter().map(entry).collect();
+    decide(&entries, tats, Place::Slot, now, cost, charge).ruling(&entries)
 }
 
 #[test]
@@ -60,6 +64,17 @@ fn a_rejection_brings_a_state_from_the_far_future_back() {
 #[test]
 fn looking_charges_nothing_and_shows_what_is_there() {
     let mut tats = [200, 0, 0];
-    let ruling = decide(&GCRAS, &[0], &mut tats, 0, 1, false);
+    let ruling = rule(&[0], &mut tats, 0, 1, Charge::None);
     assert_eq!((ruling.outcome, ruling.remaining, tats[0]), (Outcome::Allowed, 3, 200));
+}
+
+#[test]
+fn asking_for_too_much_empties_all_if_told_to() {
+    let mut tats = [100, 0, 0];
+    let ruling = rule(&[0, 2], &mut tats, 0, 5, Charge::OrDrain);
+    assert_eq!((ruling.outcome, ruling.remaining, ruling.violated), (Outcome::TooLarge, 0, 0b11));
+    assert_eq!(tats, [500, 0, 3_000]);
+    let mut tats = [100, 0, 0];
+    assert_eq!(rule(&[0], &mut tats, 0, 4, Charge::OrDrain).remaining, 0);
+    assert_eq!(tats, [500, 0, 0]);
 }

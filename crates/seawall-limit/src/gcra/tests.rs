@@ -5,12 +5,12 @@ use super::*;
 const T: u64 = 1_000;
 
 fn gcra(emission: u64, burst: u64) -> Gcra {
-    Gcra { emission, capacity: emission * burst }
+    Gcra::new(emission, emission * burst)
 }
 
 fn admit(gcra: Gcra, tat: &mut u64, now: u64, cost: u32) -> bool {
     match gcra.check(*tat, now, cost) {
-        Verdict::Admit { tat: next } => {
+        Verdict::Admit(next) => {
             *tat = next;
             true
         }
@@ -35,17 +35,14 @@ fn one_nanosecond_before_the_promised_time_is_too_early() {
     assert!(admit(gcra, &mut tat, 0, 5));
     assert_eq!(gcra.check(tat, 0, 3), Verdict::Wait { nanos: 3 * T });
     assert_eq!(gcra.check(tat, 3 * T - 1, 3), Verdict::Wait { nanos: 1 });
-    assert_eq!(gcra.check(tat, 3 * T, 3), Verdict::Admit { tat: 8 * T });
+    assert_eq!(gcra.check(tat, 3 * T, 3), Verdict::Admit(8 * T));
 }
 
 #[test]
 fn a_cost_above_the_burst_never_passes_even_when_full() {
     let gcra = gcra(T, 5);
     assert_eq!(gcra.check(0, u64::MAX / 2, 6), Verdict::Never);
-    assert_eq!(
-        Gcra { emission: MAX_CAPACITY, capacity: MAX_CAPACITY }.check(0, 0, u32::MAX),
-        Verdict::Never
-    );
+    assert_eq!(Gcra::new(MAX_CAPACITY, MAX_CAPACITY).check(0, 0, u32::MAX), Verdict::Never);
 }
 
 #[test]
@@ -63,7 +60,7 @@ fn a_clock_set_back_blocks_for_the_capacity_at_most() {
     let year = 31_536_000_000_000_000;
     let tat = gcra.heal(year + 5 * T, 40);
     assert_eq!(gcra.check(tat, 40, 1), Verdict::Wait { nanos: T });
-    assert!(matches!(gcra.check(tat, 40 + T, 1), Verdict::Admit { .. }));
+    assert!(matches!(gcra.check(tat, 40 + T, 1), Verdict::Admit(_)));
 }
 
 fn any_gcra() -> impl Strategy<Value = Gcra> {
@@ -79,7 +76,7 @@ proptest! {
         gcra in any_gcra(), tat in any::<u64>(), now in any::<u64>(), cost in any::<u32>(),
     ) {
         match gcra.check(tat, now, cost) {
-            Verdict::Admit { tat } => prop_assert!(tat >= now && tat - now <= gcra.capacity),
+            Verdict::Admit(tat) => prop_assert!(tat >= now && tat - now <= gcra.capacity),
             Verdict::Wait { nanos } => prop_assert!((1..=gcra.capacity).contains(&nanos)),
             Verdict::Never => prop_assert!(u128::from(gcra.emission) * u128::from(cost) > u128::from(gcra.capacity)),
         }
@@ -100,8 +97,8 @@ proptest! {
             admit(gcra, &mut tat, now, 1);
         }
         if let Verdict::Wait { nanos } = gcra.check(tat, now, cost) {
-            let early = matches!(gcra.check(tat, now + nanos - 1, cost), Verdict::Admit { .. });
-            let promised = matches!(gcra.check(tat, now + nanos, cost), Verdict::Admit { .. });
+            let early = matches!(gcra.check(tat, now + nanos - 1, cost), Verdict::Admit(_));
+            let promised = matches!(gcra.check(tat, now + nanos, cost), Verdict::Admit(_));
             prop_assert!(!early);
             prop_assert!(promised);
         }

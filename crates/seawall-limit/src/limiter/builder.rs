@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
-use tokio::time::Instant;
 
 use super::{Inner, Limiter};
+use crate::decide::{Entry, Place};
 use crate::error::{Error, in_range};
 use crate::policy::Policy;
 use crate::stats::Stats;
-use crate::table::{self, Table};
+use crate::table::{self, Layout, Table};
 
 /// Policies and the size of the table.
 #[derive(Debug, Clone)]
@@ -35,12 +35,14 @@ impl LimiterBuilder {
     /// About how many keys can be short of their full quota at once. Default:
     /// [`MAX_KEYS`]; at least 1, at most 2^26.
     ///
-    /// The table is allocated once, at 1.5 x (8 + 8 x policies) bytes a key:
-    /// 3.9 MB for the default and four policies. A key that has refilled makes
-    /// room for others. If there is no room, a key in the table is never
-    /// evicted, so no pressure forgives an exhausted one; new keys then share
-    /// quotas with others until keys refill. That rejects sooner, never later,
-    /// and is counted in `seawall_limit_saturated_total`.
+    /// The table is allocated once, at 1.5 x (8 + 8 x policies, and 8 more for
+    /// each in mode `Window` or `Fixed`) bytes a key, and up to half as much for
+    /// the overflow: some 5 MB for the default and four policies. A key that has
+    /// refilled makes room for others. If there is no room, a key in the table is
+    /// never evicted, so no pressure forgives an exhausted one; new keys are then
+    /// charged to a sketch, where others may be charged too, until keys refill.
+    /// That rejects sooner, never later, and is counted in
+    /// `seawall_limit_saturated_total`.
     pub fn max_keys(mut self, max_keys: usize) -> Self {
         self.max_keys = max_keys;
         self
@@ -54,13 +56,13 @@ impl LimiterBuilder {
     pub fn build(self) -> Result<Limiter, Error> {
         let Self { policies, max_keys } = self;
         validate(&policies, max_keys)?;
+        let entries = entries(&policies);
         let inner = Inner {
-            gcras: policies.iter().map(|policy| policy.quota().gcra()).collect(),
             #[cfg(feature = "tower")]
             texts: policies.iter().map(crate::answer::Text::new).collect(),
-            table: Table::new(max_keys, policies.len()),
-            seeds: [RandomState::default(), RandomState::default()],
-            start: Instant::now(),
+            table: Table::new(max_keys, layout(&entries)),
+            entries,
+            seed: RandomState::default(),
             stats: Stats::new(&policies),
             policies: policies.into_boxed_slice(),
         };
@@ -71,6 +73,33 @@ impl LimiterBuilder {
 impl Default for LimiterBuilder {
     fn default() -> Self {
         Self { policies: Vec::new(), max_keys: MAX_KEYS }
+    }
+}
+
+/// The policies as decisions need them. Times come first in a slot, then counts.
+fn entries(policies: &[Policy]) -> Box<[Entry]> {
+    let mut counts = policies.len() as u8;
+    let mut entry = |(policy, id): (&Policy, u8)| {
+        let law = policy.quota().law();
+        let count = counts;
+        counts += u8::from(law.counts());
+        Entry { law, relief: policy.quota().gcra(), id, count }
+    };
+    policies.iter().zip(0..).map(&mut entry).collect()
+}
+
+fn layout(entries: &[Entry]) -> Layout {
+    let laws: Box<[Entry]> = entries.into();
+    Layout {
+        ceilings: entries.iter().map(|entry| entry.relief.ceiling()).collect(),
+        counts: entries.iter().filter(|entry| entry.law.counts()).count(),
+        inherit: Box::new(move |words, now| {
+            for entry in &laws {
+                let tat = words[usize::from(entry.id)];
+                let state = entry.law.inherit(entry.relief, tat, now);
+                entry.store(words, Place::Slot, state);
+            }
+        }),
     }
 }
 

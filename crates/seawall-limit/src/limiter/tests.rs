@@ -1,5 +1,9 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::*;
-use crate::quota::Quota;
+use crate::quota::{Mode, Quota};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -169,4 +173,92 @@ fn quotas_past_what_can_be_counted_are_refused() {
     assert!(matches!(month.with_burst(1 << 31), Err(Error::TooSlow { .. })));
     assert!(matches!(month.with_burst(0), Err(Error::OutOfRange { field: "burst", .. })));
     assert!(month.with_burst(1_000).is_ok());
+}
+
+#[test]
+fn asking_for_more_than_is_left_leaves_nothing_if_told_to() {
+    let (limiter, set, now) = limiter();
+    assert!(limiter.check_or_drain("a", &set, 2, now).is_allowed());
+    let rejected = limiter.check_or_drain("a", &set, 5, now);
+    assert_eq!((rejected.is_allowed(), rejected.remaining()), (false, 0));
+    assert_eq!(limiter.peek("a", &set, now).remaining(), 0);
+    assert_eq!(rejected.retry_after(), Some(Duration::from_millis(37_500)), "for five");
+}
+
+#[test]
+fn a_drained_key_is_empty_in_every_policy_and_no_other_key_is() {
+    let (limiter, set, now) = limiter();
+    let drained = limiter.drain("a", &set, now);
+    assert_eq!(drained.violated().collect::<Vec<_>>(), ["short", "long"]);
+    assert_eq!(drained.retry_after(), Some(Duration::from_millis(7_500)));
+    assert_eq!(limiter.drain("a", &set, now).retry_after(), drained.retry_after());
+    assert_eq!(limiter.peek("b", &set, now).remaining(), 5);
+    assert!(limiter.check("a", &set, now + Duration::from_millis(7_500)).is_allowed());
+}
+
+#[test]
+fn a_charge_after_the_fact_goes_into_debt_as_far_as_that_goes() {
+    let quota = Quota::per(60, MINUTE).unwrap().with_debt(30).unwrap();
+    let limiter = Limiter::builder().policy(Policy::new("p", quota)).build().unwrap();
+    let (set, now) = (limiter.set(&["p"]).unwrap(), Instant::now());
+    assert!(limiter.charge("a", &set, 40, now).is_allowed());
+    let owing = limiter.charge("a", &set, 40, now);
+    assert_eq!((owing.is_allowed(), owing.remaining()), (false, 0));
+    assert_eq!(owing.retry_after(), Some(Duration::from_secs(21)));
+    assert_eq!(limiter.charge("a", &set, u32::MAX, now).reset(), Duration::from_secs(90));
+    let later = now + Duration::from_secs(30);
+    assert!(!limiter.check("a", &set, later).is_allowed());
+    assert!(limiter.check("a", &set, later + Duration::from_secs(1)).is_allowed());
+    assert!(matches!(quota.in_mode(Mode::Fixed), Err(Error::OutOfRange { field: "debt", .. })));
+}
+
+#[test]
+fn a_key_in_the_overflow_is_told_so() {
+    let quota = Quota::fixed(2, MINUTE).unwrap();
+    let limiter = Limiter::builder().policy(Policy::new("p", quota)).max_keys(1).build().unwrap();
+    let (set, now) = (limiter.set(&["p"]).unwrap(), Instant::now());
+    let saturated =
+        (0..1_000_u64).find(|key| limiter.check(*key, &set, now).is_saturated()).unwrap();
+    assert!(limiter.peek(saturated, &set, now).is_saturated());
+    assert!(!limiter.peek(0_u64, &set, now).is_saturated());
+    let load = limiter.table_load(now);
+    assert!(load.live <= load.slots && load.live >= 8 && load.collision > 0.0, "{load:?}");
+    // It is strict there, and kept strict when it finds a slot of its own.
+    let _ = limiter.check_n(saturated, &set, 1, now);
+    assert!(!limiter.check(saturated, &set, now).is_allowed());
+    assert!(limiter.check(saturated, &set, now + MINUTE).is_allowed());
+}
+
+#[test]
+fn a_charge_of_one_mode_does_not_touch_the_counts_of_another() {
+    let modes = [Mode::Fixed, Mode::Smooth, Mode::Window, Mode::Strict];
+    let quota = |mode| Quota::per(10, MINUTE).unwrap().in_mode(mode).unwrap();
+    let names = ["fixed", "smooth", "window", "strict"];
+    let policies = names.iter().zip(modes).map(|(name, mode)| Policy::new(*name, quota(mode)));
+    let limiter = Limiter::builder().policies(policies).build().unwrap();
+    let now = Instant::now();
+    for (name, cost) in names.iter().zip(1..) {
+        let set = limiter.set(&[name]).unwrap();
+        let before = limiter.peek("a", &set, now).remaining();
+        let _ = limiter.check_n("a", &set, cost.min(2), now);
+        assert_eq!(limiter.peek("a", &set, now).remaining(), before - cost.min(2), "{name}");
+    }
+    let all = limiter.set(&names).unwrap();
+    assert_eq!((limiter.peek("a", &all, now).policy(), limiter.live_keys(now)), ("strict", 1));
+}
+
+#[test]
+fn keys_that_differ_in_a_few_bits_do_not_crowd_a_bucket() {
+    let quota = Quota::per(1, MINUTE).unwrap();
+    let crafted: [fn(u64) -> u64; 3] =
+        [|number| number << 48, |number| number << 24, |number| number.swap_bytes()];
+    for craft in crafted {
+        let limiter =
+            Limiter::builder().policy(Policy::new("p", quota)).max_keys(20_000).build().unwrap();
+        let (set, now) = (limiter.set(&["p"]).unwrap(), Instant::now());
+        let shared =
+            (0..20_000).filter(|key| limiter.check(craft(*key), &set, now).is_saturated()).count();
+        assert!(shared <= 20, "{shared} of 20000 share");
+        assert!((0..20_000).all(|key| !limiter.check(craft(key), &set, now).is_allowed()));
+    }
 }

@@ -13,6 +13,7 @@ mod fields;
 mod guards;
 mod law;
 mod layer;
+mod modes;
 mod observed;
 mod overload;
 mod support;
