@@ -72,6 +72,12 @@ pub enum Error {
         /// The text given.
         text: Box<str>,
     },
+    /// A prefix of keys in Redis has braces, which would decide where a cluster keeps them.
+    #[error("key prefix {prefix:?} must not have braces")]
+    KeyPrefix {
+        /// The prefix given.
+        prefix: Box<str>,
+    },
     /// A path pattern does not start with `/`, or its braces are wrong.
     #[error(
         "path pattern {pattern:?} must start with '/' and have {{name}} or a last {{*name}} as whole segments"

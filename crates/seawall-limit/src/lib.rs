@@ -91,8 +91,11 @@
 //! | feature | what | default |
 //! |---|---|---|
 //! | `tower` | the layers, client identity, guards, `OverloadLayer` | yes |
+//! | `redis` | `ClusterLimiter`, quotas that all nodes share | no |
 //! | `serde` | `LimitConfig`, `Guards` and `OverloadConfig` from configuration files | no |
 
+#[cfg(feature = "redis")]
+mod cluster;
 mod config;
 mod decide;
 mod decision;
@@ -119,6 +122,11 @@ mod guard;
 #[cfg(feature = "tower")]
 mod limit;
 
+#[cfg(feature = "redis")]
+pub use cluster::{
+    ClusterConfig, ClusterDecision, ClusterError, ClusterLimiter, ClusterLimiterBuilder,
+    ClusterSet, FailureMode, Source,
+};
 pub use config::{LimitConfig, PolicyConfig};
 pub use decision::Decision;
 pub use error::Error;
