@@ -83,3 +83,18 @@ async fn the_script_decides_as_the_model() {
 async fn the_function_decides_as_the_model() {
     agree(true, 2).await;
 }
+
+#[test]
+fn a_return_gives_nothing_back_that_has_refilled_since() {
+    let (spec, subject) = (spec(&[("a", 100, 10)]), Subject::of(Key::Number(1)));
+    let (mut model, all) = (Model::default(), Want { need: 10, want: 0 });
+    assert_eq!(model.decide(5_000, subject, &spec, 1, all).granted, 10);
+    // Full again, and spent by others.
+    assert_eq!(model.decide(6_000, subject, &spec, 1, all).granted, 10);
+    let kind = AmendKind::Return { granted_at: 5_000 };
+    let half = |kind| Amend { kind, amounts: vec![500] };
+    assert_eq!(model.amend(6_000, subject, &spec, &half(kind)).spent, [1_000]);
+    // Soon after the grant it is worth nearly all.
+    let kind = AmendKind::Return { granted_at: 5_900 };
+    assert_eq!(model.amend(6_000, subject, &spec, &half(kind)).spent, [600]);
+}
