@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{interval, sleep, timeout};
 
+use super::breaker::SECTIONS;
 use super::config::ClusterConfig;
 use super::desk::Ask;
 use super::law::micros;
@@ -67,8 +68,11 @@ async fn beat(shared: Weak<Shared>, answered: watch::Sender<bool>) {
         let Some(strong) = shared.upgrade() else { return };
         strong.desk.link.revive();
         if strong.desk.link.is_up() {
-            let open: Vec<usize> = strong.desk.breakers.open().collect();
-            join_all(open.iter().map(|section| strong.desk.probe(&probes[*section]))).await;
+            // At first all: that loads the script on every master, before the first decision.
+            let new = beats.epoch.is_empty();
+            let due = |section: &usize| new || strong.desk.breakers.is_open(*section);
+            let due = (0..probes.len()).filter(due);
+            join_all(due.map(|section| strong.desk.probe(&probes[section]))).await;
             // More pages of orders follow at once.
             while beats.once(&strong).await == Some(true) {}
             if beats.number != u64::MAX && !beats.epoch.is_empty() {
@@ -323,7 +327,8 @@ fn probes(shared: &Arc<Shared>) -> Vec<Ask> {
         want: Want { need: 0, want: 0 },
         divisor: 1,
     };
-    (0..super::breaker::SECTIONS).map(ask).collect()
+    let sections = if shared.desk.link.clustered { SECTIONS } else { 1 };
+    (0..sections).map(ask).collect()
 }
 
 impl Shared {

@@ -60,7 +60,7 @@ async fn a_lost_message_is_made_up_for_by_the_next_beat() {
     let set = other.set(&["a"]).unwrap();
     let operator = node(&config, &[policy("a", 1_000)]).await;
     // Nobody may listen any more.
-    redis.command(&["ACL", "SETUSER", "default", "-subscribe", "resetchannels"]).await.unwrap();
+    redis.command(&["ACL", "SETUSER", "default", "-subscribe"]).await.unwrap();
     redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await.unwrap();
     operator.block("k", HOUR).await.unwrap();
     heard(&other, &set, true).await;
