@@ -1,4 +1,4 @@
-//! What goes on beside decisions: beats, orders, probes, returns and settlements.
+//! What goes on beside decisions: beats, orders and probes.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -11,16 +11,16 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::breaker::SECTIONS;
 use super::config::ClusterConfig;
 use super::desk::Ask;
 use super::law::micros;
 use super::link::{self, integer};
-use super::protocol::{Amend, Spec, Want};
+use super::protocol::Want;
+use super::settle;
 use super::shared::Shared;
-use super::state::{KeyState, returned};
 use super::subject::Subject;
 use crate::key::Key;
 
@@ -51,7 +51,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Tasks {
     let weak = || Arc::downgrade(shared);
     let all = [
         tokio::spawn(beat(weak(), answered)).abort_handle(),
-        tokio::spawn(tidy(weak())).abort_handle(),
+        tokio::spawn(settle::tidy(weak())).abort_handle(),
         tokio::spawn(hear(weak(), shared.config.clone())).abort_handle(),
     ];
     Tasks { all: Mutex::new(all.into()), beats }
@@ -75,7 +75,7 @@ async fn beat(shared: Weak<Shared>, answered: watch::Sender<bool>) {
             join_all(due.map(|section| strong.desk.probe(&probes[section]))).await;
             // More pages of orders follow at once.
             while beats.once(&strong).await == Some(true) {}
-            if beats.number != u64::MAX && !beats.epoch.is_empty() {
+            if !beats.epoch.is_empty() {
                 answered.send_if_modified(|it| !std::mem::replace(it, true));
             }
         }
@@ -208,109 +208,6 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Gives back what was not spent, and tells Redis what was admitted without it.
-async fn tidy(shared: Weak<Shared>) {
-    let Some(strong) = shared.upgrade() else { return };
-    let pause =
-        (strong.config.lease_ttl / 4).clamp(Duration::from_millis(20), Duration::from_millis(250));
-    drop(strong);
-    let mut ticks = interval(pause);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let Some(shared) = shared.upgrade() else { return };
-        sweep(&shared, false).await;
-    }
-}
-
-/// One round over the table.
-async fn sweep(shared: &Arc<Shared>, all: bool) {
-    let (now, terms, nodes) = (shared.now(), shared.terms, shared.live_nodes());
-    let settle = shared.owing.load(Ordering::Relaxed) > 0 && shared.desk.link.is_up();
-    if settle {
-        shared.owing.store(0, Ordering::Relaxed);
-    }
-    let mut held = 0;
-    let mut owed = Vec::new();
-    for shard in 0..shared.table.shards() {
-        shared.table.walk(shard, |state: &mut KeyState| {
-            while let Some((mask, grant)) = state.expired(now, terms, all) {
-                shared.give_back(state.subject, mask, Some(grant));
-            }
-            held += state.held(now, terms);
-            let section = shared.desk.link.section(state.subject);
-            if settle && shared.desk.is_reachable(section) {
-                if let Some(amend) = state.settle(&shared.laws, nodes, now) {
-                    owed.push((state.subject, amend));
-                }
-            } else if settle && state.owes() {
-                shared.owing.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        tokio::task::yield_now().await;
-    }
-    shared.stats.seen(held, nodes);
-    let returns = std::mem::take(&mut *shared.returns.lock());
-    let mut by_set: HashMap<u64, Vec<(Subject, Amend)>> = HashMap::new();
-    let specs = shared.specs.lock().clone();
-    for (subject, mask, grant) in returns {
-        if let Some(spec) = specs.get(&mask) {
-            by_set.entry(mask).or_default().push((subject, returned(spec, grant)));
-        }
-    }
-    for (mask, returns) in by_set {
-        // One that fails is lost until it refills: to give back twice would be too much.
-        let done = send(shared, &specs[&mask], returns).await;
-        shared.stats.returned(done.0);
-    }
-    if !owed.is_empty() {
-        let ids: Vec<u8> = (0..shared.laws.len()).filter_map(|id| u8::try_from(id).ok()).collect();
-        let (done, failed) = send(shared, &shared.spec(&ids), owed).await;
-        shared.stats.settled(done);
-        let mut failed: HashMap<Subject, Amend> = failed.into_iter().collect();
-        if !failed.is_empty() {
-            shared.owing.fetch_add(1, Ordering::Relaxed);
-            for shard in 0..shared.table.shards() {
-                shared.table.walk(shard, |state| {
-                    if let Some(amend) = failed.remove(&state.subject) {
-                        state.unsettled(&shared.laws, &amend);
-                    }
-                });
-            }
-        }
-    }
-}
-
-/// Sends changes, some in one command. Tells how many were made, and which were not.
-async fn send(
-    shared: &Arc<Shared>,
-    spec: &Spec,
-    mut amends: Vec<(Subject, Amend)>,
-) -> (u64, Vec<(Subject, Amend)>) {
-    let link = &shared.desk.link;
-    amends.sort_by_key(|(subject, _)| link.group(*subject));
-    let mut failed = Vec::new();
-    let mut done = 0;
-    for group in amends.chunk_by(|a, b| link.group(a.0) == link.group(b.0)) {
-        for chunk in group.chunks(CHUNK) {
-            let section = chunk.first().map_or(0, |(subject, _)| link.section(*subject));
-            let sent = shared.desk.is_reachable(section);
-            if sent && shared.within(link.amend(spec, chunk)).await.is_ok() {
-                done += chunk.len() as u64;
-            } else {
-                failed.extend_from_slice(chunk);
-            }
-        }
-    }
-    (done, failed)
-}
-
-/// The end of a node that means to end.
-pub(crate) async fn hand_over(shared: &Arc<Shared>) {
-    sweep(shared, true).await;
-    shared.desk.link.close().await;
-}
-
 /// For each section a subject of it, to look at.
 fn probes(shared: &Arc<Shared>) -> Vec<Ask> {
     let spec = shared.spec(&[0]);
@@ -331,23 +228,9 @@ fn probes(shared: &Arc<Shared>) -> Vec<Ask> {
     (0..sections).map(ask).collect()
 }
 
-impl Shared {
-    /// Units held by all keys.
-    pub(crate) fn held(&self) -> u64 {
-        let now = self.now();
-        let mut held = 0;
-        for shard in 0..self.table.shards() {
-            self.table.walk(shard, |state| held += state.held(now, self.terms));
-        }
-        held
-    }
-}
-
 /// A node counts as gone after so many heartbeats missed.
 const BEATS_MISSED: u64 = 5;
 /// Between probes of what is out of reach.
 const PROBING: Duration = Duration::from_millis(100);
 /// Orders in one answer.
 const PAGE: usize = 500;
-/// Changes in one command.
-const CHUNK: usize = 64;

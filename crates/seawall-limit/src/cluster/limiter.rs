@@ -8,7 +8,7 @@ use fred::types::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::background::{self, Tasks};
+use super::background::Tasks;
 use super::builder::ClusterLimiterBuilder;
 use super::config::ClusterConfig;
 use super::decision::{ClusterDecision, Source};
@@ -17,6 +17,7 @@ use super::error::ClusterError;
 use super::law::{Law, micros};
 use super::link::integer;
 use super::protocol::{Amend, AmendKind, Spec};
+use super::settle;
 use super::shared::{Begun, Question, Shared};
 use super::state::KeyState;
 use super::subject::Subject;
@@ -35,7 +36,7 @@ use crate::set::PolicySet;
 /// waits longer than [`deadline`](ClusterConfig::deadline); without Redis each policy's
 /// [`FailureMode`](crate::FailureMode) decides.
 ///
-/// Its tasks and connections end with the last clone and the last set; [`shutdown`](Self::shutdown)
+/// Its tasks end with the last clone, so keep one while sets are in use; [`shutdown`](Self::shutdown)
 /// also gives back what was taken ahead.
 #[derive(Clone)]
 pub struct ClusterLimiter {
@@ -237,7 +238,7 @@ impl ClusterLimiter {
     /// the connections for every clone. Decisions after that take their failure modes.
     pub async fn shutdown(&self) {
         self.tasks.stop();
-        background::hand_over(&self.shared).await;
+        settle::hand_over(&self.shared).await;
     }
 
     /// Returns when Redis has answered once.

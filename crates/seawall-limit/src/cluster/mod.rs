@@ -20,6 +20,7 @@ mod model;
 mod protocol;
 mod ruling;
 mod script;
+mod settle;
 mod shared;
 #[cfg(test)]
 mod sim;

@@ -74,8 +74,9 @@ impl Shared {
             return self.done(too_large(spec, need), Source::Memory);
         }
         let decide = |state: &mut KeyState| {
-            let memory = self.desk.is_reachable(self.desk.link.section(state.subject));
-            (state.decide(spec, need, now, self.terms, memory), state.subject)
+            let subject = state.subject;
+            let memory = || self.desk.is_reachable(self.desk.link.section(subject));
+            (state.decide(spec, need, now, self.terms, memory), subject)
         };
         let make = || {
             let subject = Subject::of(key);

@@ -5,6 +5,7 @@
 //! more than the quota would, plus the bound. What faults may add, and the documentation says they
 //! may, is put in a pot, unit by unit, as they happen.
 
+mod harm;
 mod world;
 
 use world::{Faults, World};

@@ -85,7 +85,7 @@ impl KeyState {
         need: u32,
         now: u64,
         terms: Terms,
-        memory: bool,
+        memory: impl FnOnce() -> bool,
     ) -> Local {
         if self.blocked > now {
             let wait = self.blocked - now;
@@ -102,7 +102,9 @@ impl KeyState {
                 return Local::Leased { ruling, refill };
             }
         }
-        if memory && let Some(ruling) = ruling::refused(self.standings(spec, now), need) {
+        if memory()
+            && let Some(ruling) = ruling::refused(self.standings(spec, now), need)
+        {
             return Local::Remembered(ruling);
         }
         let exact = spec.exact || terms.most == 0;

@@ -112,8 +112,8 @@ impl Table {
     fn candidates(&self, place: Place) -> impl Iterator<Item = usize> + use<> {
         let buckets = self.buckets as u64;
         // Two independent halves, scaled to the count of buckets.
-        let first = ((place.place & 0xffff_ffff) * buckets >> 32) as usize;
-        let second = ((place.tag >> 32) * buckets >> 32) as usize;
+        let first = (((place.place & 0xffff_ffff) * buckets) >> 32) as usize;
+        let second = (((place.tag >> 32) * buckets) >> 32) as usize;
         let of = |bucket: usize| bucket * WAYS..(bucket + 1) * WAYS;
         of(first).chain(of(second))
     }

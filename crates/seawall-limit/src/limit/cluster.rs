@@ -39,9 +39,9 @@ fn verdict<B>(
 ) -> Verdict<B> {
     if decision.is_allowed() {
         fields[1] = Some(Fields::of(decision));
-        return Ok(fields);
+        return Verdict::Admit(fields);
     }
-    Err(match decision.source() {
+    Verdict::Reject(match decision.source() {
         Source::Closed => unavailable(decision, method),
         _ => answer::rejection(decision, method),
     })

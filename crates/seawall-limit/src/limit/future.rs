@@ -9,7 +9,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::gate::{Asked, Gate};
+use super::gate::{Asked, Gate, Verdict};
 use crate::answer::Fields;
 use crate::body::LimitBody;
 
@@ -86,8 +86,10 @@ where
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
                     let Waiting { mut service, request, gate } = *waiting;
                     match verdict {
-                        Ok(fields) => State::Passed { call: service.call(request), fields },
-                        Err(response) => {
+                        Verdict::Admit(fields) => {
+                            State::Passed { call: service.call(request), fields }
+                        }
+                        Verdict::Reject(response) => {
                             gate.refund(&request);
                             State::Rejected { response: Some(response) }
                         }

@@ -42,8 +42,13 @@ impl<'a> Head<'a> {
 
 pub(crate) type KeyFn = dyn for<'a> Fn(&Head<'a>) -> Option<Key<'a>> + Send + Sync;
 
-/// The fields to send with an admitted response, or the answer to a rejected request.
-pub(crate) type Verdict<B> = Result<[Option<Fields>; 2], Response<LimitBody<B>>>;
+/// How a request fares.
+pub(crate) enum Verdict<B> {
+    /// Its response gets these fields.
+    Admit([Option<Fields>; 2]),
+    /// This is the answer.
+    Reject(Response<LimitBody<B>>),
+}
 
 /// What the gate says of a request.
 pub(crate) enum Judged<B> {
@@ -57,7 +62,7 @@ pub(crate) type Asked<B> = Pin<Box<dyn Future<Output = Verdict<B>> + Send>>;
 
 impl<B> Judged<B> {
     const fn free() -> Self {
-        Self::Now(Ok([None, None]))
+        Self::Now(Verdict::Admit([None, None]))
     }
 }
 
@@ -104,19 +109,20 @@ impl Gate {
         if let (Some(limiter), Some(set)) = (&self.rules.limiters().local, &sets.local) {
             let decision = limiter.check(key, set, now);
             if !decision.is_allowed() {
-                return Judged::Now(Err(answer::rejection(&decision, request.method())));
+                let answer = answer::rejection(&decision, request.method());
+                return Judged::Now(Verdict::Reject(answer));
             }
             fields[0] = Some(Fields::of(&decision));
         }
         #[cfg(feature = "redis")]
         if let Some(set) = &sets.cluster {
             let judged = cluster::judge(set, key, now, request.method(), fields);
-            if let Judged::Now(Err(_)) = &judged {
+            if let Judged::Now(Verdict::Reject(_)) = &judged {
                 self.refund_key(sets, key);
             }
             return judged;
         }
-        Judged::Now(Ok(fields))
+        Judged::Now(Verdict::Admit(fields))
     }
 
     /// Takes back what the local policies were charged for a request that the cluster-wide ones

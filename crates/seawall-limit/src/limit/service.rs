@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::future::LimitFuture;
-use super::gate::{Gate, Judged};
+use super::gate::{Gate, Judged, Verdict};
 use crate::body::LimitBody;
 
 /// Made by [`LimitLayer`](super::LimitLayer).
@@ -50,8 +50,10 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         match self.gate.judge(&request) {
-            Judged::Now(Ok(fields)) => LimitFuture::pass(self.inner.call(request), fields),
-            Judged::Now(Err(response)) => LimitFuture::reject(response),
+            Judged::Now(Verdict::Admit(fields)) => {
+                LimitFuture::pass(self.inner.call(request), fields)
+            }
+            Judged::Now(Verdict::Reject(response)) => LimitFuture::reject(response),
             Judged::Later(asked) => {
                 // The one that is ready is taken along, and a copy stays.
                 let copy = self.inner.clone();

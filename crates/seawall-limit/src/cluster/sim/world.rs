@@ -14,8 +14,8 @@ use crate::cluster::subject::Subject;
 use crate::decide::Outcome;
 use crate::key::Key;
 
-const NODES: usize = 8;
-const KEYS: usize = 2;
+pub(super) const NODES: usize = 8;
+pub(super) const KEYS: usize = 2;
 const DEADLINE: u64 = 50_000;
 
 #[derive(Debug, Clone, Copy)]
@@ -36,54 +36,54 @@ impl Faults {
 }
 
 pub(super) struct World {
-    random: StdRng,
-    faults: Faults,
+    pub(super) random: StdRng,
+    pub(super) faults: Faults,
     /// By which nodes spend.
-    spend: Terms,
-    time: u64,
-    redis: Model,
-    redis_ahead: u64,
+    pub(super) spend: Terms,
+    pub(super) time: u64,
+    pub(super) redis: Model,
+    pub(super) redis_ahead: u64,
     /// What replicas have: the past, and the units granted to each key since.
-    replica: (Model, [u64; KEYS]),
-    epoch: u64,
-    nodes: Vec<Node>,
-    mail: Vec<Mail>,
-    spec: Arc<Spec>,
-    judges: [Judge; KEYS],
-    subjects: [Subject; KEYS],
+    pub(super) replica: (Model, [u64; KEYS]),
+    pub(super) epoch: u64,
+    pub(super) nodes: Vec<Node>,
+    pub(super) mail: Vec<Mail>,
+    pub(super) spec: Arc<Spec>,
+    pub(super) judges: [Judge; KEYS],
+    pub(super) subjects: [Subject; KEYS],
     pub(super) admitted: u64,
     pub(super) leased: u64,
     pub(super) asked: u64,
 }
 
-struct Node {
-    keys: [KeyState; KEYS],
+pub(super) struct Node {
+    pub(super) keys: [KeyState; KEYS],
     /// How far its clock is behind.
-    behind: u64,
-    cut_off: bool,
-    life: u64,
+    pub(super) behind: u64,
+    pub(super) cut_off: bool,
+    pub(super) life: u64,
 }
 
 /// A message under way.
-struct Mail {
-    due: u64,
-    node: usize,
-    life: u64,
-    key: usize,
-    what: What,
+pub(super) struct Mail {
+    pub(super) due: u64,
+    pub(super) node: usize,
+    pub(super) life: u64,
+    pub(super) key: usize,
+    pub(super) what: What,
 }
 
-enum What {
+pub(super) enum What {
     Ask { want: Want, asked: u64, refill: bool },
     Answer { want: Want, asked: u64, refill: bool, answer: Answer },
     Return { grant: Grant, epoch: u64 },
 }
 
 /// A quota with a larger burst, which never saw a fault.
-struct Judge {
-    law: Law,
-    tat: u64,
-    pot: u64,
+pub(super) struct Judge {
+    pub(super) law: Law,
+    pub(super) tat: u64,
+    pub(super) pot: u64,
 }
 
 impl Judge {
@@ -165,7 +165,7 @@ impl World {
         if self.spec.laws.iter().any(|law| law.never(need)) {
             return Ok(());
         }
-        match state.decide(&self.spec, need, now, self.spend, true) {
+        match state.decide(&self.spec, need, now, self.spend, || true) {
             Local::Leased { refill, .. } => {
                 self.leased += u64::from(need);
                 if let Some(want) = refill {
@@ -287,82 +287,11 @@ impl World {
         self.mail.push(Mail { due: self.time + delay, node, life, key, what });
     }
 
-    fn harm(&mut self, node: usize) {
-        if self.faults.crashes && self.random.random_bool(0.01) {
-            let life = self.nodes[node].life + NODES as u64;
-            self.nodes[node] = Node { keys: fresh(), behind: 0, cut_off: false, life };
-        }
-        if self.faults.losses && self.random.random_bool(0.02) {
-            self.nodes[node].cut_off = !self.nodes[node].cut_off;
-        }
-        if self.faults.jumps && self.random.random_bool(0.005) {
-            // It may spend what it holds, but later: stated.
-            let (now, spend) = (self.local(node), self.spend);
-            for key in 0..KEYS {
-                self.judges[key].pot += self.nodes[node].keys[key].held(now, spend);
-                self.judges[key].pot += self.coming(node, key);
-            }
-            let halt = self.random.random_range(0..20_000_000);
-            self.time += halt;
-            self.nodes[node].behind += halt;
-        }
-        if self.faults.failovers {
-            self.failover();
-        }
-    }
-
-    fn failover(&mut self) {
-        if self.random.random_bool(0.05) {
-            self.replica = (self.redis.clone(), [0; KEYS]);
-        }
-        if !self.random.random_bool(0.004) {
-            return;
-        }
-        self.epoch += 1;
-        self.redis = self.replica.0.clone();
-        let before = self.redis_ahead;
-        self.redis_ahead = self.random.random_range(0..30_000_000);
-        let forward = self.redis_ahead.saturating_sub(before);
-        let (law, returns) = (self.spec.laws[0], &self.mail);
-        for (key, judge) in self.judges.iter_mut().enumerate() {
-            // What the replica had not heard of, and what its clock says has refilled.
-            judge.pot += self.replica.1[key] + forward.div_ceil(law.emission);
-            // Returns on their way name the other server's time.
-            let late = returns.iter().filter(|mail| mail.key == key);
-            judge.pot += late
-                .map(|mail| match &mail.what {
-                    What::Return { grant, .. } => u64::from(grant.left),
-                    _ => 0,
-                })
-                .sum::<u64>();
-        }
-        for node in 0..NODES {
-            let now = self.local(node);
-            for key in 0..KEYS {
-                // So do those that are still to come.
-                self.judges[key].pot += self.nodes[node].keys[key].held(now, self.spend);
-                self.judges[key].pot += self.coming(node, key);
-            }
-        }
-        self.replica = (self.redis.clone(), [0; KEYS]);
-    }
-
-    /// Units on their way to a node.
-    fn coming(&self, node: usize, key: usize) -> u64 {
-        let all = self.mail.iter().filter(|mail| mail.node == node && mail.key == key);
-        all.map(|mail| match &mail.what {
-            What::Ask { want, .. } => u64::from(want.need + want.want),
-            What::Answer { answer, .. } => u64::from(answer.granted),
-            What::Return { .. } => 0,
-        })
-        .sum()
-    }
-
-    fn local(&self, node: usize) -> u64 {
+    pub(super) fn local(&self, node: usize) -> u64 {
         self.time - self.nodes[node].behind
     }
 }
 
-fn fresh() -> [KeyState; KEYS] {
+pub(super) fn fresh() -> [KeyState; KEYS] {
     std::array::from_fn(|key| KeyState::new(Subject::of(Key::Number(key as u64)), 2, 0))
 }

@@ -31,7 +31,7 @@ fn a_rejection_is_remembered_until_a_unit_has_refilled_and_no_longer() {
     let (mut state, spec) = (state(), spec(100, 10));
     let (ruling, _) = state.heard(&spec, 1, &answer(9, 0, 1_000), (5, 10), TERMS);
     assert_eq!((ruling.outcome, ruling.wait), (Outcome::Rejected, 100_000));
-    let at = |state: &mut KeyState, now| state.decide(&spec, 1, now, TERMS, true);
+    let at = |state: &mut KeyState, now| state.decide(&spec, 1, now, TERMS, || true);
     let Local::Remembered(ruling) = at(&mut state, 60) else { panic!("Redis was to be asked") };
     assert_eq!((ruling.wait, ruling.remaining), (50_000, 0));
     assert!(matches!(at(&mut state, 109), Local::Remembered(_)));
@@ -42,7 +42,7 @@ fn a_rejection_is_remembered_until_a_unit_has_refilled_and_no_longer() {
 fn memory_and_redis_say_the_same() {
     let (mut state, spec) = (state(), spec(100, 10));
     let (told, _) = state.heard(&spec, 3, &answer(9, 0, 850), (5, 10), TERMS);
-    let Local::Remembered(remembered) = state.decide(&spec, 3, 10, TERMS, true) else {
+    let Local::Remembered(remembered) = state.decide(&spec, 3, 10, TERMS, || true) else {
         panic!("Redis was to be asked")
     };
     assert_eq!(told, remembered);
@@ -104,11 +104,11 @@ fn an_operators_block_comes_before_a_lease_and_ends_by_itself() {
     let (mut state, spec) = (state(), spec(100, 100));
     let _ = state.heard(&spec, 1, &answer(0, 50, 5_000), (0, 0), TERMS);
     state.blocked = 70;
-    let Local::Blocked(ruling) = state.decide(&spec, 1, 20, TERMS, true) else {
+    let Local::Blocked(ruling) = state.decide(&spec, 1, 20, TERMS, || true) else {
         panic!("it is blocked")
     };
     assert_eq!(ruling.wait, 50_000);
-    assert!(matches!(state.decide(&spec, 1, 70, TERMS, true), Local::Leased { .. }));
+    assert!(matches!(state.decide(&spec, 1, 70, TERMS, || true), Local::Leased { .. }));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_policy_that_is_exact_holds_nothing() {
     let (mut state, mut spec) = (state(), spec(100, 100));
     spec.exact = true;
     for now in 0..20 {
-        let Local::Ask { want } = state.decide(&spec, 1, now, TERMS, true) else {
+        let Local::Ask { want } = state.decide(&spec, 1, now, TERMS, || true) else {
             panic!("it asks each time")
         };
         assert_eq!(want, 0);

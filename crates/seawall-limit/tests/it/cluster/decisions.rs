@@ -104,7 +104,7 @@ async fn a_remembered_rejection_asks_redis_nothing_and_says_the_same() {
     assert!(limiter.check_n("k", &set, 3, Instant::now()).await.is_allowed());
     let other = node(&exact(stack.redis().unwrap().url()), &[policy("a", 3)]).await;
     let told = check(&other, "k", &set).await;
-    assert_eq!(told.is_allowed(), false);
+    assert!(!told.is_allowed());
     let before = calls(stack.redis().unwrap(), "get").await;
     for _ in 0..10_000 {
         let decision = check(&limiter, "k", &set).await;

@@ -81,7 +81,7 @@ async fn values_that_are_not_ours_count_as_spent_and_are_mended() {
         // One that remembers nothing.
         let limiter = node(&exact(redis.url()), &[policy("a", 1_000_000)]).await;
         let set = limiter.set(&["a"]).unwrap();
-        if command[2] == "" {
+        if command[2].is_empty() {
             // Nothing is nothing spent.
             assert!(check(&limiter, "k", &set).await.is_allowed(), "{command:?}");
             continue;
