@@ -27,12 +27,13 @@
 //!
 //! # When to use it, and when not
 //!
-//! Use it where each client may do so much and no more, in one process. Each
-//! process counts for itself: behind a balancer, `n` instances admit `n` times
-//! the quota. Quotas do not protect a service from more clients than it can
-//! serve: that is what the overload guard is for. The guard finds how much a
-//! service can do by watching it do it, so it has little to go by below some ten
-//! requests a second, and none for streams without an end.
+//! Use it where each client may do so much and no more. A [`Limiter`] counts for
+//! its process: behind a balancer, `n` instances admit `n` times the quota. With
+//! the feature `redis`, `ClusterLimiter` counts for all of them. Quotas do not
+//! protect a service from more clients than it can serve: that is what the
+//! overload guard is for. The guard finds how much a service can do by watching
+//! it do it, so it has little to go by below some ten requests a second, and
+//! none for streams without an end.
 //!
 //! # How it works
 //!
@@ -50,6 +51,10 @@
 //! key that has refilled is as good as absent and makes room; one that has not
 //! is never evicted, so flooding the table with keys frees nobody. When there is
 //! no room, new keys share quotas: too strict, never too lax, and counted.
+//!
+//! A `ClusterLimiter` keeps the same integers in Redis and decides on all policies
+//! of a key in one script there, or out of units taken ahead: `docs/cluster.md`
+//! has the protocol, the bound, and what happens without Redis.
 //!
 //! The overload guard counts requests, not clients. While its slots are all
 //! taken, the limit follows a latency gradient, and each marked step down has to
@@ -154,3 +159,7 @@ pub use overload::{OverloadBody, OverloadFuture, OverloadLayer, OverloadService}
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../docs/cluster.md")]
+struct ClusterPage;

@@ -59,14 +59,19 @@ async fn a_foreign_ttl_of_none_is_mended_also_by_a_rejection() {
     assert!(ttl(redis, &key).await > 0);
 }
 
+/// The key in Redis of the subject `k`.
+async fn name_of_k(redis: &Redis) -> String {
+    let limiter = node(&exact(redis.url()), &[policy("slow", 1)]).await;
+    let set = limiter.set(&["slow"]).unwrap();
+    assert!(check(&limiter, "k", &set).await.is_allowed());
+    subjects(redis).await.remove(0)
+}
+
 #[tokio::test]
 async fn values_that_are_not_ours_count_as_spent_and_are_mended() {
     let stack = redis().await;
     let redis = stack.redis().unwrap();
-    let limiter = node(&exact(redis.url()), &[policy("a", 1_000_000)]).await;
-    let set = limiter.set(&["a"]).unwrap();
-    assert!(check(&limiter, "k", &set).await.is_allowed());
-    let key = subjects(redis).await.remove(0);
+    let key = name_of_k(redis).await;
     let foreign: [&[&str]; 6] = [
         &["SET", &key, "rubbish"],
         &["SET", &key, ""],
@@ -100,10 +105,7 @@ async fn values_that_are_not_ours_count_as_spent_and_are_mended() {
 async fn a_tat_from_a_clock_far_ahead_blocks_for_one_refill_at_most() {
     let stack = redis().await;
     let redis = stack.redis().unwrap();
-    let limiter = node(&exact(redis.url()), &[policy("a", 1_000_000)]).await;
-    let set = limiter.set(&["a"]).unwrap();
-    assert!(check(&limiter, "k", &set).await.is_allowed());
-    let key = subjects(redis).await.remove(0);
+    let key = name_of_k(redis).await;
     redis.command(&["SET", &key, "a=99999999999999999999;"]).await.unwrap();
     let other = node(&exact(redis.url()), &[policy("a", 1_000_000)]).await;
     let set = other.set(&["a"]).unwrap();

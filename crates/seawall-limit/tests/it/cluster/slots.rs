@@ -64,3 +64,31 @@ async fn keys_of_all_slots_are_decided_and_follow_a_failover() {
         assert_eq!(left, 2, "key {key}");
     }
 }
+
+#[tokio::test]
+async fn a_master_that_hangs_takes_its_own_keys_with_it_and_no_others() {
+    let builder = Stack::builder().redis_cluster();
+    let builder = builder.redis_setting("cluster-require-full-coverage", "no");
+    let stack = builder.start().await.unwrap();
+    let cluster = stack.redis_cluster().unwrap();
+    let config = ClusterConfig { deadline: Duration::from_millis(250), ..exact(cluster.url()) };
+    let limiter = node(&config, &[policy("a", 200)]).await;
+    let set = limiter.set(&["a"]).unwrap();
+    // Whose keys they are is told by who has them.
+    for key in 0..30_u64 {
+        assert!(limiter.check(key, &set, Instant::now()).await.is_allowed());
+    }
+    let own = subjects(&cluster.nodes()[0]).await.len();
+    assert!((1..30).contains(&own), "{own}");
+    cluster.nodes()[0].pause().await.unwrap();
+    eventually("only the keys of the one that hangs are decided without it", async || {
+        let mut alone = 0;
+        for key in 0..30_u64 {
+            let decision = limiter.check(key, &set, Instant::now()).await;
+            alone += usize::from(decision.source() == Source::Local);
+        }
+        alone == own
+    })
+    .await;
+    cluster.nodes()[0].resume().await.unwrap();
+}
