@@ -1,7 +1,6 @@
 //! What does a cluster-wide decision cost, asked of Redis and out of a lease, beside a bare script?
 #![expect(clippy::unwrap_used, reason = "a bench has nobody to hand an error to")]
 
-use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,8 +129,8 @@ fn checks<'a>(
 }
 
 /// Runs an operation so many times, each task the same share of them.
-fn each<'a, F>(
-    runtime: &'a Runtime,
+fn each<F>(
+    runtime: &Runtime,
     tasks: usize,
     operation: impl Fn(usize) -> F + Clone + Send + 'static,
 ) -> impl FnMut(u64)
@@ -143,7 +142,7 @@ where
             let operation = operation.clone();
             async move {
                 for turn in (first..times as usize).step_by(tasks) {
-                    black_box(operation(turn % DRAWS).await);
+                    operation(turn % DRAWS).await;
                 }
             }
         };
