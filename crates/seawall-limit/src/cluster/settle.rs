@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::protocol::{Amend, Spec};
+use super::protocol::{Amend, Answer, Spec};
 use super::shared::Shared;
 use super::state::{KeyState, returned};
 use super::subject::Subject;
@@ -65,42 +65,49 @@ async fn sweep(shared: &Arc<Shared>, all: bool) {
     for (mask, returns) in by_set {
         // One that fails is lost until it refills: to give back twice would be too much.
         let done = send(shared, &specs[&mask], returns).await;
-        shared.stats.returned(done.0);
+        shared.stats.returned(done.0.len() as u64);
     }
     if !owed.is_empty() {
         let ids: Vec<u8> = (0..shared.laws.len()).filter_map(|id| u8::try_from(id).ok()).collect();
-        let (done, failed) = send(shared, &shared.spec(&ids), owed).await;
-        shared.stats.settled(done);
-        let mut failed: HashMap<Subject, Amend> = failed.into_iter().collect();
+        let spec = shared.spec(&ids);
+        let (done, failed) = send(shared, &spec, owed).await;
+        shared.stats.settled(done.len() as u64);
         if !failed.is_empty() {
             shared.owing.fetch_add(1, Ordering::Relaxed);
-            for shard in 0..shared.table.shards() {
-                shared.table.walk(shard, |state| {
-                    if let Some(amend) = failed.remove(&state.subject) {
-                        state.unsettled(&shared.laws, &amend);
-                    }
-                });
-            }
+        }
+        let now = shared.now();
+        let done: HashMap<Subject, Answer> = done.into_iter().collect();
+        let failed: HashMap<Subject, Amend> = failed.into_iter().collect();
+        for shard in 0..shared.table.shards() {
+            shared.table.walk(shard, |state| {
+                if let Some(amend) = failed.get(&state.subject) {
+                    state.unsettled(&shared.laws, amend);
+                } else if let Some(answer) = done.get(&state.subject) {
+                    // Until then it went by this node's share, whose waits are longer.
+                    state.learn(&spec, answer, now);
+                }
+            });
         }
     }
 }
 
-/// Sends changes, some in one command. Tells how many were made, and which were not.
+/// Sends changes, some in one command. Tells what Redis says of those that were made, and which were not.
 async fn send(
     shared: &Arc<Shared>,
     spec: &Spec,
     mut amends: Vec<(Subject, Amend)>,
-) -> (u64, Vec<(Subject, Amend)>) {
+) -> (Vec<(Subject, Answer)>, Vec<(Subject, Amend)>) {
     let link = &shared.desk.link;
     amends.sort_by_key(|(subject, _)| link.group(*subject));
     let mut failed = Vec::new();
-    let mut done = 0;
+    let mut done = Vec::new();
     for group in amends.chunk_by(|a, b| link.group(a.0) == link.group(b.0)) {
         for chunk in group.chunks(CHUNK) {
             let section = chunk.first().map_or(0, |(subject, _)| link.section(*subject));
-            let sent = shared.desk.is_reachable(section);
-            if sent && shared.within(link.amend(spec, chunk)).await.is_ok() {
-                done += chunk.len() as u64;
+            if shared.desk.is_reachable(section)
+                && let Ok(answers) = shared.within(link.amend(spec, chunk)).await
+            {
+                done.extend(chunk.iter().map(|(subject, _)| *subject).zip(answers));
             } else {
                 failed.extend_from_slice(chunk);
             }

@@ -3,7 +3,7 @@ use seawall_limit::{FailureMode, Source};
 use super::*;
 
 fn impatient(url: String) -> ClusterConfig {
-    ClusterConfig { deadline: Duration::from_millis(250), ..exact(url) }
+    ClusterConfig { deadline: Duration::from_secs(1), ..exact(url) }
 }
 
 async fn with_modes(config: ClusterConfig) -> ClusterLimiter {
@@ -16,10 +16,10 @@ async fn with_modes(config: ClusterConfig) -> ClusterLimiter {
     builder.connect().await.unwrap()
 }
 
-/// Waits until Redis decides again.
+/// Waits until Redis is asked again. It only looks: what is spent without Redis counts afterwards.
 async fn returns(limiter: &ClusterLimiter, set: &ClusterSet) {
     eventually("Redis decides again", async || {
-        check(limiter, "returning", set).await.source() == Source::Redis
+        limiter.is_reachable() && limiter.peek("returning", set).await.is_ok()
     })
     .await;
 }
@@ -51,11 +51,7 @@ async fn a_restarted_redis_is_used_again_with_nothing_but_its_scripts_and_spendi
     assert_eq!(check(&limiter, "k", &set).await.remaining(), 9);
     redis.restart().await.unwrap();
     returns(&limiter, &set).await;
-    eventually("Redis decides", async || {
-        let decision = check(&limiter, "other", &set).await;
-        decision.source() == Source::Redis
-    })
-    .await;
+    assert_eq!(check(&limiter, "other", &set).await.source(), Source::Redis);
 }
 
 #[tokio::test]
@@ -70,7 +66,7 @@ async fn a_hung_redis_costs_each_caller_a_deadline_and_then_nobody() {
     let first = check(&limiter, "k", &open).await;
     let one = start.elapsed();
     assert_eq!((first.is_allowed(), first.source()), (true, Source::Open));
-    assert!(one >= Duration::from_millis(250));
+    assert!(one >= Duration::from_secs(1));
     eventually("the breaker opens", async || {
         let _ = check(&limiter, "k", &open).await;
         !limiter.is_reachable()
@@ -96,7 +92,7 @@ async fn a_hung_redis_costs_each_caller_a_deadline_and_then_nobody() {
     assert_eq!(admitted(&all).await, 0);
     redis.resume().await.unwrap();
     returns(&limiter, &closed).await;
-    // What was admitted without Redis is charged to it.
+    // What was admitted without Redis is charged to it, and the waits of this node's share end.
     eventually("the spending is pushed", async || {
         limiter.peek("l", &local).await.is_ok_and(|it| it.remaining() == 0)
     })

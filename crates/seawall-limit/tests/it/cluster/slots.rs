@@ -71,7 +71,7 @@ async fn a_master_that_hangs_takes_its_own_keys_with_it_and_no_others() {
     let builder = builder.redis_setting("cluster-require-full-coverage", "no");
     let stack = builder.start().await.unwrap();
     let cluster = stack.redis_cluster().unwrap();
-    let config = ClusterConfig { deadline: Duration::from_millis(250), ..exact(cluster.url()) };
+    let config = ClusterConfig { deadline: Duration::from_secs(1), ..exact(cluster.url()) };
     let limiter = node(&config, &[policy("a", 200)]).await;
     let set = limiter.set(&["a"]).unwrap();
     // Whose keys they are is told by who has them.
