@@ -165,7 +165,7 @@ impl ClusterLimiter {
     }
 
     /// Blocks a key on all nodes for so long, whatever its quotas say. Other nodes hear of it
-    /// within some milliseconds, or at their next heartbeat.
+    /// through pub/sub, or at their next heartbeat.
     ///
     /// # Errors
     /// If Redis does not answer within the deadline. Repeating it is safe.
