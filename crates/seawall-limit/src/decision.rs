@@ -15,7 +15,17 @@ use crate::set::PolicySet;
 #[must_use = "a decision that nobody looks at limits nothing"]
 pub struct Decision<'a> {
     set: &'a PolicySet,
-    ruled: Ruled,
+    said: Said,
+}
+
+/// Who decided.
+#[derive(Clone, Copy)]
+enum Said {
+    /// The limiter's table.
+    Here(Ruled),
+    /// Others, who gave the numbers with it.
+    #[cfg(feature = "redis")]
+    Elsewhere(Ruling),
 }
 
 impl<'a> Decision<'a> {
@@ -23,13 +33,13 @@ impl<'a> Decision<'a> {
     /// none was.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
-        self.ruled.outcome == Outcome::Allowed
+        self.outcome() == Outcome::Allowed
     }
 
     /// Whether the cost is above the burst of a policy, so that no waiting helps.
     #[must_use]
     pub fn is_too_large(&self) -> bool {
-        self.ruled.outcome == Outcome::TooLarge
+        self.outcome() == Outcome::TooLarge
     }
 
     /// Whether the key shared its quota with others, because the table is full
@@ -37,7 +47,7 @@ impl<'a> Decision<'a> {
     /// policy says, and is never laxer. Counted in `seawall_limit_saturated_total`.
     #[must_use]
     pub fn is_saturated(&self) -> bool {
-        self.ruled.place == Place::Overflow
+        matches!(self.said, Said::Here(Ruled { place: Place::Overflow, .. }))
     }
 
     /// The name of the policy that rejects, or that is tightest.
@@ -64,7 +74,12 @@ impl<'a> Decision<'a> {
     /// is rejected. `None` if allowed, or if waiting does not help.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        (self.ruled.outcome == Outcome::Rejected).then(|| Duration::from_nanos(self.ruled.wait))
+        let wait = match self.said {
+            Said::Here(ruled) => ruled.wait,
+            #[cfg(feature = "redis")]
+            Said::Elsewhere(ruling) => ruling.wait,
+        };
+        (self.outcome() == Outcome::Rejected).then(|| Duration::from_nanos(wait))
     }
 
     /// How long until the named policy is full again.
@@ -81,8 +96,13 @@ impl<'a> Decision<'a> {
 
     /// The names of all policies that reject, most specific first. Empty if allowed.
     pub fn violated(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        let Self { set, ruled } = *self;
-        let rejects = move |position: usize| ruled.violated >> position & 1 == 1;
+        let set = self.set;
+        let violated = match self.said {
+            Said::Here(ruled) => ruled.violated,
+            #[cfg(feature = "redis")]
+            Said::Elsewhere(ruling) => ruling.violated,
+        };
+        let rejects = move |position: usize| violated >> position & 1 == 1;
         set.entries()
             .iter()
             .enumerate()
@@ -92,7 +112,13 @@ impl<'a> Decision<'a> {
 
     #[inline]
     pub(crate) const fn new(set: &'a PolicySet, ruled: Ruled) -> Self {
-        Self { set, ruled }
+        Self { set, said: Said::Here(ruled) }
+    }
+
+    /// What others decided on the policies of `set`.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn elsewhere(set: &'a PolicySet, ruling: Ruling) -> Self {
+        Self { set, said: Said::Elsewhere(ruling) }
     }
 
     #[cfg(feature = "tower")]
@@ -103,11 +129,27 @@ impl<'a> Decision<'a> {
     /// The numbers, worked out when asked for: most decisions are only looked
     /// at for their yes.
     pub(crate) fn ruling(&self) -> Ruling {
-        self.ruled.ruling(self.set.entries())
+        match self.said {
+            Said::Here(ruled) => ruled.ruling(self.set.entries()),
+            #[cfg(feature = "redis")]
+            Said::Elsewhere(ruling) => ruling,
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self.said {
+            Said::Here(ruled) => ruled.outcome,
+            #[cfg(feature = "redis")]
+            Said::Elsewhere(ruling) => ruling.outcome,
+        }
     }
 
     fn named(&self) -> &'a Policy {
-        self.set.policy(self.set.entries()[usize::from(self.ruled.position)].id)
+        self.set.policy(match self.said {
+            Said::Here(ruled) => self.set.entries()[usize::from(ruled.position)].id,
+            #[cfg(feature = "redis")]
+            Said::Elsewhere(ruling) => ruling.policy,
+        })
     }
 }
 

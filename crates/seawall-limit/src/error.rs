@@ -59,7 +59,9 @@ pub enum Error {
         name: Box<str>,
     },
     /// The quota's mode cannot be used here.
-    #[error("a quota in mode {mode:?} needs a limiter's table; only Smooth and Strict do without")]
+    #[error(
+        "a quota in mode {mode:?} needs the table of a Limiter; only Smooth and Strict do without"
+    )]
     Mode {
         /// The mode given.
         mode: crate::quota::Mode,
@@ -77,6 +79,12 @@ pub enum Error {
     Network {
         /// The text given.
         text: Box<str>,
+    },
+    /// A prefix of keys in Redis has braces, which would decide where a cluster keeps them.
+    #[error("key prefix {prefix:?} must not have braces")]
+    KeyPrefix {
+        /// The prefix given.
+        prefix: Box<str>,
     },
     /// A path pattern does not start with `/`, or its braces are wrong.
     #[error(

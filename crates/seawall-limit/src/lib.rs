@@ -27,12 +27,13 @@
 //!
 //! # When to use it, and when not
 //!
-//! Use it where each client may do so much and no more, in one process. Each
-//! process counts for itself: behind a balancer, `n` instances admit `n` times
-//! the quota. Quotas do not protect a service from more clients than it can
-//! serve: that is what the overload guard is for. The guard finds how much a
-//! service can do by watching it do it, so it has little to go by below some ten
-//! requests a second, and none for streams without an end.
+//! Use it where each client may do so much and no more. A [`Limiter`] counts for
+//! its process: behind a balancer, `n` instances admit `n` times the quota. With
+//! the feature `redis`, `ClusterLimiter` counts for all of them. Quotas do not
+//! protect a service from more clients than it can serve: that is what the
+//! overload guard is for. The guard finds how much a service can do by watching
+//! it do it, so it has little to go by below some ten requests a second, and
+//! none for streams without an end.
 //!
 //! # How it works
 //!
@@ -56,6 +57,10 @@
 //! is never evicted, so flooding the table with keys frees nobody. When there is
 //! no room, new keys share a sketch: too strict, never too lax, counted, and
 //! told ([`Decision::is_saturated`]). A quota for all without keys is [`Direct`].
+//!
+//! A `ClusterLimiter` keeps the same integers in Redis and decides on all policies
+//! of a key in one script there, or out of units taken ahead: `docs/cluster.md`
+//! has the protocol, the bound, and what happens without Redis.
 //!
 //! The overload guard counts requests, not clients. While its slots are all
 //! taken, the limit follows a latency gradient, and each marked step down has to
@@ -99,8 +104,11 @@
 //! |---|---|---|
 //! | `tower` | the layers, client identity, guards, `OverloadLayer` | yes |
 //! | `quanta` | [`Moment::now`] from the processor's time-stamp counter | no |
+//! | `redis` | `ClusterLimiter`, quotas that all nodes share | no |
 //! | `serde` | `LimitConfig`, `Guards` and `OverloadConfig` from configuration files | no |
 
+#[cfg(feature = "redis")]
+mod cluster;
 mod config;
 mod decide;
 mod decision;
@@ -133,6 +141,11 @@ mod guard;
 #[cfg(feature = "tower")]
 mod limit;
 
+#[cfg(feature = "redis")]
+pub use cluster::{
+    ClusterConfig, ClusterDecision, ClusterError, ClusterLimiter, ClusterLimiterBuilder,
+    ClusterSet, FailureMode, Source,
+};
 pub use config::{LimitConfig, PolicyConfig};
 pub use decision::Decision;
 pub use direct::{Direct, Refusal};
@@ -164,3 +177,7 @@ pub use overload::{OverloadBody, OverloadFuture, OverloadLayer, OverloadService}
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../docs/cluster.md")]
+struct ClusterPage;

@@ -2,65 +2,106 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::Response;
+use http::{Request, Response};
 use pin_project_lite::pin_project;
+use tower_service::Service;
 
+use super::gate::{Asked, Gate, Verdict};
 use crate::answer::Fields;
 use crate::body::LimitBody;
 
 pin_project! {
     /// Resolves to the service's response with the `RateLimit` fields, or at
-    /// once to a rejection. Dropping it drops the call; the charge stays.
-    pub struct LimitFuture<F, B> {
+    /// once to a rejection; where a cluster-wide policy takes asking Redis, first to the one or the
+    /// other. Dropping it drops the call; the charge stays, also one that is under way.
+    pub struct LimitFuture<S, A, B>
+    where
+        S: Service<Request<A>>,
+    {
         #[pin]
-        state: State<F, B>,
+        state: State<S, A, B>,
     }
 }
 
 pin_project! {
     #[project = StateProjection]
-    enum State<F, B> {
-        Passed { #[pin] call: F, fields: Option<Fields> },
+    enum State<S, A, B>
+    where
+        S: Service<Request<A>>,
+    {
+        Passed { #[pin] call: S::Future, fields: [Option<Fields>; 2] },
         Rejected { response: Option<Response<LimitBody<B>>> },
+        Asked { asked: Asked<B>, waiting: Option<Box<Waiting<S, A>>> },
     }
 }
 
-impl<F, B> LimitFuture<F, B> {
-    pub(crate) const fn pass(call: F, fields: Option<Fields>) -> Self {
+/// A request on its way to a service that is ready for it.
+struct Waiting<S, A> {
+    service: S,
+    request: Request<A>,
+    gate: Arc<Gate>,
+}
+
+impl<S: Service<Request<A>>, A, B> LimitFuture<S, A, B> {
+    pub(crate) const fn pass(call: S::Future, fields: [Option<Fields>; 2]) -> Self {
         Self { state: State::Passed { call, fields } }
     }
 
     pub(crate) const fn reject(response: Response<LimitBody<B>>) -> Self {
         Self { state: State::Rejected { response: Some(response) } }
     }
+
+    pub(crate) fn ask(asked: Asked<B>, service: S, request: Request<A>, gate: Arc<Gate>) -> Self {
+        let waiting = Some(Box::new(Waiting { service, request, gate }));
+        Self { state: State::Asked { asked, waiting } }
+    }
 }
 
-impl<F, B, E> Future for LimitFuture<F, B>
+impl<S, A, B> Future for LimitFuture<S, A, B>
 where
-    F: Future<Output = Result<Response<B>, E>>,
+    S: Service<Request<A>, Response = Response<B>>,
 {
-    type Output = Result<Response<LimitBody<B>>, E>;
+    type Output = Result<Response<LimitBody<B>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project().state.project() {
-            StateProjection::Passed { call, fields } => {
-                let mut response = ready!(call.poll(cx))?.map(LimitBody::inner);
-                if let Some(fields) = fields.take() {
-                    fields.write(response.headers_mut());
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProjection::Passed { call, fields } => {
+                    let mut response = ready!(call.poll(cx))?.map(LimitBody::inner);
+                    for fields in fields.iter_mut().filter_map(Option::take) {
+                        fields.write(response.headers_mut());
+                    }
+                    return Poll::Ready(Ok(response));
                 }
-                Poll::Ready(Ok(response))
-            }
-            // Polled again after it resolved, which callers must not do, it stays pending.
-            StateProjection::Rejected { response } => {
-                response.take().map_or(Poll::Pending, |r| Poll::Ready(Ok(r)))
-            }
+                // Polled again after it resolved, which callers must not do, it stays pending.
+                StateProjection::Rejected { response } => {
+                    return response.take().map_or(Poll::Pending, |r| Poll::Ready(Ok(r)));
+                }
+                StateProjection::Asked { asked, waiting } => {
+                    let verdict = ready!(asked.as_mut().poll(cx));
+                    let Some(waiting) = waiting.take() else { return Poll::Pending };
+                    let Waiting { mut service, request, gate } = *waiting;
+                    match verdict {
+                        Verdict::Admit(fields) => {
+                            State::Passed { call: service.call(request), fields }
+                        }
+                        Verdict::Reject(response) => {
+                            gate.refund(&request);
+                            State::Rejected { response: Some(response) }
+                        }
+                    }
+                }
+            };
+            state.set(next);
         }
     }
 }
 
-impl<F, B> fmt::Debug for LimitFuture<F, B> {
+impl<S: Service<Request<A>>, A, B> fmt::Debug for LimitFuture<S, A, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LimitFuture").finish_non_exhaustive()
     }

@@ -1,14 +1,18 @@
 //! From a request's head to a decision.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{Extensions, HeaderMap, Method, Request, Uri};
+use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
 use metrics::{Counter, counter, describe_counter};
 use tokio::time::Instant;
 
+#[cfg(feature = "redis")]
+use super::cluster;
 use super::rule::Rules;
+use crate::answer::{self, Fields};
+use crate::body::LimitBody;
 use crate::client::{Networks, Resolver};
-use crate::decision::Decision;
 use crate::key::Key;
 
 /// A request without its body.
@@ -37,6 +41,30 @@ impl<'a> Head<'a> {
 }
 
 pub(crate) type KeyFn = dyn for<'a> Fn(&Head<'a>) -> Option<Key<'a>> + Send + Sync;
+
+/// How a request fares.
+pub(crate) enum Verdict<B> {
+    /// Its response gets these fields.
+    Admit([Option<Fields>; 2]),
+    /// This is the answer.
+    Reject(Response<LimitBody<B>>),
+}
+
+/// What the gate says of a request.
+pub(crate) enum Judged<B> {
+    Now(Verdict<B>),
+    /// It takes asking others.
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "only Redis is asked"))]
+    Later(Asked<B>),
+}
+
+pub(crate) type Asked<B> = Pin<Box<dyn Future<Output = Verdict<B>> + Send>>;
+
+impl<B> Judged<B> {
+    const fn free() -> Self {
+        Self::Now(Verdict::Admit([None, None]))
+    }
+}
 
 /// Everything that services of one layer share.
 pub(crate) struct Gate {
@@ -69,20 +97,62 @@ impl Gate {
         }
     }
 
-    /// Decides on a request; `None` if it meets no policy or is exempt or allowed.
-    pub(crate) fn decide<B>(&self, request: &Request<B>) -> Option<Decision<'_>> {
+    /// Decides on a request, or says how to find out.
+    pub(crate) fn judge<A, B>(&self, request: &Request<A>) -> Judged<B> {
         let head = Head::of(request);
-        let set = self.rules.policies(head.method, head.uri.path())?;
+        let Some(sets) = self.rules.policies(head.method, head.uri.path()) else {
+            return Judged::free();
+        };
+        let Some(key) = self.key(&head) else { return Judged::free() };
+        let now = Instant::now();
+        let mut fields = [None, None];
+        if let (Some(limiter), Some(set)) = (&self.rules.limiters().local, &sets.local) {
+            let decision = limiter.check(key, set, now);
+            if !decision.is_allowed() {
+                let answer = answer::rejection(&decision, request.method());
+                return Judged::Now(Verdict::Reject(answer));
+            }
+            fields[0] = Some(Fields::of(&decision));
+        }
+        #[cfg(feature = "redis")]
+        if let Some(set) = &sets.cluster {
+            let judged = cluster::judge(set, key, now, request.method(), fields);
+            if let Judged::Now(Verdict::Reject(_)) = &judged {
+                self.refund_key(sets, key);
+            }
+            return judged;
+        }
+        Judged::Now(Verdict::Admit(fields))
+    }
+
+    /// Takes back what the local policies were charged for a request that the cluster-wide ones
+    /// reject.
+    pub(crate) fn refund<A>(&self, request: &Request<A>) {
+        let head = Head::of(request);
+        if let Some(sets) = self.rules.policies(head.method, head.uri.path())
+            && let Some(key) = self.key(&head)
+        {
+            self.refund_key(sets, key);
+        }
+    }
+
+    fn refund_key(&self, sets: &super::rule::Sets, key: Key<'_>) {
+        if let (Some(limiter), Some(set)) = (&self.rules.limiters().local, &sets.local) {
+            limiter.refund(key, set, 1);
+        }
+    }
+
+    /// Whom to charge; `None` if it is one of those that pass.
+    fn key<'a>(&self, head: &Head<'a>) -> Option<Key<'a>> {
         let address = self.client.address(head.headers, head.extensions);
         if address.is_some_and(|address| self.allowed.contains(address)) {
             return None;
         }
-        let key = match (self.key.as_ref().and_then(|key| key(&head)), address) {
+        Some(match (self.key.as_ref().and_then(|key| key(head)), address) {
             (Some(key), _) => key,
             (None, Some(address)) => Key::Ip(self.client.group(address)),
             (None, None) => self.unknown(),
-        };
-        Some(self.rules.limiter().check(key, set, Instant::now()))
+        })
     }
 
     fn unknown(&self) -> Key<'static> {

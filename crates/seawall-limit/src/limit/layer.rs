@@ -6,9 +6,11 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use super::gate::{Gate, Head, KeyFn};
-use super::rule::{Rule, Rules};
+use super::rule::{Limiters, Rule, Rules};
 use super::service::LimitService;
 use crate::client::{ClientIp, Networks};
+#[cfg(feature = "redis")]
+use crate::cluster::ClusterLimiter;
 use crate::error::Error;
 use crate::key::Key;
 use crate::limiter::Limiter;
@@ -52,13 +54,17 @@ impl LimitLayer {
     /// Starts a layer; [`build`](LimitLayerBuilder::build) checks and makes it.
     #[expect(clippy::new_ret_no_self, reason = "a layer without rules would do nothing")]
     pub fn new(limiter: Limiter) -> LimitLayerBuilder {
-        LimitLayerBuilder {
-            limiter,
-            client: ClientIp::direct(),
-            key: None,
-            rules: Vec::new(),
-            allowed: Vec::new(),
-        }
+        LimitLayerBuilder::new(Limiters {
+            local: Some(limiter),
+            #[cfg(feature = "redis")]
+            cluster: None,
+        })
+    }
+
+    /// Starts a layer whose policies are all cluster-wide; see [`LimitLayerBuilder::cluster`].
+    #[cfg(feature = "redis")]
+    pub fn cluster(cluster: ClusterLimiter) -> LimitLayerBuilder {
+        LimitLayerBuilder::new(Limiters { local: None, cluster: Some(cluster) })
     }
 }
 
@@ -79,7 +85,7 @@ impl fmt::Debug for LimitLayer {
 /// Rules, identity and exceptions of a [`LimitLayer`].
 #[must_use = "build() makes the layer"]
 pub struct LimitLayerBuilder {
-    limiter: Limiter,
+    limiters: Limiters,
     client: ClientIp,
     key: Option<Box<KeyFn>>,
     rules: Vec<Rule>,
@@ -87,6 +93,29 @@ pub struct LimitLayerBuilder {
 }
 
 impl LimitLayerBuilder {
+    fn new(limiters: Limiters) -> Self {
+        Self {
+            limiters,
+            client: ClientIp::direct(),
+            key: None,
+            rules: Vec::new(),
+            allowed: Vec::new(),
+        }
+    }
+
+    /// Lets rules name policies of `cluster` as well. All policies of a request are charged or
+    /// none: those of this process first, and they are refunded if the cluster-wide ones reject.
+    ///
+    /// A decision that takes Redis is made within the response future, and the service inside is
+    /// called after it. Dropping that future may leave a charge made. While Redis is out of reach
+    /// and a policy's mode is [`Closed`](crate::FailureMode::Closed), the answer is 503 with the
+    /// problem type `temporary-reduced-capacity`.
+    #[cfg(feature = "redis")]
+    pub fn cluster(mut self, cluster: ClusterLimiter) -> Self {
+        self.limiters.cluster = Some(cluster);
+        self
+    }
+
     /// How the client's address is found. Default: [`ClientIp::direct`].
     ///
     /// If the server tells no peer, all such clients share one quota; that is
@@ -126,14 +155,15 @@ impl LimitLayerBuilder {
     ///
     /// # Errors
     /// If no rule, or more than 64, were added; if a rule has no policy and is
-    /// not exempt, names a policy that the limiter does not have, or has a
-    /// malformed path; if an address or network is malformed.
+    /// not exempt, names a policy that no limiter has, or has a
+    /// malformed path; if two limiters have a policy of one name; if an address or network is
+    /// malformed.
     pub fn build(self) -> Result<LimitLayer, Error> {
         let gate = Gate::new(
             self.client.compile()?,
             self.key,
             Networks::parse(&self.allowed)?,
-            Rules::compile(self.limiter, self.rules)?,
+            Rules::compile(self.limiters, self.rules)?,
         );
         Ok(LimitLayer { gate: Arc::new(gate) })
     }

@@ -1,5 +1,7 @@
 //! The quota layer: rules pick policies, the limiter decides, the client is told.
 
+#[cfg(feature = "redis")]
+mod cluster;
 mod future;
 mod gate;
 mod layer;

@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 use http::Method;
 
 use super::path::Pattern;
+#[cfg(feature = "redis")]
+use crate::cluster::{ClusterLimiter, ClusterSet};
 use crate::error::{Error, in_range};
 use crate::limiter::Limiter;
 use crate::set::PolicySet;
@@ -60,7 +62,8 @@ impl Rule {
         self
     }
 
-    /// Charges this policy; call again for more, most specific first.
+    /// Charges this policy, of the layer's limiter or its cluster-wide one; call again for more,
+    /// most specific first.
     pub fn policy(mut self, name: impl Into<Box<str>>) -> Self {
         self.policies.push(name.into());
         self
@@ -78,17 +81,33 @@ impl Rule {
     }
 }
 
-/// Rules against one limiter, with the policy sets of the combinations seen.
+/// Rules, with the policy sets of the combinations seen.
 pub(crate) struct Rules {
-    limiter: Limiter,
+    limiters: Limiters,
     rules: Box<[Compiled]>,
     sets: OnceLock<Box<Node>>,
+}
+
+/// Where policies are looked up.
+pub(crate) struct Limiters {
+    pub(crate) local: Option<Limiter>,
+    #[cfg(feature = "redis")]
+    pub(crate) cluster: Option<ClusterLimiter>,
+}
+
+/// The policies that a request meets, by limiter.
+pub(crate) struct Sets {
+    pub(crate) local: Option<PolicySet>,
+    #[cfg(feature = "redis")]
+    pub(crate) cluster: Option<ClusterSet>,
 }
 
 struct Compiled {
     path: Pattern,
     methods: Vec<Method>,
     ids: Box<[u8]>,
+    #[cfg(feature = "redis")]
+    cluster_ids: Box<[u8]>,
     exempt: bool,
 }
 
@@ -96,26 +115,27 @@ struct Compiled {
 /// and a look-up takes no lock.
 struct Node {
     rules: u64,
-    set: PolicySet,
+    sets: Sets,
     next: OnceLock<Box<Node>>,
 }
 
 impl Rules {
-    pub(crate) fn compile(limiter: Limiter, rules: Vec<Rule>) -> Result<Self, Error> {
+    pub(crate) fn compile(limiters: Limiters, rules: Vec<Rule>) -> Result<Self, Error> {
         if rules.is_empty() {
             return Err(Error::Empty { what: "a limit layer", of: "rule" });
         }
         in_range("rules", rules.len() as u64, 1, u64::BITS.into())?;
+        limiters.validate()?;
         let rules = rules
             .into_iter()
-            .map(|rule| Compiled::new(&limiter, rule))
+            .map(|rule| Compiled::new(&limiters, rule))
             .collect::<Result<_, _>>()?;
-        Ok(Self { limiter, rules, sets: OnceLock::new() })
+        Ok(Self { limiters, rules, sets: OnceLock::new() })
     }
 
     /// The policies that a request meets, most specific first; `None` if it
     /// meets none or is exempt.
-    pub(crate) fn policies(&self, method: &Method, path: &str) -> Option<&PolicySet> {
+    pub(crate) fn policies(&self, method: &Method, path: &str) -> Option<&Sets> {
         let mut matching = 0_u64;
         for (index, rule) in self.rules.iter().enumerate() {
             if rule.matches(method, path) {
@@ -132,28 +152,72 @@ impl Rules {
         loop {
             let node = link.get_or_init(|| self.node(matching));
             if node.rules == matching {
-                return Some(&node.set);
+                return Some(&node.sets);
             }
             link = &node.next;
         }
     }
 
-    pub(crate) const fn limiter(&self) -> &Limiter {
-        &self.limiter
+    pub(crate) const fn limiters(&self) -> &Limiters {
+        &self.limiters
     }
 
     fn node(&self, matching: u64) -> Box<Node> {
-        let last_first = self.rules.iter().enumerate().rev();
-        let met = last_first.filter(|(index, _)| matching >> index & 1 == 1);
-        let set = self.limiter.set_of(met.flat_map(|(_, rule)| rule.ids.iter().copied()));
-        Box::new(Node { rules: matching, set, next: OnceLock::new() })
+        let met = || {
+            let last_first = self.rules.iter().enumerate().rev();
+            last_first.filter(|(index, _)| matching >> index & 1 == 1)
+        };
+        let all = |limiter: &Limiter, ids: &dyn Fn(&Compiled) -> Box<[u8]>| {
+            let ids: Vec<u8> = met().flat_map(|(_, rule)| ids(rule)).collect();
+            (!ids.is_empty()).then(|| limiter.set_of(ids))
+        };
+        let local = self.limiters.local.as_ref();
+        let sets = Sets {
+            local: local.and_then(|limiter| all(limiter, &|rule| rule.ids.clone())),
+            #[cfg(feature = "redis")]
+            cluster: self.limiters.cluster.as_ref().and_then(|cluster| {
+                let set = all(cluster.names(), &|rule| rule.cluster_ids.clone());
+                set.map(|set| cluster.adopt(set))
+            }),
+        };
+        Box::new(Node { rules: matching, sets, next: OnceLock::new() })
+    }
+}
+
+impl Limiters {
+    /// A name must say which limiter is meant.
+    fn validate(&self) -> Result<(), Error> {
+        #[cfg(feature = "redis")]
+        if let (Some(local), Some(cluster)) = (&self.local, &self.cluster)
+            && let Some(both) =
+                local.policies().iter().find(|it| cluster.names().id(it.name()).is_ok())
+        {
+            return Err(Error::DuplicatePolicy { name: both.name().into() });
+        }
+        Ok(())
+    }
+
+    fn local_id(&self, name: &str) -> Result<u8, Error> {
+        let unknown = || Err(Error::UnknownPolicy { name: name.into() });
+        self.local.as_ref().map_or_else(unknown, |limiter| limiter.id(name))
     }
 }
 
 impl Compiled {
-    fn new(limiter: &Limiter, rule: Rule) -> Result<Self, Error> {
+    fn new(limiters: &Limiters, rule: Rule) -> Result<Self, Error> {
         if rule.policies.is_empty() && !rule.exempt {
             return Err(Error::Empty { what: "a rule", of: "policy" });
+        }
+        let mut ids = Vec::new();
+        #[cfg(feature = "redis")]
+        let mut cluster_ids = Vec::new();
+        for name in &rule.policies {
+            #[cfg(feature = "redis")]
+            if let Some(id) = limiters.cluster.as_ref().and_then(|it| it.names().id(name).ok()) {
+                cluster_ids.push(id);
+                continue;
+            }
+            ids.push(limiters.local_id(name)?);
         }
         Ok(Self {
             path: match &rule.path {
@@ -162,7 +226,9 @@ impl Compiled {
                 Path::Prefix(pattern) => Pattern::prefix(pattern)?,
             },
             methods: rule.methods,
-            ids: rule.policies.iter().map(|name| limiter.id(name)).collect::<Result<_, _>>()?,
+            ids: ids.into(),
+            #[cfg(feature = "redis")]
+            cluster_ids: cluster_ids.into(),
             exempt: rule.exempt,
         })
     }

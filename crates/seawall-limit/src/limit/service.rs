@@ -8,8 +8,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::future::LimitFuture;
-use super::gate::Gate;
-use crate::answer::{self, Fields};
+use super::gate::{Gate, Judged, Verdict};
 use crate::body::LimitBody;
 
 /// Made by [`LimitLayer`](super::LimitLayer).
@@ -39,24 +38,28 @@ impl<S> LimitService<S> {
 
 impl<S, A, B> Service<Request<A>> for LimitService<S>
 where
-    S: Service<Request<A>, Response = Response<B>>,
+    S: Service<Request<A>, Response = Response<B>> + Clone,
 {
     type Response = Response<LimitBody<B>>;
     type Error = S::Error;
-    type Future = LimitFuture<S::Future, B>;
+    type Future = LimitFuture<S, A, B>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        match self.gate.decide(&request) {
-            None => LimitFuture::pass(self.inner.call(request), None),
-            Some(decision) if decision.is_allowed() => {
-                let fields = Fields::of(&decision);
-                LimitFuture::pass(self.inner.call(request), Some(fields))
+        match self.gate.judge(&request) {
+            Judged::Now(Verdict::Admit(fields)) => {
+                LimitFuture::pass(self.inner.call(request), fields)
             }
-            Some(decision) => LimitFuture::reject(answer::rejection(&decision, request.method())),
+            Judged::Now(Verdict::Reject(response)) => LimitFuture::reject(response),
+            Judged::Later(asked) => {
+                // The one that is ready is taken along, and a copy stays.
+                let copy = self.inner.clone();
+                let ready = std::mem::replace(&mut self.inner, copy);
+                LimitFuture::ask(asked, ready, request, Arc::clone(&self.gate))
+            }
         }
     }
 }

@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "redis")]
+mod cluster;
 mod contention;
 mod fields;
 mod guards;

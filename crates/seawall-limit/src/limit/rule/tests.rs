@@ -2,7 +2,12 @@ use super::*;
 use crate::presets;
 
 fn rules(rules: Vec<Rule>) -> Result<Rules, Error> {
-    Rules::compile(Limiter::builder().policies(presets::auction()).build()?, rules)
+    let limiters = Limiters {
+        local: Some(Limiter::builder().policies(presets::auction()).build()?),
+        #[cfg(feature = "redis")]
+        cluster: None,
+    };
+    Rules::compile(limiters, rules)
 }
 
 fn auction() -> Rules {
@@ -17,7 +22,8 @@ fn auction() -> Rules {
 }
 
 fn met(rules: &Rules, method: &Method, path: &str) -> Vec<String> {
-    rules.policies(method, path).map_or(Vec::new(), |set| set.names().map(str::to_owned).collect())
+    let set = rules.policies(method, path).and_then(|sets| sets.local.as_ref());
+    set.map_or(Vec::new(), |set| set.names().map(str::to_owned).collect())
 }
 
 #[test]

@@ -1,0 +1,39 @@
+//! Quotas for all nodes together, kept in Redis.
+//!
+//! Pure: [`law`], [`ruling`], [`lease`] and [`state`] decide, as functions of state, question and
+//! time; [`protocol`] is what they say to Redis. Around them, [`link`] and [`desk`] carry questions,
+//! [`background`] does what nobody waits for, [`limiter`] is the front.
+
+mod background;
+mod breaker;
+mod builder;
+mod config;
+mod decision;
+mod desk;
+mod error;
+mod law;
+mod lease;
+mod limiter;
+mod link;
+#[cfg(test)]
+mod model;
+mod protocol;
+mod ruling;
+mod script;
+mod settle;
+mod shared;
+#[cfg(test)]
+mod sim;
+mod state;
+mod stats;
+mod subject;
+mod table;
+
+pub use builder::ClusterLimiterBuilder;
+pub use config::ClusterConfig;
+pub use decision::{ClusterDecision, Source};
+pub use error::ClusterError;
+pub use limiter::{ClusterLimiter, ClusterSet};
+#[cfg(feature = "tower")]
+pub(crate) use shared::Begun;
+pub use state::FailureMode;

@@ -1,0 +1,138 @@
+//! What nodes owe Redis: units that they did not spend, and spending that it has not heard of.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::protocol::{Amend, Answer, Spec};
+use super::shared::Shared;
+use super::state::{KeyState, returned};
+use super::subject::Subject;
+
+/// Gives back what was not spent, and tells Redis what was admitted without it.
+pub(crate) async fn tidy(shared: Weak<Shared>) {
+    let Some(strong) = shared.upgrade() else { return };
+    let pause =
+        (strong.config.lease_ttl / 4).clamp(Duration::from_millis(20), Duration::from_millis(250));
+    drop(strong);
+    let mut ticks = interval(pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(shared) = shared.upgrade() else { return };
+        sweep(&shared, false).await;
+    }
+}
+
+/// One round over the table.
+async fn sweep(shared: &Arc<Shared>, all: bool) {
+    let (now, terms, nodes) = (shared.now(), shared.terms, shared.live_nodes());
+    let settle = shared.owing.load(Ordering::Relaxed) > 0 && shared.desk.link.is_up();
+    if settle {
+        shared.owing.store(0, Ordering::Relaxed);
+    }
+    let mut held = 0;
+    let mut owed = Vec::new();
+    for shard in 0..shared.table.shards() {
+        shared.table.walk(shard, |state: &mut KeyState| {
+            while let Some((mask, grant)) = state.expired(now, terms, all) {
+                shared.give_back(state.subject, mask, Some(grant));
+            }
+            held += state.held(now, terms);
+            let section = shared.desk.link.section(state.subject);
+            if settle && shared.desk.is_reachable(section) {
+                if let Some(amend) = state.settle(&shared.laws, nodes, now) {
+                    owed.push((state.subject, amend));
+                }
+            } else if settle && state.owes() {
+                shared.owing.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        tokio::task::yield_now().await;
+    }
+    shared.stats.seen(held, nodes);
+    let returns = std::mem::take(&mut *shared.returns.lock());
+    let mut by_set: HashMap<u64, Vec<(Subject, Amend)>> = HashMap::new();
+    let specs = shared.specs.lock().clone();
+    for (subject, mask, grant) in returns {
+        if let Some(spec) = specs.get(&mask) {
+            by_set.entry(mask).or_default().push((subject, returned(spec, grant)));
+        }
+    }
+    for (mask, returns) in by_set {
+        // One that fails is lost until it refills: to give back twice would be too much.
+        let done = send(shared, &specs[&mask], returns).await;
+        shared.stats.returned(done.0.len() as u64);
+    }
+    if !owed.is_empty() {
+        let ids: Vec<u8> = (0..shared.laws.len()).filter_map(|id| u8::try_from(id).ok()).collect();
+        let spec = shared.spec(&ids);
+        let (done, failed) = send(shared, &spec, owed).await;
+        shared.stats.settled(done.len() as u64);
+        if !failed.is_empty() {
+            shared.owing.fetch_add(1, Ordering::Relaxed);
+        }
+        let now = shared.now();
+        let done: HashMap<Subject, Answer> = done.into_iter().collect();
+        let failed: HashMap<Subject, Amend> = failed.into_iter().collect();
+        for shard in 0..shared.table.shards() {
+            shared.table.walk(shard, |state| {
+                if let Some(amend) = failed.get(&state.subject) {
+                    state.unsettled(&shared.laws, amend);
+                } else if let Some(answer) = done.get(&state.subject) {
+                    // Until then it went by this node's share, whose waits are longer.
+                    state.learn(&spec, answer, now);
+                }
+            });
+        }
+    }
+}
+
+/// Sends changes, some in one command. Tells what Redis says of those that were made, and which were not.
+async fn send(
+    shared: &Arc<Shared>,
+    spec: &Spec,
+    mut amends: Vec<(Subject, Amend)>,
+) -> (Vec<(Subject, Answer)>, Vec<(Subject, Amend)>) {
+    let link = &shared.desk.link;
+    amends.sort_by_key(|(subject, _)| link.group(*subject));
+    let mut failed = Vec::new();
+    let mut done = Vec::new();
+    for group in amends.chunk_by(|a, b| link.group(a.0) == link.group(b.0)) {
+        for chunk in group.chunks(CHUNK) {
+            let section = chunk.first().map_or(0, |(subject, _)| link.section(*subject));
+            if shared.desk.is_reachable(section)
+                && let Ok(answers) = shared.within(link.amend(spec, chunk)).await
+            {
+                done.extend(chunk.iter().map(|(subject, _)| *subject).zip(answers));
+            } else {
+                failed.extend_from_slice(chunk);
+            }
+        }
+    }
+    (done, failed)
+}
+
+/// The end of a node that means to end.
+pub(crate) async fn hand_over(shared: &Arc<Shared>) {
+    sweep(shared, true).await;
+    shared.desk.link.close().await;
+}
+
+impl Shared {
+    /// Units held by all keys.
+    pub(crate) fn held(&self) -> u64 {
+        let now = self.now();
+        let mut held = 0;
+        for shard in 0..self.table.shards() {
+            self.table.walk(shard, |state| held += state.held(now, self.terms));
+        }
+        held
+    }
+}
+
+/// Changes in one command.
+const CHUNK: usize = 64;

@@ -1,0 +1,248 @@
+//! What the clones of a cluster-wide limiter, its sets and its tasks share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::config::ClusterConfig;
+use super::decision::Source;
+use super::desk::{Ask, Desk, NoAnswer};
+use super::law::{Law, micros};
+use super::lease::{Grant, Terms};
+use super::protocol::{Spec, Want};
+use super::ruling::{self, Standing};
+use super::state::{FailureMode, KeyState, Local, ruling_of};
+use super::stats::Stats;
+use super::subject::Subject;
+use super::table::{Place, Table};
+use crate::decide::{Outcome, Ruling};
+use crate::key::Key;
+
+pub(crate) struct Shared {
+    pub(crate) config: ClusterConfig,
+    pub(crate) terms: Terms,
+    pub(crate) laws: Box<[Law]>,
+    pub(crate) names: Box<[Box<str>]>,
+    pub(crate) modes: Box<[FailureMode]>,
+    pub(crate) exact: Box<[bool]>,
+    pub(crate) table: Table,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) nodes: AtomicU32,
+    pub(crate) blocks: RwLock<HashMap<Subject, u64>>,
+    pub(crate) specs: Mutex<HashMap<u64, Arc<Spec>>>,
+    /// Grants to give back: whose, and of which set.
+    pub(crate) returns: Mutex<Vec<(Subject, u64, Grant)>>,
+    pub(crate) wake: Notify,
+    /// Keys whose spending without Redis it has not heard of yet, at most.
+    pub(crate) owing: AtomicU64,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) start: Instant,
+}
+
+/// What there is to say at once, or what to ask.
+pub(crate) enum Begun {
+    Done(Ruling, Source),
+    Ask(Question),
+}
+
+/// A decision that takes Redis.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question {
+    place: Place,
+    subject: Subject,
+    want: Want,
+    /// Whether the node remembers something of the key.
+    known: bool,
+}
+
+impl Shared {
+    /// Decides if that takes no Redis.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        spec: &Arc<Spec>,
+        key: Key<'_>,
+        need: u32,
+        now: Instant,
+    ) -> Begun {
+        let now = self.micros(now);
+        let place = self.table.place(key);
+        if spec.laws.iter().any(|law| law.never(need)) {
+            return self.done(too_large(spec, need), Source::Memory);
+        }
+        let decide = |state: &mut KeyState| {
+            let subject = state.subject;
+            let memory = || self.desk.is_reachable(self.desk.link.section(subject));
+            (state.decide(spec, need, now, self.terms, memory), subject)
+        };
+        let make = || {
+            let subject = Subject::of(key);
+            (subject, self.blocked_until(subject))
+        };
+        let Some((local, subject)) = self.table.with(place, (now, self.terms), make, decide) else {
+            let subject = Subject::of(key);
+            let blocked = self.blocked_until(subject);
+            if blocked > now {
+                let ruling = ruling::turned_away(0, spec.ids[0], blocked - now);
+                return self.done(ruling, Source::Blocked);
+            }
+            let want = Want { need, want: 0 };
+            return Begun::Ask(Question { place, subject, want, known: false });
+        };
+        match local {
+            Local::Leased { ruling, refill } => {
+                if let Some(want) = refill {
+                    self.refill(Arc::clone(spec), place, subject, want);
+                }
+                self.done(ruling, Source::Lease)
+            }
+            Local::Remembered(ruling) => self.done(ruling, Source::Memory),
+            Local::Blocked(ruling) => self.done(ruling, Source::Blocked),
+            Local::Ask { want } => {
+                let want = Want { need, want };
+                Begun::Ask(Question { place, subject, want, known: true })
+            }
+        }
+    }
+
+    /// Asks Redis, and decides without if there is no answer in time.
+    pub(crate) async fn finish(
+        self: Arc<Self>,
+        spec: Arc<Spec>,
+        question: Question,
+    ) -> (Ruling, Source) {
+        let Question { place, subject, want, known } = question;
+        let asked = self.now();
+        let answer = self.desk.ask(self.question(&spec, subject, want)).await;
+        let now = self.now();
+        let (ruling, source) = match answer {
+            Ok(answer) => {
+                self.stats.mended(answer.mended);
+                let hear = |state: &mut KeyState| {
+                    state.heard(&spec, want.need, &answer, (asked, now), self.terms)
+                };
+                let heard = if known { self.table.known(place, hear) } else { None };
+                let (ruling, over) = heard.unwrap_or_else(|| {
+                    // The node forgot the key meanwhile: nothing can be held for it.
+                    let left = answer.granted.saturating_sub(want.need);
+                    let over = Grant { left, asked, granted_at: answer.now };
+                    (ruling_of(&spec, want.need, &answer, 0), Some(over).filter(|it| it.left > 0))
+                });
+                self.give_back(subject, spec.mask, over);
+                (ruling, Source::Redis)
+            }
+            Err(_) => self.alone(&spec, place, want.need, now),
+        };
+        self.stats.decided(source, ruling.outcome == Outcome::Allowed);
+        (ruling, source)
+    }
+
+    /// What Redis says without charging.
+    pub(crate) async fn look(
+        &self,
+        spec: &Arc<Spec>,
+        subject: Subject,
+        need: u32,
+    ) -> Result<Ruling, NoAnswer> {
+        let answer = self.desk.ask(self.question(spec, subject, Want { need: 0, want: 0 })).await?;
+        let spent = || spec.ids.iter().zip(&spec.laws).zip(&answer.spent);
+        let all =
+            || spent().map(|((id, law), spent)| Standing { id: *id, law: *law, spent: *spent });
+        Ok(ruling::refused(all(), need).unwrap_or_else(|| ruling::allowed(all(), 0)))
+    }
+
+    pub(crate) fn give_back(&self, subject: Subject, mask: u64, over: Option<Grant>) {
+        if let Some(grant) = over {
+            let mut returns = self.returns.lock();
+            // What there is no place for is lost to everybody until it refills, never spent twice.
+            if returns.len() < MOST_RETURNS {
+                returns.push((subject, mask, grant));
+            }
+        }
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.micros(Instant::now())
+    }
+
+    pub(crate) fn micros(&self, now: Instant) -> u64 {
+        // From 1 on: 0 is "never" in places.
+        micros(now.saturating_duration_since(self.start)).saturating_add(1)
+    }
+
+    pub(crate) fn live_nodes(&self) -> u32 {
+        self.nodes.load(Ordering::Relaxed).max(1)
+    }
+
+    pub(crate) fn blocked_until(&self, subject: Subject) -> u64 {
+        self.blocks.read().get(&subject).copied().unwrap_or(0)
+    }
+
+    /// The specification of a set; one for each combination of policies.
+    pub(crate) fn spec(&self, ids: &[u8]) -> Arc<Spec> {
+        let at = |id: &u8| usize::from(*id);
+        Arc::new(Spec {
+            ids: ids.into(),
+            laws: ids.iter().map(|id| self.laws[at(id)]).collect(),
+            names: ids.iter().map(|id| self.names[at(id)].clone()).collect(),
+            mask: ids.iter().fold(0, |mask, id| mask | 1 << id),
+            exact: ids.iter().any(|id| self.exact[at(id)]),
+        })
+    }
+
+    /// Without Redis.
+    fn alone(&self, spec: &Spec, place: Place, need: u32, now: u64) -> (Ruling, Source) {
+        let nodes = self.live_nodes();
+        let decide = |state: &mut KeyState| state.alone(spec, &self.modes, nodes, need, now);
+        let alone =
+            self.table.known(place, decide).unwrap_or_else(|| self.table.shared(place, decide));
+        let source = match alone.by {
+            FailureMode::Open => Source::Open,
+            FailureMode::Closed => Source::Closed,
+            FailureMode::Local => {
+                self.owing.fetch_add(1, Ordering::Relaxed);
+                Source::Local
+            }
+        };
+        (alone.ruling, source)
+    }
+
+    /// Asks for more units while the last are being spent. Nobody waits for it.
+    fn refill(self: &Arc<Self>, spec: Arc<Spec>, place: Place, subject: Subject, want: u32) {
+        let this = Arc::clone(self);
+        tokio::spawn(async move {
+            let asked = this.now();
+            let want = Want { need: 1, want: want - 1 };
+            let answer = this.desk.ask(this.question(&spec, subject, want)).await.ok();
+            let now = this.now();
+            let hear = |state: &mut KeyState| {
+                state.refilled(&spec, answer.as_ref(), (asked, now), this.terms)
+            };
+            let over = this.table.known(place, hear).flatten();
+            this.give_back(subject, spec.mask, over);
+        });
+    }
+
+    fn question(&self, spec: &Arc<Spec>, subject: Subject, want: Want) -> Ask {
+        // Each node may take half of its part of what is left: near the limit that is nothing
+        // ahead, and the last units go one by one.
+        let divisor = self.live_nodes().saturating_mul(2);
+        Ask { subject, spec: Arc::clone(spec), want, divisor }
+    }
+
+    fn done(&self, ruling: Ruling, source: Source) -> Begun {
+        self.stats.decided(source, ruling.outcome == Outcome::Allowed);
+        Begun::Done(ruling, source)
+    }
+}
+
+fn too_large(spec: &Spec, need: u32) -> Ruling {
+    let all = spec.ids.iter().zip(&spec.laws);
+    let fresh = all.map(|(id, law)| Standing { id: *id, law: *law, spent: 0 });
+    ruling::refused(fresh, need).unwrap_or_else(|| ruling::turned_away(0, spec.ids[0], 0))
+}
+
+const MOST_RETURNS: usize = 65_536;
