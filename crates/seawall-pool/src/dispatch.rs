@@ -24,10 +24,7 @@ pub(crate) async fn run<'p>(
     let mut search = Search::new(pool, request, None);
     loop {
         let (node, choice) = search.next().await?;
-        let if_lost =
-            if call.guessed && !node.may_be_behind() { Outcome::Unknown } else { call.if_lost };
-        let after = request.after.filter(|_| node.may_be_behind());
-        let call = Call { after, if_lost, ..call };
+        let call = call.on(node, request.after);
         let Search { ask, patience, .. } = &mut search;
         let served = async {
             let lease = node.acquire(*ask, patience).await?;
@@ -36,15 +33,8 @@ pub(crate) async fn run<'p>(
             lease.session().run_from(start, &call).await
         };
         let served = { unless_down(node, pin!(served)).await };
-        match served {
-            Ok(answer) => {
-                ended_well(choice, &call, answer.took);
-                return Ok((node, answer));
-            }
-            Err(error) => {
-                ended_badly(choice, node, &error);
-                search.failed(node, error)?;
-            }
+        if let Some(answer) = search.ended(node, choice, served, |answer| answer.lasted(&call))? {
+            return Ok((node, answer));
         }
     }
 }
@@ -60,41 +50,41 @@ pub(crate) async fn connection(
     loop {
         let (node, choice) = search.next().await?;
         let Search { ask, patience, .. } = &mut search;
-        let checked = async {
-            let lease = node.acquire(*ask, patience).await?;
-            still_primary(node, request.intent)?;
-            if let Some(wanted) = request.after.filter(|_| node.may_be_behind()) {
-                lease.session().position(limit).await?.require(wanted, node)?;
-            }
-            Ok(lease)
-        };
-        let checked = { unless_down(node, pin!(checked)).await };
-        match checked {
-            Ok(lease) => {
-                // How long it is out for says nothing about the node.
-                choice.release();
-                return Ok(lease);
-            }
-            Err(error) => {
-                ended_badly(choice, node, &error);
-                search.failed(node, error)?;
-            }
+        let lease = fit_lease(node, *ask, patience, &request, limit);
+        let lease = { unless_down(node, pin!(lease)).await };
+        // How long it is out for says nothing about the node.
+        if let Some(lease) = search.ended(node, choice, lease, |_| None)? {
+            return Ok(lease);
         }
     }
 }
 
-/// Tells the balancer that a call was answered.
-pub(crate) fn ended_well(choice: Choice, call: &Call<'_>, took: Duration) {
-    // Of a report that took a minute nobody learns how fast a node is.
-    if call.intent == Intent::Analytics {
-        choice.release();
-    } else {
-        choice.finish(Verdict::Success, took);
+/// Takes a connection to `node`, which is to be as recent as `request` says.
+pub(crate) async fn fit_lease(
+    node: &Arc<Node>,
+    ask: Ask,
+    patience: &mut Patience,
+    request: &Request,
+    limit: Duration,
+) -> Result<Lease, Error> {
+    let lease = node.acquire(ask, patience).await?;
+    still_primary(node, request.intent)?;
+    if let Some(wanted) = request.after.filter(|_| node.may_be_behind()) {
+        lease.session().position(limit).await?.require(wanted, node)?;
+    }
+    Ok(lease)
+}
+
+impl Answer {
+    /// How long the node took, if that tells how fast it is: of a report that took a
+    /// minute nobody learns that.
+    pub(crate) fn lasted(&self, call: &Call<'_>) -> Option<Duration> {
+        (call.intent != Intent::Analytics).then_some(self.took)
     }
 }
 
 /// Tells the balancer how a call failed, as far as it is the node's doing.
-pub(crate) fn ended_badly(choice: Choice, node: &Node, error: &Error) {
+fn ended_badly(choice: Choice, node: &Node, error: &Error) {
     let Some(since) = choice.since() else { return };
     let took = Instant::now() - since;
     match error {
@@ -121,7 +111,7 @@ pub(crate) fn ended_badly(choice: Choice, node: &Node, error: &Error) {
 }
 
 /// Fails a write that waited for a connection to a node which is no longer the primary.
-pub(crate) fn still_primary(node: &Node, intent: Intent) -> Result<(), Error> {
+fn still_primary(node: &Node, intent: Intent) -> Result<(), Error> {
     if intent == Intent::Write && node.may_be_behind() {
         return Err(Error::NotWritable { node: Arc::clone(&node.name) });
     }
@@ -192,9 +182,34 @@ impl<'p> Search<'p> {
         Ok((&self.pool.nodes[index], choice))
     }
 
+    /// Enters how an attempt at `node` ended. Gives what it brought, or nothing if the next
+    /// node is to be tried. `lasted`: how long the node worked, if that says how fast it is.
+    pub(crate) fn ended<T>(
+        &mut self,
+        node: &'p Arc<Node>,
+        choice: Choice,
+        served: Result<T, Error>,
+        lasted: impl FnOnce(&T) -> Option<Duration>,
+    ) -> Result<Option<T>, Error> {
+        match served {
+            Ok(given) => {
+                match lasted(&given) {
+                    Some(took) => choice.finish(Verdict::Success, took),
+                    None => choice.release(),
+                }
+                Ok(Some(given))
+            }
+            Err(error) => {
+                ended_badly(choice, node, &error);
+                self.failed(node, error)?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Notes that `node` failed the call, or returns the error if another node
     /// would not help or must not be asked.
-    pub(crate) fn failed(&mut self, node: &'p Arc<Node>, error: Error) -> Result<(), Error> {
+    fn failed(&mut self, node: &'p Arc<Node>, error: Error) -> Result<(), Error> {
         if node.is_primary()
             && matches!(error, Error::Connect { .. } | Error::ConnectTimeout { .. })
         {

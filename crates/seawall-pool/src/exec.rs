@@ -7,13 +7,14 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use futures_util::future::{join, join3};
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::types::{PgLsn, ToSql};
-use tokio_postgres::{Row, SimpleQueryRow, Statement};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
 
 use crate::Lsn;
 use crate::error::{Error, Outcome, classify};
 use crate::lease::Marks;
 use crate::node::Node;
+use crate::position::{ALL_SETTLED, POSITION, Position};
 use crate::route::Intent;
 use crate::statements::Statements;
 use crate::wire::Wire;
@@ -37,6 +38,15 @@ pub(crate) struct Call<'a> {
     pub(crate) applied: bool,
     /// Fail unless the node has this.
     pub(crate) after: Option<Lsn>,
+}
+
+impl Call<'_> {
+    /// The same, as it is to be run on `node` if what it reads is to have `after`.
+    pub(crate) fn on(self, node: &Node, after: Option<Lsn>) -> Self {
+        let behind = node.may_be_behind();
+        let if_lost = if self.guessed && !behind { Outcome::Unknown } else { self.if_lost };
+        Self { after: after.filter(|_| behind), if_lost, ..self }
+    }
 }
 
 /// When to ask what the node has.
@@ -105,41 +115,53 @@ impl Session<'_> {
         let start = start.unwrap_or_else(Instant::now);
         let result = match timeout_at(start + call.limit, self.healing(call)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::QueryTimeout {
-                node: Arc::clone(&node.name),
-                limit: call.limit,
-                outcome: call.if_lost,
-            }),
+            Err(_) => Err(self.late(call)),
         };
-        let took = start.elapsed();
+        if result.as_ref().err().is_none_or(|error| self.is_finished(error)) {
+            self.marks.end();
+        }
+        self.answered(call, start.elapsed(), result)
+    }
+
+    /// No answer within the limit.
+    pub(crate) fn late(&self, call: &Call<'_>) -> Error {
+        let (node, limit) = (Arc::clone(&self.node.name), call.limit);
+        Error::QueryTimeout { node, limit, outcome: call.if_lost }
+    }
+
+    /// Enters what the end of one statement says about the node.
+    pub(crate) fn answered(
+        &self,
+        call: &Call<'_>,
+        took: Duration,
+        mut result: Result<Answer, Error>,
+    ) -> Result<Answer, Error> {
+        self.ended(call, took, result.as_ref().err());
+        if let Ok(answer) = &mut result {
+            answer.took = took;
+            if let Some(lsn) = answer.lsn {
+                self.node.seen_at(lsn, answer.timeline);
+            }
+        }
+        result
+    }
+
+    /// Enters what the end of a call, of one statement or several, says about the node.
+    pub(crate) fn ended(&self, call: &Call<'_>, took: Duration, failure: Option<&Error>) {
+        let node = self.node;
         self.note(call, took);
-        match result {
-            Ok(mut answer) => {
-                answer.took = took;
-                self.marks.end();
-                node.served(call.intent);
-                if let Some(lsn) = answer.lsn {
-                    node.seen_at(lsn, answer.timeline);
-                }
-                Ok(answer)
-            }
-            Err(error) => {
-                if self.is_finished(&error) {
-                    self.marks.end();
-                }
-                if !matches!(error, Error::RowCount { .. } | Error::Behind { .. }) {
-                    node.metrics.failed_queries.increment(1);
-                }
-                match &error {
-                    Error::Query { source, .. } if classify::is_connection_lost(source) => {
-                        node.suspect();
-                    }
-                    // Slow, or frozen: the monitor can tell.
-                    Error::QueryTimeout { .. } => node.poke.notify_one(),
-                    _ => {}
-                }
-                Err(error)
-            }
+        let Some(error) = failure else {
+            node.served(call.intent);
+            return;
+        };
+        if !matches!(error, Error::RowCount { .. } | Error::Behind { .. }) {
+            node.metrics.failed_queries.increment(1);
+        }
+        match error {
+            Error::Query { source, .. } if classify::is_connection_lost(source) => node.suspect(),
+            // Slow, or frozen: the monitor can tell.
+            Error::QueryTimeout { .. } => node.poke.notify_one(),
+            _ => {}
         }
     }
 
@@ -419,7 +441,7 @@ impl Session<'_> {
         }
     }
 
-    pub(crate) fn note(&self, call: &Call<'_>, took: Duration) {
+    fn note(&self, call: &Call<'_>, took: Duration) {
         self.node.metrics.query_seconds.record(took.as_secs_f64());
         if took > self.node.limits.slow_query {
             self.node.metrics.slow.increment(1);
@@ -434,63 +456,6 @@ impl Session<'_> {
         }
     }
 }
-
-/// A node's place in the log.
-pub(crate) struct Position {
-    /// Whether it is a standby: `lsn` is what it has replayed. Otherwise `lsn`
-    /// is where the last record it wrote ends.
-    pub(crate) recovering: bool,
-    pub(crate) lsn: Lsn,
-    /// Of a primary; zero on a standby.
-    pub(crate) timeline: u32,
-}
-
-impl Position {
-    /// Fails if this is a node that has not replayed `wanted`.
-    pub(crate) fn require(&self, wanted: Lsn, node: &Node) -> Result<(), Error> {
-        if !self.recovering || self.lsn >= wanted {
-            return Ok(());
-        }
-        node.only_at(self.lsn);
-        Err(Error::Behind { node: Arc::clone(&node.name), wanted, replayed: self.lsn })
-    }
-
-    pub(crate) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
-        let recovering = row.try_get(0)?;
-        let lsn = Lsn(row.try_get::<_, Option<PgLsn>>(1)?.map_or(0, u64::from));
-        let size =
-            |column| row.try_get::<_, i64>(column).map(|bytes| u64::try_from(bytes).unwrap_or(0));
-        let (block, segment) = (size(2)?, size(3)?);
-        let lsn = if recovering { lsn } else { lsn.record_end(block, segment) };
-        Ok(Self { recovering, lsn, timeline: u32::try_from(size(4)?).unwrap_or(0) })
-    }
-
-    /// As [`read`](Self::read), from the text of a simple query; none if it cannot be read.
-    pub(crate) fn read_text(row: &SimpleQueryRow) -> Option<Self> {
-        let number = |column| row.get(column)?.parse::<u64>().ok();
-        let recovering = row.get(0)? == "t";
-        let lsn: Lsn = row.get(1)?.parse().ok()?;
-        let lsn = if recovering { lsn } else { lsn.record_end(number(2)?, number(3)?) };
-        Some(Self { recovering, lsn, timeline: u32::try_from(number(4)?).ok()? })
-    }
-}
-
-/// Where a node is. The inner query keeps the test for recovery from being
-/// made twice, with a promotion in between.
-pub(crate) const POSITION: &str = "SELECT recovering, \
-     CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END, \
-     current_setting('wal_block_size')::int8, \
-     pg_size_bytes(current_setting('wal_segment_size')), \
-     CASE WHEN recovering THEN 0 \
-     ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int8 END \
-     FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
-
-/// Whether no transaction that writes was under way: none has a number from the
-/// snapshot's lowest running one up to the next to be given out, from
-/// which `age` counts. The snapshot's own upper end does not do: it is one past the
-/// last transaction that ended, and a later one may be about to commit.
-const ALL_SETTLED: &str =
-    "SELECT age(pg_snapshot_xmin(s)::xid) = 0 FROM pg_current_snapshot() AS s";
 
 /// A longer statement is cut in the log.
 const LOGGED_BYTES: usize = 2_000;

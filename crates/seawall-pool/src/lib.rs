@@ -169,6 +169,7 @@ mod monitor;
 mod node;
 mod opening;
 mod pool;
+mod position;
 pub mod route;
 mod statements;
 mod status;
