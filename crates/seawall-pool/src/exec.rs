@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use futures_util::future::{join, join3};
+use futures_util::future::{join3, join4};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
@@ -14,7 +14,7 @@ use crate::Lsn;
 use crate::error::{Error, Outcome, classify};
 use crate::lease::Marks;
 use crate::node::Node;
-use crate::position::{ALL_SETTLED, POSITION, Position};
+use crate::position::{ALL_SETTLED, POSITION, Position, REACHED};
 use crate::route::Intent;
 use crate::statements::Statements;
 use crate::wire::Wire;
@@ -53,10 +53,10 @@ impl Call<'_> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
     No,
-    /// Before the statement looks at it.
-    Before,
-    /// After the statement has committed.
+    /// After the statement: what it wrote or saw lies at or below.
     After,
+    /// Before it too: what lies at or below that, it saw.
+    Around,
 }
 
 /// What is wanted of the rows.
@@ -71,9 +71,12 @@ pub(crate) enum Shape {
 pub(crate) struct Answer {
     pub(crate) rows: Vec<Row>,
     pub(crate) affected: u64,
-    /// The position asked for, unless it could not be read after a write was done.
+    /// The position before, if it was asked for: everything up to it was visible.
     pub(crate) lsn: Option<Lsn>,
-    /// Its timeline; zero if unknown.
+    /// The position after, if it was asked for: everything visible or written lies at or
+    /// below. None of a write that was done and whose position could not be read.
+    pub(crate) seen: Option<Lsn>,
+    /// Their timeline; zero if unknown.
     pub(crate) timeline: u32,
     /// From sending the statement to its last row.
     pub(crate) took: Duration,
@@ -139,7 +142,7 @@ impl Session<'_> {
         self.ended(call, took, result.as_ref().err());
         if let Ok(answer) = &mut result {
             answer.took = took;
-            if let Some(lsn) = answer.lsn {
+            if let Some(lsn) = answer.lsn.or(answer.seen) {
                 self.node.seen_at(lsn, answer.timeline);
             }
         }
@@ -208,67 +211,83 @@ impl Session<'_> {
         }
         if call.position != Ask::No || call.after.is_some() {
             // Boxed, so that calls without are not burdened with its size.
-            return Box::pin(self.with_position(&statement, call)).await;
+            return Box::pin(async {
+                let positions = self.positions(call).await?;
+                self.with_position(&positions, &statement, call).await
+            })
+            .await;
         }
         self.execute(&statement, call).await
     }
 
-    /// Runs `statement` with the position of the node, read just before it.
-    async fn with_position(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
-        let position = self.prepare(POSITION).await?;
-        if call.position == Ask::After {
-            return self.then_position(&position, self.execute(statement, call)).await;
+    /// Prepares what is asked about the node's position beside the statement.
+    async fn positions(&self, call: &Call<'_>) -> Result<Positions, Error> {
+        let claims = call.position == Ask::Around;
+        let mut positions = Positions::default();
+        if claims || call.after.is_some() {
+            positions.before = Some(self.prepare(POSITION).await?);
         }
-        if !self.node.is_primary() {
-            // Sent in one flight, in this order: the server looks up the
-            // position before it takes the snapshot of the statement.
-            let (position, answer) = join(self.row(&position), self.execute(statement, call)).await;
-            return self.placed(call, position, false, answer);
+        if claims && self.node.is_primary() {
+            positions.settled = Some(self.prepare(ALL_SETTLED).await?);
         }
-        let settled = self.prepare(ALL_SETTLED).await?;
-        let (position, settled, answer) =
-            join3(self.row(&position), self.row(&settled), self.execute(statement, call)).await;
-        let settled = settled.and_then(|row| row.try_get(0)).unwrap_or(false);
-        self.placed(call, position, settled, answer)
+        if call.position != Ask::No {
+            positions.after = Some(self.prepare(REACHED).await?);
+        }
+        Ok(positions)
     }
 
-    /// Runs a write and asks in the same flight where the log ends after it. Each
-    /// statement ends with its own commit, so the position lies behind that of the write.
-    async fn then_position(
+    /// Runs `statement` with the position of the node, read just before it and just after.
+    ///
+    /// All go in one flight, in this order, so the server looks up the first position before it
+    /// takes the snapshot of the statement, and the last when a write has committed.
+    async fn with_position(
         &self,
-        position: &Statement,
-        write: impl Future<Output = Result<Answer, Error>>,
+        positions: &Positions,
+        statement: &Statement,
+        call: &Call<'_>,
     ) -> Result<Answer, Error> {
-        let (answer, position) = join(write, self.row(position)).await;
-        match position.and_then(|row| Position::read(&row)) {
-            Ok(Position { lsn, timeline, .. }) => {
-                Ok(Answer { lsn: Some(lsn), timeline, ..answer? })
-            }
-            // It is done, or has failed for a reason of its own.
-            Err(source) => {
+        let (before, settled, answer, after) = join4(
+            self.row(positions.before.as_ref()),
+            self.row(positions.settled.as_ref()),
+            self.execute(statement, call),
+            self.row(positions.after.as_ref()),
+        )
+        .await;
+        let (before, after) = match (
+            read(before, Position::read),
+            read(after, Position::read_reached),
+        ) {
+            (Ok(before), Ok(after)) => (before, after),
+            (Err(source), _) | (_, Err(source)) if call.intent == Intent::Write => {
+                // It is done, or has failed for a reason of its own: an error here could have
+                // it run again.
                 self.forget_position();
                 let answer = answer?;
                 tracing::warn!(node = %self.node.name, error = %source, "no position of a write");
-                Ok(answer)
+                return Ok(answer);
             }
+            (Err(source), _) | (_, Err(source)) => {
+                answer?;
+                return Err(self.failed(call.if_lost, source));
+            }
+        };
+        if let (Some(wanted), Some(before)) = (call.after, &before) {
+            before.require(wanted, self.node)?;
         }
+        let settled = settled.ok().flatten().and_then(|row| row.try_get(0).ok()).unwrap_or(false);
+        let claimed = before.filter(|_| call.position == Ask::Around);
+        let lsn = claimed.map(|position| position.claimed(settled));
+        let seen = after.as_ref().map(|position| position.lsn);
+        let timeline = after.map_or(0, |position| position.timeline);
+        Ok(Answer { lsn, seen, timeline, ..answer? })
     }
 
     /// Runs a write that waits for synchronous standbys to show it: the setting before
     /// and after goes in the same flight.
     async fn applied(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
-        let write = async {
-            if call.position == Ask::After {
-                let position = self.prepare(POSITION).await?;
-                self.then_position(&position, self.execute(statement, call)).await
-            } else {
-                self.execute(statement, call).await
-            }
-        };
-        if call.position == Ask::After {
-            // Or preparing it would let the end of the setting go first.
-            self.prepare(POSITION).await?;
-        }
+        // First, or preparing would let the end of the setting go first.
+        let positions = self.positions(call).await?;
+        let write = self.with_position(&positions, statement, call);
         let set = self.client.batch_execute("SET synchronous_commit TO remote_apply");
         let reset = self.client.batch_execute("RESET synchronous_commit");
         let (set, answer, reset) = join3(set, write, reset).await;
@@ -279,42 +298,6 @@ impl Session<'_> {
         // Done, and not as it was asked for.
         set.map_err(|source| self.failed(call.if_lost, source))?;
         Ok(answer)
-    }
-
-    /// Joins an answer with the position read before it.
-    ///
-    /// On a node in recovery every commit up to the replayed position is
-    /// visible. On a primary the position is where the next record goes, and a
-    /// commit may have written its record and not be visible yet. Its token,
-    /// read after the commit returned, is then at least this position; so
-    /// everything below it is safe to claim. The position itself is, too,
-    /// if a snapshot taken after reading it saw no transaction under way.
-    fn placed(
-        &self,
-        call: &Call<'_>,
-        position: Result<Row, tokio_postgres::Error>,
-        settled: bool,
-        answer: Result<Answer, Error>,
-    ) -> Result<Answer, Error> {
-        let position = match position.and_then(|row| Position::read(&row)) {
-            Ok(position) => position,
-            Err(source) => {
-                let answer = answer?;
-                if call.intent == Intent::Write {
-                    // It is done: an error here could have it run again.
-                    self.forget_position();
-                    tracing::warn!(node = %self.node.name, error = %source, "no position of a write");
-                    return Ok(answer);
-                }
-                return Err(self.failed(call.if_lost, source));
-            }
-        };
-        if let Some(wanted) = call.after {
-            position.require(wanted, self.node)?;
-        }
-        let Position { recovering, lsn, timeline } = position;
-        let lsn = if recovering || settled { lsn } else { lsn.before() };
-        Ok(Answer { lsn: Some(lsn), timeline, ..answer? })
     }
 
     pub(crate) async fn execute(
@@ -353,11 +336,17 @@ impl Session<'_> {
             return Err(Error::RowCount { expected: "at most one", many: true });
         }
         let affected = stream.rows_affected().unwrap_or(0);
-        Ok(Answer { rows, affected, lsn: None, timeline: 0, took: Duration::ZERO })
+        Ok(Answer { rows, affected, lsn: None, seen: None, timeline: 0, took: Duration::ZERO })
     }
 
-    async fn row(&self, statement: &Statement) -> Result<Row, tokio_postgres::Error> {
-        self.client.query_one(statement, &[]).await
+    async fn row(
+        &self,
+        statement: Option<&Statement>,
+    ) -> Result<Option<Row>, tokio_postgres::Error> {
+        match statement {
+            Some(statement) => self.client.query_one(statement, &[]).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Asks the node where it is: one round trip.
@@ -393,7 +382,8 @@ impl Session<'_> {
 
     async fn locate(&self) -> Result<Position, Error> {
         let statement = self.prepare(POSITION).await?;
-        let row = self.row(&statement).await.and_then(|row| Position::read(&row));
+        let row = self.client.query_one(&statement, &[]).await;
+        let row = row.and_then(|row| Position::read(&row));
         row.map_err(|source| self.failed(Outcome::NoEffect, source))
     }
 
@@ -413,6 +403,7 @@ impl Session<'_> {
     fn forget_position(&self) {
         self.statements.remove(POSITION);
         self.statements.remove(ALL_SETTLED);
+        self.statements.remove(REACHED);
     }
 
     fn lost_or_refused(&self, call: &Call<'_>, source: tokio_postgres::Error) -> Error {
@@ -455,6 +446,21 @@ impl Session<'_> {
             );
         }
     }
+}
+
+/// The questions about a node's position that go with a statement.
+#[derive(Default)]
+struct Positions {
+    before: Option<Statement>,
+    settled: Option<Statement>,
+    after: Option<Statement>,
+}
+
+fn read(
+    row: Result<Option<Row>, tokio_postgres::Error>,
+    read: impl FnOnce(&Row) -> Result<Position, tokio_postgres::Error>,
+) -> Result<Option<Position>, tokio_postgres::Error> {
+    row?.map(|row| read(&row)).transpose()
 }
 
 /// A longer statement is cut in the log.

@@ -226,7 +226,8 @@ impl<'p> Route<'p> {
         let (node, answer) = self.run(sql, params, Shape::All, true).await?;
         let lsn = answer.lsn.unwrap_or_default();
         let token = node.token(lsn, answer.timeline);
-        Ok(At { value: answer.rows, lsn, token, node: Arc::clone(&node.name) })
+        let seen = answer.seen.map_or(token, |seen| node.token(seen, answer.timeline));
+        Ok(At { value: answer.rows, lsn, token, seen, node: Arc::clone(&node.name) })
     }
 
     /// A loader of rows by key: point reads that are asked for at the same time run as
@@ -360,6 +361,8 @@ pub struct At<T> {
     pub lsn: Lsn,
     /// The same, as a token.
     pub token: Token,
+    /// Every commit that was visible lies at most here: reads after it see what this one saw.
+    pub seen: Token,
     /// The node that was read.
     pub node: Arc<str>,
 }

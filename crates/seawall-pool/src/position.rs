@@ -29,6 +29,28 @@ impl Position {
         Err(Error::Behind { node: Arc::clone(&node.name), wanted, replayed: self.lsn })
     }
 
+    /// What a statement that ran after this was read is sure to have seen.
+    ///
+    /// On a node in recovery every commit up to the replayed position is
+    /// visible. On a primary the position is where the next record goes, and a
+    /// commit may have written its record and not be visible yet. Its token,
+    /// read after the commit returned, is then at least this position; so
+    /// everything below it is safe to claim. The position itself is, too,
+    /// if a snapshot taken after reading it saw no transaction under way.
+    pub(crate) fn claimed(&self, settled: bool) -> Lsn {
+        if self.recovering || settled { self.lsn } else { self.lsn.before() }
+    }
+
+    /// From a row of [`REACHED`].
+    pub(crate) fn read_reached(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        let mut reached = Self::read(row)?;
+        if row.try_get::<_, Option<bool>>(5)?.unwrap_or(false) {
+            // A node that has more than this has replayed the next record.
+            reached.lsn = Lsn(reached.lsn.0.saturating_add(1));
+        }
+        Ok(reached)
+    }
+
     pub(crate) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
         let recovering = row.try_get(0)?;
         let lsn = Lsn(row.try_get::<_, Option<PgLsn>>(1)?.map_or(0, u64::from));
@@ -57,6 +79,19 @@ pub(crate) const POSITION: &str = "SELECT recovering, \
      pg_size_bytes(current_setting('wal_segment_size')), \
      CASE WHEN recovering THEN 0 \
      ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int8 END \
+     FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
+
+/// What a node has reached, so that everything a statement before it saw lies at or below.
+///
+/// A standby shows a commit a moment before its replay position covers the commit's record. While
+/// there is log left to replay (the last column) that record may be the next one.
+pub(crate) const REACHED: &str = "SELECT recovering, \
+     CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END, \
+     current_setting('wal_block_size')::int8, \
+     pg_size_bytes(current_setting('wal_segment_size')), \
+     CASE WHEN recovering THEN 0 \
+     ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int8 END, \
+     recovering AND pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() \
      FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
 
 /// Whether no transaction that writes was under way: none has a number from the

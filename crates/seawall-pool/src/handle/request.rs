@@ -62,10 +62,9 @@ impl<'p> Route<'p> {
     ) -> Result<(&'p Arc<Node>, Answer), Error> {
         let writing = self.intent == Intent::Write;
         let causal = self.causal.is_some();
-        let position = match (position, writing && causal) {
+        let position = match (position, causal) {
+            (true, _) => Ask::Around,
             (false, true) => Ask::After,
-            (true, _) => Ask::Before,
-            (false, false) if causal => Ask::Before,
             (false, false) => Ask::No,
         };
         let call = self.call(sql, params, shape, position)?;
@@ -75,12 +74,11 @@ impl<'p> Route<'p> {
             dispatch::run(self.pool, self.request()?, call).await?
         };
         if let Some(causal) = self.causal {
-            let token = answer.lsn.map(|lsn| node.token(lsn, answer.timeline));
+            let token = answer.seen.map(|lsn| node.token(lsn, answer.timeline));
             match token.filter(|token| token.lsn > Lsn(0)) {
-                Some(token) if position == Ask::After => causal.wrote(token),
-                // Read before the write: it does not cover it.
-                _ if writing => causal.observe_unknown(),
+                Some(token) if writing => causal.wrote(token),
                 Some(token) => causal.observe(token),
+                None if writing => causal.observe_unknown(),
                 None => {}
             }
         }

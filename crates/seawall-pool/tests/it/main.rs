@@ -20,6 +20,7 @@ mod lag;
 mod lanes;
 mod loader;
 mod metrics;
+mod monotonic;
 mod pooling;
 mod quarantine;
 mod routing;
