@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::buffer::config::BufferConfig;
 use crate::error::Error;
 use crate::lanes::config::LaneConfig;
 use crate::ledger::Limits;
@@ -33,6 +34,8 @@ pub struct PoolConfig {
     /// cluster and on a newer timeline than any seen. Without, and while the primary is
     /// alive, such a node is out of rotation. Default true.
     pub failover: bool,
+    /// The writes that wait for that to happen, instead of failing as not sent.
+    pub buffer: BufferConfig,
     /// Connections kept open to each node, busy or not; opened in the
     /// background. Default 5, at most `max_size`.
     pub min_idle: usize,
@@ -142,6 +145,7 @@ impl Default for PoolConfig {
             replicas: Vec::new(),
             routing: RoutingConfig::default(),
             failover: true,
+            buffer: BufferConfig::default(),
             min_idle: 5,
             max_size: 20,
             max_waiting: 1_000,
@@ -209,6 +213,7 @@ impl PoolConfig {
         within("max_size", self.max_size, 1..=MAX_CONNECTIONS)?;
         within("min_idle", self.min_idle, 0..=self.max_size)?;
         self.lanes.validate()?;
+        self.buffer.validate()?;
         self.routing.validate()?;
         self.primary.validate(self)?;
         self.replicas.iter().try_for_each(|replica| replica.validate(self))

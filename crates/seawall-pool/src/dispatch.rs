@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::buffer::Place;
 use crate::checkout::{Ask, Patience};
 use crate::error::{Error, Outcome, classify};
 use crate::exec::{Answer, Call};
@@ -25,10 +26,8 @@ pub(crate) async fn run<'p>(
     loop {
         let (node, choice) = search.next().await?;
         let call = call.on(node, request.after);
-        let Search { ask, patience, .. } = &mut search;
         let served = async {
-            let lease = node.acquire(*ask, patience).await?;
-            still_primary(node, call.intent)?;
+            let lease = search.lease(node).await?;
             let start = lease.granted().or(choice.since());
             lease.session().run_from(start, &call).await
         };
@@ -49,30 +48,13 @@ pub(crate) async fn connection(
     let mut search = Search::new(pool, request, Some(site));
     loop {
         let (node, choice) = search.next().await?;
-        let Search { ask, patience, .. } = &mut search;
-        let lease = fit_lease(node, *ask, patience, &request, limit);
+        let lease = search.fit_lease(node, limit);
         let lease = { unless_down(node, pin!(lease)).await };
         // How long it is out for says nothing about the node.
         if let Some(lease) = search.ended(node, choice, lease, |_| None)? {
             return Ok(lease);
         }
     }
-}
-
-/// Takes a connection to `node`, which is to be as recent as `request` says.
-pub(crate) async fn fit_lease(
-    node: &Arc<Node>,
-    ask: Ask,
-    patience: &mut Patience,
-    request: &Request,
-    limit: Duration,
-) -> Result<Lease, Error> {
-    let lease = node.acquire(ask, patience).await?;
-    still_primary(node, request.intent)?;
-    if let Some(wanted) = request.after.filter(|_| node.may_be_behind()) {
-        lease.session().position(limit).await?.require(wanted, node)?;
-    }
-    Ok(lease)
 }
 
 impl Answer {
@@ -110,7 +92,7 @@ fn ended_badly(choice: Choice, node: &Node, error: &Error) {
     }
 }
 
-/// Fails a write that waited for a connection to a node which is no longer the primary.
+/// Fails a write that is about to go to a node which is not the primary any more.
 fn still_primary(node: &Node, intent: Intent) -> Result<(), Error> {
     if intent == Intent::Write && node.may_be_behind() {
         return Err(Error::NotWritable { node: Arc::clone(&node.name) });
@@ -151,6 +133,10 @@ pub(crate) struct Search<'p> {
     waited: bool,
     primary_again: bool,
     failure: Option<(&'p Arc<Node>, Error)>,
+    /// Of a write that found no primary.
+    place: Option<Box<Place>>,
+    /// Whether it is one statement, which has done nothing if it was not sent.
+    single: bool,
 }
 
 impl<'p> Search<'p> {
@@ -167,19 +153,96 @@ impl<'p> Search<'p> {
             waited: false,
             primary_again: false,
             failure: None,
+            place: None,
+            single: true,
         }
     }
 
+    /// For several statements, of which some may be done when one was not sent.
+    pub(crate) fn of_many(pool: &'p Inner, request: Request) -> Self {
+        Self { single: false, ..Self::new(pool, request, None) }
+    }
+
     pub(crate) async fn next(&mut self) -> Result<(&'p Arc<Node>, Choice), Error> {
-        let Some(choice) = self.pick().await else {
-            return Err(self.exhausted());
+        let choice = if self.request.intent == Intent::Write {
+            self.primary().await?
+        } else {
+            let Some(choice) = self.pick().await else {
+                return Err(self.exhausted());
+            };
+            if let Some((failed, _)) = &self.failure {
+                failed.metrics.retried.increment(1);
+            }
+            choice
         };
         let index = choice.node;
-        if let Some((failed, _)) = &self.failure {
-            failed.metrics.retried.increment(1);
-        }
         self.request.excluded |= 1 << index;
         Ok((&self.pool.nodes[index], choice))
+    }
+
+    /// The primary, for which a write waits if there is none.
+    async fn primary(&mut self) -> Result<Choice, Error> {
+        let in_front = self.place.as_ref().is_some_and(|place| place.has_turn());
+        if self.failure.is_some() || (self.pool.board.buffer.is_busy() && !in_front) {
+            Box::pin(self.wait_for_primary()).await?;
+        }
+        loop {
+            if let Some(choice) = self.pool.choose(&self.request) {
+                return Ok(choice);
+            }
+            Box::pin(self.wait_for_primary()).await?;
+        }
+    }
+
+    async fn wait_for_primary(&mut self) -> Result<(), Error> {
+        let board = &self.pool.board;
+        let not_writable = || Error::NotWritable { node: Arc::clone(&self.pool.primary().name) };
+        let cause = self.failure.take().map_or_else(not_writable, |(_, error)| error);
+        board.look();
+        if !board.buffer.is_on() {
+            return Err(cause);
+        }
+        // Whichever is the primary then.
+        self.request.excluded = 0;
+        let place = self.place.get_or_insert_default();
+        board.wait_for_primary(place, self.patience.until(), cause).await
+    }
+
+    /// Takes a connection to `node`. A write gives that up when the node is no longer the primary.
+    pub(crate) async fn lease(&mut self, node: &Arc<Node>) -> Result<Lease, Error> {
+        let intent = self.request.intent;
+        let acquiring = pin!(node.acquire(self.ask, &mut self.patience));
+        let lease = if intent == Intent::Write {
+            let resigned = node.resigned.notified();
+            still_primary(node, intent)?;
+            tokio::select! {
+                biased;
+                lease = acquiring => lease?,
+                () = resigned => {
+                    return Err(Error::NotWritable { node: Arc::clone(&node.name) });
+                }
+            }
+        } else {
+            acquiring.await?
+        };
+        still_primary(node, intent)?;
+        if let Some(place) = &mut self.place {
+            place.served();
+        }
+        Ok(lease)
+    }
+
+    /// Takes a connection to `node`, which is to be as recent as the request says.
+    pub(crate) async fn fit_lease(
+        &mut self,
+        node: &Arc<Node>,
+        limit: Duration,
+    ) -> Result<Lease, Error> {
+        let lease = self.lease(node).await?;
+        if let Some(wanted) = self.request.after.filter(|_| node.may_be_behind()) {
+            lease.session().position(limit).await?.require(wanted, node)?;
+        }
+        Ok(lease)
     }
 
     /// Enters how an attempt at `node` ended. Gives what it brought, or nothing if the next
@@ -216,6 +279,10 @@ impl<'p> Search<'p> {
             // Another one may be the primary by now.
             self.pool.look();
         }
+        if self.request.intent == Intent::Write && self.can_wait(&error) {
+            self.failure = Some((node, error));
+            return Ok(());
+        }
         // A supposed read that may have been a write, and been done.
         let unknown = error.outcome() == Some(Outcome::Unknown);
         if self.request.intent == Intent::Write || unknown || !runs_elsewhere(&error, node) {
@@ -231,12 +298,21 @@ impl<'p> Search<'p> {
         Ok(())
     }
 
+    /// Whether a write that failed so was not sent, for want of a primary.
+    fn can_wait(&self, error: &Error) -> bool {
+        let for_want_of_one = match error {
+            Error::ConnectTimeout { .. } | Error::NotWritable { .. } => true,
+            Error::Connect { source, .. } => !classify::is_full(source),
+            Error::Query { outcome: Outcome::NotSent, source, .. } => {
+                self.single && classify::is_connection_lost(source)
+            }
+            _ => false,
+        };
+        for_want_of_one && self.pool.board.buffer.is_on()
+    }
+
     fn exhausted(&mut self) -> Error {
         let intent = self.request.intent;
-        if intent == Intent::Write {
-            self.pool.look();
-            return Error::NotWritable { node: Arc::clone(&self.pool.primary().name) };
-        }
         let source = self.failure.take().map(|(_, error)| Box::new(error));
         Error::NoNode { intent, nodes: self.pool.statuses(), source }
     }

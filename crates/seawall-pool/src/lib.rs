@@ -137,11 +137,12 @@
 //! |---|---|---|
 //! | `classify` | `Pool::auto`: reads told from writes by their text | off |
 //! | `tower` | `CausalLayer`: a [`Causal`] for each request, carried in a signed cookie or header | off |
-//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`] and [`LoaderConfig`], [`Lsn`] and [`Token`] as strings | off |
+//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`], [`LoaderConfig`] and [`BufferConfig`], [`Lsn`] and [`Token`] as strings | off |
 //!
 //! Metrics are listed in `docs/metrics.md`.
 
 mod batch;
+mod buffer;
 mod causal;
 #[cfg(feature = "tower")]
 mod causal_layer;
@@ -181,6 +182,7 @@ mod upkeep;
 mod wire;
 
 pub use batch::{BatchRow, InChunks, Progress};
+pub use buffer::config::BufferConfig;
 pub use causal::Causal;
 #[cfg(feature = "tower")]
 pub use causal_layer::{CausalFuture, CausalLayer, CausalService};

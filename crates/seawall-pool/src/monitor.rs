@@ -13,6 +13,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::PgLsn;
 use tokio_postgres::{Client, NoTls, Statement};
 
+use crate::buffer::Buffer;
 use crate::error::classify;
 use crate::health::{Evidence, Health};
 use crate::lag::LagRing;
@@ -35,11 +36,15 @@ pub(crate) struct Board {
     failover: bool,
     /// Held while one does.
     turn: Mutex<()>,
+    /// Writes that wait for that.
+    pub(crate) buffer: Buffer,
 }
 
 impl Board {
-    pub(crate) fn new(nodes: Vec<Arc<Node>>, failover: bool) -> Self {
+    pub(crate) fn new(nodes: Vec<Arc<Node>>, config: &PoolConfig) -> Self {
+        let failover = config.failover;
         Self {
+            buffer: Buffer::new(&config.buffer, failover && nodes.len() > 1),
             progress: Notify::new(),
             primary: Mutex::default(),
             latest: Mutex::default(),
@@ -80,6 +85,24 @@ impl Board {
         candidate.ascend();
         candidate.metrics.failovers.increment(1);
         true
+    }
+
+    /// Whether there is a primary, as far as is known.
+    pub(crate) fn takes_writes(&self) -> bool {
+        let takes = |node: &Node| node.is_primary() && node.is_writable() && node.is_up();
+        self.nodes.iter().any(|node| takes(node))
+    }
+
+    /// Has every node looked at now.
+    pub(crate) fn look(&self) {
+        self.nodes.iter().for_each(|node| node.poke.notify_one());
+    }
+
+    /// Runs `task` where the pool is at home.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(node) = self.nodes.first() {
+            node.spawn_at_home(task);
+        }
     }
 
     pub(crate) fn system(&self) -> u64 {
@@ -168,6 +191,9 @@ impl Monitor {
         // An answer older than a caller's failure counts for nothing: ask again.
         let wait = if accepted { step.wait } else { Duration::ZERO };
         self.due = Instant::now() + wait;
+        if self.node.is_primary() && self.node.is_up() {
+            self.board.let_go();
+        }
         self.board.progress.notify_waiters();
     }
 

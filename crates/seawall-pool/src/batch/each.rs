@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::dispatch::{Search, fit_lease, unless_down};
+use crate::dispatch::{Search, unless_down};
 use crate::error::{Error, classify};
 use crate::exec::{Call, Session};
 use crate::pool::Inner;
@@ -19,12 +19,11 @@ pub(crate) async fn run(
     call: &Call<'_>,
     sets: &[&[&(dyn ToSql + Sync)]],
 ) -> Result<Vec<Vec<Row>>, Error> {
-    let mut search = Search::new(pool, request, None);
+    let mut search = Search::of_many(pool, request);
     loop {
         let (node, choice) = search.next().await?;
-        let Search { ask, patience, .. } = &mut search;
         let served = async {
-            let lease = fit_lease(node, *ask, patience, &request, call.limit).await?;
+            let lease = search.fit_lease(node, call.limit).await?;
             lease.session().run_each(call, sets).await
         };
         let served = { unless_down(node, std::pin::pin!(served)).await };

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use seawall_pool::tokio_postgres::Row;
-use seawall_pool::tokio_postgres::types::ToSql;
 use seawall_pool::{Causal, Error, Lsn, Pool, Token};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -139,8 +138,16 @@ impl Session {
             Memory::Causal(causal) => route.causal(causal),
             Memory::Token(token) => route.after(*token),
         };
-        let params: &[&(dyn ToSql + Sync)] = &[&history, &column];
-        let result = timeout(limit, route.query_at(READ, params)).await;
+        // A late look finds what came since the statement began.
+        let late =
+            if self.random.percent(30) { Some(0.001 * self.random.below(20) as f64) } else { None };
+        let read = async {
+            match &late {
+                Some(late) => route.query_at(LATE_READ, &[&history, &column, late]).await,
+                None => route.query_at(READ, &[&history, &column]).await,
+            }
+        };
+        let result = timeout(limit, read).await;
         let (outcome, remark) = match result {
             Ok(Ok(at)) => {
                 if let Memory::Token(token) = &mut self.memory {
@@ -214,5 +221,6 @@ const APPEND: &str = "UPDATE cell SET items = items || $1::bigint WHERE history 
 const SET: &str = "UPDATE cell SET items = ARRAY[$1::bigint] WHERE history = $2 AND key = $3 \
      RETURNING ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint, \
      inet_server_port()";
+const LATE_READ: &str = "SELECT late($1, $2, $3), pg_is_in_recovery(), inet_server_port()";
 const READ: &str = "SELECT items, pg_is_in_recovery(), inet_server_port() FROM cell \
      WHERE history = $1 AND key = $2";

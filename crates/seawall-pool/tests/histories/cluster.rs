@@ -40,7 +40,10 @@ impl Cluster {
             .sql(
                 0,
                 "CREATE TABLE cell (history bigint, key bigint, items bigint[] NOT NULL, \
-                 PRIMARY KEY (history, key))",
+                 PRIMARY KEY (history, key)); \
+                 CREATE FUNCTION late(bigint, bigint, float) RETURNS bigint[] VOLATILE \
+                 LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep($3); \
+                 RETURN (SELECT items FROM cell WHERE history = $1 AND key = $2); END $$",
             )
             .await;
         cluster

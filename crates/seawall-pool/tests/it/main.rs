@@ -12,6 +12,7 @@
 mod auto;
 mod balancing;
 mod batch;
+mod buffer;
 mod connections;
 mod consistency;
 mod failover;
