@@ -224,7 +224,10 @@ impl PoolConfig {
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct NodeConfig {
-    /// A connection string for one host, as a URL or as `key=value` pairs.
+    /// A connection string for one host, as a URL or as `key=value` pairs. A name is
+    /// resolved anew for every connection and each of its addresses tried in turn; a connection
+    /// stays with its server until it breaks, is as old as
+    /// [`max_lifetime`](PoolConfig::max_lifetime) or is evicted.
     /// `sslmode=require` is refused: connections are made without TLS.
     pub url: String,
     /// What the node is for. Ignored for the primary.

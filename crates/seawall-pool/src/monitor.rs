@@ -139,6 +139,8 @@ pub(crate) struct Monitor {
     timeout: Duration,
     /// How long the primary may be unseen while lag goes on growing.
     unseen: Duration,
+    /// How long a connection is kept: the name of the node may stand for another server by then.
+    lifetime: Duration,
     link: Option<Link>,
     /// When the next probe is due.
     due: Instant,
@@ -155,6 +157,7 @@ impl Monitor {
             health: Health::new(config.health_interval),
             timeout: config.health_timeout,
             unseen: 2 * (config.health_interval + config.health_timeout),
+            lifetime: config.max_lifetime,
             link: None,
             due: now,
             began: now,
@@ -214,7 +217,7 @@ impl Monitor {
     }
 
     async fn ask(&mut self) -> Result<Sample, ProbeError> {
-        let link = match self.link.take() {
+        let link = match self.link.take().filter(|link| link.opened.elapsed() < self.lifetime) {
             Some(link) => link,
             None => Link::new(&self.node.postgres).await.map_err(ProbeError::Postgres)?,
         };
@@ -292,6 +295,7 @@ struct Link {
     client: Client,
     statement: Statement,
     driver: Driver,
+    opened: Instant,
 }
 
 impl Link {
@@ -312,7 +316,7 @@ impl Link {
             }
             Err(error) => return Err(error),
         };
-        Ok(Self { client, statement, driver })
+        Ok(Self { client, statement, driver, opened: Instant::now() })
     }
 }
 

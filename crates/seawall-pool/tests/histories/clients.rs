@@ -43,6 +43,7 @@ struct Session {
     registers: std::ops::Range<usize>,
     /// A write was done and its position is not known, so the token does not cover it.
     blind: bool,
+    last_read: Option<Key>,
 }
 
 pub(crate) async fn run(shared: Arc<Shared>, number: usize) {
@@ -51,7 +52,8 @@ pub(crate) async fn run(shared: Arc<Shared>, number: usize) {
         if random.percent(60) { Memory::Causal(Causal::new()) } else { Memory::Token(None) };
     let lanes = random.percent(30);
     let registers = REGISTERS_OF(number);
-    let mut session = Session { shared, number, random, memory, lanes, registers, blind: false };
+    let mut session =
+        Session { shared, number, random, memory, lanes, registers, blind: false, last_read: None };
     while Instant::now() < session.shared.until {
         match session.random.below(20) {
             0..5 => session.append().await,
@@ -123,11 +125,13 @@ impl Session {
     }
 
     async fn read(&mut self) {
-        let key = if self.random.percent(60) {
-            Key::List(self.random.below(LISTS))
-        } else {
-            Key::Register(self.random.below(REGISTERS_OF(self.shared.tokens.len() - 1).end))
+        // Often what was read before: only then is it told whether it is still seen.
+        let key = match (self.last_read, self.random.below(10)) {
+            (Some(key), 0..5) => key,
+            (_, 0..8) => Key::List(self.random.below(LISTS)),
+            _ => Key::Register(self.random.below(REGISTERS_OF(self.shared.tokens.len() - 1).end)),
         };
+        self.last_read = Some(key);
         let shared = Arc::clone(&self.shared);
         let begun = shared.recorder.begin();
         let limit = self.patience();
@@ -139,8 +143,7 @@ impl Session {
             Memory::Token(token) => route.after(*token),
         };
         // A late look finds what came since the statement began.
-        let late =
-            if self.random.percent(30) { Some(0.001 * self.random.below(20) as f64) } else { None };
+        let late = self.random.percent(15).then(|| self.random.millis(0, 150).as_secs_f64());
         let read = async {
             match &late {
                 Some(late) => route.query_at(LATE_READ, &[&history, &column, late]).await,

@@ -79,7 +79,18 @@ impl Cluster {
         for replica in 1..3 {
             self.node(replica).wait_caught_up(self.node(0), LONG).await.unwrap();
         }
-        (number, Pool::connect(self.config()).await.unwrap())
+        (number, self.pool().await)
+    }
+
+    /// Its limits are tight, and the machine may be busy.
+    async fn pool(&self) -> Pool {
+        let deadline = Instant::now() + LONG;
+        loop {
+            match Pool::connect(self.config()).await {
+                Ok(pool) => return pool,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+        }
     }
 
     fn config(&self) -> PoolConfig {

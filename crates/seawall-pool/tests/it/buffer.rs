@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use seawall_devstack::Stack;
+use seawall_devstack::{Postgres, Stack};
 use seawall_pool::{BufferConfig, Error, Outcome, Pool, PoolConfig};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
@@ -39,6 +39,14 @@ fn spawn_write(pool: &Pool, id: i64) -> JoinHandle<Result<u64, Error>> {
 async fn waiting(pool: &Pool, writes: usize) {
     let there = async || pool.status().buffered_writes == writes;
     until("the writes wait", secs(20), there).await;
+}
+
+/// Kills a server and waits until the pool knows of all its connections that they are broken, so
+/// that no write is sent on one.
+async fn kill(pool: &Pool, server: &Postgres, name: &str) {
+    server.kill().await.unwrap();
+    let known = async || node(pool, name).available == 0;
+    until("its connections are gone", secs(20), known).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,7 +97,7 @@ async fn writes_that_waited_go_in_the_order_in_which_they_came() {
     let stack = stack(1).await;
     let (old, new) = (stack.primary().unwrap(), stack.replica(0).unwrap());
     let pool = with_table(&stack, bounds(100, secs(30)), 1).await;
-    old.kill().await.unwrap();
+    kill(&pool, old, "primary").await;
     // Who comes while others wait stands behind them without trying.
     let first = spawn_write(&pool, 0);
     waiting(&pool, 1).await;
@@ -111,7 +119,7 @@ async fn writes_that_waited_go_in_the_order_in_which_they_came() {
 async fn an_outage_without_a_promotion_is_waited_for_once() {
     let stack = stack(1).await;
     let pool = with_table(&stack, bounds(100, millis(500)), 8).await;
-    stack.primary().unwrap().kill().await.unwrap();
+    kill(&pool, stack.primary().unwrap(), "primary").await;
     let error = write(&pool, 1).await.unwrap_err();
     let Error::NoPrimary { waited, .. } = &error else { panic!("{error}") };
     assert!(*waited >= millis(500), "{waited:?}");
@@ -124,7 +132,7 @@ async fn an_outage_without_a_promotion_is_waited_for_once() {
     let works = async || write(&pool, 3).await.is_ok();
     until("writes go on", secs(20), works).await;
     until("the outage is over", secs(20), async || is_up(&pool, "primary")).await;
-    stack.primary().unwrap().kill().await.unwrap();
+    kill(&pool, stack.primary().unwrap(), "primary").await;
     let waits = async || matches!(write(&pool, 4).await, Err(Error::NoPrimary { .. }));
     until("writes wait again", secs(20), waits).await;
 }
@@ -134,7 +142,7 @@ async fn a_primary_that_restarts_is_waited_for_too() {
     let stack = stack(1).await;
     let primary = stack.primary().unwrap();
     let pool = with_table(&stack, bounds(100, secs(30)), 8).await;
-    primary.kill().await.unwrap();
+    kill(&pool, primary, "primary").await;
     let writes: Vec<_> = (0..10).map(|id| spawn_write(&pool, id)).collect();
     waiting(&pool, 10).await;
     primary.restart().await.unwrap();
@@ -149,7 +157,7 @@ async fn one_write_too_many_is_refused_at_once_and_one_that_leaves_makes_room_an
     let stack = stack(1).await;
     let new = stack.replica(0).unwrap();
     let pool = with_table(&stack, bounds(1, secs(30)), 8).await;
-    stack.primary().unwrap().kill().await.unwrap();
+    kill(&pool, stack.primary().unwrap(), "primary").await;
     let leaver = spawn_write(&pool, 1);
     waiting(&pool, 1).await;
     let error = write(&pool, 2).await.unwrap_err();
@@ -170,7 +178,7 @@ async fn a_transaction_waits_for_its_connection_and_shutdown_ends_the_wait() {
     let stack = stack(1).await;
     let new = stack.replica(0).unwrap();
     let pool = with_table(&stack, bounds(10, secs(30)), 8).await;
-    stack.primary().unwrap().kill().await.unwrap();
+    kill(&pool, stack.primary().unwrap(), "primary").await;
     let transaction = tokio::spawn({
         let pool = pool.clone();
         async move {
@@ -184,7 +192,7 @@ async fn a_transaction_waits_for_its_connection_and_shutdown_ends_the_wait() {
     new.promote().await.unwrap();
     transaction.await.unwrap().unwrap();
     assert_eq!(count(new, "SELECT count(*) FROM entry").await, 1);
-    new.kill().await.unwrap();
+    kill(&pool, new, "replica-1").await;
     let left = spawn_write(&pool, 2);
     waiting(&pool, 1).await;
     pool.shutdown().await;
@@ -197,7 +205,8 @@ async fn without_a_buffer_or_failover_a_write_without_a_primary_fails_at_once() 
     let pool = with_table(&stack, bounds(0, secs(30)), 8).await;
     let fixed = PoolConfig { failover: false, ..config(&stack) };
     let fixed = Pool::connect(fixed).await.unwrap();
-    stack.primary().unwrap().kill().await.unwrap();
+    kill(&fixed, stack.primary().unwrap(), "primary").await;
+    kill(&pool, stack.primary().unwrap(), "primary").await;
     for pool in [pool, fixed] {
         let error = write(&pool, 1).await.unwrap_err();
         assert_eq!(error.outcome(), Some(Outcome::NotSent));

@@ -24,6 +24,8 @@ mod metrics;
 mod monotonic;
 mod pooling;
 mod quarantine;
+mod resets;
+mod roles;
 mod routing;
 mod seeing;
 mod session;
