@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use seawall_devstack::{Direction, Faults};
 use seawall_pool::Lsn;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::cluster::Cluster;
 use crate::history::{Promotion as Promoted, Recorder};
@@ -32,7 +32,8 @@ pub(crate) async fn run(cluster: &Cluster, plan: &Plan, recorder: &Recorder) -> 
 
 async fn run_step(cluster: &Cluster, step: Step, late: bool, recorder: &Recorder) {
     let Step { at, lasts, fault } = step;
-    let at_servers = matches!(fault, Fault::Pause(_) | Fault::Cut(_) | Fault::Terminate(_));
+    let at_servers =
+        matches!(fault, Fault::Pause(_) | Fault::Pulse(_) | Fault::Cut(_) | Fault::Terminate(_));
     if late && at_servers {
         return;
     }
@@ -45,6 +46,7 @@ async fn run_step(cluster: &Cluster, step: Step, late: bool, recorder: &Recorder
             sleep(lasts).await;
             try_sql(cluster, replica, "SELECT pg_wal_replay_resume()").await;
         }
+        Fault::Pulse(replica) => pulse(cluster, replica, lasts).await,
         Fault::Reset(node) => door(node).reset_all(),
         Fault::Hole(node, blackhole) => {
             door(node).set(Faults { blackhole, ..Faults::default() });
@@ -75,6 +77,23 @@ async fn run_step(cluster: &Cluster, step: Step, late: bool, recorder: &Recorder
         }
     }
     recorder.fault(format!("{fault:?} is over"));
+}
+
+async fn pulse(cluster: &Cluster, replica: usize, lasts: Duration) {
+    let until = Instant::now() + lasts;
+    while Instant::now() < until {
+        // One connection for as long as it lives: the replica may be killed meanwhile.
+        if let Ok(client) = cluster.node(replica).client().await {
+            while Instant::now() < until
+                && client.batch_execute("SELECT pg_wal_replay_pause()").await.is_ok()
+            {
+                sleep(Duration::from_millis(60)).await;
+                drop(client.batch_execute("SELECT pg_wal_replay_resume()").await);
+                sleep(Duration::from_millis(20)).await;
+            }
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Unless the server is down, as another step may have it.

@@ -11,6 +11,8 @@ use crate::random::Random;
 pub(crate) enum Fault {
     /// A replica's replay stands still.
     Pause(usize),
+    /// The same, over and over, so that it stands still at many places.
+    Pulse(usize),
     /// All connections to a node are reset.
     Reset(usize),
     /// Nothing gets through to a node, or back, or both.
@@ -80,6 +82,10 @@ impl Plan {
                 continue;
             }
             steps.push(step);
+        }
+        if random.percent(60) {
+            let fault = Fault::Pulse(1 + random.below(2));
+            steps.push(Step { at: Duration::ZERO, lasts, fault });
         }
         steps.sort_by_key(|step| step.at);
         Self { seed, sessions: 3 + random.below(4), lasts, steps, promotion }

@@ -73,6 +73,8 @@ async fn writes_follow_a_promotion_none_is_done_twice_and_reads_go_on() {
     assert!(errors.get(&Outcome::Unknown).is_none_or(|unknown| *unknown <= 1), "{errors:?}");
     assert_eq!(port(pool.write()).await, new.port());
     assert!(node(&pool, "replica-1").primary && !node(&pool, "primary").primary);
+    let serves = async || port(pool.read()).await == follower.port();
+    until("the follower serves reads", secs(20), serves).await;
     for _ in 0..20 {
         assert_eq!(port(pool.read()).await, follower.port(), "the primary is no replica");
     }
