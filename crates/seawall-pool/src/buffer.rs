@@ -102,8 +102,13 @@ impl Board {
     ) -> Result<(), Error> {
         let buffer = &self.buffer;
         place.turn = None;
+        let again = place.since.is_some();
         let began = *place.since.get_or_insert_with(Instant::now);
-        if place.number.is_some() {
+        if again {
+            if began.elapsed() >= buffer.config.max_wait {
+                buffer.metrics.late.increment(1);
+                return Err(Error::NoPrimary { waited: began.elapsed(), source: Box::new(cause) });
+            }
             // There was one, and it would not serve: not again at once.
             sleep(LOOK_EVERY).await;
         }

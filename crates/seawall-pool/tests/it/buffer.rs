@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use seawall_devstack::{Postgres, Stack};
-use seawall_pool::{BufferConfig, Error, Outcome, Pool, PoolConfig};
+use seawall_devstack::{Postgres, Proxy, Stack};
+use seawall_pool::tokio_postgres::error::SqlState;
+use seawall_pool::{BufferConfig, Error, NodeConfig, Outcome, Pool, PoolConfig};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -212,6 +213,29 @@ async fn without_a_buffer_or_failover_a_write_without_a_primary_fails_at_once() 
         assert_eq!(error.outcome(), Some(Outcome::NotSent));
         assert!(!matches!(error, Error::NoPrimary { .. }), "{error}");
     }
+}
+
+/// Its monitor is connected, and nobody else gets in.
+#[tokio::test]
+async fn a_primary_that_looks_alive_and_refuses_connections_is_waited_for_no_longer_either() {
+    let stack = stack(1).await;
+    let primary = stack.primary().unwrap();
+    let door = Proxy::start(primary.addr()).await.unwrap();
+    let mut config = config(&stack);
+    config.primary = NodeConfig::new(primary.url_via(door.addr()));
+    let config = PoolConfig { buffer: bounds(10, millis(700)), min_idle: 0, max_size: 1, ..config };
+    let pool = Pool::connect(config).await.unwrap();
+    door.refuse().await.unwrap();
+    // The one connection there is is not lent again.
+    pool.evict();
+    let error = write(&pool, 1).await.unwrap_err();
+    assert!(matches!(error, Error::NoPrimary { .. }), "{error:?}");
+    door.accept().await.unwrap();
+    let sent = async || {
+        let refused = Some(&SqlState::UNDEFINED_TABLE);
+        write(&pool, 2).await.is_err_and(|error| error.sqlstate() == refused)
+    };
+    until("writes are sent", secs(20), sent).await;
 }
 
 /// A writer that is not the primary must not let anybody go.
