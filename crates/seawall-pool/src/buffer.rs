@@ -16,7 +16,7 @@ use crate::monitor::Board;
 
 pub(crate) mod config;
 mod line;
-mod metrics;
+pub(crate) mod metrics;
 
 /// The buffer of one pool.
 pub(crate) struct Buffer {
@@ -106,8 +106,7 @@ impl Board {
         let began = *place.since.get_or_insert_with(Instant::now);
         if again {
             if began.elapsed() >= buffer.config.max_wait {
-                buffer.metrics.late.increment(1);
-                return Err(Error::NoPrimary { waited: began.elapsed(), source: Box::new(cause) });
+                return Err(self.too_late(began, cause));
             }
             // There was one, and it would not serve: not again at once.
             sleep(LOOK_EVERY).await;
@@ -124,6 +123,7 @@ impl Board {
         let (number, until) = match entry {
             Entry::Go => return Ok(()),
             Entry::Wait { number, until } => (number, until),
+            Entry::Late if again => return Err(self.too_late(began, cause)),
             Entry::Late => {
                 buffer.metrics.late.increment(1);
                 return Err(cause);
@@ -150,11 +150,14 @@ impl Board {
                 Ok(())
             }
             Ok(Err(_)) => Err(Error::Closed),
-            Err(_) => {
-                buffer.metrics.late.increment(1);
-                Err(Error::NoPrimary { waited: began.elapsed(), source: Box::new(cause) })
-            }
+            Err(_) => Err(self.too_late(began, cause)),
         }
+    }
+
+    /// A write has waited in vain.
+    fn too_late(&self, began: Instant, cause: Error) -> Error {
+        self.buffer.metrics.late.increment(1);
+        Error::NoPrimary { waited: began.elapsed(), source: Box::new(cause) }
     }
 
     /// Lets the next one go, if there is a primary and nobody has the turn.

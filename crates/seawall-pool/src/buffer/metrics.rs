@@ -7,16 +7,16 @@ use metrics::{
     gauge, histogram,
 };
 
-pub(super) struct BufferMetrics {
-    pub(super) waiting: Gauge,
-    pub(super) buffered: Counter,
-    pub(super) full: Counter,
-    pub(super) late: Counter,
-    pub(super) seconds: Histogram,
+pub(crate) struct BufferMetrics {
+    pub(crate) waiting: Gauge,
+    pub(crate) buffered: Counter,
+    pub(crate) full: Counter,
+    pub(crate) late: Counter,
+    pub(crate) seconds: Histogram,
 }
 
 impl BufferMetrics {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static DESCRIBED: Once = Once::new();
         DESCRIBED.call_once(describe);
         Self {
