@@ -48,7 +48,7 @@ impl Patience {
         *self.started.get_or_insert_with(Instant::now)
     }
 
-    fn until(&mut self) -> Instant {
+    pub(crate) fn until(&mut self) -> Instant {
         self.starts() + self.limit
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::buffer::config::BufferConfig;
 use crate::error::Error;
 use crate::lanes::config::LaneConfig;
 use crate::ledger::Limits;
@@ -35,6 +36,8 @@ pub struct PoolConfig {
     /// cluster and on a newer timeline than any seen. Without, and while the primary is
     /// alive, such a node is out of rotation. Default true.
     pub failover: bool,
+    /// The writes that wait for that to happen, instead of failing as not sent.
+    pub buffer: BufferConfig,
     /// Connections kept open to each node, busy or not; opened in the
     /// background. Default 5, at most `max_size`.
     pub min_idle: usize,
@@ -148,6 +151,7 @@ impl Default for PoolConfig {
             replicas: Vec::new(),
             routing: RoutingConfig::default(),
             failover: true,
+            buffer: BufferConfig::default(),
             min_idle: 5,
             max_size: 20,
             max_waiting: 1_000,
@@ -219,6 +223,7 @@ impl PoolConfig {
         self.slow_queries.validate()?;
         self.sizing.validate()?;
         self.lanes.validate()?;
+        self.buffer.validate()?;
         self.routing.validate()?;
         self.primary.validate(self)?;
         self.replicas.iter().try_for_each(|replica| replica.validate(self))
@@ -229,7 +234,10 @@ impl PoolConfig {
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct NodeConfig {
-    /// A connection string for one host, as a URL or as `key=value` pairs.
+    /// A connection string for one host, as a URL or as `key=value` pairs. A name is
+    /// resolved anew for every connection and each of its addresses tried in turn; a connection
+    /// stays with its server until it breaks, is as old as
+    /// [`max_lifetime`](PoolConfig::max_lifetime) or is evicted.
     /// `sslmode=require` is refused: connections are made without TLS.
     pub url: String,
     /// What the node is for. Ignored for the primary.

@@ -10,8 +10,9 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::error::{Error, Outcome, classify};
-use crate::exec::{Answer, Ask, Call, Position, Shape};
+use crate::exec::{Answer, Ask, Call, Shape};
 use crate::lease::{Lease, Parts};
+use crate::position::Position;
 use crate::route::Intent;
 use crate::text;
 use crate::transaction::{On, Transaction};

@@ -160,6 +160,7 @@ impl Pool {
         let config = self.config();
         let deadline = Instant::now() + config.query_timeout;
         self.nodes().iter().for_each(Node::close);
+        self.board().buffer.close();
         for node in self.nodes() {
             if !node.drained(deadline, Left::Open).await {
                 tracing::warn!(node = %node.name, "connections still in use at shutdown");

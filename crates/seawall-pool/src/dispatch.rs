@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::buffer::Place;
 use crate::checkout::{Ask, Patience};
 use crate::error::{Error, Outcome, classify};
 use crate::exec::{Answer, Call};
@@ -14,6 +15,8 @@ use crate::ledger::{Class, Site};
 use crate::node::Node;
 use crate::pool::Inner;
 use crate::route::{Choice, Intent, Request, Verdict};
+
+mod write;
 
 /// Runs `call` on a node that fits, and on the next if that one fails.
 pub(crate) async fn run<'p>(
@@ -24,27 +27,15 @@ pub(crate) async fn run<'p>(
     let mut search = Search::new(pool, request, None);
     loop {
         let (node, choice) = search.next().await?;
-        let if_lost =
-            if call.guessed && !node.may_be_behind() { Outcome::Unknown } else { call.if_lost };
-        let after = request.after.filter(|_| node.may_be_behind());
-        let call = Call { after, if_lost, ..call };
-        let Search { ask, patience, .. } = &mut search;
+        let call = call.on(node, request.after);
         let served = async {
-            let lease = node.acquire(*ask, patience).await?;
-            still_primary(node, call.intent)?;
+            let lease = search.lease(node).await?;
             let start = lease.granted().or(choice.since());
             lease.session().run_from(start, &call).await
         };
         let served = { unless_down(node, pin!(served)).await };
-        match served {
-            Ok(answer) => {
-                ended_well(choice, &call, answer.took);
-                return Ok((node, answer));
-            }
-            Err(error) => {
-                ended_badly(choice, node, &error);
-                search.failed(node, error)?;
-            }
+        if let Some(answer) = search.ended(node, choice, served, |answer| answer.lasted(&call))? {
+            return Ok((node, answer));
         }
     }
 }
@@ -59,42 +50,25 @@ pub(crate) async fn connection(
     let mut search = Search::new(pool, request, Some(site));
     loop {
         let (node, choice) = search.next().await?;
-        let Search { ask, patience, .. } = &mut search;
-        let checked = async {
-            let lease = node.acquire(*ask, patience).await?;
-            still_primary(node, request.intent)?;
-            if let Some(wanted) = request.after.filter(|_| node.may_be_behind()) {
-                lease.session().position(limit).await?.require(wanted, node)?;
-            }
-            Ok(lease)
-        };
-        let checked = { unless_down(node, pin!(checked)).await };
-        match checked {
-            Ok(lease) => {
-                // How long it is out for says nothing about the node.
-                choice.release();
-                return Ok(lease);
-            }
-            Err(error) => {
-                ended_badly(choice, node, &error);
-                search.failed(node, error)?;
-            }
+        let lease = search.fit_lease(node, limit);
+        let lease = { unless_down(node, pin!(lease)).await };
+        // How long it is out for says nothing about the node.
+        if let Some(lease) = search.ended(node, choice, lease, |_| None)? {
+            return Ok(lease);
         }
     }
 }
 
-/// Tells the balancer that a call was answered.
-pub(crate) fn ended_well(choice: Choice, call: &Call<'_>, took: Duration) {
-    // Of a report that took a minute nobody learns how fast a node is.
-    if call.intent == Intent::Analytics {
-        choice.release();
-    } else {
-        choice.finish(Verdict::Success, took);
+impl Answer {
+    /// How long the node took, if that tells how fast it is: of a report that took a
+    /// minute nobody learns that.
+    pub(crate) fn lasted(&self, call: &Call<'_>) -> Option<Duration> {
+        (call.intent != Intent::Analytics).then_some(self.took)
     }
 }
 
 /// Tells the balancer how a call failed, as far as it is the node's doing.
-pub(crate) fn ended_badly(choice: Choice, node: &Node, error: &Error) {
+fn ended_badly(choice: Choice, node: &Node, error: &Error) {
     let Some(since) = choice.since() else { return };
     let took = Instant::now() - since;
     match error {
@@ -120,8 +94,8 @@ pub(crate) fn ended_badly(choice: Choice, node: &Node, error: &Error) {
     }
 }
 
-/// Fails a write that waited for a connection to a node which is no longer the primary.
-pub(crate) fn still_primary(node: &Node, intent: Intent) -> Result<(), Error> {
+/// Fails a write that is about to go to a node which is not the primary any more.
+fn still_primary(node: &Node, intent: Intent) -> Result<(), Error> {
     if intent == Intent::Write && node.may_be_behind() {
         return Err(Error::NotWritable { node: Arc::clone(&node.name) });
     }
@@ -161,6 +135,10 @@ pub(crate) struct Search<'p> {
     waited: bool,
     primary_again: bool,
     failure: Option<(&'p Arc<Node>, Error)>,
+    /// Of a write that found no primary.
+    place: Option<Box<Place>>,
+    /// Whether it is one statement, which has done nothing if it was not sent.
+    single: bool,
 }
 
 impl<'p> Search<'p> {
@@ -177,29 +155,107 @@ impl<'p> Search<'p> {
             waited: false,
             primary_again: false,
             failure: None,
+            place: None,
+            single: true,
         }
     }
 
+    /// For several statements, of which some may be done when one was not sent.
+    pub(crate) fn of_many(pool: &'p Inner, request: Request) -> Self {
+        Self { single: false, ..Self::new(pool, request, None) }
+    }
+
     pub(crate) async fn next(&mut self) -> Result<(&'p Arc<Node>, Choice), Error> {
-        let Some(choice) = self.pick().await else {
-            return Err(self.exhausted());
+        let choice = if self.request.intent == Intent::Write {
+            self.primary().await?
+        } else {
+            let Some(choice) = self.pick().await else {
+                return Err(self.exhausted());
+            };
+            if let Some((failed, _)) = &self.failure {
+                failed.metrics.retried.increment(1);
+            }
+            choice
         };
         let index = choice.node;
-        if let Some((failed, _)) = &self.failure {
-            failed.metrics.retried.increment(1);
-        }
         self.request.excluded |= 1 << index;
         Ok((&self.pool.nodes[index], choice))
     }
 
+    /// Takes a connection to `node`. A write gives that up when the node is no longer the primary.
+    pub(crate) async fn lease(&mut self, node: &Arc<Node>) -> Result<Lease, Error> {
+        let intent = self.request.intent;
+        let acquiring = pin!(node.acquire(self.ask, &mut self.patience));
+        let lease = if intent == Intent::Write {
+            let resigned = node.resigned.notified();
+            still_primary(node, intent)?;
+            tokio::select! {
+                biased;
+                lease = acquiring => lease?,
+                () = resigned => {
+                    return Err(Error::NotWritable { node: Arc::clone(&node.name) });
+                }
+            }
+        } else {
+            acquiring.await?
+        };
+        still_primary(node, intent)?;
+        if let Some(place) = &mut self.place {
+            place.served();
+        }
+        Ok(lease)
+    }
+
+    /// Takes a connection to `node`, which is to be as recent as the request says.
+    pub(crate) async fn fit_lease(
+        &mut self,
+        node: &Arc<Node>,
+        limit: Duration,
+    ) -> Result<Lease, Error> {
+        let lease = self.lease(node).await?;
+        if let Some(wanted) = self.request.after.filter(|_| node.may_be_behind()) {
+            lease.session().position(limit).await?.require(wanted, node)?;
+        }
+        Ok(lease)
+    }
+
+    /// Enters how an attempt at `node` ended. Gives what it brought, or nothing if the next
+    /// node is to be tried. `lasted`: how long the node worked, if that says how fast it is.
+    pub(crate) fn ended<T>(
+        &mut self,
+        node: &'p Arc<Node>,
+        choice: Choice,
+        served: Result<T, Error>,
+        lasted: impl FnOnce(&T) -> Option<Duration>,
+    ) -> Result<Option<T>, Error> {
+        match served {
+            Ok(given) => {
+                match lasted(&given) {
+                    Some(took) => choice.finish(Verdict::Success, took),
+                    None => choice.release(),
+                }
+                Ok(Some(given))
+            }
+            Err(error) => {
+                ended_badly(choice, node, &error);
+                self.failed(node, error)?;
+                Ok(None)
+            }
+        }
+    }
+
     /// Notes that `node` failed the call, or returns the error if another node
     /// would not help or must not be asked.
-    pub(crate) fn failed(&mut self, node: &'p Arc<Node>, error: Error) -> Result<(), Error> {
+    fn failed(&mut self, node: &'p Arc<Node>, error: Error) -> Result<(), Error> {
         if node.is_primary()
             && matches!(error, Error::Connect { .. } | Error::ConnectTimeout { .. })
         {
             // Another one may be the primary by now.
             self.pool.look();
+        }
+        if self.request.intent == Intent::Write && self.can_wait(&error) {
+            self.failure = Some((node, error));
+            return Ok(());
         }
         // A supposed read that may have been a write, and been done.
         let unknown = error.outcome() == Some(Outcome::Unknown);
@@ -218,10 +274,6 @@ impl<'p> Search<'p> {
 
     fn exhausted(&mut self) -> Error {
         let intent = self.request.intent;
-        if intent == Intent::Write {
-            self.pool.look();
-            return Error::NotWritable { node: Arc::clone(&self.pool.primary().name) };
-        }
         let source = self.failure.take().map(|(_, error)| Box::new(error));
         Error::NoNode { intent, nodes: self.pool.statuses(), source }
     }

@@ -147,6 +147,22 @@ pub enum Error {
         /// The node.
         node: Arc<str>,
     },
+    /// Routing: no primary was found while a write waited for one, as long as
+    /// [`BufferConfig`](crate::BufferConfig) lets it. Nothing was sent.
+    #[error("no primary to write to within {waited:?}")]
+    NoPrimary {
+        /// How long it waited.
+        waited: Duration,
+        /// Why there was none when it began to wait.
+        source: Box<Self>,
+    },
+    /// Routing: as many writes wait for a primary as may
+    /// ([`BufferConfig::max_writes`](crate::BufferConfig::max_writes)). Nothing was sent.
+    #[error("{waiting} writes wait for a primary already")]
+    BufferFull {
+        /// How many wait.
+        waiting: usize,
+    },
     /// Routing: the replica has not replayed the position asked for.
     #[error("{node} has replayed {replayed}, not yet {wanted}")]
     Behind {
@@ -288,6 +304,8 @@ impl Error {
             | Self::LoaderFull { .. }
             | Self::NoNode { .. }
             | Self::NotWritable { .. }
+            | Self::NoPrimary { .. }
+            | Self::BufferFull { .. }
             | Self::UnknownTimeline { .. }
             | Self::Behind { .. }
             | Self::NodeDown { .. } => true,
@@ -327,6 +345,7 @@ impl Error {
                 source.sqlstate()
             }
             Self::Batch { source, .. } => source.sqlstate(),
+            Self::NoPrimary { source, .. } => source.sqlstate(),
             _ => None,
         }
     }
@@ -348,6 +367,8 @@ impl Error {
             | Self::QueueFull { .. }
             | Self::NoNode { .. }
             | Self::NotWritable { .. }
+            | Self::NoPrimary { .. }
+            | Self::BufferFull { .. }
             | Self::ParameterCount { .. }
             | Self::SessionStatement { .. }
             | Self::TooLong { .. }

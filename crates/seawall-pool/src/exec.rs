@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use futures_util::future::{join, join3};
+use futures_util::future::{join3, join4};
 use tokio::time::{Instant, timeout_at};
-use tokio_postgres::types::{PgLsn, ToSql};
-use tokio_postgres::{Row, SimpleQueryRow, Statement};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Row, Statement};
 
 use crate::Lsn;
 use crate::error::{Error, Outcome, classify};
 use crate::lease::Marks;
 use crate::node::Node;
+use crate::position::{ALL_SETTLED, POSITION, Position, REACHED};
 use crate::route::Intent;
 use crate::statements::Statements;
 use crate::wire::Wire;
@@ -39,14 +40,23 @@ pub(crate) struct Call<'a> {
     pub(crate) after: Option<Lsn>,
 }
 
+impl Call<'_> {
+    /// The same, as it is to be run on `node` if what it reads is to have `after`.
+    pub(crate) fn on(self, node: &Node, after: Option<Lsn>) -> Self {
+        let behind = node.may_be_behind();
+        let if_lost = if self.guessed && !behind { Outcome::Unknown } else { self.if_lost };
+        Self { after: after.filter(|_| behind), if_lost, ..self }
+    }
+}
+
 /// When to ask what the node has.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
     No,
-    /// Before the statement looks at it.
-    Before,
-    /// After the statement has committed.
+    /// After the statement: what it wrote or saw lies at or below.
     After,
+    /// Before it too: what lies at or below that, it saw.
+    Around,
 }
 
 /// What is wanted of the rows.
@@ -61,9 +71,12 @@ pub(crate) enum Shape {
 pub(crate) struct Answer {
     pub(crate) rows: Vec<Row>,
     pub(crate) affected: u64,
-    /// The position asked for, unless it could not be read after a write was done.
+    /// The position before, if it was asked for: everything up to it was visible.
     pub(crate) lsn: Option<Lsn>,
-    /// Its timeline; zero if unknown.
+    /// The position after, if it was asked for: everything visible or written lies at or
+    /// below. None of a write that was done and whose position could not be read.
+    pub(crate) seen: Option<Lsn>,
+    /// Their timeline; zero if unknown.
     pub(crate) timeline: u32,
     /// From sending the statement to its last row.
     pub(crate) took: Duration,
@@ -105,41 +118,53 @@ impl Session<'_> {
         let start = start.unwrap_or_else(Instant::now);
         let result = match timeout_at(start + call.limit, self.healing(call)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::QueryTimeout {
-                node: Arc::clone(&node.name),
-                limit: call.limit,
-                outcome: call.if_lost,
-            }),
+            Err(_) => Err(self.late(call)),
         };
-        let took = start.elapsed();
+        if result.as_ref().err().is_none_or(|error| self.is_finished(error)) {
+            self.marks.end();
+        }
+        self.answered(call, start.elapsed(), result)
+    }
+
+    /// No answer within the limit.
+    pub(crate) fn late(&self, call: &Call<'_>) -> Error {
+        let (node, limit) = (Arc::clone(&self.node.name), call.limit);
+        Error::QueryTimeout { node, limit, outcome: call.if_lost }
+    }
+
+    /// Enters what the end of one statement says about the node.
+    pub(crate) fn answered(
+        &self,
+        call: &Call<'_>,
+        took: Duration,
+        mut result: Result<Answer, Error>,
+    ) -> Result<Answer, Error> {
+        self.ended(call, took, result.as_ref().err());
+        if let Ok(answer) = &mut result {
+            answer.took = took;
+            if let Some(lsn) = answer.lsn.or(answer.seen) {
+                self.node.seen_at(lsn, answer.timeline);
+            }
+        }
+        result
+    }
+
+    /// Enters what the end of a call, of one statement or several, says about the node.
+    pub(crate) fn ended(&self, call: &Call<'_>, took: Duration, failure: Option<&Error>) {
+        let node = self.node;
         self.note(call, took);
-        match result {
-            Ok(mut answer) => {
-                answer.took = took;
-                self.marks.end();
-                node.served(call.intent);
-                if let Some(lsn) = answer.lsn {
-                    node.seen_at(lsn, answer.timeline);
-                }
-                Ok(answer)
-            }
-            Err(error) => {
-                if self.is_finished(&error) {
-                    self.marks.end();
-                }
-                if !matches!(error, Error::RowCount { .. } | Error::Behind { .. }) {
-                    node.metrics.failed_queries.increment(1);
-                }
-                match &error {
-                    Error::Query { source, .. } if classify::is_connection_lost(source) => {
-                        node.suspect();
-                    }
-                    // Slow, or frozen: the monitor can tell.
-                    Error::QueryTimeout { .. } => node.poke.notify_one(),
-                    _ => {}
-                }
-                Err(error)
-            }
+        let Some(error) = failure else {
+            node.served(call.intent);
+            return;
+        };
+        if !matches!(error, Error::RowCount { .. } | Error::Behind { .. }) {
+            node.metrics.failed_queries.increment(1);
+        }
+        match error {
+            Error::Query { source, .. } if classify::is_connection_lost(source) => node.suspect(),
+            // Slow, or frozen: the monitor can tell.
+            Error::QueryTimeout { .. } => node.poke.notify_one(),
+            _ => {}
         }
     }
 
@@ -186,67 +211,83 @@ impl Session<'_> {
         }
         if call.position != Ask::No || call.after.is_some() {
             // Boxed, so that calls without are not burdened with its size.
-            return Box::pin(self.with_position(&statement, call)).await;
+            return Box::pin(async {
+                let positions = self.positions(call).await?;
+                self.with_position(&positions, &statement, call).await
+            })
+            .await;
         }
         self.execute(&statement, call).await
     }
 
-    /// Runs `statement` with the position of the node, read just before it.
-    async fn with_position(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
-        let position = self.prepare(POSITION).await?;
-        if call.position == Ask::After {
-            return self.then_position(&position, self.execute(statement, call)).await;
+    /// Prepares what is asked about the node's position beside the statement.
+    async fn positions(&self, call: &Call<'_>) -> Result<Positions, Error> {
+        let claims = call.position == Ask::Around;
+        let mut positions = Positions::default();
+        if claims || call.after.is_some() {
+            positions.before = Some(self.prepare(POSITION).await?);
         }
-        if !self.node.is_primary() {
-            // Sent in one flight, in this order: the server looks up the
-            // position before it takes the snapshot of the statement.
-            let (position, answer) = join(self.row(&position), self.execute(statement, call)).await;
-            return self.placed(call, position, false, answer);
+        if claims && self.node.is_primary() {
+            positions.settled = Some(self.prepare(ALL_SETTLED).await?);
         }
-        let settled = self.prepare(ALL_SETTLED).await?;
-        let (position, settled, answer) =
-            join3(self.row(&position), self.row(&settled), self.execute(statement, call)).await;
-        let settled = settled.and_then(|row| row.try_get(0)).unwrap_or(false);
-        self.placed(call, position, settled, answer)
+        if call.position != Ask::No {
+            positions.after = Some(self.prepare(REACHED).await?);
+        }
+        Ok(positions)
     }
 
-    /// Runs a write and asks in the same flight where the log ends after it. Each
-    /// statement ends with its own commit, so the position lies behind that of the write.
-    async fn then_position(
+    /// Runs `statement` with the position of the node, read just before it and just after.
+    ///
+    /// All go in one flight, in this order, so the server looks up the first position before it
+    /// takes the snapshot of the statement, and the last when a write has committed.
+    async fn with_position(
         &self,
-        position: &Statement,
-        write: impl Future<Output = Result<Answer, Error>>,
+        positions: &Positions,
+        statement: &Statement,
+        call: &Call<'_>,
     ) -> Result<Answer, Error> {
-        let (answer, position) = join(write, self.row(position)).await;
-        match position.and_then(|row| Position::read(&row)) {
-            Ok(Position { lsn, timeline, .. }) => {
-                Ok(Answer { lsn: Some(lsn), timeline, ..answer? })
-            }
-            // It is done, or has failed for a reason of its own.
-            Err(source) => {
+        let (before, settled, answer, after) = join4(
+            self.row(positions.before.as_ref()),
+            self.row(positions.settled.as_ref()),
+            self.execute(statement, call),
+            self.row(positions.after.as_ref()),
+        )
+        .await;
+        let (before, after) = match (
+            read(before, Position::read),
+            read(after, Position::read_reached),
+        ) {
+            (Ok(before), Ok(after)) => (before, after),
+            (Err(source), _) | (_, Err(source)) if call.intent == Intent::Write => {
+                // It is done, or has failed for a reason of its own: an error here could have
+                // it run again.
                 self.forget_position();
                 let answer = answer?;
                 tracing::warn!(node = %self.node.name, error = %source, "no position of a write");
-                Ok(answer)
+                return Ok(answer);
             }
+            (Err(source), _) | (_, Err(source)) => {
+                answer?;
+                return Err(self.failed(call.if_lost, source));
+            }
+        };
+        if let (Some(wanted), Some(before)) = (call.after, &before) {
+            before.require(wanted, self.node)?;
         }
+        let settled = settled.ok().flatten().and_then(|row| row.try_get(0).ok()).unwrap_or(false);
+        let claimed = before.filter(|_| call.position == Ask::Around);
+        let lsn = claimed.map(|position| position.claimed(settled));
+        let seen = after.as_ref().map(|position| position.lsn);
+        let timeline = after.map_or(0, |position| position.timeline);
+        Ok(Answer { lsn, seen, timeline, ..answer? })
     }
 
     /// Runs a write that waits for synchronous standbys to show it: the setting before
     /// and after goes in the same flight.
     async fn applied(&self, statement: &Statement, call: &Call<'_>) -> Result<Answer, Error> {
-        let write = async {
-            if call.position == Ask::After {
-                let position = self.prepare(POSITION).await?;
-                self.then_position(&position, self.execute(statement, call)).await
-            } else {
-                self.execute(statement, call).await
-            }
-        };
-        if call.position == Ask::After {
-            // Or preparing it would let the end of the setting go first.
-            self.prepare(POSITION).await?;
-        }
+        // First, or preparing would let the end of the setting go first.
+        let positions = self.positions(call).await?;
+        let write = self.with_position(&positions, statement, call);
         let set = self.client.batch_execute("SET synchronous_commit TO remote_apply");
         let reset = self.client.batch_execute("RESET synchronous_commit");
         let (set, answer, reset) = join3(set, write, reset).await;
@@ -257,42 +298,6 @@ impl Session<'_> {
         // Done, and not as it was asked for.
         set.map_err(|source| self.failed(call.if_lost, source))?;
         Ok(answer)
-    }
-
-    /// Joins an answer with the position read before it.
-    ///
-    /// On a node in recovery every commit up to the replayed position is
-    /// visible. On a primary the position is where the next record goes, and a
-    /// commit may have written its record and not be visible yet. Its token,
-    /// read after the commit returned, is then at least this position; so
-    /// everything below it is safe to claim. The position itself is, too,
-    /// if a snapshot taken after reading it saw no transaction under way.
-    fn placed(
-        &self,
-        call: &Call<'_>,
-        position: Result<Row, tokio_postgres::Error>,
-        settled: bool,
-        answer: Result<Answer, Error>,
-    ) -> Result<Answer, Error> {
-        let position = match position.and_then(|row| Position::read(&row)) {
-            Ok(position) => position,
-            Err(source) => {
-                let answer = answer?;
-                if call.intent == Intent::Write {
-                    // It is done: an error here could have it run again.
-                    self.forget_position();
-                    tracing::warn!(node = %self.node.name, error = %source, "no position of a write");
-                    return Ok(answer);
-                }
-                return Err(self.failed(call.if_lost, source));
-            }
-        };
-        if let Some(wanted) = call.after {
-            position.require(wanted, self.node)?;
-        }
-        let Position { recovering, lsn, timeline } = position;
-        let lsn = if recovering || settled { lsn } else { lsn.before() };
-        Ok(Answer { lsn: Some(lsn), timeline, ..answer? })
     }
 
     pub(crate) async fn execute(
@@ -331,11 +336,17 @@ impl Session<'_> {
             return Err(Error::RowCount { expected: "at most one", many: true });
         }
         let affected = stream.rows_affected().unwrap_or(0);
-        Ok(Answer { rows, affected, lsn: None, timeline: 0, took: Duration::ZERO })
+        Ok(Answer { rows, affected, lsn: None, seen: None, timeline: 0, took: Duration::ZERO })
     }
 
-    async fn row(&self, statement: &Statement) -> Result<Row, tokio_postgres::Error> {
-        self.client.query_one(statement, &[]).await
+    async fn row(
+        &self,
+        statement: Option<&Statement>,
+    ) -> Result<Option<Row>, tokio_postgres::Error> {
+        match statement {
+            Some(statement) => self.client.query_one(statement, &[]).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Asks the node where it is: one round trip.
@@ -371,7 +382,8 @@ impl Session<'_> {
 
     async fn locate(&self) -> Result<Position, Error> {
         let statement = self.prepare(POSITION).await?;
-        let row = self.row(&statement).await.and_then(|row| Position::read(&row));
+        let row = self.client.query_one(&statement, &[]).await;
+        let row = row.and_then(|row| Position::read(&row));
         row.map_err(|source| self.failed(Outcome::NoEffect, source))
     }
 
@@ -391,6 +403,7 @@ impl Session<'_> {
     fn forget_position(&self) {
         self.statements.remove(POSITION);
         self.statements.remove(ALL_SETTLED);
+        self.statements.remove(REACHED);
     }
 
     fn lost_or_refused(&self, call: &Call<'_>, source: tokio_postgres::Error) -> Error {
@@ -419,7 +432,7 @@ impl Session<'_> {
         }
     }
 
-    pub(crate) fn note(&self, call: &Call<'_>, took: Duration) {
+    fn note(&self, call: &Call<'_>, took: Duration) {
         self.node.metrics.query_seconds.record(took.as_secs_f64());
         if took > self.node.limits.slow_query {
             self.node.metrics.slow.increment(1);
@@ -437,62 +450,20 @@ impl Session<'_> {
     }
 }
 
-/// A node's place in the log.
-pub(crate) struct Position {
-    /// Whether it is a standby: `lsn` is what it has replayed. Otherwise `lsn`
-    /// is where the last record it wrote ends.
-    pub(crate) recovering: bool,
-    pub(crate) lsn: Lsn,
-    /// Of a primary; zero on a standby.
-    pub(crate) timeline: u32,
+/// The questions about a node's position that go with a statement.
+#[derive(Default)]
+struct Positions {
+    before: Option<Statement>,
+    settled: Option<Statement>,
+    after: Option<Statement>,
 }
 
-impl Position {
-    /// Fails if this is a node that has not replayed `wanted`.
-    pub(crate) fn require(&self, wanted: Lsn, node: &Node) -> Result<(), Error> {
-        if !self.recovering || self.lsn >= wanted {
-            return Ok(());
-        }
-        node.only_at(self.lsn);
-        Err(Error::Behind { node: Arc::clone(&node.name), wanted, replayed: self.lsn })
-    }
-
-    pub(crate) fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
-        let recovering = row.try_get(0)?;
-        let lsn = Lsn(row.try_get::<_, Option<PgLsn>>(1)?.map_or(0, u64::from));
-        let size =
-            |column| row.try_get::<_, i64>(column).map(|bytes| u64::try_from(bytes).unwrap_or(0));
-        let (block, segment) = (size(2)?, size(3)?);
-        let lsn = if recovering { lsn } else { lsn.record_end(block, segment) };
-        Ok(Self { recovering, lsn, timeline: u32::try_from(size(4)?).unwrap_or(0) })
-    }
-
-    /// As [`read`](Self::read), from the text of a simple query; none if it cannot be read.
-    pub(crate) fn read_text(row: &SimpleQueryRow) -> Option<Self> {
-        let number = |column| row.get(column)?.parse::<u64>().ok();
-        let recovering = row.get(0)? == "t";
-        let lsn: Lsn = row.get(1)?.parse().ok()?;
-        let lsn = if recovering { lsn } else { lsn.record_end(number(2)?, number(3)?) };
-        Some(Self { recovering, lsn, timeline: u32::try_from(number(4)?).ok()? })
-    }
+fn read(
+    row: Result<Option<Row>, tokio_postgres::Error>,
+    read: impl FnOnce(&Row) -> Result<Position, tokio_postgres::Error>,
+) -> Result<Option<Position>, tokio_postgres::Error> {
+    row?.map(|row| read(&row)).transpose()
 }
-
-/// Where a node is. The inner query keeps the test for recovery from being
-/// made twice, with a promotion in between.
-pub(crate) const POSITION: &str = "SELECT recovering, \
-     CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END, \
-     current_setting('wal_block_size')::int8, \
-     pg_size_bytes(current_setting('wal_segment_size')), \
-     CASE WHEN recovering THEN 0 \
-     ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int8 END \
-     FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
-
-/// Whether no transaction that writes was under way: none has a number from the
-/// snapshot's lowest running one up to the next to be given out, from
-/// which `age` counts. The snapshot's own upper end does not do: it is one past the
-/// last transaction that ended, and a later one may be about to commit.
-const ALL_SETTLED: &str =
-    "SELECT age(pg_snapshot_xmin(s)::xid) = 0 FROM pg_current_snapshot() AS s";
 
 /// A longer statement is cut in the log.
 const LOGGED_BYTES: usize = 2_000;

@@ -56,7 +56,10 @@
 //! It promotes nothing, but follows a promotion ([`failover`](PoolConfig::failover)): when the primary is
 //! gone, a replica that was found to take writes, of the same cluster and on a newer timeline
 //! than any seen, is the primary from then on. A node that takes writes and is not the primary is kept
-//! out and shows in a metric. Writes in between fail as not sent.
+//! out and shows in a metric. Writes that find no primary in between wait for it in the order they came, so
+//! many and for so long as [`BufferConfig`] says; no write that may have run is ever kept or sent again.
+//!
+//! A node is where its connection string says: a host name is resolved anew for every connection.
 //!
 //! Code that does not say what its statements are can leave it to their text (feature `classify`):
 //! what is not recognised as a read is a write, and the standby, which cannot be changed, has
@@ -100,7 +103,8 @@
 //! [`Conn::token`], for a round trip; from [`Pool::token`], the monitor's next sample; or stays
 //! inside a [`Causal`], which raises itself with each write and read of one user, and which
 //! `CausalLayer` carries from request to request, signed.
-//! [`Route::query_at`] gives the other half, a position that the rows are known to cover: on a
+//! [`Route::query_at`] gives two positions. [`At::seen`] covers all that was seen, for reads that
+//! follow. [`At::lsn`] is the other half, a position that the rows are known to cover: on a
 //! replica what it had replayed; on the primary the end of its log, less one while other transactions
 //! are writing, because a commit is in the log a moment before it can be seen. So
 //! `token <= at.token` always means that the commit was visible. A token may lie a
@@ -142,7 +146,7 @@
 //! | `advisor` | `Pool::advisor`: indexes to make and to drop, from the statistics of all nodes; includes `classify` | off |
 //! | `classify` | `Pool::auto`: reads told from writes by their text | off |
 //! | `tower` | `CausalLayer`: a [`Causal`] for each request, carried in a signed cookie or header | off |
-//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`], [`LoaderConfig`] and the configuration of the advisor, [`Lsn`] and [`Token`] as strings | off |
+//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`], [`LoaderConfig`], [`BufferConfig`] and the configuration of the advisor, [`Lsn`] and [`Token`] as strings | off |
 //!
 //! Metrics are listed in `docs/metrics.md`.
 
@@ -150,6 +154,7 @@
 pub mod advisor;
 mod aside;
 mod batch;
+mod buffer;
 mod causal;
 #[cfg(feature = "tower")]
 mod causal_layer;
@@ -178,6 +183,7 @@ mod node;
 mod opening;
 mod plan;
 mod pool;
+mod position;
 pub mod route;
 mod sizing;
 mod slow;
@@ -191,6 +197,7 @@ mod upkeep;
 mod wire;
 
 pub use batch::{BatchRow, InChunks, Progress};
+pub use buffer::config::BufferConfig;
 pub use causal::Causal;
 #[cfg(feature = "tower")]
 pub use causal_layer::{CausalFuture, CausalLayer, CausalService};

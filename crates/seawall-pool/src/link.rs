@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
+use futures_util::future::BoxFuture;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -44,7 +45,7 @@ impl Link {
         statements: usize,
         on_end: impl FnOnce() + Send + 'static,
     ) -> Result<Self, Error> {
-        let (socket, address) = match dial(config).await {
+        let (socket, address) = match dial(config, look_up).await {
             Ok((socket, address)) => (socket, Some(address)),
             Err(error) => (Socket::Failed(Some(error)), None),
         };
@@ -137,11 +138,12 @@ impl Address {
 }
 
 /// Opens a socket as the connection string says: the addresses of the host in
-/// turn, each with the string's `connect_timeout` if it has one.
-async fn dial(config: &Config) -> io::Result<(Socket, Address)> {
+/// turn, each with the string's `connect_timeout` if it has one. A name is resolved anew each
+/// time.
+async fn dial(config: &Config, resolve: Resolve) -> io::Result<(Socket, Address)> {
     let port = config.get_ports().first().copied().unwrap_or(5432);
     let mut failure = io::ErrorKind::AddrNotAvailable.into();
-    for address in addresses(config, port).await? {
+    for address in addresses(config, port, resolve).await? {
         let connected = match config.get_connect_timeout() {
             None => address.connect().await,
             Some(limit) => match timeout(*limit, address.connect()).await {
@@ -162,15 +164,23 @@ async fn dial(config: &Config) -> io::Result<(Socket, Address)> {
     Err(failure)
 }
 
-async fn addresses(config: &Config, port: u16) -> io::Result<Vec<Address>> {
+/// Finds the addresses of a name.
+type Resolve = fn(&str, u16) -> BoxFuture<'_, io::Result<Vec<SocketAddr>>>;
+
+/// As the system does.
+fn look_up(name: &str, port: u16) -> BoxFuture<'_, io::Result<Vec<SocketAddr>>> {
+    Box::pin(async move { Ok(tokio::net::lookup_host((name, port)).await?.collect()) })
+}
+
+async fn addresses(config: &Config, port: u16, resolve: Resolve) -> io::Result<Vec<Address>> {
     let tcp = |ip: IpAddr| Address::Tcp(SocketAddr::new(ip, port));
     if let Some(&ip) = config.get_hostaddrs().first() {
         return Ok(vec![tcp(ip)]);
     }
     match config.get_hosts().first() {
         Some(Host::Tcp(name)) => {
-            let found = tokio::net::lookup_host((name.as_str(), port)).await?;
-            Ok(found.map(Address::Tcp).collect())
+            let found = resolve(name, port).await?;
+            Ok(found.into_iter().map(Address::Tcp).collect())
         }
         #[cfg(unix)]
         Some(Host::Unix(folder)) => {
@@ -199,3 +209,6 @@ fn watch_peer(stream: &TcpStream, config: &Config) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

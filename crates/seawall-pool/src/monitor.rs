@@ -13,6 +13,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::PgLsn;
 use tokio_postgres::{Client, NoTls, Statement};
 
+use crate::buffer::Buffer;
 use crate::error::classify;
 use crate::health::{Evidence, Health};
 use crate::lag::LagRing;
@@ -35,11 +36,15 @@ pub(crate) struct Board {
     failover: bool,
     /// Held while one does.
     turn: Mutex<()>,
+    /// Writes that wait for that.
+    pub(crate) buffer: Buffer,
 }
 
 impl Board {
-    pub(crate) fn new(nodes: Vec<Arc<Node>>, failover: bool) -> Self {
+    pub(crate) fn new(nodes: Vec<Arc<Node>>, config: &PoolConfig) -> Self {
+        let failover = config.failover;
         Self {
+            buffer: Buffer::new(&config.buffer, failover && nodes.len() > 1),
             progress: Notify::new(),
             primary: Mutex::default(),
             latest: Mutex::default(),
@@ -82,6 +87,24 @@ impl Board {
         true
     }
 
+    /// Whether there is a primary, as far as is known.
+    pub(crate) fn takes_writes(&self) -> bool {
+        let takes = |node: &Node| node.is_primary() && node.is_writable() && node.is_up();
+        self.nodes.iter().any(|node| takes(node))
+    }
+
+    /// Has every node looked at now.
+    pub(crate) fn look(&self) {
+        self.nodes.iter().for_each(|node| node.poke.notify_one());
+    }
+
+    /// Runs `task` where the pool is at home.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(node) = self.nodes.first() {
+            node.spawn_at_home(task);
+        }
+    }
+
     pub(crate) fn system(&self) -> u64 {
         self.system.load(Ordering::Acquire)
     }
@@ -116,6 +139,8 @@ pub(crate) struct Monitor {
     timeout: Duration,
     /// How long the primary may be unseen while lag goes on growing.
     unseen: Duration,
+    /// How long a connection is kept: the name of the node may stand for another server by then.
+    lifetime: Duration,
     link: Option<Link>,
     /// When the next probe is due.
     due: Instant,
@@ -132,6 +157,7 @@ impl Monitor {
             health: Health::new(config.health_interval),
             timeout: config.health_timeout,
             unseen: 2 * (config.health_interval + config.health_timeout),
+            lifetime: config.max_lifetime,
             link: None,
             due: now,
             began: now,
@@ -168,6 +194,9 @@ impl Monitor {
         // An answer older than a caller's failure counts for nothing: ask again.
         let wait = if accepted { step.wait } else { Duration::ZERO };
         self.due = Instant::now() + wait;
+        if self.node.is_primary() && self.node.is_up() {
+            self.board.let_go();
+        }
         self.board.progress.notify_waiters();
     }
 
@@ -188,7 +217,7 @@ impl Monitor {
     }
 
     async fn ask(&mut self) -> Result<Sample, ProbeError> {
-        let link = match self.link.take() {
+        let link = match self.link.take().filter(|link| link.opened.elapsed() < self.lifetime) {
             Some(link) => link,
             None => Link::new(&self.node.postgres).await.map_err(ProbeError::Postgres)?,
         };
@@ -266,6 +295,7 @@ struct Link {
     client: Client,
     statement: Statement,
     driver: Driver,
+    opened: Instant,
 }
 
 impl Link {
@@ -286,7 +316,7 @@ impl Link {
             }
             Err(error) => return Err(error),
         };
-        Ok(Self { client, statement, driver })
+        Ok(Self { client, statement, driver, opened: Instant::now() })
     }
 }
 

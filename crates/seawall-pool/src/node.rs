@@ -40,6 +40,8 @@ pub(crate) struct Node {
     pub(crate) poke: Notify,
     /// Tells reads in flight that the node was declared down.
     pub(crate) went_down: Notify,
+    /// Tells writes that wait for a connection that another node is the primary now.
+    pub(crate) resigned: Notify,
     /// A connection came back, or was closed, while that is waited for.
     pub(crate) returned: Notify,
     /// A connection was opened.
@@ -127,6 +129,7 @@ impl Node {
             postgres,
             poke: Notify::new(),
             went_down: Notify::new(),
+            resigned: Notify::new(),
             returned: Notify::new(),
             opened: Notify::new(),
             tend: Notify::new(),
@@ -234,6 +237,7 @@ impl Node {
     pub(crate) fn resign(self: &Arc<Self>) {
         self.primary.store(false, Ordering::Release);
         self.writable.store(false, Ordering::Release);
+        self.resigned.notify_waiters();
         // Should it come back as a standby, it may serve reads.
         self.router.set_weight(self.index, self.weight, Instant::now());
         self.evict();

@@ -54,7 +54,7 @@ impl Pool {
             .enumerate()
             .map(|(index, node)| Node::new(index, node, &config, &router).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        let board = Arc::new(Board::new(nodes.clone(), config.failover));
+        let board = Arc::new(Board::new(nodes.clone(), &config));
         let monitor =
             |node: &Arc<Node>| Monitor::new(Arc::clone(node), Arc::clone(&board), &config);
         let mut monitors: Vec<_> = nodes.iter().map(monitor).collect();
@@ -157,7 +157,8 @@ impl Pool {
     /// What is known about the nodes now. Takes a short lock per node.
     #[must_use]
     pub fn status(&self) -> PoolStatus {
-        PoolStatus { nodes: self.inner.statuses().0 }
+        let buffered_writes = self.inner.board.buffer.waiting();
+        PoolStatus { nodes: self.inner.statuses().0, buffered_writes }
     }
 
     pub(crate) fn nodes(&self) -> &[Arc<Node>] {
@@ -170,6 +171,10 @@ impl Pool {
 
     pub(crate) fn config(&self) -> &PoolConfig {
         &self.inner.config
+    }
+
+    pub(crate) fn board(&self) -> &Board {
+        &self.inner.board
     }
 
     pub(crate) fn take_tasks(&self) -> Vec<JoinHandle<()>> {
@@ -217,7 +222,7 @@ impl Inner {
 
     /// Has every node looked at now.
     pub(crate) fn look(&self) {
-        self.nodes.iter().for_each(|node| node.poke.notify_one());
+        self.board.look();
     }
 
     /// All replicas: bit `i` for node `i`.

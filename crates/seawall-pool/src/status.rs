@@ -16,6 +16,8 @@ use crate::{Lag, Lsn, Role};
 pub struct PoolStatus {
     /// The primary, then the replicas in the order of the configuration.
     pub nodes: Vec<NodeStatus>,
+    /// Writes that wait for a primary ([`BufferConfig`](crate::BufferConfig)).
+    pub buffered_writes: usize,
 }
 
 /// One node of a [`PoolStatus`].

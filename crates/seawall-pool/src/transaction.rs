@@ -13,9 +13,10 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, SimpleQueryMessage};
 
 use crate::error::{Error, Outcome, classify};
-use crate::exec::{Answer, Ask, Call, POSITION, Position, Session, Shape};
+use crate::exec::{Answer, Ask, Call, Session, Shape};
 use crate::lease::Marks;
 use crate::node::Node;
+use crate::position::{POSITION, Position};
 use crate::route::Intent;
 use crate::statements::Statements;
 use crate::wire::Wire;

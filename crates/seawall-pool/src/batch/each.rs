@@ -1,14 +1,12 @@
 //! One statement with many sets of parameters, in one flight.
 
-use std::sync::Arc;
-
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use crate::dispatch::{Search, ended_badly, still_primary, unless_down};
+use crate::dispatch::{Search, unless_down};
 use crate::error::{Error, classify};
 use crate::exec::{Call, Session};
 use crate::pool::Inner;
@@ -21,29 +19,17 @@ pub(crate) async fn run(
     call: &Call<'_>,
     sets: &[&[&(dyn ToSql + Sync)]],
 ) -> Result<Vec<Vec<Row>>, Error> {
-    let mut search = Search::new(pool, request, None);
+    let mut search = Search::of_many(pool, request);
     loop {
         let (node, choice) = search.next().await?;
         let served = async {
-            let lease = node.acquire(search.ask, &mut search.patience).await?;
-            still_primary(node, call.intent)?;
-            let session = lease.session();
-            if let Some(wanted) = request.after.filter(|_| node.may_be_behind()) {
-                session.position(call.limit).await?.require(wanted, node)?;
-            }
-            session.run_each(call, sets).await
+            let lease = search.fit_lease(node, call.limit).await?;
+            lease.session().run_each(call, sets).await
         };
         let served = { unless_down(node, std::pin::pin!(served)).await };
-        match served {
-            Ok(rows) => {
-                // Many statements: how long they took says nothing about the node.
-                choice.release();
-                return Ok(rows);
-            }
-            Err(error) => {
-                ended_badly(choice, node, &error);
-                search.failed(node, error)?;
-            }
+        // Many statements: how long they took says nothing about the node.
+        if let Some(rows) = search.ended(node, choice, served, |_| None)? {
+            return Ok(rows);
         }
     }
 }
@@ -54,32 +40,14 @@ impl Session<'_> {
         call: &Call<'_>,
         sets: &[&[&(dyn ToSql + Sync)]],
     ) -> Result<Vec<Vec<Row>>, Error> {
-        let node = self.node;
-        node.metrics.queries(call.intent).increment(sets.len() as u64);
+        self.node.metrics.queries(call.intent).increment(sets.len() as u64);
         self.marks.begin();
         let start = Instant::now();
         let result = match timeout_at(start + call.limit, self.healing_each(call, sets)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::QueryTimeout {
-                node: Arc::clone(&node.name),
-                limit: call.limit,
-                outcome: call.if_lost,
-            }),
+            Err(_) => Err(self.late(call)),
         };
-        self.note(call, start.elapsed());
-        match &result {
-            Ok(_) => node.served(call.intent),
-            Err(error) => {
-                node.metrics.failed_queries.increment(1);
-                match error {
-                    Error::Query { source, .. } if classify::is_connection_lost(source) => {
-                        node.suspect();
-                    }
-                    Error::QueryTimeout { .. } => node.poke.notify_one(),
-                    _ => {}
-                }
-            }
-        }
+        self.ended(call, start.elapsed(), result.as_ref().err());
         if result.as_ref().err().is_none_or(|error| self.is_finished(error)) {
             self.marks.end();
         }

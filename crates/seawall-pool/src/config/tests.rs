@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{NodeConfig, PoolConfig, Role};
-use crate::Error;
+use crate::{BufferConfig, Error};
 
 fn refused(config: &PoolConfig) -> &'static str {
     match config.validate() {
@@ -20,6 +20,7 @@ fn each_value_out_of_bounds_is_named() {
     let fine = PoolConfig::default;
     let zero = Duration::ZERO;
     let node = NodeConfig::default;
+    let buffer = |max_writes, max_wait| BufferConfig { max_writes, max_wait };
     let cases = [
         ("acquire_timeout", PoolConfig { acquire_timeout: zero, ..fine() }),
         ("connect_timeout", PoolConfig { connect_timeout: zero, ..fine() }),
@@ -45,6 +46,8 @@ fn each_value_out_of_bounds_is_named() {
         ("cancel_timeout", PoolConfig { cancel_timeout: zero, ..fine() }),
         ("max_size", PoolConfig { max_size: 0, ..fine() }),
         ("min_idle", PoolConfig { min_idle: 21, ..fine() }),
+        ("buffer.max_writes", PoolConfig { buffer: buffer(1_000_001, zero), ..fine() }),
+        ("buffer.max_wait", PoolConfig { buffer: buffer(1, Duration::MAX), ..fine() }),
         ("replicas.len()", PoolConfig { replicas: vec![node(); 64], ..fine() }),
         ("weight", PoolConfig { replicas: vec![NodeConfig { weight: 0, ..node() }], ..fine() }),
         ("max_size", PoolConfig { primary: NodeConfig { max_size: Some(0), ..node() }, ..fine() }),
@@ -107,6 +110,9 @@ fn a_configuration_file_reads_durations_and_refuses_unknown_fields() {
     let config: PoolConfig = serde_json::from_str(lanes).unwrap();
     assert_eq!((config.lanes.lanes, config.lanes.depth), (4, 64));
     assert_eq!(config.lanes.max_hold, Duration::from_millis(50));
+    let buffer = r#"{"buffer": {"max_writes": 7, "max_wait": "3s"}}"#;
+    let config: PoolConfig = serde_json::from_str(buffer).unwrap();
+    assert_eq!((config.buffer.max_writes, config.buffer.max_wait), (7, Duration::from_secs(3)));
     let loader: crate::LoaderConfig = serde_json::from_str(r#"{"max_wait": "3ms"}"#).unwrap();
     assert_eq!((loader.max_batch, loader.max_wait), (256, Duration::from_millis(3)));
 }

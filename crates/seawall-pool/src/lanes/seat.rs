@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::dispatch::{Search, ended_badly, ended_well, unless_down};
-use crate::error::{Error, Outcome, classify};
+use crate::dispatch::{Search, unless_down};
+use crate::error::{Error, classify};
 use crate::exec::{Answer, Call, Session};
 use crate::lanes::Lane;
 use crate::node::Node;
@@ -24,10 +24,7 @@ pub(crate) async fn run<'p>(
     let mut sharing = true;
     loop {
         let (node, choice) = search.next().await?;
-        let if_lost =
-            if call.guessed && !node.may_be_behind() { Outcome::Unknown } else { call.if_lost };
-        let after = request.after.filter(|_| node.may_be_behind());
-        let call = Call { after, if_lost, ..call };
+        let call = call.on(node, request.after);
         let served = async {
             if sharing
                 && let Some(seat) = node.lanes.enter(node)
@@ -42,15 +39,8 @@ pub(crate) async fn run<'p>(
             lease.session().run_from(lease.granted(), &call).await
         };
         let served = { unless_down(node, std::pin::pin!(served)).await };
-        match served {
-            Ok(answer) => {
-                ended_well(choice, &call, answer.took);
-                return Ok((node, answer));
-            }
-            Err(error) => {
-                ended_badly(choice, node, &error);
-                search.failed(node, error)?;
-            }
+        if let Some(answer) = search.ended(node, choice, served, |answer| answer.lasted(&call))? {
+            return Ok((node, answer));
         }
         sharing = false;
     }
@@ -92,15 +82,11 @@ impl<'n> Seat<'n> {
             Some(session.healing(call).await)
         };
         let Ok(done) = timeout_at(start + call.limit, work).await else {
-            session.note(call, start.elapsed());
-            node.metrics.failed_queries.increment(1);
-            node.poke.notify_one();
-            let (node, limit) = (Arc::clone(&node.name), call.limit);
-            return Some(Err(Error::QueryTimeout { node, limit, outcome: call.if_lost }));
+            return Some(session.answered(call, start.elapsed(), Err(session.late(call))));
         };
         // Its answer is there, or will never be.
         self.under_way = false;
-        let mut result = done?;
+        let result = done?;
         if let Err(Error::Query { source, .. }) = &result
             && classify::is_connection_lost(source)
         {
@@ -109,22 +95,8 @@ impl<'n> Seat<'n> {
                 return None;
             }
             node.lanes.retire(&lane);
-            node.suspect();
         }
-        let took = start.elapsed();
-        session.note(call, took);
-        match &mut result {
-            Ok(answer) => {
-                answer.took = took;
-                node.served(call.intent);
-                if let Some(lsn) = answer.lsn {
-                    node.seen_at(lsn, answer.timeline);
-                }
-            }
-            Err(Error::RowCount { .. } | Error::Behind { .. }) => {}
-            Err(_) => node.metrics.failed_queries.increment(1),
-        }
-        Some(result)
+        Some(session.answered(call, start.elapsed(), result))
     }
 }
 

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use metrics_util::debugging::DebuggingRecorder;
 
 use super::NodeMetrics;
+use crate::buffer::metrics::BufferMetrics;
 use crate::lanes::metrics::LaneMetrics;
 use crate::loader::metrics::LoaderMetrics;
 use crate::route::Intent;
@@ -17,6 +18,7 @@ fn the_page_lists_every_metric_and_no_other() {
         node.queries(Intent::Analytics).increment(1);
         LaneMetrics::new("primary").queries.increment(1);
         LoaderMetrics::new().loads.increment(1);
+        BufferMetrics::new().buffered.increment(1);
     });
     let emitted: BTreeSet<String> = snapshotter
         .snapshot()
@@ -25,7 +27,8 @@ fn the_page_lists_every_metric_and_no_other() {
         .map(|(key, ..)| {
             let key = key.key();
             let of_a_node = key.labels().any(|l| l.key() == "node" && l.value() == "primary");
-            assert!(of_a_node != key.name().contains("_loader_"), "{key}");
+            let of_all = ["_loader_", "_buffer"].iter().any(|part| key.name().contains(part));
+            assert!(of_a_node != of_all, "{key}");
             key.name().to_owned()
         })
         .collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use seawall_devstack::Stack;
-use seawall_pool::{Error, Outcome, Pool, PoolConfig};
+use seawall_pool::{BufferConfig, Error, Outcome, Pool, PoolConfig};
 use tokio::task::JoinSet;
 
 use crate::support::{
@@ -137,7 +137,8 @@ async fn a_primary_that_freezes_at_start_is_an_error_in_time() {
 #[tokio::test]
 async fn with_every_node_dead_the_error_tells_the_state_of_each() {
     let stack = stack(1).await;
-    let pool = pool(&stack).await;
+    let buffer = BufferConfig { max_writes: 0, ..BufferConfig::default() };
+    let pool = Pool::connect(PoolConfig { buffer, ..config(&stack) }).await.unwrap();
     stack.replica(0).unwrap().kill().await.unwrap();
     stack.primary().unwrap().kill().await.unwrap();
     let both_down = async || !is_up(&pool, "replica-1") && !is_up(&pool, "primary");

@@ -1,0 +1,74 @@
+//! Nodes whose role is not what the configuration says, and what stays on a replica.
+
+use seawall_pool::tokio_postgres::error::SqlState;
+use seawall_pool::{Outcome, PoolConfig};
+
+use crate::support::{admin, config, count, is_up, node, pool, port, secs, stack, until};
+
+#[tokio::test]
+async fn an_old_primary_that_returns_as_a_standby_serves_reads_and_gets_no_write() {
+    let stack = stack(1).await;
+    let (old, new) = (stack.primary().unwrap(), stack.replica(0).unwrap());
+    let pool = pool(&stack).await;
+    admin(old, "CREATE TABLE mark (id bigint)").await;
+    new.wait_caught_up(old, secs(20)).await.unwrap();
+    // In order, so that it has nothing that the new one has not.
+    old.stop().await.unwrap();
+    new.promote().await.unwrap();
+    let insert = "INSERT INTO mark VALUES ($1)";
+    pool.write().execute(insert, &[&1i64]).await.unwrap();
+
+    std::fs::write(old.data_dir().join("standby.signal"), "").unwrap();
+    old.restart().await.unwrap();
+    old.follow(new.addr()).await.unwrap();
+    until("the old one is back", secs(20), async || is_up(&pool, "primary")).await;
+    let serves = async || port(pool.read()).await == old.port();
+    until("it serves reads", secs(20), serves).await;
+    for id in 2..50i64 {
+        pool.write().execute(insert, &[&id]).await.unwrap();
+    }
+    assert!(node(&pool, "replica-1").primary && !node(&pool, "primary").primary);
+    let rows = "SELECT count(*) FROM mark";
+    until("it has the writes", secs(20), async || count(old, rows).await == 49).await;
+}
+
+#[tokio::test]
+async fn a_transaction_on_a_replica_stays_there_and_a_write_in_it_is_not_run_elsewhere() {
+    let stack = stack(2).await;
+    let pool = pool(&stack).await;
+    admin(stack.primary().unwrap(), "CREATE TABLE mark (id bigint)").await;
+    for replica in stack.replicas() {
+        replica.wait_caught_up(stack.primary().unwrap(), secs(20)).await.unwrap();
+    }
+    let mut conn = pool.read().get().await.unwrap();
+    let transaction = conn.transaction().await.unwrap();
+    let mut ports = Vec::new();
+    for _ in 0..10 {
+        let row = transaction.query_one("SELECT inet_server_port()", &[]).await.unwrap();
+        ports.push(row.get::<_, i32>(0));
+    }
+    ports.dedup();
+    assert_eq!(ports.len(), 1, "{ports:?}");
+    assert_ne!(ports[0], i32::from(stack.primary().unwrap().port()));
+    let error = transaction.execute("INSERT INTO mark VALUES (1)", &[]).await.unwrap_err();
+    assert_eq!(error.sqlstate(), Some(&SqlState::READ_ONLY_SQL_TRANSACTION));
+    assert_eq!(error.outcome(), Some(Outcome::NoEffect));
+    drop(transaction);
+    assert_eq!(count(stack.primary().unwrap(), "SELECT count(*) FROM mark").await, 0);
+}
+
+#[tokio::test]
+async fn a_read_waits_no_longer_for_a_replica_than_it_may() {
+    let stack = stack(1).await;
+    let pool = PoolConfig { catch_up_wait: secs(1), ..config(&stack) };
+    let pool = seawall_pool::Pool::connect(pool).await.unwrap();
+    admin(stack.primary().unwrap(), "CREATE TABLE mark (id bigint)").await;
+    stack.replica(0).unwrap().set_apply_delay(secs(600)).await.unwrap();
+    let sql = "INSERT INTO mark VALUES (1)";
+    let causal = seawall_pool::Causal::new();
+    pool.write().causal(&causal).execute(sql, &[]).await.unwrap();
+    let sql = "SELECT count(*), inet_server_port() FROM mark";
+    let row = pool.read().causal(&causal).query_one(sql, &[]).await.unwrap();
+    assert_eq!(row.get::<_, i64>(0), 1);
+    assert_eq!(row.get::<_, i32>(1), i32::from(stack.primary().unwrap().port()));
+}
