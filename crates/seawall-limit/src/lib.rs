@@ -135,7 +135,10 @@ pub use set::PolicySet;
 #[cfg(feature = "tower")]
 pub use body::LimitBody;
 #[cfg(feature = "tower")]
-pub use client::{ClientIp, Network, Networks, PeerAddr, client_ip};
+pub use client::{
+    ClientIp, MAX_TIERS, Network, Networks, PeerAddr, ProxyHeader, Resolver, TIERS, Tiers,
+    client_ip,
+};
 #[cfg(feature = "tower")]
 pub use guard::{BodyTooLarge, GuardBody, GuardFuture, GuardLayer, GuardService, Guards};
 #[cfg(feature = "tower")]
