@@ -14,6 +14,7 @@ use std::sync::Arc;
 use http::Extensions;
 
 pub use forwarded::client_ip;
+pub(crate) use network::plain;
 pub use network::{Network, Networks};
 pub use resolver::Resolver;
 pub use tiers::{MAX_TIERS, TIERS, Tiers};

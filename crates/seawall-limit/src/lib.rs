@@ -113,11 +113,17 @@ mod answer;
 #[cfg(feature = "tower")]
 mod body;
 #[cfg(feature = "tower")]
+mod challenge;
+#[cfg(feature = "tower")]
 mod client;
 #[cfg(feature = "tower")]
 mod guard;
 #[cfg(feature = "tower")]
 mod limit;
+#[cfg(feature = "tower")]
+mod lists;
+#[cfg(feature = "tower")]
+mod short;
 
 pub use config::{LimitConfig, PolicyConfig};
 pub use decision::Decision;
@@ -135,6 +141,10 @@ pub use set::PolicySet;
 #[cfg(feature = "tower")]
 pub use body::LimitBody;
 #[cfg(feature = "tower")]
+pub use challenge::{
+    Challenge, ChallengeConfig, ChallengeLayer, ChallengeService, Pass, Puzzle, Refused, solve,
+};
+#[cfg(feature = "tower")]
 pub use client::{
     ClientIp, MAX_TIERS, Network, Networks, PeerAddr, ProxyHeader, Resolver, TIERS, Tiers,
     client_ip,
@@ -144,7 +154,14 @@ pub use guard::{BodyTooLarge, GuardBody, GuardFuture, GuardLayer, GuardService, 
 #[cfg(feature = "tower")]
 pub use limit::{Head, LimitFuture, LimitLayer, LimitLayerBuilder, LimitService, Rule};
 #[cfg(feature = "tower")]
+pub use lists::{
+    Access, AccessList, AccessListBuilder, Country, GeoPolicy, ListLayer, ListService, Locate,
+    Place, PrefixTable, SharedAccessList,
+};
+#[cfg(feature = "tower")]
 pub use overload::{OverloadBody, OverloadFuture, OverloadLayer, OverloadService};
+#[cfg(feature = "tower")]
+pub use short::ShortFuture;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

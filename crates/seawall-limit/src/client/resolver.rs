@@ -48,6 +48,17 @@ impl Resolver {
         Tiers::of(address, &self.tiers)
     }
 
+    /// Of [`ClientIp::direct`](super::ClientIp::direct).
+    pub(crate) fn direct() -> Self {
+        Self {
+            trust: Trust::Hops(0),
+            header: ProxyHeader::default(),
+            mask: u128::MAX << 64,
+            tiers: Tiers::usual(),
+            peer: None,
+        }
+    }
+
     pub(crate) fn new(
         trust: Trust,
         header: ProxyHeader,

@@ -49,6 +49,12 @@ impl Tiers {
     }
 }
 
+impl Tiers<u8> {
+    pub(crate) const fn usual() -> Self {
+        Self { list: TIERS, len: MAX_TIERS }
+    }
+}
+
 impl<T> Deref for Tiers<T> {
     type Target = [T];
 

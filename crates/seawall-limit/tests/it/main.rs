@@ -8,11 +8,13 @@
     reason = "tests"
 )]
 
+mod challenge;
 mod contention;
 mod fields;
 mod guards;
 mod law;
 mod layer;
+mod lists;
 mod observed;
 mod overload;
 mod support;
