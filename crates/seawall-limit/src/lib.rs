@@ -123,6 +123,8 @@ mod limit;
 #[cfg(feature = "tower")]
 mod lists;
 #[cfg(feature = "tower")]
+mod obey;
+#[cfg(feature = "tower")]
 mod short;
 
 pub use config::{LimitConfig, PolicyConfig};
@@ -138,6 +140,8 @@ pub use policy::{DEFAULT_MESSAGE, Policy};
 pub use quota::Quota;
 pub use set::PolicySet;
 
+#[cfg(feature = "tower")]
+pub use answer::{Answers, RateLimitFields};
 #[cfg(feature = "tower")]
 pub use body::LimitBody;
 #[cfg(feature = "tower")]
@@ -158,6 +162,8 @@ pub use lists::{
     Access, AccessList, AccessListBuilder, Country, GeoPolicy, ListLayer, ListService, Locate,
     Place, PrefixTable, SharedAccessList,
 };
+#[cfg(feature = "tower")]
+pub use obey::{Advice, ObeyConfig, ObeyError, ObeyFuture, ObeyLayer, ObeyService, advice};
 #[cfg(feature = "tower")]
 pub use overload::{OverloadBody, OverloadFuture, OverloadLayer, OverloadService};
 #[cfg(feature = "tower")]

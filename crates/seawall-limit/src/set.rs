@@ -20,7 +20,7 @@ struct Resolved {
     limiter: Arc<Inner>,
     ids: Box<[u8]>,
     #[cfg(feature = "tower")]
-    header: Option<http::HeaderValue>,
+    header: crate::answer::PolicyFields,
 }
 
 impl PolicySet {
@@ -40,7 +40,7 @@ impl PolicySet {
         Self {
             resolved: Arc::new(Resolved {
                 #[cfg(feature = "tower")]
-                header: crate::answer::policy_field(ids.iter().map(|id| limiter.text(*id))),
+                header: crate::answer::policy_fields(ids.iter().map(|id| limiter.text(*id))),
                 limiter,
                 ids: ids.into_boxed_slice(),
             }),
@@ -63,8 +63,8 @@ impl PolicySet {
 
     /// The `RateLimit-Policy` field.
     #[cfg(feature = "tower")]
-    pub(crate) fn header(&self) -> Option<&http::HeaderValue> {
-        self.resolved.header.as_ref()
+    pub(crate) fn header(&self) -> &crate::answer::PolicyFields {
+        &self.resolved.header
     }
 }
 

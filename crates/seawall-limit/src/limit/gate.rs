@@ -7,6 +7,7 @@ use metrics::{Counter, counter, describe_counter};
 use tokio::time::Instant;
 
 use super::rule::Rules;
+use crate::answer::Answers;
 use crate::client::{Networks, Resolver};
 use crate::decision::Decision;
 use crate::key::Key;
@@ -44,6 +45,7 @@ pub(crate) struct Gate {
     key: Option<Box<KeyFn>>,
     allowed: Networks,
     rules: Rules,
+    pub(crate) answers: Answers,
     unidentified: Counter,
     warned: AtomicBool,
 }
@@ -54,6 +56,7 @@ impl Gate {
         key: Option<Box<KeyFn>>,
         allowed: Networks,
         rules: Rules,
+        answers: Answers,
     ) -> Self {
         describe_counter!(
             UNIDENTIFIED,
@@ -64,6 +67,7 @@ impl Gate {
             key,
             allowed,
             rules,
+            answers,
             unidentified: counter!(UNIDENTIFIED),
             warned: AtomicBool::new(false),
         }

@@ -8,6 +8,7 @@ use tower_layer::Layer;
 use super::gate::{Gate, Head, KeyFn};
 use super::rule::{Rule, Rules};
 use super::service::LimitService;
+use crate::answer::Answers;
 use crate::client::{ClientIp, Networks};
 use crate::error::Error;
 use crate::key::Key;
@@ -58,6 +59,7 @@ impl LimitLayer {
             key: None,
             rules: Vec::new(),
             allowed: Vec::new(),
+            answers: Answers::default(),
         }
     }
 }
@@ -84,6 +86,7 @@ pub struct LimitLayerBuilder {
     key: Option<Box<KeyFn>>,
     rules: Vec<Rule>,
     allowed: Vec<Box<str>>,
+    answers: Answers,
 }
 
 impl LimitLayerBuilder {
@@ -122,6 +125,12 @@ impl LimitLayerBuilder {
         self
     }
 
+    /// How clients are told. Default: the fields of draft 11, not exposed.
+    pub fn answers(mut self, answers: Answers) -> Self {
+        self.answers = answers;
+        self
+    }
+
     /// Checks everything and makes the layer.
     ///
     /// # Errors
@@ -134,6 +143,7 @@ impl LimitLayerBuilder {
             self.key,
             Networks::parse(&self.allowed)?,
             Rules::compile(self.limiter, self.rules)?,
+            self.answers,
         );
         Ok(LimitLayer { gate: Arc::new(gate) })
     }

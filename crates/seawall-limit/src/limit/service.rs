@@ -53,10 +53,13 @@ where
         match self.gate.decide(&request) {
             None => LimitFuture::pass(self.inner.call(request), None),
             Some(decision) if decision.is_allowed() => {
-                let fields = Fields::of(&decision);
+                let fields = Fields::of(&decision, self.gate.answers);
                 LimitFuture::pass(self.inner.call(request), Some(fields))
             }
-            Some(decision) => LimitFuture::reject(answer::rejection(&decision, request.method())),
+            Some(decision) => {
+                let answers = self.gate.answers;
+                LimitFuture::reject(answer::rejection(&decision, &request, answers))
+            }
         }
     }
 }

@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+mod answers;
+mod bombs;
 mod challenge;
 mod contention;
 mod fields;
@@ -15,6 +17,7 @@ mod guards;
 mod law;
 mod layer;
 mod lists;
+mod obey;
 mod observed;
 mod overload;
 mod support;
