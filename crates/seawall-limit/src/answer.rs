@@ -44,9 +44,10 @@ impl Text {
         let (name, quota) = (policy.name(), policy.quota());
         let limit = quota.limit();
         // w is a whole number of seconds; a period that is not goes unsaid.
-        let window = (quota.period().subsec_nanos() == 0)
-            .then(|| format!(";w={}", quota.period().as_secs().min(MAX_INTEGER)))
-            .unwrap_or_default();
+        let window = match quota.period().subsec_nanos() {
+            0 => format!(";w={}", quota.period().as_secs().min(MAX_INTEGER)),
+            _ => String::new(),
+        };
         Self {
             item: format!("\"{name}\";q={limit}{window}"),
             plain: format!("{limit}{window}"),

@@ -25,6 +25,10 @@
 //! As tower layers, for axum and others: `LimitLayer`, `GuardLayer` and, against more load than the
 //! service can take from all clients together, `OverloadLayer` on an [`Overload`] guard.
 //!
+//! In front of them: `ListLayer` turns addresses and countries away,
+//! `ChallengeLayer` asks for a proof of work above a rate. On the other side,
+//! `ObeyLayer` keeps a client to what servers say.
+//!
 //! # When to use it, and when not
 //!
 //! Use it where each client may do so much and no more, in one process. Each
@@ -90,7 +94,8 @@
 //!
 //! | feature | what | default |
 //! |---|---|---|
-//! | `tower` | the layers, client identity, guards, `OverloadLayer` | yes |
+//! | `tower` | the layers, client identity, lists, challenge, guards, `OverloadLayer` | yes |
+//! | `tonic` | `Decision::to_status`; the layer answers gRPC without it | no |
 //! | `serde` | `LimitConfig`, `Guards` and `OverloadConfig` from configuration files | no |
 
 mod config;
@@ -126,6 +131,8 @@ mod lists;
 mod obey;
 #[cfg(feature = "tower")]
 mod short;
+#[cfg(feature = "tower")]
+mod wall;
 
 pub use config::{LimitConfig, PolicyConfig};
 pub use decision::Decision;

@@ -1,7 +1,6 @@
 //! The fields that tell how a quota stands, in each of their forms.
 
 use std::io::Write as _;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::ACCESS_CONTROL_EXPOSE_HEADERS;
@@ -10,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::{Answers, RateLimitFields, Text, seconds};
 use crate::decide::Outcome;
 use crate::decision::Decision;
+use crate::wall;
 
 /// The `RateLimit-Policy` field of a set in its two forms: the same bytes in
 /// every response, made once.
@@ -153,9 +153,8 @@ fn line(text: std::fmt::Arguments<'_>) -> Option<HeaderValue> {
 }
 
 fn epoch(after: u64) -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     // Rounded up like the time from now.
-    now.as_secs().saturating_add(after).saturating_add(1)
+    wall::seconds().saturating_add(after).saturating_add(1)
 }
 
 const fn exposed(fields: RateLimitFields) -> &'static str {

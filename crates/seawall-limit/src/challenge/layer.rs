@@ -4,7 +4,6 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{HeaderName, HeaderValue, Request, Response};
 use metrics::{Counter, counter, describe_counter};
@@ -19,6 +18,7 @@ use crate::body::LimitBody;
 use crate::client::{ClientIp, Resolver};
 use crate::error::Error;
 use crate::lists::Access;
+use crate::wall;
 
 /// A tower layer that asks clients above a threshold for a proof of work:
 /// 429 with a puzzle, as a problem document or, for browsers, as a page that
@@ -150,7 +150,7 @@ impl Desk {
         }
         let client =
             self.client.address(headers, extensions).map(|address| self.client.group(address));
-        let now = unix_seconds();
+        let now = wall::seconds();
         if let Some(pass) = answer::pass(headers)
             && self.challenge.check(pass, client, &self.scope, now).is_ok()
         {
@@ -191,12 +191,6 @@ impl Desk {
         let below = path.strip_prefix(&*self.scope);
         *self.scope == *"/" || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
-}
-
-/// The wall clock, since nodes and restarts share it. A clock before 1970 is 0:
-/// puzzles then run out at once when it is set right.
-fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 const OUTCOMES: &str = "seawall_limit_challenge_requests_total";

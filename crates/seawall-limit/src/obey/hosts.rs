@@ -68,12 +68,13 @@ impl Host {
     pub(crate) fn try_send(self: &Arc<Self>, now: Instant) -> Result<Sent, Instant> {
         let mut state = self.state.lock();
         match state.limit {
-            Limit::Blocked { until } if until > now => return Err(until),
+            Limit::Blocked { until } | Limit::Left { count: 0, until } if until > now => {
+                return Err(until);
+            }
             // The block is over: one goes ahead, and others follow if it takes long.
             Limit::Blocked { .. } => {
                 state.limit = Limit::Left { count: 0, until: now + AHEAD };
             }
-            Limit::Left { count: 0, until } if until > now => return Err(until),
             Limit::Left { count, until } if until > now => {
                 state.limit = Limit::Left { count: count - 1, until };
             }

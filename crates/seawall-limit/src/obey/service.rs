@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::{Request, Response};
 use tokio::time::{Instant, timeout_at};
@@ -14,6 +14,7 @@ use tower_service::Service;
 use super::fields::advice;
 use super::hosts::{Host, Sent};
 use super::layer::Shared;
+use crate::wall;
 
 /// Made by [`ObeyLayer`](super::ObeyLayer).
 ///
@@ -99,7 +100,7 @@ where
             poll_fn(|cx| inner.poll_ready(cx)).await.map_err(ObeyError::Inner)?;
             let response = inner.call(request).await.map_err(ObeyError::Inner)?;
             if let Some(sent) = sent {
-                let advice = advice(response.status(), response.headers(), SystemTime::now());
+                let advice = advice(response.status(), response.headers(), wall::now());
                 sent.answered(advice, shared.config.max_block, Instant::now());
             }
             Ok(response)

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use async_compression::Level;
 use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZstdEncoder};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body::Body;
 use http_body_util::{BodyExt as _, Full};
 use seawall_limit::{GuardBody, GuardLayer, Guards};
 use tokio::io::{AsyncRead, AsyncReadExt as _, repeat};
@@ -16,13 +16,13 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::decompression::RequestDecompressionLayer;
 
 const BOUND: u64 = 100_000;
-const BOMB: u64 = 64 * 1024 * 1024;
+const BOMB: u64 = 16 * 1024 * 1024;
 
 async fn packed(encoding: &str, size: u64) -> Vec<u8> {
     let zeros = tokio::io::BufReader::new(repeat(0).take(size));
     let mut reader: Pin<Box<dyn AsyncRead>> = match encoding {
         "gzip" => Box::pin(GzipEncoder::new(zeros)),
-        "br" => Box::pin(BrotliEncoder::with_quality(zeros, async_compression::Level::Fastest)),
+        "br" => Box::pin(BrotliEncoder::with_quality(zeros, Level::Precise(5))),
         "zstd" => Box::pin(ZstdEncoder::new(zeros)),
         _ => Box::pin(zeros),
     };
@@ -54,7 +54,7 @@ async fn send(encoding: &'static str, body: Vec<u8>) -> (StatusCode, u64) {
     let request = Request::post("/")
         .header("content-encoding", encoding)
         .header("content-length", length)
-        .body(Full::from(body))
+        .body(Full::<Bytes>::from(body))
         .unwrap();
     let response = service.oneshot(request).await.unwrap();
     (response.status(), seen.load(Ordering::Relaxed))
