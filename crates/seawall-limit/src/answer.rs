@@ -7,6 +7,7 @@
 mod config;
 mod fields;
 mod grpc;
+mod lines;
 mod problem;
 #[cfg(feature = "tonic")]
 mod status;
@@ -18,6 +19,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 pub use config::{Answers, RateLimitFields};
 pub(crate) use fields::{Fields, PolicyFields, policy_fields};
+use lines::Lines;
 pub(crate) use problem::Problem;
 
 use crate::body::LimitBody;
@@ -33,6 +35,8 @@ pub(crate) struct Text {
     plain: String,
     /// `"bids";r=`
     state: String,
+    /// The whole of it, for admitted requests.
+    lines: Lines,
     /// `limit=50, remaining=`
     dictionary: String,
     /// The answer when this policy alone rejects.
@@ -52,6 +56,7 @@ impl Text {
             item: format!("\"{name}\";q={limit}{window}"),
             plain: format!("{limit}{window}"),
             state: format!("\"{name}\";r="),
+            lines: Lines::new(limit),
             dictionary: format!("limit={limit}, remaining="),
             alone: Problem::quota_exceeded(policy.text(), [name]),
         }

@@ -83,9 +83,10 @@
 //!
 //! A check hashes the key twice, locks one of up to 64 shards, compares up to
 //! sixteen tags and does some integer arithmetic per policy. It allocates
-//! nothing and reads no clock. The layer reads the clock once and allocates one
-//! short header value per request; a rejection's body is made beforehand, unless
-//! several policies reject at once. An overload permit costs two clock reads and
+//! nothing and reads no clock. The layer reads the clock once; the header values
+//! of admitted requests are made once for each number of units left (up to
+//! 16 384) and shared; a rejection's body is made beforehand, unless several
+//! policies reject at once. An overload permit costs two clock reads and
 //! a handful of atomic operations, no lock and no allocation while slots are
 //! free; a rejection costs one clock read. The layer clones the service once a
 //! request.

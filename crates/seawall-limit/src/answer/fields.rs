@@ -117,8 +117,11 @@ fn list_state(decision: &Decision<'_>) -> Option<HeaderValue> {
         Outcome::Allowed | Outcome::Rejected => ruling.next,
         Outcome::TooLarge => ruling.reset,
     };
-    let state = &decision.set().limiter().text(ruling.policy).state;
-    line(format_args!("{state}{r};t={}", seconds(t)))
+    let Text { state, lines, .. } = decision.set().limiter().text(ruling.policy);
+    let t = seconds(t);
+    let make = || line(format_args!("{state}{r};t={t}"));
+    // Otherwise t is as good as arbitrary.
+    if ruling.outcome == Outcome::Allowed && r > 0 { lines.get(r, t, make) } else { make() }
 }
 
 /// `limit=50, remaining=12, reset=15`.

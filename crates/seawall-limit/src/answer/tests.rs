@@ -140,6 +140,25 @@ fn fields_are_the_drafts_lists() {
 }
 
 #[test]
+fn an_admitted_requests_field_is_made_once() {
+    let limiter =
+        Limiter::builder().policy(policy("p", 20_000, Duration::from_secs(60))).build().unwrap();
+    let set = limiter.set(&["p"]).unwrap();
+    let now = Instant::now();
+    let of = |key: &str, cost| {
+        written(&limiter.check_n(key, &set, cost, now), Answers::default())
+            .remove("ratelimit")
+            .unwrap()
+    };
+    let [one, other] = ["a", "b"].map(|key| of(key, 10_000));
+    assert_eq!(one, "\"p\";r=10000;t=30");
+    assert_eq!(one.as_bytes().as_ptr(), other.as_bytes().as_ptr(), "the bytes are shared");
+    // Above what is kept, and at nothing left, it is made anew and as right.
+    assert_eq!(of("c", 1), "\"p\";r=19999;t=60");
+    assert_eq!(of("d", 20_000), "\"p\";r=0;t=1");
+}
+
+#[test]
 fn a_burst_above_the_limit_is_not_advertised_beyond_it() {
     let quota = Quota::per(5, Duration::from_secs(5)).unwrap().with_burst(100).unwrap();
     let limiter = Limiter::builder().policy(Policy::new("p", quota)).build().unwrap();

@@ -42,8 +42,9 @@ pub(crate) fn challenge<A, B>(
 /// Fields for the response of a request that redeemed a solution.
 pub(crate) fn admitted(pass: &Pass, scope: &str, now: u64) -> Vec<(HeaderName, HeaderValue)> {
     let seconds = pass.expires.saturating_sub(now);
+    // Secure: the page needs https anyway, and programs have the field.
     let cookie = format!(
-        "{PASS_COOKIE}={}; Path={scope}; Max-Age={seconds}; HttpOnly; SameSite=Lax",
+        "{PASS_COOKIE}={}; Path={scope}; Max-Age={seconds}; HttpOnly; Secure; SameSite=Lax",
         pass.text
     );
     let spent = format!("{SOLUTION_COOKIE}=; Path={scope}; Max-Age=0");

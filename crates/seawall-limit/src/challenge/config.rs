@@ -15,8 +15,9 @@ pub struct ChallengeConfig {
     /// Requests a minute of all clients without a pass, above which all of
     /// those are challenged. Default: `None`, never.
     pub overall: Option<u32>,
-    /// How long a client, or all, stay challenged after the threshold was last
-    /// passed. Default: 1 min; 1 s to 1 day.
+    /// How long a client stays challenged once it passes `per_client`, before it
+    /// is counted again; and how long all stay challenged after the last second
+    /// above `overall`. Default: 1 min; 1 s to 1 day.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub hold: Duration,
     /// Zero bits that a solution's hash begins with: each one more doubles the

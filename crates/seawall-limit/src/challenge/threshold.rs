@@ -1,4 +1,4 @@
-//! When a client is challenged: ok, then challenged for as long as it goes on and a while after.
+//! When a client is challenged: ok, then challenged for a while, then looked at again.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};

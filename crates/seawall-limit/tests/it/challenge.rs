@@ -103,7 +103,7 @@ async fn a_browser_gets_a_page_with_a_policy_and_its_cookie_a_pass() {
     assert_eq!(admitted.status, 200);
     let set: Vec<_> = admitted.headers.get_all("set-cookie").iter().collect();
     let pass = set[0].to_str().unwrap();
-    assert!(pass.contains("; HttpOnly; ") && pass.contains("; Path=/api; "), "{pass}");
+    assert!(pass.contains("; HttpOnly; Secure; ") && pass.contains("; Path=/api; "), "{pass}");
     assert!(set[1].to_str().unwrap().contains("Max-Age=0"));
     let pass = pass.split(';').next().unwrap();
     assert_eq!(send(&service, with("1.1.1.1", "cookie", pass)).await.status, 200);
