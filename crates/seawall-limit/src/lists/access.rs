@@ -115,7 +115,7 @@ impl AccessListBuilder {
         Ok(self)
     }
 
-    /// Makes the list: about a second of work for a million networks.
+    /// Makes the list. See [`PrefixTable::new`] for the cost.
     #[must_use]
     pub fn build(self) -> AccessList {
         let allowed = self.allowed.into_iter().map(|network| (network, Access::Allow));

@@ -10,7 +10,8 @@ use crate::client::{Network, plain};
 ///
 /// Made once, never changed: to change it, make another. Nested networks are
 /// flattened into ranges when it is made, so that a look-up is one search in
-/// sorted numbers, however they nest. It takes no lock and allocates nothing.
+/// sorted numbers, however they nest; or two, in a network of /64 that has
+/// longer prefixes. It takes no lock and allocates nothing.
 ///
 /// ```
 /// use seawall_limit::PrefixTable;
@@ -23,17 +24,20 @@ use crate::client::{Network, plain};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct PrefixTable<V> {
-    // Leaves of one cache line, and of two.
+    // Leaves of one cache line for small values, and of two for hosts.
     v4: Tree<u32, Option<V>, 12, 16>,
-    v6: Tree<u128, Option<V>, 7, 8>,
+    /// By the upper half of the address, which is all that most prefixes have.
+    v6: Tree<u64, Said<V>, 7, 8>,
+    /// Whole addresses, of the networks of /64 within which something changes.
+    hosts: Tree<u128, Option<V>, 7, 8>,
     len: usize,
 }
 
 impl<V: Copy + PartialEq> PrefixTable<V> {
     /// A table of these networks. Of two that are equal, the later counts.
     ///
-    /// Takes time and memory to sort them: about a second for a million, so not
-    /// on a thread that serves requests.
+    /// They are sorted, which for a million takes too long for a thread that
+    /// serves requests.
     pub fn new(entries: impl IntoIterator<Item = (Network, V)>) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (network, value) in entries {
@@ -52,8 +56,8 @@ impl<V: Copy + PartialEq> PrefixTable<V> {
             .into_iter()
             .map(|(start, value)| (start as u32, value))
             .collect();
-        let v6 = flatten(v6, u128::MAX);
-        Self { v4: Tree::new(&v4), v6: Tree::new(&v6), len }
+        let (v6, hosts) = split(&flatten(v6, u128::MAX));
+        Self { v4: Tree::new(&v4), v6: Tree::new(&v6), hosts: Tree::new(&hosts), len }
     }
 
     /// What is said of an address. IPv4 in IPv6 form is IPv4.
@@ -62,7 +66,10 @@ impl<V: Copy + PartialEq> PrefixTable<V> {
     pub fn get(&self, address: IpAddr) -> Option<V> {
         match plain(address) {
             IpAddr::V4(address) => self.v4.get(address.to_bits()),
-            IpAddr::V6(address) => self.v6.get(address.to_bits()),
+            IpAddr::V6(address) => match self.v6.get((address.to_bits() >> 64) as u64) {
+                Said::Here(value) => value,
+                Said::ByHost => self.hosts.get(address.to_bits()),
+            },
         }
     }
 
@@ -81,7 +88,7 @@ impl<V: Copy + PartialEq> PrefixTable<V> {
     /// The memory that it holds, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.v4.bytes() + self.v6.bytes()
+        self.v4.bytes() + self.v6.bytes() + self.hosts.bytes()
     }
 }
 
@@ -94,6 +101,20 @@ impl<V: Copy + PartialEq> FromIterator<(Network, V)> for PrefixTable<V> {
 impl<V> fmt::Debug for PrefixTable<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PrefixTable").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+/// What is said of a network of /64.
+#[derive(Clone, Copy, PartialEq)]
+enum Said<V> {
+    /// The same of all its addresses.
+    Here(Option<V>),
+    ByHost,
+}
+
+impl<V> Default for Said<V> {
+    fn default() -> Self {
+        Self::Here(None)
     }
 }
 
@@ -125,6 +146,37 @@ fn flatten<V: Copy + PartialEq>(mut ranges: Vec<Range<V>>, most: u128) -> Vec<(u
     }
     close(&mut around, &mut starts, None);
     starts.list
+}
+
+type Uppers<V> = Vec<(u64, Said<V>)>;
+type Hosts<V> = Vec<(u128, Option<V>)>;
+
+/// Takes the networks of /64 within which something changes apart from the rest.
+fn split<V: Copy + PartialEq>(starts: &[(u128, Option<V>)]) -> (Uppers<V>, Hosts<V>) {
+    let (mut uppers, mut hosts) = (Uppers::new(), Hosts::new());
+    let mut before = None;
+    for network in starts.chunk_by(|a, b| a.0 >> 64 == b.0 >> 64) {
+        let (Some((first, value)), Some((last, after))) = (network.first(), network.last()) else {
+            continue;
+        };
+        let upper = (first >> 64) as u64;
+        // Where the one before ended, unless this is just there.
+        uppers.pop_if(|(at, _)| *at == upper);
+        if *last as u64 == 0 {
+            uppers.push((upper, Said::Here(*value)));
+        } else {
+            if *first as u64 != 0 {
+                hosts.push((u128::from(upper) << 64, before));
+            }
+            hosts.extend_from_slice(network);
+            uppers.push((upper, Said::ByHost));
+            if let Some(next) = upper.checked_add(1) {
+                uppers.push((next, Said::Here(*after)));
+            }
+        }
+        before = *after;
+    }
+    (uppers, hosts)
 }
 
 /// Ends the networks that end before `next`, or all.

@@ -24,6 +24,14 @@ impl Number for u32 {
     }
 }
 
+impl Number for u64 {
+    type Upper = Self;
+    const MOST: Self = Self::MAX;
+    fn upper(self) -> Self {
+        self
+    }
+}
+
 impl Number for u128 {
     type Upper = u64;
     const MOST: Self = Self::MAX;
