@@ -4,14 +4,22 @@
 //! the problem type), RFC 9457 (problem documents), RFC 9651 (field syntax),
 //! RFC 6585 (429).
 
+mod config;
+mod fields;
+mod grpc;
+mod lines;
 mod problem;
+#[cfg(feature = "tonic")]
+mod status;
 
-use std::io::Write as _;
+use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CACHE_CONTROL, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 
+pub use config::{Answers, RateLimitFields};
+pub(crate) use fields::{Fields, PolicyFields, policy_fields};
+use lines::Lines;
 pub(crate) use problem::Problem;
 
 use crate::body::LimitBody;
@@ -23,8 +31,14 @@ use crate::policy::Policy;
 pub(crate) struct Text {
     /// `"bids";q=50;w=60`
     item: String,
+    /// `50;w=60`, as in drafts 6 and 7.
+    plain: String,
     /// `"bids";r=`
     state: String,
+    /// The whole of it, for admitted requests.
+    lines: Lines,
+    /// `limit=50, remaining=`
+    dictionary: String,
     /// The answer when this policy alone rejects.
     alone: Problem,
 }
@@ -32,91 +46,82 @@ pub(crate) struct Text {
 impl Text {
     pub(crate) fn new(policy: &Policy) -> Self {
         let (name, quota) = (policy.name(), policy.quota());
-        let mut item = format!("\"{name}\";q={}", quota.limit());
+        let limit = quota.limit();
         // w is a whole number of seconds; a period that is not goes unsaid.
-        if quota.period().subsec_nanos() == 0 {
-            item.push_str(&format!(";w={}", quota.period().as_secs().min(MAX_INTEGER)));
-        }
+        let window = match quota.period().subsec_nanos() {
+            0 => format!(";w={}", quota.period().as_secs().min(MAX_INTEGER)),
+            _ => String::new(),
+        };
         Self {
-            item,
+            item: format!("\"{name}\";q={limit}{window}"),
+            plain: format!("{limit}{window}"),
             state: format!("\"{name}\";r="),
+            lines: Lines::new(limit),
+            dictionary: format!("limit={limit}, remaining="),
             alone: Problem::quota_exceeded(policy.text(), [name]),
         }
     }
 }
 
-/// The `RateLimit-Policy` field of a set: the same bytes in every response.
-pub(crate) fn policy_field<'a>(texts: impl Iterator<Item = &'a Text>) -> Option<HeaderValue> {
-    let items: Vec<&str> = texts.map(|text| text.item.as_str()).collect();
-    HeaderValue::from_maybe_shared(Bytes::from(items.join(", "))).ok()
+/// How a request is to be answered.
+#[derive(Clone)]
+pub(crate) struct Manner {
+    pub(crate) method: Method,
+    pub(crate) answers: Answers,
+    grpc: bool,
 }
 
-/// The two `RateLimit` fields of one decision.
-pub(crate) struct Fields {
-    policies: Option<HeaderValue>,
-    state: Option<HeaderValue>,
-}
-
-impl Fields {
-    pub(crate) fn of(decision: &Decision<'_>) -> Self {
-        Self { policies: decision.set().header().cloned(), state: state_field(decision) }
-    }
-
-    /// Adds the fields. Both are lists, which several lines make up together,
-    /// so a layer inside or outside of this one keeps its own.
-    pub(crate) fn write(self, headers: &mut HeaderMap) {
-        if let Some(value) = self.policies {
-            headers.append(RATELIMIT_POLICY, value);
-        }
-        if let Some(value) = self.state {
-            headers.append(RATELIMIT, value);
-        }
+impl Manner {
+    pub(crate) fn of<A>(request: &Request<A>, answers: Answers) -> Self {
+        Self { method: request.method().clone(), answers, grpc: is_grpc(request) }
     }
 }
 
-/// The answer to a rejected request.
-pub(crate) fn rejection<B>(decision: &Decision<'_>, method: &Method) -> Response<LimitBody<B>> {
-    let set = decision.set();
+/// The answer to a rejected request: 429, or to gRPC its own status.
+pub(crate) fn rejection<B>(decision: &Decision<'_>, manner: &Manner) -> Response<LimitBody<B>> {
+    let mut response =
+        if manner.grpc { grpc::rejection(decision) } else { problem(decision, &manner.method) };
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let ruling = decision.ruling();
+    if ruling.outcome == Outcome::Rejected {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds(ruling.wait)));
+    }
+    Fields::of(decision, manner.answers).write(headers);
+    response
+}
+
+/// The answer of a service that cannot serve now: 503, and when to come back.
+pub(crate) fn unavailable<B>(
+    problem: &Problem,
+    method: &Method,
+    wait: Duration,
+) -> Response<LimitBody<B>> {
+    let mut response = problem.response(StatusCode::SERVICE_UNAVAILABLE, method);
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds(nanos)));
+    response
+}
+
+fn problem<B>(decision: &Decision<'_>, method: &Method) -> Response<LimitBody<B>> {
     let ruling = decision.ruling();
     let built;
     let problem = if ruling.violated.is_power_of_two() {
-        &set.limiter().text(ruling.policy).alone
+        &decision.set().limiter().text(ruling.policy).alone
     } else {
         built = Problem::quota_exceeded(decision.message(), decision.violated());
         &built
     };
-    let mut response = problem.response(StatusCode::TOO_MANY_REQUESTS, method);
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if ruling.outcome == Outcome::Rejected {
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds(ruling.wait)));
-    }
-    Fields::of(decision).write(headers);
-    response
+    problem.response(StatusCode::TOO_MANY_REQUESTS, method)
 }
 
-/// `"bids";r=12;t=15`: r units, to be spent over t seconds.
-///
-/// If rejected, t is the wait. If not, it is the time in which the quota gives
-/// out r units at its sustained rate (or the next one, if r is 0): a client
-/// that spreads r over t is never rejected, and one that spends r at once is
-/// not either. r is held at q, though the burst may be above it.
-fn state_field(decision: &Decision<'_>) -> Option<HeaderValue> {
-    let ruling = decision.ruling();
-    let policy = decision.set().policy(ruling.policy);
-    let r = ruling.remaining.min(policy.quota().limit());
-    let t = match ruling.outcome {
-        Outcome::Allowed if r > 0 => u64::from(r).saturating_mul(policy.quota().gcra().emission),
-        Outcome::Allowed | Outcome::Rejected => ruling.next,
-        Outcome::TooLarge => ruling.reset,
-    };
-    let state = &decision.set().limiter().text(ruling.policy).state;
-    // 67 bytes of name and quotes, `;r=`, 10 digits, `;t=`, 11 digits.
-    let mut line = [0; 128];
-    let mut rest = &mut line[..];
-    write!(rest, "{state}{r};t={}", seconds(t)).ok()?;
-    let unused = rest.len();
-    HeaderValue::from_bytes(&line[..line.len() - unused]).ok()
+fn is_grpc<A>(request: &Request<A>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE);
+    // `application/grpc` and `application/grpc+proto`, not `application/grpc-web`.
+    kind.and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+") || rest.starts_with(b";"))
 }
 
 /// Whole seconds, rounded up, so that nobody is sent back too early; at least 1.
@@ -124,10 +129,6 @@ fn seconds(nanos: u64) -> u64 {
     nanos.div_ceil(1_000_000_000).max(1)
 }
 
-/// `RateLimit-Policy`: the quotas that apply.
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-/// `RateLimit`: how the tightest of them stands.
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// The greatest Integer of RFC 9651.
 const MAX_INTEGER: u64 = 999_999_999_999_999;
 

@@ -86,6 +86,20 @@ pub enum Error {
         /// The prefix given.
         prefix: Box<str>,
     },
+    /// A line of an allow or deny list is neither empty nor an address or network.
+    #[error("line {line}: {text:?} is not an address or a network such as 10.0.0.0/8")]
+    ListLine {
+        /// The line, from 1.
+        line: usize,
+        /// What stands there, cut after 64 characters.
+        text: Box<str>,
+    },
+    /// Text that should be a country is not two ASCII letters.
+    #[error("{text:?} is not a country of two letters such as DE")]
+    Country {
+        /// The text given, cut after 16 characters.
+        text: Box<str>,
+    },
     /// A path pattern does not start with `/`, or its braces are wrong.
     #[error(
         "path pattern {pattern:?} must start with '/' and have {{name}} or a last {{*name}} as whole segments"

@@ -12,6 +12,9 @@ use std::net::IpAddr;
 pub enum Key<'a> {
     /// An address, taken as it is. The layer groups IPv6 by prefix first.
     Ip(IpAddr),
+    /// An address range by its first address and its prefix: one tier of an
+    /// IPv6 client. A range is another subject than its first address.
+    Prefix(IpAddr, u8),
     /// A name, a token, an API key.
     Text(&'a str),
     /// The same as bytes.
@@ -43,4 +46,11 @@ key_from! {
     &'a [u8] => |bytes| Key::Bytes(bytes);
     &'a Vec<u8> => |bytes| Key::Bytes(bytes);
     &Key<'a> => |key| *key;
+}
+
+#[cfg(feature = "tower")]
+impl From<crate::client::Network> for Key<'_> {
+    fn from(network: crate::client::Network) -> Self {
+        Key::Prefix(network.first(), network.prefix())
+    }
 }

@@ -25,6 +25,10 @@
 //! As tower layers, for axum and others: `LimitLayer`, `GuardLayer` and, against more load than the
 //! service can take from all clients together, `OverloadLayer` on an [`Overload`] guard.
 //!
+//! In front of them: `ListLayer` turns addresses and countries away,
+//! `ChallengeLayer` asks for a proof of work above a rate. On the other side,
+//! `ObeyLayer` keeps a client to what servers say.
+//!
 //! # When to use it, and when not
 //!
 //! Use it where each client may do so much and no more. A [`Limiter`] counts for
@@ -91,9 +95,10 @@
 //!
 //! A check hashes the key, locks one of up to 256 shards by spinning, compares up
 //! to sixteen tags and does some integer arithmetic per policy. It allocates
-//! nothing and reads no clock. The layer reads the clock once and allocates one
-//! short header value per request; a rejection's body is made beforehand, unless
-//! several policies reject at once. An overload permit costs two clock reads and
+//! nothing and reads no clock. The layer reads the clock once; the header values
+//! of admitted requests are made once for each number of units left (up to
+//! 16 384) and shared; a rejection's body is made beforehand, unless several
+//! policies reject at once. An overload permit costs two clock reads and
 //! a handful of atomic operations, no lock and no allocation while slots are
 //! free; a rejection costs one clock read. The layer clones the service once a
 //! request.
@@ -102,9 +107,10 @@
 //!
 //! | feature | what | default |
 //! |---|---|---|
-//! | `tower` | the layers, client identity, guards, `OverloadLayer` | yes |
+//! | `tower` | the layers, client identity, lists, challenge, guards, `OverloadLayer` | yes |
 //! | `quanta` | [`Moment::now`] from the processor's time-stamp counter | no |
 //! | `redis` | `ClusterLimiter`, quotas that all nodes share | no |
+//! | `tonic` | `Decision::to_status`; the layer answers gRPC without it | no |
 //! | `serde` | `LimitConfig`, `Guards` and `OverloadConfig` from configuration files | no |
 
 #[cfg(feature = "redis")]
@@ -135,11 +141,21 @@ mod answer;
 #[cfg(feature = "tower")]
 mod body;
 #[cfg(feature = "tower")]
+mod challenge;
+#[cfg(feature = "tower")]
 mod client;
 #[cfg(feature = "tower")]
 mod guard;
 #[cfg(feature = "tower")]
 mod limit;
+#[cfg(feature = "tower")]
+mod lists;
+#[cfg(feature = "tower")]
+mod obey;
+#[cfg(feature = "tower")]
+mod short;
+#[cfg(feature = "tower")]
+mod wall;
 
 #[cfg(feature = "redis")]
 pub use cluster::{
@@ -164,15 +180,33 @@ pub use reservation::Reservation;
 pub use set::PolicySet;
 
 #[cfg(feature = "tower")]
+pub use answer::{Answers, RateLimitFields};
+#[cfg(feature = "tower")]
 pub use body::LimitBody;
 #[cfg(feature = "tower")]
-pub use client::{ClientIp, Network, Networks, PeerAddr, client_ip};
+pub use challenge::{
+    Challenge, ChallengeConfig, ChallengeLayer, ChallengeService, Pass, Puzzle, Refused, solve,
+};
+#[cfg(feature = "tower")]
+pub use client::{
+    ClientIp, MAX_TIERS, Network, Networks, PeerAddr, ProxyHeader, Resolver, TIERS, Tiers,
+    client_ip,
+};
 #[cfg(feature = "tower")]
 pub use guard::{BodyTooLarge, GuardBody, GuardFuture, GuardLayer, GuardService, Guards};
 #[cfg(feature = "tower")]
 pub use limit::{Head, LimitFuture, LimitLayer, LimitLayerBuilder, LimitService, Rule};
 #[cfg(feature = "tower")]
+pub use lists::{
+    Access, AccessList, AccessListBuilder, Country, GeoPolicy, ListLayer, ListService, Locate,
+    Place, PrefixTable, SharedAccessList,
+};
+#[cfg(feature = "tower")]
+pub use obey::{Advice, ObeyConfig, ObeyError, ObeyFuture, ObeyLayer, ObeyService, advice};
+#[cfg(feature = "tower")]
 pub use overload::{OverloadBody, OverloadFuture, OverloadLayer, OverloadService};
+#[cfg(feature = "tower")]
+pub use short::ShortFuture;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

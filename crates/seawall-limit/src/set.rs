@@ -21,7 +21,7 @@ struct Resolved {
     limiter: Arc<Inner>,
     entries: Box<[Entry]>,
     #[cfg(feature = "tower")]
-    header: Option<http::HeaderValue>,
+    header: crate::answer::PolicyFields,
 }
 
 impl PolicySet {
@@ -41,7 +41,7 @@ impl PolicySet {
         Self {
             resolved: Arc::new(Resolved {
                 #[cfg(feature = "tower")]
-                header: crate::answer::policy_field(ids.iter().map(|id| limiter.text(*id))),
+                header: crate::answer::policy_fields(ids.iter().map(|id| limiter.text(*id))),
                 entries: ids.iter().map(|id| limiter.entry(*id)).collect(),
                 limiter,
             }),
@@ -64,8 +64,8 @@ impl PolicySet {
 
     /// The `RateLimit-Policy` field.
     #[cfg(feature = "tower")]
-    pub(crate) fn header(&self) -> Option<&http::HeaderValue> {
-        self.resolved.header.as_ref()
+    pub(crate) fn header(&self) -> &crate::answer::PolicyFields {
+        &self.resolved.header
     }
 }
 

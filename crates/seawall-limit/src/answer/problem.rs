@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::body::LimitBody;
 
@@ -38,6 +38,21 @@ impl Problem {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let mut json = open(REDUCED_CAPACITY, "Temporary reduced capacity", status, detail);
         json.push_str(",\"violated-policies\":[]}");
+        Self { json: json.into() }
+    }
+
+    /// 429 by the draft's problem type, with a puzzle to solve.
+    pub(crate) fn challenge(puzzle: &str, bits: u8, seconds: u64, field: &HeaderName) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let detail = "Solve the challenge and send the solution with the same request.";
+        let mut json = open(ABNORMAL_USAGE, "Abnormal usage detected", status, detail);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            json,
+            ",\"violated-policies\":[\"challenge\"],\"challenge\":{{\"puzzle\":\"{puzzle}\",\
+             \"algorithm\":\"sha-256-zero-bits\",\"difficulty\":{bits},\"expires-in\":{seconds},\
+             \"solution-field\":\"{field}\"}}}}"
+        );
         Self { json: json.into() }
     }
 
@@ -105,5 +120,7 @@ fn push_string(json: &mut String, text: &str) {
 }
 
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+const ABNORMAL_USAGE: &str =
+    "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
 const REDUCED_CAPACITY: &str =
     "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";

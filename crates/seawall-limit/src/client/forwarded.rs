@@ -1,10 +1,12 @@
-//! Reading `X-Forwarded-For` from the trusted end.
+//! Reading what proxies say from the trusted end.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
+use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName};
 
 use super::network::{Networks, plain};
+use super::{ProxyHeader, hop, rfc7239};
 
 /// The client's address, given the peer's and the request's headers.
 ///
@@ -28,58 +30,70 @@ use super::network::{Networks, plain};
 /// ```
 #[must_use]
 pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
-    let mut client = plain(peer);
-    if !trusted.contains(client) {
-        return client;
+    past(peer, x_forwarded_for(headers), trusted)
+}
+
+/// Who is believed.
+#[derive(Debug, Clone)]
+pub(crate) enum Trust {
+    Networks(Networks),
+    Hops(u8),
+}
+
+/// The client's address, by the field that the proxies write.
+pub(crate) fn resolve(
+    peer: IpAddr,
+    headers: &HeaderMap,
+    trust: &Trust,
+    header: ProxyHeader,
+) -> IpAddr {
+    match header {
+        ProxyHeader::XForwardedFor => walk(peer, x_forwarded_for(headers), trust),
+        ProxyHeader::Forwarded => {
+            let lines = headers.get_all(FORWARDED).into_iter().rev();
+            let elements = lines.flat_map(|line| rfc7239::elements(line.as_bytes()));
+            walk(peer, elements.map(rfc7239::node), trust)
+        }
     }
+}
+
+fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     let lines = headers.get_all(X_FORWARDED_FOR).into_iter().rev();
-    let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    for hop in hops.take(MAX_HOPS) {
-        let Some(address) = parse(hop) else { break };
-        client = address;
-        if !trusted.contains(address) {
-            break;
+    lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')).map(hop::parse)
+}
+
+/// Goes from the peer outwards.
+fn walk(peer: IpAddr, mut hops: impl Iterator<Item = Option<IpAddr>>, trust: &Trust) -> IpAddr {
+    let peer = plain(peer);
+    let mut client = peer;
+    match trust {
+        Trust::Networks(trusted) => return past(peer, hops, trusted),
+        Trust::Hops(count) => {
+            for _ in 0..*count {
+                match hops.next() {
+                    Some(Some(hop)) => client = hop,
+                    Some(None) => break,
+                    // Fewer proxies than there should be: nobody vouches for the list.
+                    None => return peer,
+                }
+            }
         }
     }
     client
 }
 
-/// One entry: `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]:80`, with
-/// a zone id, in quotes.
-fn parse(hop: &[u8]) -> Option<IpAddr> {
-    let hop = hop.trim_ascii();
-    if hop.len() > MAX_ENTRY {
-        return None;
+fn past(peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>, trusted: &Networks) -> IpAddr {
+    let mut client = plain(peer);
+    let mut hops = hops.take(MAX_HOPS);
+    while trusted.contains(client) {
+        let Some(Some(hop)) = hops.next() else { break };
+        client = hop;
     }
-    let text = std::str::from_utf8(hop).ok()?;
-    let text = text.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(text);
-    if let Some(bracketed) = text.strip_prefix('[') {
-        let (address, port) = bracketed.split_once(']')?;
-        return (port.is_empty() || is_port(port)).then(|| v6(address)).flatten();
-    }
-    match text.split_once(':') {
-        None => text.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
-        Some((address, port)) if !port.contains(':') => {
-            port.parse::<u16>().ok()?;
-            address.parse::<Ipv4Addr>().ok().map(IpAddr::V4)
-        }
-        Some(_) => v6(text),
-    }
-}
-
-fn v6(text: &str) -> Option<IpAddr> {
-    let address = text.split_once('%').map_or(text, |(address, _zone)| address);
-    address.parse::<Ipv6Addr>().ok().map(|address| plain(address.into()))
-}
-
-fn is_port(text: &str) -> bool {
-    text.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok())
+    client
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const MAX_HOPS: usize = 64;
-/// The longest address with brackets, a zone id and a port fits easily.
-const MAX_ENTRY: usize = 128;
+pub(crate) const MAX_HOPS: usize = 64;
 
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,50 @@
 //! Addresses and networks in CIDR form.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use crate::error::Error;
 
 /// An address range such as `10.0.0.0/8` or `2001:db8::/32`; a bare address is
 /// a range of one. Bits past the prefix are ignored. IPv4 in IPv6 form is IPv4.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network {
     first: IpAddr,
     prefix: u8,
 }
 
 impl Network {
+    /// The range of `prefix` bits around an address. IPv4 in IPv6 form is IPv4;
+    /// a prefix that is longer than the address is the address alone.
+    #[must_use]
+    pub fn new(address: IpAddr, prefix: u8) -> Self {
+        match plain(address) {
+            IpAddr::V4(v4) => {
+                let prefix = prefix.min(32);
+                let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+                Self { first: Ipv4Addr::from_bits(v4.to_bits() & mask).into(), prefix }
+            }
+            IpAddr::V6(v6) => {
+                let prefix = prefix.min(128);
+                let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+                Self { first: Ipv6Addr::from_bits(v6.to_bits() & mask).into(), prefix }
+            }
+        }
+    }
+
+    /// The first address, with only the bits of the prefix.
+    #[must_use]
+    pub const fn first(&self) -> IpAddr {
+        self.first
+    }
+
+    /// How many leading bits are given.
+    #[must_use]
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Whether the address is in the range.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -57,7 +88,13 @@ impl FromStr for Network {
                 bits.checked_sub(width(written) - width(first)).ok_or_else(wrong)?
             }
         };
-        Ok(Self { first, prefix })
+        Ok(Self::new(first, prefix))
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.first, self.prefix)
     }
 }
 

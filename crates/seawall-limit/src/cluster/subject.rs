@@ -18,6 +18,12 @@ impl Subject {
         match key {
             Key::Ip(IpAddr::V4(ip)) => hash.update([&b"4"[..], &ip.octets()].concat()),
             Key::Ip(IpAddr::V6(ip)) => hash.update([&b"6"[..], &ip.octets()].concat()),
+            Key::Prefix(IpAddr::V4(ip), bits) => {
+                hash.update([&[b'p', b'4', bits][..], &ip.octets()].concat());
+            }
+            Key::Prefix(IpAddr::V6(ip), bits) => {
+                hash.update([&[b'p', b'6', bits][..], &ip.octets()].concat());
+            }
             Key::Text(text) => {
                 hash.update(b"t");
                 hash.update(text.as_bytes());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{CONNECTION, CONTENT_LENGTH};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use metrics::{Counter, counter, describe_counter};
 use tower_layer::Layer;
@@ -27,6 +27,12 @@ use crate::body::LimitBody;
 /// reads the error [`BodyTooLarge`](super::BodyTooLarge), and if that happens
 /// before it has produced a response, the response becomes a 413, whatever it
 /// made of the error. Nothing is buffered.
+///
+/// A compressed body is counted as it comes. Where a layer such as tower-http's
+/// `RequestDecompressionLayer` unpacks it, put a second guard layer inside of
+/// that one: it counts what comes out, and ends a bomb when it passes the bound,
+/// so that no more is unpacked than that and what the decoder has in hand. A body
+/// that nothing unpacks is for the handler to refuse.
 ///
 /// With 413, an HTTP/1 connection is told to close, since the rest of the body
 /// may still be on its way.
@@ -63,6 +69,7 @@ pub(crate) struct Watch {
     guards: Guards,
     url: Guard,
     headers: Guard,
+    header_bytes: Guard,
     query: Guard,
     body: Guard,
 }
@@ -70,15 +77,21 @@ pub(crate) struct Watch {
 impl Watch {
     fn new(guards: Guards) -> Self {
         describe_counter!(REJECTIONS, "Requests turned away for their size, by guard.");
-        let Guards { max_body, max_url, max_headers, max_query_params } = guards;
+        let Guards { max_body, max_url, max_headers, max_header_bytes, max_query_params } = guards;
         let url = format!("The path and query are longer than {max_url} bytes.");
         let headers = format!("There are more than {max_headers} header lines.");
+        let bytes = format!("The header lines are longer than {max_header_bytes} bytes together.");
         let query = format!("There are more than {max_query_params} query parameters.");
         let body = format!("The body is larger than {max_body} bytes.");
         Self {
             guards,
             url: Guard::new("url", StatusCode::URI_TOO_LONG, &url),
             headers: Guard::new("headers", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, &headers),
+            header_bytes: Guard::new(
+                "header_bytes",
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                &bytes,
+            ),
             query: Guard::new("query", StatusCode::BAD_REQUEST, &query),
             body: Guard::new("body", StatusCode::PAYLOAD_TOO_LARGE, &body),
         }
@@ -93,6 +106,8 @@ impl Watch {
             Some(&self.url)
         } else if request.headers().len() > guards.max_headers {
             Some(&self.headers)
+        } else if header_bytes(request.headers()) > guards.max_header_bytes {
+            Some(&self.header_bytes)
         } else if parameters(query) > guards.max_query_params {
             Some(&self.query)
         } else if declared(request) > guards.max_body {
@@ -151,6 +166,11 @@ impl Asked {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
         Self { method: request.method().clone(), version: request.version() }
     }
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    let line = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    headers.iter().map(line).sum()
 }
 
 fn parameters(query: &str) -> usize {

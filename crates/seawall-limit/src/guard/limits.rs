@@ -17,6 +17,10 @@ pub struct Guards {
     /// The server has a bound of its own (hyper: 100 for HTTP/1), and answers
     /// beyond that before this one sees the request.
     pub max_headers: usize,
+    /// Bytes of header names and values together, and 4 for each line (`: ` and
+    /// the end of the line). Default: 32 KiB (32 x 1 024). Above: 431. HTTP/2 has
+    /// a bound of its own (hyper: 16 KiB) and counts 32 for each line.
+    pub max_header_bytes: usize,
     /// Query parameters: one more than there are `&`, so that empty ones count;
     /// an empty query has none. Default: 100. Above: 400.
     pub max_query_params: usize,
@@ -26,16 +30,23 @@ impl Guards {
     /// Checks the bounds.
     ///
     /// # Errors
-    /// If `max_url` is 0, since every request has a path, or `max_headers` is
-    /// 0, since every HTTP/1.1 request has a `Host`.
+    /// If `max_url` is 0, since every request has a path, or `max_headers` or
+    /// `max_header_bytes` is 0, since every HTTP/1.1 request has a `Host`.
     pub fn validate(&self) -> Result<(), Error> {
         in_range("max_url", self.max_url as u64, 1, u64::MAX)?;
-        in_range("max_headers", self.max_headers as u64, 1, u64::MAX)
+        in_range("max_headers", self.max_headers as u64, 1, u64::MAX)?;
+        in_range("max_header_bytes", self.max_header_bytes as u64, 1, u64::MAX)
     }
 }
 
 impl Default for Guards {
     fn default() -> Self {
-        Self { max_body: 10 * 1024 * 1024, max_url: 2_048, max_headers: 50, max_query_params: 100 }
+        Self {
+            max_body: 10 * 1024 * 1024,
+            max_url: 2_048,
+            max_headers: 50,
+            max_header_bytes: 32 * 1024,
+            max_query_params: 100,
+        }
     }
 }

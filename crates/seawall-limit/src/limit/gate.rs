@@ -10,7 +10,7 @@ use tokio::time::Instant;
 #[cfg(feature = "redis")]
 use super::cluster;
 use super::rule::Rules;
-use crate::answer::{self, Fields};
+use crate::answer::{self, Answers, Fields, Manner};
 use crate::body::LimitBody;
 use crate::client::{Networks, Resolver};
 use crate::key::Key;
@@ -72,6 +72,7 @@ pub(crate) struct Gate {
     key: Option<Box<KeyFn>>,
     allowed: Networks,
     rules: Rules,
+    answers: Answers,
     unidentified: Counter,
     warned: AtomicBool,
 }
@@ -82,6 +83,7 @@ impl Gate {
         key: Option<Box<KeyFn>>,
         allowed: Networks,
         rules: Rules,
+        answers: Answers,
     ) -> Self {
         describe_counter!(
             UNIDENTIFIED,
@@ -92,6 +94,7 @@ impl Gate {
             key,
             allowed,
             rules,
+            answers,
             unidentified: counter!(UNIDENTIFIED),
             warned: AtomicBool::new(false),
         }
@@ -109,14 +112,15 @@ impl Gate {
         if let (Some(limiter), Some(set)) = (&self.rules.limiters().local, &sets.local) {
             let decision = limiter.check(key, set, now);
             if !decision.is_allowed() {
-                let answer = answer::rejection(&decision, request.method());
-                return Judged::Now(Verdict::Reject(answer));
+                let manner = Manner::of(request, self.answers);
+                return Judged::Now(Verdict::Reject(answer::rejection(&decision, &manner)));
             }
-            fields[0] = Some(Fields::of(&decision));
+            fields[0] = Some(Fields::of(&decision, self.answers));
         }
         #[cfg(feature = "redis")]
         if let Some(set) = &sets.cluster {
-            let judged = cluster::judge(set, key, now, request.method(), fields);
+            let manner = Manner::of(request, self.answers);
+            let judged = cluster::judge(set, key, now, manner, fields);
             if let Judged::Now(Verdict::Reject(_)) = &judged {
                 self.refund_key(sets, key);
             }

@@ -8,6 +8,7 @@ use tower_layer::Layer;
 use super::gate::{Gate, Head, KeyFn};
 use super::rule::{Limiters, Rule, Rules};
 use super::service::LimitService;
+use crate::answer::Answers;
 use crate::client::{ClientIp, Networks};
 #[cfg(feature = "redis")]
 use crate::cluster::ClusterLimiter;
@@ -90,6 +91,7 @@ pub struct LimitLayerBuilder {
     key: Option<Box<KeyFn>>,
     rules: Vec<Rule>,
     allowed: Vec<Box<str>>,
+    answers: Answers,
 }
 
 impl LimitLayerBuilder {
@@ -100,6 +102,7 @@ impl LimitLayerBuilder {
             key: None,
             rules: Vec::new(),
             allowed: Vec::new(),
+            answers: Answers::default(),
         }
     }
 
@@ -151,6 +154,12 @@ impl LimitLayerBuilder {
         self
     }
 
+    /// How clients are told. Default: the fields of draft 11, not exposed.
+    pub fn answers(mut self, answers: Answers) -> Self {
+        self.answers = answers;
+        self
+    }
+
     /// Checks everything and makes the layer.
     ///
     /// # Errors
@@ -164,6 +173,7 @@ impl LimitLayerBuilder {
             self.key,
             Networks::parse(&self.allowed)?,
             Rules::compile(self.limiters, self.rules)?,
+            self.answers,
         );
         Ok(LimitLayer { gate: Arc::new(gate) })
     }

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 
 use super::acquire::Acquire;
 use super::engine::Outcome;
 use super::handle::Overload;
 use super::priority::{Deadline, Priority, QuotaUsed};
-use crate::answer::Problem;
+use crate::answer::{self, Problem};
 use crate::body::LimitBody;
 use crate::limit::Head;
 
@@ -73,13 +73,9 @@ impl Desk {
 
     /// 503, and when to come back: not all at once.
     pub(crate) fn rejection<B>(&self, method: &Method) -> Response<LimitBody<B>> {
-        let mut response = self.problem.response(StatusCode::SERVICE_UNAVAILABLE, method);
         let turn = self.turn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9) >> 16;
-        let wait = RETRY[turn as usize % RETRY.len()];
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(RETRY_AFTER, HeaderValue::from_static(wait));
-        response
+        let wait = u64::from(turn) % RETRY + 1;
+        answer::unavailable(&self.problem, method, Duration::from_secs(wait))
     }
 }
 
@@ -98,6 +94,6 @@ fn is_below(path: &str, prefix: &str) -> bool {
 
 /// The paths by which orchestrators ask for health.
 const HEALTH: [&str; 4] = ["/health", "/healthz", "/livez", "/readyz"];
-/// Seconds, of which each rejected request is told one.
-const RETRY: [&str; 5] = ["1", "2", "3", "4", "5"];
+/// Each rejected request is told so many seconds at most.
+const RETRY: u64 = 5;
 const DETAIL: &str = "The service is at capacity. Please try again later.";

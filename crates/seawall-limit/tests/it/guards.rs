@@ -88,6 +88,23 @@ async fn fifty_headers_pass_and_51_are_431() {
 }
 
 #[tokio::test]
+async fn header_lines_of_32_kib_together_pass_and_a_byte_more_is_431() {
+    let (service, calls) = reader();
+    let with = |length: usize| {
+        let mut request = empty("/");
+        // "cookie" and ": \r\n" make ten.
+        for length in [length - 30_000 - 10, 30_000 - 10] {
+            request.headers_mut().append("cookie", "x".repeat(length).parse().unwrap());
+        }
+        request
+    };
+    assert_eq!(send(&service, with(32 * 1_024)).await.status, StatusCode::OK);
+    let answer = send(&service, with(32 * 1_024 + 1)).await;
+    assert_eq!(answer.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    assert_eq!(calls.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
 async fn a_hundred_parameters_pass_and_101_are_400() {
     let (service, calls) = reader();
     let with = |count: usize| empty(&format!("/?{}", vec!["a=1"; count].join("&")));

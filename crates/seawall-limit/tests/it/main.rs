@@ -8,14 +8,21 @@
     reason = "tests"
 )]
 
+mod answers;
+mod bombs;
+mod challenge;
 #[cfg(feature = "redis")]
 mod cluster;
 mod contention;
 mod fields;
+mod fuzz;
 mod guards;
 mod law;
 mod layer;
+mod lists;
 mod modes;
+mod obey;
 mod observed;
 mod overload;
 mod support;
+mod tiers;

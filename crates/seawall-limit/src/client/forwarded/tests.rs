@@ -1,3 +1,5 @@
+use std::net::Ipv4Addr;
+
 use http::HeaderValue;
 use proptest::prelude::*;
 
@@ -82,6 +84,55 @@ fn a_chain_of_thousands_is_walked_only_so_far() {
     assert_eq!(resolve("10.0.0.1", &[&giant]), "10.0.0.1");
 }
 
+fn behind(count: u8, header: ProxyHeader, lines: &[&str]) -> String {
+    let name = if header == ProxyHeader::Forwarded { FORWARDED } else { X_FORWARDED_FOR };
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        headers.append(name.clone(), HeaderValue::from_bytes(line.as_bytes()).unwrap());
+    }
+    resolve_by("9.9.9.9", &headers, &Trust::Hops(count), header)
+}
+
+fn resolve_by(peer: &str, headers: &HeaderMap, trust: &Trust, header: ProxyHeader) -> String {
+    super::resolve(peer.parse().unwrap(), headers, trust, header).to_string()
+}
+
+#[test]
+fn a_count_of_hops_takes_that_entry_from_the_right_and_no_further() {
+    let x = |count, lines: &[&str]| behind(count, ProxyHeader::XForwardedFor, lines);
+    let lines = ["6.6.6.6, 1.1.1.1", "10.0.0.2"];
+    assert_eq!([0, 1, 2].map(|count| x(count, &lines)), ["9.9.9.9", "10.0.0.2", "1.1.1.1"]);
+    assert_eq!(x(1, &["unknown"]), "9.9.9.9");
+    assert_eq!(x(2, &["1.1.1.1, unknown, 10.0.0.2"]), "10.0.0.2");
+}
+
+#[test]
+fn a_chain_shorter_than_its_hops_is_not_believed() {
+    let x = |count, lines: &[&str]| behind(count, ProxyHeader::XForwardedFor, lines);
+    assert_eq!(x(1, &[]), "9.9.9.9");
+    assert_eq!(x(3, &["1.1.1.1, 10.0.0.2"]), "9.9.9.9");
+    assert_eq!(x(64, &["1.1.1.1"]), "9.9.9.9");
+}
+
+#[test]
+fn only_the_field_that_the_proxies_write_is_read() {
+    let mut headers = HeaderMap::new();
+    headers.insert(X_FORWARDED_FOR, HeaderValue::from_static("6.6.6.6"));
+    headers.insert(FORWARDED, HeaderValue::from_static("for=1.1.1.1"));
+    let trust = Trust::Networks(Networks::parse(["10.0.0.0/8"]).unwrap());
+    let by = |header| resolve_by("10.0.0.1", &headers, &trust, header);
+    assert_eq!(by(ProxyHeader::Forwarded), "1.1.1.1");
+    assert_eq!(by(ProxyHeader::XForwardedFor), "6.6.6.6");
+}
+
+#[test]
+fn forwarded_is_one_list_over_all_lines_read_from_the_right() {
+    let lines =
+        ["for=6.6.6.6, for=\"[2001:db8::1]:443\";proto=https", "for=10.0.0.3, for=10.0.0.2"];
+    let f = |count| behind(count, ProxyHeader::Forwarded, &lines);
+    assert_eq!([1, 2, 3].map(f), ["10.0.0.2", "10.0.0.3", "2001:db8::1"]);
+}
+
 proptest! {
     #[test]
     fn no_bytes_break_it(lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..4), peer: u32) {
@@ -100,6 +151,7 @@ proptest! {
     #[test]
     fn near_addresses_do_not_break_it(line in "[0-9a-f:.\\[\\]%\", ]{0,60}") {
         resolve("10.0.0.1", &[&line]);
+        behind(3, ProxyHeader::Forwarded, &[&line]);
     }
 
     #[test]

@@ -1,0 +1,14 @@
+//! Who may come in at all: lists of addresses, and countries.
+
+mod access;
+mod geo;
+mod layer;
+mod service;
+mod table;
+mod tree;
+
+pub use access::{Access, AccessList, AccessListBuilder, SharedAccessList};
+pub use geo::{Country, GeoPolicy, Locate, Place};
+pub use layer::ListLayer;
+pub use service::ListService;
+pub use table::PrefixTable;

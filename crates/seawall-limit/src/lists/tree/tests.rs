@@ -1,0 +1,51 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn agrees<K: Number + std::fmt::Debug>(mut numbers: Vec<K>, least: K, wanted: &[K]) {
+    numbers.push(least);
+    numbers.sort_unstable();
+    numbers.dedup();
+    let entries: Vec<_> = numbers.iter().copied().zip(0_usize..).collect();
+    let tree = Tree::<K, usize, 3, 4>::new(&entries);
+    for wanted in wanted.iter().chain(&numbers).copied() {
+        let place = numbers.partition_point(|number| *number <= wanted) - 1;
+        assert_eq!(tree.get(wanted), place, "{wanted:?} of {}", numbers.len());
+    }
+}
+
+#[test]
+fn the_edges_of_blocks_and_levels_are_found() {
+    for count in [0, 1, 2, 3, 4, 5, 11, 12, 13, 47, 48, 49, 257] {
+        agrees((0..count).map(|number| number * 3).collect(), 0, &[0, 1, u32::MAX]);
+        agrees((0..count).map(|number| u32::MAX - number).collect(), 0, &[0, 1, u32::MAX]);
+    }
+}
+
+#[test]
+fn leaves_that_differ_only_in_the_lower_half_are_told_apart() {
+    for upper in [0, 5, u64::MAX] {
+        let number = |lower: u64| u128::from(upper) << 64 | u128::from(lower);
+        let wanted: Vec<_> = (0..500).map(number).collect();
+        agrees((1..200).map(|it| number(it * 2)).collect(), 0, &wanted);
+        agrees((0..200).map(|it| number(u64::MAX - it * 2)).collect(), 0, &[number(0), u128::MAX]);
+    }
+}
+
+proptest! {
+    #[test]
+    fn it_finds_what_binary_search_finds(numbers in prop::collection::vec(any::<u32>(), 0..300), wanted in prop::collection::vec(any::<u32>(), 0..50)) {
+        agrees(numbers, 0, &wanted);
+    }
+
+    #[test]
+    fn dense_numbers_too(numbers in prop::collection::vec(0..500_u32, 0..300), wanted in prop::collection::vec(0..500_u32, 0..50)) {
+        agrees(numbers, 0, &wanted);
+    }
+
+    #[test]
+    fn few_upper_halves_too(numbers in prop::collection::vec((0..4_u128, 0..90_u128), 0..200), wanted in prop::collection::vec((0..5_u128, 0..91_u128), 0..50)) {
+        let whole = |list: Vec<(u128, u128)>| list.into_iter().map(|(upper, lower)| upper << 64 | lower).collect::<Vec<_>>();
+        agrees(whole(numbers), 0, &whole(wanted));
+    }
+}
