@@ -4,7 +4,8 @@
 //! The connection is in quarantine meanwhile: it counts, and nobody has it. It
 //! leaves when the server has confirmed that everything sent on it is over, the
 //! cancel request (which travels on a connection of its own) has been dealt
-//! with, and no transaction is open; or, after a limit, it is closed.
+//! with, and no transaction is open; or, after a limit, it is closed. One that is
+//! spoilt is closed in any case, once nothing runs on it.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::wire::Traces;
 /// Starts it. The connection goes back by itself.
 pub(crate) fn begin(held: HeldLink, node: &Arc<Node>, marks: &Marks) {
     let work = Work { busy: marks.is_busy(), dirty: marks.is_dirty() };
+    let spoilt = marks.is_spoilt();
     node.books.lock().begin_cleaning(&held);
     // A task that never runs must not hand the connection on as it is.
     let quarantine = guard((held, Arc::clone(node)), |(held, node)| {
@@ -36,7 +38,7 @@ pub(crate) fn begin(held: HeldLink, node: &Arc<Node>, marks: &Marks) {
     node.spawn(async move {
         let (held, node) = &*quarantine;
         let work = work.run(&held.connection, node);
-        if timeout(node.limits.cancel, work).await.unwrap_or(false) {
+        if timeout(node.limits.cancel, work).await.unwrap_or(false) && !spoilt {
             let (held, node) = ScopeGuard::into_inner(quarantine);
             node.give_back(held);
         }

@@ -44,6 +44,8 @@ pub(crate) struct Marks {
     dirty: AtomicBool,
     /// Whether it must not be lent again.
     condemned: AtomicBool,
+    /// The same, and what runs on it is to be stopped first.
+    spoilt: AtomicBool,
 }
 
 impl Marks {
@@ -65,6 +67,15 @@ impl Marks {
 
     pub(crate) fn is_dirty(&self) -> bool {
         self.dirty.load(Ordering::Relaxed)
+    }
+
+    /// From now on, until it is said otherwise, answers and requests may not match any more.
+    pub(crate) fn spoil(&self, spoilt: bool) {
+        self.spoilt.store(spoilt, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_spoilt(&self) -> bool {
+        self.spoilt.load(Ordering::Relaxed)
     }
 }
 
@@ -153,6 +164,9 @@ fn take_home(Loan { held, node, marks, .. }: Loan) {
     let link = &held.connection;
     if marks.condemned.load(Ordering::Relaxed) || link.is_closed() {
         node.retire(held, Reason::Broken);
+    } else if marks.is_spoilt() && !marks.is_busy() {
+        node.metrics.discarded.increment(1);
+        node.retire(held, Reason::Unsettled);
     } else if marks.is_busy()
         || marks.is_dirty()
         || !link.wire.is_idle()

@@ -115,6 +115,18 @@ async fn a_report_that_breaks_ends_it_after_a_whole_chunk() {
 }
 
 #[tokio::test]
+async fn a_copy_that_is_refused_at_once_leaves_no_answer_for_the_next_statement() {
+    let (_stack, pool) = table().await;
+    for round in 0..30 {
+        let sql = "COPY item (nobody) FROM STDIN (FORMAT binary)";
+        let refused = pool.write().in_chunks(10).copy_many(sql, &TYPES, rows(0..5)).await;
+        assert_eq!(refused.unwrap_err().outcome(), Some(Outcome::NoEffect));
+        let row = pool.write().query_one("SELECT $1::int", &[&round]).await;
+        assert_eq!(row.unwrap().get::<_, i32>(0), round);
+    }
+}
+
+#[tokio::test]
 async fn a_copy_that_is_dropped_or_late_leaves_whole_chunks_only() {
     let (stack, pool) = table().await;
     let primary = stack.primary().unwrap();

@@ -2,11 +2,11 @@
 
 use seawall_pool::{Pool, PoolConfig};
 
-use crate::support::{Warnings, config, millis, node, secs, stack, until};
+use crate::support::{config, millis, node, secs, stack, until, warnings};
 
 #[tokio::test]
 async fn a_borrow_that_lasts_is_reported_once_with_its_place() {
-    let (_guard, warnings) = Warnings::install();
+    let warnings = warnings();
     let stack = stack(0).await;
     let config = PoolConfig { leak_after: millis(50), reap_interval: millis(10), ..config(&stack) };
     let pool = Pool::connect(config).await.unwrap();

@@ -2,11 +2,11 @@
 
 use seawall_pool::{Error, Fingerprint, Pool, PoolConfig, SlowConfig};
 
-use crate::support::{Warnings, admin, config, count, millis, pool, secs, stack, until};
+use crate::support::{admin, config, count, millis, pool, secs, stack, until, warnings};
 
 #[tokio::test]
 async fn a_slow_statement_is_logged_with_its_node_and_without_its_values() {
-    let (_guard, warnings) = Warnings::install();
+    let warnings = warnings();
     let stack = stack(0).await;
     let config = PoolConfig { slow_query: secs(2), ..config(&stack) };
     let pool = Pool::connect(config).await.unwrap();

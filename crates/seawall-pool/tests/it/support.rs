@@ -1,8 +1,9 @@
 //! What the tests share.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,7 +13,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber};
 
 /// Connections of a pool on one server, its monitor's included.
@@ -156,14 +156,23 @@ pub(crate) async fn slow_door(server: SocketAddr, delay: Duration) -> SocketAddr
     door
 }
 
-/// Keeps the warnings of its thread as text.
-pub(crate) struct Warnings(Arc<Mutex<String>>);
+/// Keeps the warnings of threads that ask for them as text.
+///
+/// There is one subscriber for all tests: with one for each, tracing may note for ever that nobody
+/// wants an event, because a test without one met it first.
+struct Warnings;
 
-impl Warnings {
-    pub(crate) fn install() -> (DefaultGuard, Arc<Mutex<String>>) {
-        let warnings = Arc::<Mutex<String>>::default();
-        (tracing::subscriber::set_default(Self(Arc::clone(&warnings))), warnings)
-    }
+thread_local! {
+    static WARNINGS: RefCell<Option<Arc<Mutex<String>>>> = const { RefCell::new(None) };
+}
+
+/// The warnings of this thread from now on, which is the test's and its runtime's.
+pub(crate) fn warnings() -> Arc<Mutex<String>> {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| tracing::subscriber::set_global_default(Warnings).unwrap());
+    let kept = Arc::<Mutex<String>>::default();
+    WARNINGS.set(Some(Arc::clone(&kept)));
+    kept
 }
 
 impl Subscriber for Warnings {
@@ -178,7 +187,11 @@ impl Subscriber for Warnings {
                 write!(self.0, "{field}={value:?} ").unwrap();
             }
         }
-        event.record(&mut Text(&mut self.0.lock()));
+        WARNINGS.with_borrow(|kept| {
+            if let Some(kept) = kept {
+                event.record(&mut Text(&mut kept.lock()));
+            }
+        });
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
