@@ -18,8 +18,11 @@ mod clock;
 mod coherence;
 pub(crate) mod engine;
 mod entry;
+mod flights;
 mod judge;
 mod lease;
+mod look;
+mod options;
 mod shelf;
 mod sweep;
 pub(crate) mod table;
@@ -32,8 +35,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use tokio::sync::{Notify, watch as channel};
-use tokio::time::Instant;
 
 pub(crate) use self::cell::{Advance, Ask, Cell};
 use self::cells::Cells;
@@ -41,16 +42,20 @@ pub(crate) use self::checks::Check;
 use self::checks::Checks;
 pub(crate) use self::clock::{Clock, Tick};
 pub(crate) use self::coherence::{Coherence, Mode};
-use self::engine::{AnyEngine, Engine as _, EngineKind, Seen, own};
+use self::engine::{AnyEngine, Engine as _, Seen, own};
 use self::entry::Phase;
 pub(crate) use self::entry::{Draft, Entry};
+pub(crate) use self::flights::Flight;
+use self::flights::{Begun, Landed};
 use self::judge::Right;
 pub(crate) use self::judge::Stamped;
 pub(crate) use self::lease::{Join, Lease};
+pub(crate) use self::look::Look;
+pub(crate) use self::options::Options;
 use self::shelf::Store;
 pub(crate) use self::shelf::Weigher;
 pub(crate) use self::table::Kept;
-use self::table::{Item as _, Joined, Table};
+use self::table::{Item as _, Table};
 use crate::budget::Member;
 use crate::key::CacheKey;
 use crate::marks::{Mark, MarkChange};
@@ -74,81 +79,6 @@ pub(crate) struct Local<K, V, R> {
     versions: AtomicU64,
     /// A change was told of a key that cannot be read from its text.
     unreadable: AtomicBool,
-}
-
-/// A load in flight, as its waiters see it: empty until it has ended.
-pub(crate) type Flight<R> = channel::Receiver<Option<R>>;
-
-/// A load in flight, and since when.
-struct Begun<R> {
-    /// Not after the moment from which on it could be joined.
-    at: Instant,
-    flight: Flight<R>,
-}
-
-/// How many changes of marks had been told when a caller came.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Arrival(u64);
-
-/// Wakes the loads of a key that wait for another node.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Landed(Arc<Notify>);
-
-/// How L1 is made.
-pub(crate) struct Options<K, V> {
-    pub(crate) namespace: String,
-    pub(crate) engine: EngineKind,
-    /// Entries, or with a weigher the sum of their weights.
-    pub(crate) capacity: u64,
-    pub(crate) weigher: Option<Weigher<K, V>>,
-    /// Whether there is an L2. It is [watched](Local::watched) once that is settled.
-    pub(crate) remote: bool,
-    /// For how long L1 may answer by itself where L2 tells nothing: the L1 TTL, or the TTL.
-    pub(crate) l1_ttl: Duration,
-    pub(crate) max_staleness: Option<Duration>,
-    pub(crate) refresh_beta: f64,
-    pub(crate) load_timeout: Duration,
-    /// The node that serves the namespace's mark.
-    pub(crate) node: u32,
-    pub(crate) coarse_clock: bool,
-}
-
-/// What L1 has of a key. Entries other than hits must not be served before what their variant
-/// asks for was done, except when L2 is out of reach and the caller says so.
-#[derive(Debug)]
-pub(crate) enum Look<V> {
-    /// Nothing, or nothing that may be served in any case.
-    Miss,
-    /// Fresh. L2 has told of no change, and would have.
-    Hit(Entry<V>),
-    /// The same, and near enough to the end of its TTL that this read may start a refresh.
-    Early(Entry<V>),
-    /// Fresh, but the link over which its node tells of changes is down: serve it as degraded.
-    Degraded(Entry<V>),
-    /// Past its soft TTL, or made stale by a mark (`marked`); else as a hit. `degraded` as above.
-    Stale { entry: Entry<V>, marked: bool, degraded: bool },
-    /// L1 had it for as long as it may without asking: read L2. Fresh or stale.
-    Recheck(Entry<V>),
-    /// Its node may have changed it untold: compare the version, and read its marks.
-    Suspect(Entry<V>),
-    /// Not all of its marks are known: read them.
-    Unknown(Entry<V>),
-}
-
-impl<V> Look<V> {
-    /// The entry, whatever must be done before it is served.
-    pub(crate) fn entry(&self) -> Option<&Entry<V>> {
-        match self {
-            Self::Miss => None,
-            Self::Hit(entry)
-            | Self::Early(entry)
-            | Self::Degraded(entry)
-            | Self::Stale { entry, .. }
-            | Self::Recheck(entry)
-            | Self::Suspect(entry)
-            | Self::Unknown(entry) => Some(entry),
-        }
-    }
 }
 
 impl<K, V, R> Local<K, V, R>
@@ -257,77 +187,6 @@ where
         let epoch = self.coherence.epoch();
         let hold = self.table.hold(&key);
         Lease::new(self, key, hold, epoch)
-    }
-
-    /// The load of `key`: an entry that came in the meantime, one in flight, or a new one to lead.
-    /// `arrived` as [`arrival`](Self::arrival) said when the caller came.
-    pub(crate) fn join(self: &Arc<Self>, key: K, now: Tick, arrived: Arrival) -> Join<K, V, R> {
-        self.lead(key, arrived, |key| match self.peek(key, now) {
-            Look::Hit(entry) | Look::Early(entry) => Some((entry, false)),
-            Look::Degraded(entry) => Some((entry, true)),
-            _ => None,
-        })
-    }
-
-    /// A load of `key` that shall replace `entry`, ahead of its time or because it is stale.
-    /// [`Join::Hit`] if something else is in already, which is then left alone.
-    pub(crate) fn refresh(self: &Arc<Self>, key: K, entry: &Entry<V>) -> Join<K, V, R> {
-        self.lead(key, self.arrival(), |key| {
-            let there = self.table.shelf().look(key)?;
-            (!there.is(entry)).then_some((there, false))
-        })
-    }
-
-    fn lead(
-        self: &Arc<Self>,
-        key: K,
-        arrived: Arrival,
-        look: impl FnOnce(&K) -> Option<(Entry<V>, bool)>,
-    ) -> Join<K, V, R> {
-        let epoch = self.coherence.epoch();
-        let mut sender = None;
-        let flight = || Begun::now(sender.insert(channel::Sender::new(None)));
-        match self.table.join(&key, || look(&key), flight) {
-            Joined::Hit((entry, degraded)) => Join::Hit { entry, degraded },
-            Joined::Wait(_) if !self.checks.are_settled(arrived.0) => Join::Doubt(key),
-            Joined::Wait(Begun { flight, .. }) => Join::Wait(flight),
-            Joined::Lead(hold) => {
-                let sender = sender.unwrap_or_else(|| channel::Sender::new(None));
-                Join::Lead(Lease::new(self, key, hold, epoch), sender)
-            }
-        }
-    }
-
-    /// To be called when a caller comes: of all that was told by now he sees the effect.
-    pub(crate) fn arrival(&self) -> Arrival {
-        Arrival(self.checks.marks())
-    }
-
-    /// Waits until L2 has said of each mark that it told a change of before `arrived` whether that
-    /// concerns the loads in flight: one round trip, or its deadline. After that there is no
-    /// [`Join::Doubt`] for this caller. Needs who takes the [checks](Self::checks).
-    pub(crate) async fn certainty(&self, arrived: Arrival) {
-        self.checks.settled(arrived.0).await;
-    }
-
-    /// When the oldest load began that can be joined.
-    pub(crate) fn oldest_flight(&self) -> Option<Instant> {
-        let mut oldest = None;
-        self.table.flights(|begun| {
-            oldest = Some(oldest.map_or(begun.at, |oldest: Instant| oldest.min(begun.at)));
-        });
-        oldest
-    }
-
-    /// L2 was asked for `marks` of those that [`take_checks`](Self::take_checks) gave, in their
-    /// order, or could not be. `unmoved`: none was advanced since the
-    /// [oldest load](Self::oldest_flight) began; otherwise nobody joins the loads from before any
-    /// more. Must be called for each in the end, or who comes waits for ever.
-    pub(crate) fn settle_marks(&self, marks: u64, unmoved: bool) {
-        if !unmoved {
-            self.displace();
-        }
-        self.checks.settle(marks);
     }
 
     /// L2 was asked for the version of `entry`, of `key`: it is `there`, a node and a version.
@@ -510,19 +369,6 @@ where
     fn timed_until(&self, entry: &Entry<V>) -> Option<Tick> {
         let cells = entry.tags().iter().map(|(cell, _)| cell).chain([self.cells.namespace()]);
         cells.filter_map(|cell| cell.timed_until(&self.coherence, self.mark_bound)).min()
-    }
-}
-
-impl<R> Begun<R> {
-    /// The load that answers through `sender`.
-    fn now(sender: &channel::Sender<Option<R>>) -> Self {
-        Self { at: Instant::now(), flight: sender.subscribe() }
-    }
-}
-
-impl<R> Clone for Begun<R> {
-    fn clone(&self) -> Self {
-        Self { at: self.at, flight: self.flight.clone() }
     }
 }
 

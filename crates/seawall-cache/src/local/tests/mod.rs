@@ -10,6 +10,9 @@ mod model;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+use super::engine::EngineKind;
 use super::*;
 use crate::remote::Watcher as _;
 
