@@ -16,6 +16,8 @@ pub(crate) struct Lease {
     pub(crate) mask: u64,
     /// The one before the last, while it lasts, and the last: spent in this order.
     grants: [Option<Grant>; 2],
+    /// Units spent of each of them.
+    taken: [u32; 2],
     /// What the last grant was made of.
     size: u32,
     /// Units spent since the last ask.
@@ -39,9 +41,13 @@ impl Lease {
 
     /// Spends `need` units, all of one grant or none.
     pub(crate) fn take(&mut self, need: u32, now: u64, terms: Terms) -> bool {
-        for grant in self.grants.iter_mut().flatten() {
-            if grant.left >= need && is_live(grant, now, terms) {
+        for (grant, taken) in self.grants.iter_mut().zip(&mut self.taken) {
+            if let Some(grant) = grant
+                && grant.left >= need
+                && is_live(grant, now, terms)
+            {
                 grant.left -= need;
+                *taken = taken.saturating_add(need);
                 self.used = self.used.saturating_add(need);
                 return true;
             }
@@ -90,9 +96,11 @@ impl Lease {
             }
             (over, last) => {
                 *before = last.filter(|it| it.left > 0);
+                self.taken[0] = self.taken[1];
                 over
             }
         };
+        self.taken[1] = 0;
         over.filter(|grant| grant.left > 0)
     }
 
@@ -108,11 +116,16 @@ impl Lease {
         None
     }
 
-    /// Gives units back to a grant that is still live; whether there is one.
+    /// Gives units back to a grant that is still live and of which so many were spent; whether there
+    /// is one. More would be units that Redis never charged.
     pub(crate) fn put_back(&mut self, units: u32, now: u64, terms: Terms) -> bool {
-        for grant in self.grants.iter_mut().rev().flatten() {
-            if is_live(grant, now, terms) {
+        for (grant, taken) in self.grants.iter_mut().zip(&mut self.taken).rev() {
+            if let Some(grant) = grant
+                && *taken >= units
+                && is_live(grant, now, terms)
+            {
                 grant.left = grant.left.saturating_add(units);
+                *taken -= units;
                 self.used = self.used.saturating_sub(units);
                 return true;
             }

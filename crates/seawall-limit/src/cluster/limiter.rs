@@ -134,8 +134,8 @@ impl ClusterLimiter {
         Ok(set.decision(ruling, Source::Redis))
     }
 
-    /// Gives `cost` units back to every policy of the set: to this node's lease if it has one, else
-    /// to Redis. What is more than was spent is lost.
+    /// Gives `cost` units back to every policy of the set: to a lease of this node of which as many
+    /// were spent, if there is one, else to Redis. What is more than was spent is lost.
     ///
     /// Cancel safety: a refund that is under way when the future is dropped may have been made.
     ///

@@ -42,12 +42,15 @@ async fn sweep(shared: &Arc<Shared>, all: bool) {
                 shared.give_back(state.subject, mask, Some(grant));
             }
             held += state.held(now, terms);
-            let section = shared.desk.link.section(state.subject);
-            if settle && shared.desk.is_reachable(section) {
+            // Hashing the subject takes longer than all the rest: only for those that owe.
+            if !settle || !state.owes() {
+                return;
+            }
+            if shared.desk.is_reachable(shared.desk.link.section(state.subject)) {
                 if let Some(amend) = state.settle(&shared.laws, nodes, now) {
                     owed.push((state.subject, amend));
                 }
-            } else if settle && state.owes() {
+            } else {
                 shared.owing.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -84,7 +87,7 @@ async fn sweep(shared: &Arc<Shared>, all: bool) {
                     state.unsettled(&shared.laws, amend);
                 } else if let Some(answer) = done.get(&state.subject) {
                     // Until then it went by this node's share, whose waits are longer.
-                    state.learn(&spec, answer, now);
+                    state.settled(&spec, answer, now);
                 }
             });
         }
