@@ -116,6 +116,7 @@ impl ClusterLimiterBuilder {
             config.max_queued,
         );
         let shared = Arc::new(Shared {
+            id: format!("{:032x}", rand::random::<u128>()),
             terms: config.terms(),
             names: policies.iter().map(|policy| policy.name().into()).collect(),
             table: Table::new(config.max_keys, laws.len()),

@@ -122,6 +122,12 @@ async fn send(
 /// The end of a node that means to end.
 pub(crate) async fn hand_over(shared: &Arc<Shared>) {
     sweep(shared, true).await;
+    if shared.desk.link.is_up() {
+        // Best effort: a node that is not heard of any more is missed anyway.
+        let _ = shared
+            .within(shared.desk.link.control(vec!["leave".into(), shared.id.as_str().into()]))
+            .await;
+    }
     shared.desk.link.close().await;
 }
 

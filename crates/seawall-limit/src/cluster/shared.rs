@@ -24,6 +24,8 @@ use crate::key::Key;
 
 pub(crate) struct Shared {
     pub(crate) config: ClusterConfig,
+    /// The name that this node beats under: of this limiter and its clones.
+    pub(crate) id: String,
     pub(crate) terms: Terms,
     pub(crate) laws: Box<[Law]>,
     pub(crate) names: Box<[Box<str>]>,
@@ -213,7 +215,8 @@ impl Shared {
     /// Asks for more units while the last are being spent. Nobody waits for it.
     fn refill(self: &Arc<Self>, spec: Arc<Spec>, place: Place, subject: Subject, want: u32) {
         let this = Arc::clone(self);
-        tokio::spawn(async move {
+        // Decisions that take no Redis are made on any thread.
+        self.desk.runtime.spawn(async move {
             let asked = this.now();
             let want = Want { need: 1, want: want - 1 };
             let answer = this.desk.ask(this.question(&spec, subject, want)).await.ok();

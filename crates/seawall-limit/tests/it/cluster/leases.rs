@@ -103,3 +103,47 @@ async fn an_exact_policy_is_never_leased() {
     assert_eq!(limiter.over_admission_bound("a").unwrap(), 0);
     assert_eq!(limiter.over_admission_bound("b").unwrap(), 1);
 }
+
+#[tokio::test]
+async fn a_check_on_a_thread_without_a_runtime_still_takes_more_ahead() {
+    let stack = redis().await;
+    let minute = Duration::from_secs(60);
+    let config = ClusterConfig { lease_ttl: minute, ..leased(stack.redis().unwrap().url()) };
+    let limiter = node(&config, &[policy("a", 1_000_000)]).await;
+    let set = limiter.set(&["a"]).unwrap();
+    // Leases grow; those of eight and more are renewed before they are spent.
+    eventually("it holds some", async || {
+        assert!(check(&limiter, "k", &set).await.is_allowed());
+        limiter.leased_units() >= 16
+    })
+    .await;
+    let spend = move || {
+        let mut spent = 0;
+        while spent < 100_000
+            && limiter.try_check_n("k", &set, 1, Instant::now()).is_some_and(|it| it.is_allowed())
+        {
+            spent += 1;
+        }
+        spent
+    };
+    let spent = tokio::task::spawn_blocking(|| std::thread::spawn(spend).join()).await.unwrap();
+    assert!(spent.expect("no panic") >= 16);
+}
+
+#[tokio::test]
+async fn a_node_that_shuts_down_is_counted_no_more() {
+    let stack = redis().await;
+    // By itself it would be missed after five beats.
+    let slow = Duration::from_secs(10);
+    let config = ClusterConfig { heartbeat: slow, ..leased(stack.redis().unwrap().url()) };
+    let (first, second) =
+        (node(&config, &[policy("a", 10)]).await, node(&config, &[policy("a", 10)]).await);
+    assert_eq!(second.live_nodes(), 2);
+    first.shutdown().await;
+    eventually("it has left", async || {
+        // An order makes nodes beat at once.
+        second.block("k", Duration::from_millis(1)).await.unwrap();
+        second.live_nodes() == 1
+    })
+    .await;
+}
