@@ -147,3 +147,25 @@ async fn a_node_that_shuts_down_is_counted_no_more() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_dropped_check_takes_no_units_with_it_that_were_taken_ahead() {
+    let stack = redis().await;
+    let redis = stack.redis().unwrap();
+    let minute = Duration::from_secs(60);
+    let config = ClusterConfig { lease_ttl: minute, ..leased(redis.url()) };
+    let limiter = node(&config, &[policy("a", 1_000)]).await;
+    let set = limiter.set(&["a"]).unwrap();
+    assert!(check(&limiter, "k", &set).await.is_allowed());
+    // The second takes some ahead.
+    redis.pause().await.unwrap();
+    {
+        let check = check(&limiter, "k", &set);
+        let mut check = std::pin::pin!(check);
+        let sent = tokio::time::timeout(Duration::from_millis(300), &mut check).await;
+        assert!(sent.is_err());
+    }
+    redis.resume().await.unwrap();
+    eventually("what was taken ahead is held", async || limiter.leased_units() > 0).await;
+    assert_eq!(check(&limiter, "k", &set).await.source(), Source::Lease);
+}
