@@ -101,7 +101,8 @@ async fn an_exact_policy_is_never_leased() {
     }
     assert_eq!(limiter.leased_units(), 0);
     assert_eq!(limiter.over_admission_bound("a").unwrap(), 0);
-    assert_eq!(limiter.over_admission_bound("b").unwrap(), 1);
+    // 3.6 s a unit, and an answer may take 5 s.
+    assert_eq!(limiter.over_admission_bound("b").unwrap(), 2);
 }
 
 #[tokio::test]
