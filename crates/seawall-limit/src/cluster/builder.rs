@@ -128,6 +128,7 @@ impl ClusterLimiterBuilder {
             blocks: RwLock::new(HashMap::new()),
             specs: Mutex::new(HashMap::new()),
             returns: Mutex::new(Vec::new()),
+            sweeping: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             owing: AtomicU64::new(0),
             stats,

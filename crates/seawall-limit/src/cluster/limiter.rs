@@ -238,8 +238,7 @@ impl ClusterLimiter {
     /// Gives back what was taken ahead, tells Redis what was admitted without it, leaves, and closes
     /// the connections for every clone. Decisions after that take their failure modes.
     pub async fn shutdown(&self) {
-        self.tasks.stop();
-        settle::hand_over(&self.shared).await;
+        settle::hand_over(&self.shared, &self.tasks).await;
     }
 
     /// Returns when Redis has answered once.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::background::Tasks;
 use super::protocol::{Amend, Answer, Spec};
 use super::shared::Shared;
 use super::state::{KeyState, returned};
@@ -23,6 +24,7 @@ pub(crate) async fn tidy(shared: Weak<Shared>) {
     loop {
         ticks.tick().await;
         let Some(shared) = shared.upgrade() else { return };
+        let _turn = shared.sweeping.lock().await;
         sweep(&shared, false).await;
     }
 }
@@ -120,7 +122,12 @@ async fn send(
 }
 
 /// The end of a node that means to end.
-pub(crate) async fn hand_over(shared: &Arc<Shared>) {
+pub(crate) async fn hand_over(shared: &Arc<Shared>, tasks: &Tasks) {
+    {
+        // A round that is ended in its middle has taken what is owed, and told nobody.
+        let _turn = shared.sweeping.lock().await;
+        tasks.stop();
+    }
     sweep(shared, true).await;
     if shared.desk.link.is_up() {
         // Best effort: a node that is not heard of any more is missed anyway.

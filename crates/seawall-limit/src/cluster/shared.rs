@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) specs: Mutex<HashMap<u64, Arc<Spec>>>,
     /// Grants to give back: whose, and of which set.
     pub(crate) returns: Mutex<Vec<(Subject, u64, Grant)>>,
+    /// Held for a round of settlement.
+    pub(crate) sweeping: tokio::sync::Mutex<()>,
     pub(crate) wake: Notify,
     /// Keys whose spending without Redis it has not heard of yet, at most.
     pub(crate) owing: AtomicU64,
