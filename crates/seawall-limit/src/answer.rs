@@ -91,13 +91,18 @@ pub(crate) fn rejection<B>(decision: &Decision<'_>, manner: &Manner) -> Response
     response
 }
 
-/// The answer of a service that cannot serve now: 503, and when to come back.
+/// The answer of a service that cannot serve now: 503, or to gRPC its own status, and when to come
+/// back.
 pub(crate) fn unavailable<B>(
     problem: &Problem,
-    method: &Method,
+    manner: &Manner,
     wait: Duration,
 ) -> Response<LimitBody<B>> {
-    let mut response = problem.response(StatusCode::SERVICE_UNAVAILABLE, method);
+    let mut response = if manner.grpc {
+        grpc::unavailable(problem.detail(), wait)
+    } else {
+        problem.response(StatusCode::SERVICE_UNAVAILABLE, &manner.method)
+    };
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);

@@ -3,7 +3,8 @@
 //! A spinning lock is given back by a plain store, where one that can park
 //! exchanges: a fifth of a decision's time. Under it there are some ten
 //! nanoseconds of arithmetic on a few cache lines, no call that can block or
-//! allocate, and no code of the user. Whoever finds it taken spins for about as
+//! allocate, and no code of the user; only counting what is in use, for gauges, looks at
+//! a whole shard. Whoever finds it taken spins for about as
 //! long, then lets others run: the holder may have lost its processor.
 
 use std::hint;

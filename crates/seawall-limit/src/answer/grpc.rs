@@ -1,8 +1,10 @@
-//! The answer to a gRPC call: RESOURCE_EXHAUSTED, and when to come back.
+//! The answer to a gRPC call: RESOURCE_EXHAUSTED or UNAVAILABLE, and when to come back.
 //!
 //! A response of trailers only (gRPC over HTTP/2): status 200, everything in the
 //! head. `grpc-status-details-bin` is a `google.rpc.Status` with `RetryInfo` and
 //! `QuotaFailure`, `grpc-retry-pushback-ms` what gRPC's own retries obey.
+
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -13,16 +15,24 @@ use crate::body::LimitBody;
 use crate::decision::Decision;
 
 pub(crate) fn rejection<B>(decision: &Decision<'_>) -> Response<LimitBody<B>> {
+    let details = details(decision);
+    answer(RESOURCE_EXHAUSTED, decision.message(), &details, pushback(decision))
+}
+
+/// UNAVAILABLE: the client did nothing wrong, and may come back after `wait`.
+pub(crate) fn unavailable<B>(message: &str, wait: Duration) -> Response<LimitBody<B>> {
+    let mut status = status(UNAVAILABLE, message);
+    retry_info(&mut status, wait);
+    answer(UNAVAILABLE, message, &status, millis(wait))
+}
+
+fn answer<B>(code: u64, message: &str, details: &[u8], pushback: String) -> Response<LimitBody<B>> {
     let mut response = Response::new(LimitBody::empty());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(STATUS, HeaderValue::from(RESOURCE_EXHAUSTED));
-    let encoded = STANDARD_NO_PAD.encode(details(decision));
-    let fields = [
-        (MESSAGE, percent(decision.message())),
-        (DETAILS, encoded),
-        (PUSHBACK, pushback(decision)),
-    ];
+    headers.insert(STATUS, HeaderValue::from(code));
+    let encoded = STANDARD_NO_PAD.encode(details);
+    let fields = [(MESSAGE, percent(message)), (DETAILS, encoded), (PUSHBACK, pushback)];
     for (name, text) in fields {
         if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(name, value);
@@ -33,16 +43,9 @@ pub(crate) fn rejection<B>(decision: &Decision<'_>) -> Response<LimitBody<B>> {
 
 /// The `google.rpc.Status` of a rejection, in Protocol Buffers.
 pub(crate) fn details(decision: &Decision<'_>) -> Vec<u8> {
-    let mut status = Vec::new();
-    number(&mut status, 1, RESOURCE_EXHAUSTED);
-    bytes(&mut status, 2, decision.message().as_bytes());
+    let mut status = status(RESOURCE_EXHAUSTED, decision.message());
     if let Some(wait) = decision.retry_after() {
-        let mut duration = Vec::new();
-        number(&mut duration, 1, wait.as_secs());
-        number(&mut duration, 2, wait.subsec_nanos().into());
-        let mut info = Vec::new();
-        bytes(&mut info, 1, &duration);
-        any(&mut status, "type.googleapis.com/google.rpc.RetryInfo", &info);
+        retry_info(&mut status, wait);
     }
     let mut failure = Vec::new();
     for policy in decision.violated() {
@@ -57,9 +60,27 @@ pub(crate) fn details(decision: &Decision<'_>) -> Vec<u8> {
 
 /// Milliseconds, rounded up; negative forbids the retry.
 pub(crate) fn pushback(decision: &Decision<'_>) -> String {
-    decision
-        .retry_after()
-        .map_or_else(|| "-1".into(), |wait| wait.as_nanos().div_ceil(1_000_000).max(1).to_string())
+    decision.retry_after().map_or_else(|| "-1".into(), millis)
+}
+
+fn millis(wait: Duration) -> String {
+    wait.as_nanos().div_ceil(1_000_000).max(1).to_string()
+}
+
+fn status(code: u64, message: &str) -> Vec<u8> {
+    let mut status = Vec::new();
+    number(&mut status, 1, code);
+    bytes(&mut status, 2, message.as_bytes());
+    status
+}
+
+fn retry_info(status: &mut Vec<u8>, wait: Duration) {
+    let mut duration = Vec::new();
+    number(&mut duration, 1, wait.as_secs());
+    number(&mut duration, 2, wait.subsec_nanos().into());
+    let mut info = Vec::new();
+    bytes(&mut info, 1, &duration);
+    any(status, "type.googleapis.com/google.rpc.RetryInfo", &info);
 }
 
 fn any(status: &mut Vec<u8>, url: &str, value: &[u8]) {
@@ -104,6 +125,7 @@ fn percent(message: &str) -> String {
 }
 
 const RESOURCE_EXHAUSTED: u64 = 8;
+const UNAVAILABLE: u64 = 14;
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");

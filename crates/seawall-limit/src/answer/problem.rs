@@ -12,6 +12,8 @@ use crate::body::LimitBody;
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
     json: Bytes,
+    /// What it says to people, for answers in other forms; empty where there are none.
+    detail: Bytes,
 }
 
 impl Problem {
@@ -30,7 +32,7 @@ impl Problem {
             push_string(&mut json, name);
         }
         json.push_str("]}");
-        Self { json: json.into() }
+        Self { json: json.into(), detail: Bytes::new() }
     }
 
     /// 503 by the draft's problem type.
@@ -38,7 +40,7 @@ impl Problem {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let mut json = open(REDUCED_CAPACITY, "Temporary reduced capacity", status, detail);
         json.push_str(",\"violated-policies\":[]}");
-        Self { json: json.into() }
+        Self { json: json.into(), detail: Bytes::copy_from_slice(detail.as_bytes()) }
     }
 
     /// 429 by the draft's problem type, with a puzzle to solve.
@@ -53,7 +55,7 @@ impl Problem {
              \"algorithm\":\"sha-256-zero-bits\",\"difficulty\":{bits},\"expires-in\":{seconds},\
              \"solution-field\":\"{field}\"}}}}"
         );
-        Self { json: json.into() }
+        Self { json: json.into(), detail: Bytes::new() }
     }
 
     /// A status without a problem type of its own.
@@ -61,7 +63,11 @@ impl Problem {
         let mut json =
             open("about:blank", status.canonical_reason().unwrap_or_default(), status, detail);
         json.push('}');
-        Self { json: json.into() }
+        Self { json: json.into(), detail: Bytes::new() }
+    }
+
+    pub(crate) fn detail(&self) -> &str {
+        std::str::from_utf8(&self.detail).unwrap_or_default()
     }
 
     #[cfg(test)]

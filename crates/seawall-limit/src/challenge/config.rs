@@ -34,8 +34,8 @@ pub struct ChallengeConfig {
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub pass_ttl: Duration,
     /// Solutions remembered while their puzzles last, so that none counts
-    /// twice: about as many as may be redeemed in `puzzle_ttl`, at 16 bytes
-    /// each. Default: 65 536; 16 to 2^24.
+    /// twice: twice as many as may be redeemed in `puzzle_ttl`, at 16 bytes
+    /// each, as of so many one in ten would be refused. Default: 65 536; 16 to 2^24.
     pub replay_slots: usize,
 }
 

@@ -59,8 +59,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Tasks {
 
 /// Shows that this node is alive, reads orders, and probes what is out of reach.
 async fn beat(shared: Weak<Shared>, answered: watch::Sender<bool>) {
-    let mut beats =
-        Beats { id: format!("{:032x}", rand::random::<u128>()), epoch: String::new(), number: 0 };
+    let mut beats = Beats { epoch: String::new(), number: 0 };
     let Some(strong) = shared.upgrade() else { return };
     let (pause, probes) = (strong.config.heartbeat, probes(&strong));
     drop(strong);
@@ -88,7 +87,6 @@ async fn beat(shared: Weak<Shared>, answered: watch::Sender<bool>) {
 }
 
 struct Beats {
-    id: String,
     epoch: String,
     number: u64,
 }
@@ -99,7 +97,7 @@ impl Beats {
         let horizon = micros(shared.config.heartbeat).saturating_mul(BEATS_MISSED);
         let words: Vec<Value> = vec![
             "beat".into(),
-            self.id.as_str().into(),
+            shared.id.as_str().into(),
             integer(horizon),
             self.epoch.as_str().into(),
             integer(self.number),

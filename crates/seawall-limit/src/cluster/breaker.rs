@@ -1,7 +1,8 @@
 //! Whether Redis is worth asking.
 //!
 //! One breaker for each sixteenth of the slots, so that in a cluster a master that hangs takes its
-//! own keys with it and no others; a single server has one. Closed, it counts failures in a row.
+//! own keys with it and no others (one that is gone takes them all: fred then has no connection);
+//! a single server has one. Closed, it counts failures in a row.
 //! Open, nobody asks: a probe in the background does, and closes it when it is answered.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -83,8 +83,9 @@ impl ClusterLimiterBuilder {
     /// Starts connecting and returns at once. Until Redis answers, the failure modes decide.
     ///
     /// # Errors
-    /// If a number or a name is out of bounds, a policy is repeated or takes longer than 71 years
-    /// to refill, a policy is named that there is not, or the URL is not valid.
+    /// If a number or a name is out of bounds, a policy is repeated, is no bucket, has a
+    /// [debt](crate::Quota::with_debt), which only a limiter in the process recovers, or takes longer
+    /// than 71 years to refill, a policy is named that there is not, or the URL is not valid.
     ///
     /// # Panics
     /// Never, but it must be called within a Tokio runtime.
@@ -115,6 +116,7 @@ impl ClusterLimiterBuilder {
             config.max_queued,
         );
         let shared = Arc::new(Shared {
+            id: format!("{:032x}", rand::random::<u128>()),
             terms: config.terms(),
             names: policies.iter().map(|policy| policy.name().into()).collect(),
             table: Table::new(config.max_keys, laws.len()),
@@ -126,6 +128,7 @@ impl ClusterLimiterBuilder {
             blocks: RwLock::new(HashMap::new()),
             specs: Mutex::new(HashMap::new()),
             returns: Mutex::new(Vec::new()),
+            sweeping: tokio::sync::Mutex::default(),
             wake: Notify::new(),
             owing: AtomicU64::new(0),
             stats,

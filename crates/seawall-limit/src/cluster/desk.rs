@@ -49,7 +49,7 @@ pub(crate) struct Desk {
     stats: Arc<Stats>,
     deadline: Duration,
     bound: usize,
-    runtime: Handle,
+    pub(crate) runtime: Handle,
     lanes: [Arc<Lane>; SECTIONS],
 }
 

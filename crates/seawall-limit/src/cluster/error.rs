@@ -19,19 +19,20 @@ pub enum ClusterError {
     #[error("the URL of Redis is not valid")]
     Url(#[source] Cause),
     /// Redis did not answer in time. An order may have been carried out or not; giving it again
-    /// is safe.
+    /// is safe. A refund may have been made, and would be made twice.
     #[error("no answer from Redis within {after:?}")]
     Timeout {
         /// How long was waited.
         after: Duration,
     },
-    /// Redis refused, or the connection ended. Giving an order again is safe.
+    /// Redis refused, or the connection ended. Giving an order again is safe, and a refund not.
     #[error("Redis did not do it")]
     Redis(#[source] Cause),
 }
 
 impl ClusterError {
-    /// Whether the same call may succeed later. It is then safe to repeat.
+    /// Whether the same call may succeed later. It is then safe to repeat, unless it is a
+    /// [refund](crate::ClusterLimiter::refund).
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         matches!(self, Self::Timeout { .. } | Self::Redis(_))

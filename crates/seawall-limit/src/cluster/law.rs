@@ -16,12 +16,14 @@ pub(crate) struct Law {
 
 impl Law {
     /// # Errors
-    /// If the quota is not a bucket, or an empty one takes longer than 2^51 us (71 years) to
-    /// refill.
+    /// If the quota is not a bucket, may be in debt, or takes longer than 2^51 us (71 years) to
+    /// refill when empty.
     pub(crate) fn of(quota: Quota) -> Result<Self, Error> {
         if !matches!(quota.mode(), Mode::Smooth | Mode::Strict) {
             return Err(Error::Mode { mode: quota.mode() });
         }
+        // No cluster-wide call charges beyond what is left, so a debt would be a promise.
+        in_range("debt of a cluster-wide quota", quota.debt().into(), 0, 0)?;
         let emission = micros_up(quota.interval()).max(1);
         let capacity = emission.saturating_mul(quota.burst().into());
         in_range("burst x interval in microseconds", capacity, 1, MAX_CAPACITY)?;
@@ -111,6 +113,13 @@ mod tests {
         // No more than the limit in any second, as the mode promises.
         let most = law.burst() + second.as_micros() as u64 / law.emission;
         assert!(most <= 100, "{most}");
+    }
+
+    #[test]
+    fn a_debt_which_no_decision_would_ever_make_is_refused() {
+        let quota = Quota::per(5, Duration::from_secs(1)).expect("valid");
+        let refused = Law::of(quota.with_debt(2).expect("valid locally"));
+        assert!(refused.is_err_and(|error| error.to_string().contains("debt")));
     }
 
     #[test]

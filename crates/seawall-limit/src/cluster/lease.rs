@@ -16,6 +16,8 @@ pub(crate) struct Lease {
     pub(crate) mask: u64,
     /// The one before the last, while it lasts, and the last: spent in this order.
     grants: [Option<Grant>; 2],
+    /// Units spent of each of them.
+    taken: [u32; 2],
     /// What the last grant was made of.
     size: u32,
     /// Units spent since the last ask.
@@ -39,9 +41,13 @@ impl Lease {
 
     /// Spends `need` units, all of one grant or none.
     pub(crate) fn take(&mut self, need: u32, now: u64, terms: Terms) -> bool {
-        for grant in self.grants.iter_mut().flatten() {
-            if grant.left >= need && is_live(grant, now, terms) {
+        for (grant, taken) in self.grants.iter_mut().zip(&mut self.taken) {
+            if let Some(grant) = grant
+                && grant.left >= need
+                && is_live(grant, now, terms)
+            {
                 grant.left -= need;
+                *taken = taken.saturating_add(need);
                 self.used = self.used.saturating_add(need);
                 return true;
             }
@@ -65,7 +71,9 @@ impl Lease {
     /// or was not asked for lately.
     pub(crate) fn want(&mut self, need: u32, now: u64, terms: Terms) -> u32 {
         let used = self.used.saturating_add(need);
-        let elapsed = self.asked.map(|asked| now.saturating_sub(asked).max(1));
+        // A rate is not told from two asks in one instant, of whom the other may be the same.
+        let least = (terms.ttl / SHORTEST).max(1);
+        let elapsed = self.asked.map(|asked| now.saturating_sub(asked).max(least));
         self.asked = Some(now);
         self.used = 0;
         let Some(elapsed) = elapsed.filter(|elapsed| *elapsed < terms.ttl.saturating_mul(2)) else {
@@ -90,9 +98,11 @@ impl Lease {
             }
             (over, last) => {
                 *before = last.filter(|it| it.left > 0);
+                self.taken[0] = self.taken[1];
                 over
             }
         };
+        self.taken[1] = 0;
         over.filter(|grant| grant.left > 0)
     }
 
@@ -108,11 +118,16 @@ impl Lease {
         None
     }
 
-    /// Gives units back to a grant that is still live; whether there is one.
+    /// Gives units back to a grant that is still live and of which so many were spent; whether there
+    /// is one. More would be units that Redis never charged.
     pub(crate) fn put_back(&mut self, units: u32, now: u64, terms: Terms) -> bool {
-        for grant in self.grants.iter_mut().rev().flatten() {
-            if is_live(grant, now, terms) {
+        for (grant, taken) in self.grants.iter_mut().zip(&mut self.taken).rev() {
+            if let Some(grant) = grant
+                && *taken >= units
+                && is_live(grant, now, terms)
+            {
                 grant.left = grant.left.saturating_add(units);
+                *taken -= units;
                 self.used = self.used.saturating_sub(units);
                 return true;
             }
@@ -133,6 +148,8 @@ fn is_live(grant: &Grant, now: u64, terms: Terms) -> bool {
 
 /// Below this the round trip ahead of need would cost as much as the one at need.
 const WORTH_A_REFILL: u32 = 8;
+/// Rates are taken over this part of a lease's time at the least.
+const SHORTEST: u64 = 64;
 
 #[cfg(test)]
 mod tests {
@@ -168,6 +185,20 @@ mod tests {
         lease.add(grant(20, 14));
         // Nobody came for long: back to one by one.
         assert_eq!(lease.want(1, 9_000, TERMS), 0);
+    }
+
+    #[test]
+    fn two_asks_in_one_instant_are_no_high_rate() {
+        let terms = Terms { ttl: 1_000_000, most: 10_000 };
+        let mut lease = Lease::new(1);
+        let mut wanted = 0;
+        // One a second; and each time it is looked twice, as who tries first does.
+        for second in 1..20 {
+            let _ = lease.want(1, second * 1_000_000, terms);
+            wanted = lease.want(1, second * 1_000_000 + 5, terms);
+            lease.add(Grant { left: wanted, ..grant(0, second * 1_000_000) });
+        }
+        assert!(wanted <= 32, "{wanted}");
     }
 
     #[test]

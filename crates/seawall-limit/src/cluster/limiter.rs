@@ -134,8 +134,8 @@ impl ClusterLimiter {
         Ok(set.decision(ruling, Source::Redis))
     }
 
-    /// Gives `cost` units back to every policy of the set: to this node's lease if it has one, else
-    /// to Redis. What is more than was spent is lost.
+    /// Gives `cost` units back to every policy of the set: to a lease of this node of which as many
+    /// were spent, if there is one, else to Redis. What is more than was spent is lost.
     ///
     /// Cancel safety: a refund that is under way when the future is dropped may have been made.
     ///
@@ -190,12 +190,13 @@ impl ClusterLimiter {
 
     /// The most by which admissions in any window can exceed what the quota alone would admit
     /// there: see `docs/cluster.md` for the derivation. 0 for a policy that is
-    /// [exact](ClusterLimiterBuilder::exact), or without leases.
+    /// [exact](ClusterLimiterBuilder::exact), or without leases: then admissions count from when
+    /// Redis charged them, of which callers hear up to a [deadline](ClusterConfig::deadline) later.
     ///
-    /// A unit is charged before it is spent, at most a [lease](ClusterConfig::lease_ttl) ahead. So
-    /// a window can hold, besides its own, what was charged up to that long before it: the units
-    /// that refill in that time, `ceil(lease_ttl / interval)`, whatever the number of nodes. Nor
-    /// is it more than all leases that can be out at once.
+    /// A unit is charged before it is spent, at most a [lease](ClusterConfig::lease_ttl) ahead, or a
+    /// deadline if that is longer. So a window can hold, besides its own, what was charged up to that
+    /// long before it: the units that refill in that time, `ceil(lease_ttl / interval)`, whatever the
+    /// number of nodes. Nor is it more than all leases that can be out at once.
     ///
     /// It holds while Redis answers and keeps what it was told, and the nodes' clocks run; what
     /// outages, failovers and halted nodes add is in the same place.
@@ -237,8 +238,7 @@ impl ClusterLimiter {
     /// Gives back what was taken ahead, tells Redis what was admitted without it, leaves, and closes
     /// the connections for every clone. Decisions after that take their failure modes.
     pub async fn shutdown(&self) {
-        self.tasks.stop();
-        settle::hand_over(&self.shared).await;
+        settle::hand_over(&self.shared, &self.tasks).await;
     }
 
     /// Returns when Redis has answered once.
@@ -322,7 +322,9 @@ pub(crate) fn bound(law: Law, config: &ClusterConfig) -> u64 {
     if terms.most == 0 {
         return 0;
     }
-    terms.ttl.div_ceil(law.emission).min(law.burst().saturating_add(terms.ttl / law.emission))
+    // An answer may be on its way for longer than a lease lasts.
+    let ahead = terms.ttl.max(micros(config.deadline));
+    ahead.div_ceil(law.emission).min(law.burst().saturating_add(ahead / law.emission))
 }
 
 impl fmt::Debug for ClusterLimiter {

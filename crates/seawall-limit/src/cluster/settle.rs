@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::background::Tasks;
 use super::protocol::{Amend, Answer, Spec};
 use super::shared::Shared;
 use super::state::{KeyState, returned};
@@ -23,6 +24,7 @@ pub(crate) async fn tidy(shared: Weak<Shared>) {
     loop {
         ticks.tick().await;
         let Some(shared) = shared.upgrade() else { return };
+        let _turn = shared.sweeping.lock().await;
         sweep(&shared, false).await;
     }
 }
@@ -42,12 +44,15 @@ async fn sweep(shared: &Arc<Shared>, all: bool) {
                 shared.give_back(state.subject, mask, Some(grant));
             }
             held += state.held(now, terms);
-            let section = shared.desk.link.section(state.subject);
-            if settle && shared.desk.is_reachable(section) {
+            // Hashing the subject takes longer than all the rest: only for those that owe.
+            if !settle || !state.owes() {
+                return;
+            }
+            if shared.desk.is_reachable(shared.desk.link.section(state.subject)) {
                 if let Some(amend) = state.settle(&shared.laws, nodes, now) {
                     owed.push((state.subject, amend));
                 }
-            } else if settle && state.owes() {
+            } else {
                 shared.owing.fetch_add(1, Ordering::Relaxed);
             }
         });
@@ -84,7 +89,7 @@ async fn sweep(shared: &Arc<Shared>, all: bool) {
                     state.unsettled(&shared.laws, amend);
                 } else if let Some(answer) = done.get(&state.subject) {
                     // Until then it went by this node's share, whose waits are longer.
-                    state.learn(&spec, answer, now);
+                    state.settled(&spec, answer, now);
                 }
             });
         }
@@ -117,8 +122,19 @@ async fn send(
 }
 
 /// The end of a node that means to end.
-pub(crate) async fn hand_over(shared: &Arc<Shared>) {
+pub(crate) async fn hand_over(shared: &Arc<Shared>, tasks: &Tasks) {
+    {
+        // A round that is ended in its middle has taken what is owed, and told nobody.
+        let _turn = shared.sweeping.lock().await;
+        tasks.stop();
+    }
     sweep(shared, true).await;
+    if shared.desk.link.is_up() {
+        // Best effort: a node that is not heard of any more is missed anyway.
+        let _ = shared
+            .within(shared.desk.link.control(vec!["leave".into(), shared.id.as_str().into()]))
+            .await;
+    }
     shared.desk.link.close().await;
 }
 

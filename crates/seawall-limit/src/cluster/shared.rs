@@ -24,6 +24,8 @@ use crate::key::Key;
 
 pub(crate) struct Shared {
     pub(crate) config: ClusterConfig,
+    /// The name that this node beats under: of this limiter and its clones.
+    pub(crate) id: String,
     pub(crate) terms: Terms,
     pub(crate) laws: Box<[Law]>,
     pub(crate) names: Box<[Box<str>]>,
@@ -36,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) specs: Mutex<HashMap<u64, Arc<Spec>>>,
     /// Grants to give back: whose, and of which set.
     pub(crate) returns: Mutex<Vec<(Subject, u64, Grant)>>,
+    /// Held for a round of settlement.
+    pub(crate) sweeping: tokio::sync::Mutex<()>,
     pub(crate) wake: Notify,
     /// Keys whose spending without Redis it has not heard of yet, at most.
     pub(crate) owing: AtomicU64,
@@ -114,27 +118,42 @@ impl Shared {
         spec: Arc<Spec>,
         question: Question,
     ) -> (Ruling, Source) {
+        if question.want.want == 0 {
+            return self.asked(&spec, question).await;
+        }
+        // A caller that goes away would take with it what is taken ahead: far more than it asked
+        // for, and from a quota that others may share.
+        let (this, of) = (Arc::clone(&self), Arc::clone(&spec));
+        let task = self.desk.runtime.spawn(async move { this.asked(&of, question).await });
+        match task.await {
+            Ok(decided) => decided,
+            // The runtime is shutting down.
+            Err(_) => self.alone(&spec, question.place, question.want.need, self.now()),
+        }
+    }
+
+    async fn asked(&self, spec: &Arc<Spec>, question: Question) -> (Ruling, Source) {
         let Question { place, subject, want, known } = question;
         let asked = self.now();
-        let answer = self.desk.ask(self.question(&spec, subject, want)).await;
+        let answer = self.desk.ask(self.question(spec, subject, want)).await;
         let now = self.now();
         let (ruling, source) = match answer {
             Ok(answer) => {
                 self.stats.mended(answer.mended);
                 let hear = |state: &mut KeyState| {
-                    state.heard(&spec, want.need, &answer, (asked, now), self.terms)
+                    state.heard(spec, want.need, &answer, (asked, now), self.terms)
                 };
                 let heard = if known { self.table.known(place, hear) } else { None };
                 let (ruling, over) = heard.unwrap_or_else(|| {
                     // The node forgot the key meanwhile: nothing can be held for it.
                     let left = answer.granted.saturating_sub(want.need);
                     let over = Grant { left, asked, granted_at: answer.now };
-                    (ruling_of(&spec, want.need, &answer, 0), Some(over).filter(|it| it.left > 0))
+                    (ruling_of(spec, want.need, &answer, 0), Some(over).filter(|it| it.left > 0))
                 });
                 self.give_back(subject, spec.mask, over);
                 (ruling, Source::Redis)
             }
-            Err(_) => self.alone(&spec, place, want.need, now),
+            Err(_) => self.alone(spec, place, want.need, now),
         };
         self.stats.decided(source, ruling.outcome == Outcome::Allowed);
         (ruling, source)
@@ -213,7 +232,8 @@ impl Shared {
     /// Asks for more units while the last are being spent. Nobody waits for it.
     fn refill(self: &Arc<Self>, spec: Arc<Spec>, place: Place, subject: Subject, want: u32) {
         let this = Arc::clone(self);
-        tokio::spawn(async move {
+        // Decisions that take no Redis are made on any thread.
+        self.desk.runtime.spawn(async move {
             let asked = this.now();
             let want = Want { need: 1, want: want - 1 };
             let answer = this.desk.ask(this.question(&spec, subject, want)).await.ok();

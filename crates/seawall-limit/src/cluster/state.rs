@@ -27,6 +27,9 @@ pub(crate) struct KeyState {
 #[derive(Debug, Clone, Copy, Default)]
 struct Mirror {
     tat: u64,
+    /// The same as of the last unit that was admitted without Redis, at this node's share. Apart,
+    /// as Redis may say where the key stands before it is told of those units.
+    alone: u64,
     /// Units admitted while Redis was out of reach, which it has not heard of.
     owed: u32,
 }
@@ -177,21 +180,24 @@ impl KeyState {
             local.map(|(id, law)| (*id, law.share(nodes)))
         };
         let standing = |policies: &[Mirror], (id, law): (u8, Law)| {
-            let spent = law.spent(policies[usize::from(id)].tat, now);
+            let mirror = policies[usize::from(id)];
+            let spent = law.spent(mirror.tat.max(mirror.alone), now);
             Standing { id, law, spent }
         };
         let local = shares().map(|share| standing(&self.policies, share));
         if let Some(mut ruling) = ruling::refused(local, need) {
             // A cost above this node's share waits for Redis, not for ever.
             if ruling.outcome == Outcome::TooLarge {
-                ruling = ruling::turned_away(0, ruling.policy, CLOSED_WAIT);
+                let position = spec.ids.iter().position(|id| *id == ruling.policy);
+                ruling = ruling::turned_away(position.unwrap_or(0), ruling.policy, CLOSED_WAIT);
             }
             return Alone { ruling, by: FailureMode::Local };
         }
         for (id, law) in shares() {
             let mirror = &mut self.policies[usize::from(id)];
-            let spent = law.spent(mirror.tat, now).saturating_add(law.price(need));
-            mirror.tat = now.saturating_add(spent);
+            let spent = law.spent(mirror.tat.max(mirror.alone), now);
+            mirror.alone = now.saturating_add(spent).saturating_add(law.price(need));
+            mirror.tat = mirror.alone;
             mirror.owed = mirror.owed.saturating_add(need);
         }
         let mut local = shares().map(|share| standing(&self.policies, share)).peekable();
@@ -210,9 +216,17 @@ impl KeyState {
         }
         let amounts = self.policies.iter_mut().zip(laws).map(|(mirror, law)| {
             let owed = law.price(std::mem::take(&mut mirror.owed));
-            owed.min(mirror.tat.saturating_sub(now).div_ceil(u64::from(nodes.max(1))))
+            owed.min(mirror.alone.saturating_sub(now).div_ceil(u64::from(nodes.max(1))))
         });
         Some(Amend { kind: AmendKind::Charge, amounts: amounts.collect() })
+    }
+
+    /// Redis took a settlement, and says where the key stands with it.
+    pub(crate) fn settled(&mut self, spec: &Spec, answer: &Answer, now: u64) {
+        self.learn(spec, answer, now);
+        for mirror in self.policies.iter_mut().filter(|mirror| mirror.owed == 0) {
+            mirror.alone = 0;
+        }
     }
 
     /// Whether Redis should be charged for something.
@@ -235,7 +249,7 @@ impl KeyState {
             .find_map(|lease| lease.expired(now, terms, all).map(|grant| (lease.mask, grant)))
     }
 
-    /// Gives units back to the lease that they came from, if it still lives.
+    /// Gives units back to a grant that still lives and of which so many were spent.
     pub(crate) fn put_back(&mut self, spec: &Spec, units: u32, now: u64, terms: Terms) -> bool {
         !spec.exact && self.lease(spec.mask).put_back(units, now, terms)
     }

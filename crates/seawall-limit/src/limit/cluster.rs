@@ -48,10 +48,10 @@ fn verdict<B>(
     })
 }
 
-/// 503: the client did nothing wrong.
+/// 503, or gRPC's UNAVAILABLE: the client did nothing wrong.
 fn unavailable<B>(decision: &ClusterDecision<'_>, manner: &Manner) -> Response<LimitBody<B>> {
     let wait = decision.retry_after().unwrap_or(Duration::from_secs(1));
-    answer::unavailable(&Problem::reduced_capacity(DETAIL), &manner.method, wait)
+    answer::unavailable(&Problem::reduced_capacity(DETAIL), manner, wait)
 }
 
 const DETAIL: &str = "The quota cannot be checked at the moment. Please try again later.";

@@ -106,7 +106,7 @@ impl Gate {
         let Some(sets) = self.rules.policies(head.method, head.uri.path()) else {
             return Judged::free();
         };
-        let Some(key) = self.key(&head) else { return Judged::free() };
+        let Some(key) = self.key(&head, true) else { return Judged::free() };
         let now = Instant::now();
         let mut fields = [None, None];
         if let (Some(limiter), Some(set)) = (&self.rules.limiters().local, &sets.local) {
@@ -134,7 +134,7 @@ impl Gate {
     pub(crate) fn refund<A>(&self, request: &Request<A>) {
         let head = Head::of(request);
         if let Some(sets) = self.rules.policies(head.method, head.uri.path())
-            && let Some(key) = self.key(&head)
+            && let Some(key) = self.key(&head, false)
         {
             self.refund_key(sets, key);
         }
@@ -146,8 +146,8 @@ impl Gate {
         }
     }
 
-    /// Whom to charge; `None` if it is one of those that pass.
-    fn key<'a>(&self, head: &Head<'a>) -> Option<Key<'a>> {
+    /// Whom to charge; `None` if it is one of those that pass. `first`: nobody asked before.
+    fn key<'a>(&self, head: &Head<'a>, first: bool) -> Option<Key<'a>> {
         let address = self.client.address(head.headers, head.extensions);
         if address.is_some_and(|address| self.allowed.contains(address)) {
             return None;
@@ -155,18 +155,22 @@ impl Gate {
         Some(match (self.key.as_ref().and_then(|key| key(head)), address) {
             (Some(key), _) => key,
             (None, Some(address)) => Key::Ip(self.client.group(address)),
-            (None, None) => self.unknown(),
+            (None, None) => {
+                if first {
+                    self.unidentified();
+                }
+                Key::Unknown
+            }
         })
     }
 
-    fn unknown(&self) -> Key<'static> {
+    fn unidentified(&self) {
         self.unidentified.increment(1);
         if !self.warned.load(Ordering::Relaxed) && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "a request has no peer address: such clients share one quota; see ClientIp::peer"
             );
         }
-        Key::Unknown
     }
 }
 

@@ -41,7 +41,8 @@ pub struct ObeyLayer {
 }
 
 impl ObeyLayer {
-    /// A layer that tells servers apart by the authority of the request's URI.
+    /// A layer that tells servers apart by the authority of the request's URI. All
+    /// requests whose URI has none, but a path alone, count as to one server.
     ///
     /// # Errors
     /// If the configuration is out of bounds.

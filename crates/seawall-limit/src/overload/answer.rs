@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 
 use super::acquire::Acquire;
 use super::engine::Outcome;
 use super::handle::Overload;
 use super::priority::{Deadline, Priority, QuotaUsed};
-use crate::answer::{self, Problem};
+use crate::answer::{self, Manner, Problem};
 use crate::body::LimitBody;
 use crate::limit::Head;
 
@@ -71,11 +71,11 @@ impl Desk {
         Some(self.overload.acquire_until(priority, deadline))
     }
 
-    /// 503, and when to come back: not all at once.
-    pub(crate) fn rejection<B>(&self, method: &Method) -> Response<LimitBody<B>> {
+    /// 503, or gRPC's UNAVAILABLE, and when to come back: not all at once.
+    pub(crate) fn rejection<B>(&self, manner: &Manner) -> Response<LimitBody<B>> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9) >> 16;
         let wait = u64::from(turn) % RETRY + 1;
-        answer::unavailable(&self.problem, method, Duration::from_secs(wait))
+        answer::unavailable(&self.problem, manner, Duration::from_secs(wait))
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -14,6 +14,7 @@ use super::answer::{Desk, outcome};
 use super::body::OverloadBody;
 use super::engine::Outcome;
 use super::permit::Permit;
+use crate::answer::{Answers, Manner};
 
 pin_project! {
     /// Waits for a permit, then for the service inside. Dropping it gives up the place in line
@@ -34,7 +35,7 @@ pin_project! {
         Ready { call: Option<(S, Request<A>)>, permit: Option<Permit> },
         // Dropped in this order: the slot is free once the work has stopped.
         Running { #[pin] call: F, permit: Option<Permit> },
-        Rejected { desk: Arc<Desk>, method: Method },
+        Rejected { desk: Arc<Desk>, manner: Manner },
         Done,
     }
 }
@@ -56,8 +57,8 @@ where
         Self { state: State::Ready { call: Some((inner, request)), permit } }
     }
 
-    pub(crate) fn rejected(desk: Arc<Desk>, method: Method) -> Self {
-        Self { state: State::Rejected { desk, method } }
+    pub(crate) fn rejected(desk: Arc<Desk>, request: &Request<A>) -> Self {
+        Self { state: State::Rejected { desk, manner: manner(request) } }
     }
 }
 
@@ -76,10 +77,9 @@ where
                     match ready!(Pin::new(acquire).poll(cx)) {
                         Ok(permit) => State::Ready { call: call.take(), permit: Some(permit) },
                         Err(_) => match call.take() {
-                            Some((_, request)) => State::Rejected {
-                                desk: Arc::clone(desk),
-                                method: request.method().clone(),
-                            },
+                            Some((_, request)) => {
+                                State::Rejected { desk: Arc::clone(desk), manner: manner(&request) }
+                            }
                             None => State::Done,
                         },
                     }
@@ -117,8 +117,8 @@ where
                         }
                     });
                 }
-                StateProjection::Rejected { desk, method } => {
-                    let response = desk.rejection(method).map(OverloadBody::answer);
+                StateProjection::Rejected { desk, manner } => {
+                    let response = desk.rejection(manner).map(OverloadBody::answer);
                     this.state.set(State::Done);
                     return Poll::Ready(Ok(response));
                 }
@@ -128,6 +128,11 @@ where
             this.state.set(next);
         }
     }
+}
+
+/// No quota is told of here.
+fn manner<A>(request: &Request<A>) -> Manner {
+    Manner::of(request, Answers::default())
 }
 
 fn finish(permit: Option<Permit>, outcome: Outcome) {

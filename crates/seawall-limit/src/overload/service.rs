@@ -55,7 +55,7 @@ where
         };
         match acquire.at_once() {
             Ok(Ok(permit)) => OverloadFuture::ready(self.inner.clone(), request, Some(permit)),
-            Ok(Err(_)) => OverloadFuture::rejected(self.desk.clone(), request.method().clone()),
+            Ok(Err(_)) => OverloadFuture::rejected(self.desk.clone(), &request),
             Err(acquire) => {
                 let inner = self.inner.clone();
                 OverloadFuture::waiting(acquire, inner, request, Arc::clone(&self.desk))

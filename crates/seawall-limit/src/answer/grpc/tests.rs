@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -53,6 +51,24 @@ fn a_cost_that_no_waiting_makes_possible_forbids_the_retry() {
         assert!(status.get_details_retry_info().is_none());
         assert_eq!(response.headers()["grpc-retry-pushback-ms"], "-1");
     });
+}
+
+#[test]
+fn a_service_that_cannot_serve_now_is_unavailable_in_grpcs_own_words() {
+    let request = http::Request::post("/a.B/C").header(CONTENT_TYPE, "application/grpc+proto");
+    let manner = crate::answer::Manner::of(&request.body(()).unwrap(), Default::default());
+    let wait = Duration::from_micros(1_500_001);
+    let problem = crate::answer::Problem::reduced_capacity("100 % busy");
+    let response: Response<LimitBody<()>> = crate::answer::unavailable(&problem, &manner, wait);
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["retry-after"]),
+        (200, &"2".parse().unwrap())
+    );
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc");
+    let status = Status::from_header_map(response.headers()).unwrap();
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "100 % busy"));
+    assert_eq!(status.get_details_retry_info().unwrap().retry_delay, Some(wait));
+    assert_eq!(response.headers()["grpc-retry-pushback-ms"], "1501");
 }
 
 #[cfg(feature = "tonic")]

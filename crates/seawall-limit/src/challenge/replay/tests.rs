@@ -42,3 +42,17 @@ proptest! {
         }
     }
 }
+
+/// What `docs/challenge.md` says of a memory that fills up.
+#[test]
+fn hardly_a_good_solution_is_refused_while_half_of_the_memory_is_free() {
+    let replay = Replay::new(65_536);
+    let refused = |count: u64| {
+        let entries = (0..count).map(|_| replay.enter(rand::random(), 100, 0));
+        entries.filter(|entry| *entry == Entry::Full).count()
+    };
+    let half = refused(32_768);
+    assert!(half < 100, "{half}");
+    let whole = half + refused(32_768);
+    assert!((3_000..10_000).contains(&whole), "{whole}");
+}

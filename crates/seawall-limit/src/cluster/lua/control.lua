@@ -32,7 +32,9 @@ local function seawall_limit_control(keys, argv)
     number = redis.call('HINCRBY', head, 'number', 1)
     redis.call('ZADD', orders, number, argv[2])
     redis.call('HSET', terms, argv[2], string.format('%.0f;%.0f', till, now))
-    for _, old in ipairs(redis.call('ZRANGE', orders, 0, 15)) do
+    -- Some at another place each time: long blocks do not keep what came after them for ever.
+    local from = number % redis.call('ZCARD', orders)
+    for _, old in ipairs(redis.call('ZRANGE', orders, from, from + 15)) do
       local u, made = string.match(redis.call('HGET', terms, old) or '', '^(%d+);(%d+)$')
       u, made = tonumber(u or 0), tonumber(made or 0)
       if u < now and made + day < now then

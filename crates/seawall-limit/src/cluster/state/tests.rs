@@ -124,3 +124,55 @@ fn a_policy_that_is_exact_holds_nothing() {
     }
     assert_eq!(state.held(0, TERMS), 0);
 }
+
+#[test]
+fn what_redis_says_before_it_is_told_forgives_nothing_of_an_outage() {
+    let (mut state, spec) = (state(), spec(100, 80));
+    for _ in 0..10 {
+        assert!(alone(&mut state, &spec, FailureMode::Local, 4, 0));
+    }
+    // Redis is back, and asked about the key before the next round of settlement.
+    let _ = state.heard(&spec, 1, &answer(0, 1, 100), (0, 0), TERMS);
+    let amend = state.settle(&spec.laws, 4, 0).expect("ten units");
+    assert_eq!(amend.amounts, [1_000]);
+    // Nor if that is not answered, and others are.
+    state.unsettled(&spec.laws, &amend);
+    let _ = state.heard(&spec, 1, &answer(0, 1, 200), (0, 0), TERMS);
+    assert_eq!(state.settle(&spec.laws, 4, 0), Some(amend));
+}
+
+#[test]
+fn an_outage_right_after_another_goes_on_from_what_was_admitted_in_the_first() {
+    let (mut state, spec) = (state(), spec(100, 8));
+    let at = |state: &mut KeyState| alone(state, &spec, FailureMode::Local, 4, 0);
+    assert!(at(&mut state) && at(&mut state));
+    // One answer in between, of a Redis that was not told yet.
+    let _ = state.heard(&spec, 1, &answer(0, 1, 100), (0, 0), TERMS);
+    assert!(!at(&mut state), "the share is two units");
+}
+
+#[test]
+fn a_refund_to_a_lease_is_no_more_than_what_was_taken_from_it() {
+    let (mut state, spec) = (state(), spec(100, 100));
+    let _ = state.heard(&spec, 1, &answer(0, 11, 1_100), (0, 0), TERMS);
+    assert!(!state.put_back(&spec, 1, 0, TERMS), "nothing of it was spent");
+    for _ in 0..3 {
+        assert!(matches!(state.decide(&spec, 1, 0, TERMS, || true), Local::Leased { .. }));
+    }
+    assert!(!state.put_back(&spec, 4, 0, TERMS));
+    assert!(state.put_back(&spec, 3, 0, TERMS));
+    assert!(!state.put_back(&spec, 1, 0, TERMS));
+    assert_eq!(state.held(0, TERMS), 10);
+}
+
+#[test]
+fn a_cost_above_a_nodes_share_is_said_of_the_policy_that_has_no_room() {
+    let mut spec = spec(100, 100);
+    spec.ids = [0, 1].into();
+    spec.laws = [spec.laws[0], Law { emission: 100, capacity: 800 }].into();
+    spec.names = ["a".into(), "b".into()].into();
+    let mut state = KeyState::new(Subject::of(Key::Text("alice")), 2, 0);
+    let modes = [FailureMode::Local; 2];
+    let ruling = state.alone(&spec, &modes, 4, 3, 0).ruling;
+    assert_eq!((ruling.outcome, ruling.policy, ruling.violated), (Outcome::Rejected, 1, 0b10));
+}

@@ -101,5 +101,72 @@ async fn an_exact_policy_is_never_leased() {
     }
     assert_eq!(limiter.leased_units(), 0);
     assert_eq!(limiter.over_admission_bound("a").unwrap(), 0);
-    assert_eq!(limiter.over_admission_bound("b").unwrap(), 1);
+    // 3.6 s a unit, and an answer may take 5 s.
+    assert_eq!(limiter.over_admission_bound("b").unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_check_on_a_thread_without_a_runtime_still_takes_more_ahead() {
+    let stack = redis().await;
+    let minute = Duration::from_secs(60);
+    let config = ClusterConfig { lease_ttl: minute, ..leased(stack.redis().unwrap().url()) };
+    let limiter = node(&config, &[policy("a", 1_000_000)]).await;
+    let set = limiter.set(&["a"]).unwrap();
+    // Leases grow; those of eight and more are renewed before they are spent.
+    eventually("it holds some", async || {
+        assert!(check(&limiter, "k", &set).await.is_allowed());
+        limiter.leased_units() >= 16
+    })
+    .await;
+    let spend = move || {
+        let mut spent = 0;
+        while spent < 100_000
+            && limiter.try_check_n("k", &set, 1, Instant::now()).is_some_and(|it| it.is_allowed())
+        {
+            spent += 1;
+        }
+        spent
+    };
+    let spent = tokio::task::spawn_blocking(|| std::thread::spawn(spend).join()).await.unwrap();
+    assert!(spent.expect("no panic") >= 16);
+}
+
+#[tokio::test]
+async fn a_node_that_shuts_down_is_counted_no_more() {
+    let stack = redis().await;
+    // By itself it would be missed after five beats.
+    let slow = Duration::from_secs(10);
+    let config = ClusterConfig { heartbeat: slow, ..leased(stack.redis().unwrap().url()) };
+    let (first, second) =
+        (node(&config, &[policy("a", 10)]).await, node(&config, &[policy("a", 10)]).await);
+    assert_eq!(second.live_nodes(), 2);
+    first.shutdown().await;
+    eventually("it has left", async || {
+        // An order makes nodes beat at once.
+        second.block("k", Duration::from_millis(1)).await.unwrap();
+        second.live_nodes() == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_dropped_check_takes_no_units_with_it_that_were_taken_ahead() {
+    let stack = redis().await;
+    let redis = stack.redis().unwrap();
+    let minute = Duration::from_secs(60);
+    let config = ClusterConfig { lease_ttl: minute, ..leased(redis.url()) };
+    let limiter = node(&config, &[policy("a", 1_000)]).await;
+    let set = limiter.set(&["a"]).unwrap();
+    assert!(check(&limiter, "k", &set).await.is_allowed());
+    // The second takes some ahead.
+    redis.pause().await.unwrap();
+    {
+        let check = check(&limiter, "k", &set);
+        let mut check = std::pin::pin!(check);
+        let sent = tokio::time::timeout(Duration::from_millis(300), &mut check).await;
+        assert!(sent.is_err());
+    }
+    redis.resume().await.unwrap();
+    eventually("what was taken ahead is held", async || limiter.leased_units() > 0).await;
+    assert_eq!(check(&limiter, "k", &set).await.source(), Source::Lease);
 }

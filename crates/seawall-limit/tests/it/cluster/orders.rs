@@ -93,3 +93,22 @@ async fn a_block_ends_by_itself() {
     limiter.block("k", Duration::from_secs(1)).await.unwrap();
     heard(&limiter, &set, false).await;
 }
+
+#[tokio::test]
+async fn orders_that_are_over_are_forgotten_however_many_long_ones_came_before() {
+    let stack = redis().await;
+    let redis = stack.redis().unwrap();
+    let limiter = node(&leased(redis.url()), &[policy("a", 10)]).await;
+    for number in 0..20 {
+        limiter.block(format!("long{number}").as_str(), HOUR).await.unwrap();
+    }
+    // One of days ago.
+    let [orders, terms] = ["orders", "terms"].map(|it| format!("seawall:limit:{{control}}:{it}"));
+    redis.command(&["ZADD", &orders, "20.5", "old"]).await.unwrap();
+    redis.command(&["HSET", &terms, "old", "1;1"]).await.unwrap();
+    for _ in 0..50 {
+        limiter.unblock("short").await.unwrap();
+    }
+    let left = redis.command(&["HGET", &terms, "old"]).await.unwrap().text();
+    assert_eq!(left, None);
+}

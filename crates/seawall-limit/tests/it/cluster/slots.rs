@@ -92,3 +92,32 @@ async fn a_master_that_hangs_takes_its_own_keys_with_it_and_no_others() {
     .await;
     cluster.nodes()[0].resume().await.unwrap();
 }
+
+/// What fred's one connection task costs: see `docs/cluster.md`.
+#[tokio::test]
+async fn a_master_that_is_gone_without_a_replica_leaves_all_keys_to_their_failure_modes() {
+    let builder = Stack::builder().redis_cluster();
+    let builder = builder.redis_setting("cluster-require-full-coverage", "no");
+    let stack = builder.start().await.unwrap();
+    let cluster = stack.redis_cluster().unwrap();
+    let limiter = node(&exact(cluster.url()), &[policy("a", 200_000)]).await;
+    let set = limiter.set(&["a"]).unwrap();
+    let by_redis = async || {
+        let mut redis = 0;
+        for key in 0..30_u64 {
+            let decision = limiter.check(key, &set, Instant::now()).await;
+            assert!(decision.is_allowed(), "{decision:?}");
+            redis += u32::from(decision.source() == Source::Redis);
+        }
+        redis
+    };
+    assert_eq!(by_redis().await, 30);
+    cluster.nodes()[0].kill().await.unwrap();
+    eventually("no key is decided by Redis", async || by_redis().await == 0).await;
+    // Nobody waits for it.
+    let start = Instant::now();
+    assert_eq!(by_redis().await, 0);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    cluster.nodes()[0].restart().await.unwrap();
+    eventually("all keys are decided by Redis again", async || by_redis().await == 30).await;
+}
