@@ -66,7 +66,7 @@ impl LimitConfig {
     /// # Errors
     /// The first thing that [`build`](Self::build) would refuse.
     pub fn validate(&self) -> Result<(), Error> {
-        crate::limiter::validate(&self.compile()?, self.max_keys)
+        crate::limiter::validate(&self.compile()?, &[], self.max_keys).map(drop)
     }
 
     /// Builds the limiter.

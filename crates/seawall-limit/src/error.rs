@@ -58,6 +58,12 @@ pub enum Error {
         /// The name.
         name: Box<str>,
     },
+    /// A key has two exceptions from one policy. The key may be a secret, and is not told.
+    #[error("a key has two exceptions from policy {policy:?}")]
+    DuplicateException {
+        /// The policy.
+        policy: Box<str>,
+    },
     /// The quota's mode cannot be used here.
     #[error(
         "a quota in mode {mode:?} needs the table of a Limiter; only Smooth and Strict do without"

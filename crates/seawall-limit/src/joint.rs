@@ -56,7 +56,9 @@ impl Limiter {
         cost: u32,
         now: impl Into<Moment>,
     ) -> Joint<'s, N> {
-        let keys = subjects.map(|(key, set)| (&set.limiter().table, set.limiter().hash(key)));
+        let hashed = subjects.map(|(key, set)| (set, set.limiter().hash(key)));
+        let keys = hashed.map(|(set, key)| (&set.limiter().table, key));
+        let subjects = hashed.map(|(set, key)| (key, set.of(key)));
         let times = [now.into().nanos(); N];
         let ruled: [Ruled; N] = update_all(keys, times, |copies, copy_of| {
             // First without charging, but keeping what was brought near after

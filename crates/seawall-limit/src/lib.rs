@@ -120,6 +120,7 @@ mod decide;
 mod decision;
 mod direct;
 mod error;
+mod exception;
 mod gcra;
 mod joint;
 mod key;

@@ -13,6 +13,7 @@ use foldhash::quality::RandomState;
 use crate::decide::{self, Charge, Entry, Outcome, Place, Ruled};
 use crate::decision::Decision;
 use crate::error::Error;
+use crate::exception::Exceptions;
 use crate::key::Key;
 use crate::moment::Moment;
 use crate::policy::Policy;
@@ -116,10 +117,11 @@ impl Limiter {
         now: impl Into<Moment>,
     ) -> Decision<'s> {
         let inner = set.limiter();
-        let ruled =
-            inner.table.update(inner.hash(key.into()), now.into().nanos(), |words, place, now| {
-                decide::drain(set.entries(), words, place, now)
-            });
+        let key = inner.hash(key.into());
+        let set = set.of(key);
+        let ruled = inner.table.update(key, now.into().nanos(), |words, place, now| {
+            decide::drain(set.entries(), words, place, now)
+        });
         Decision::new(set, ruled)
     }
 
@@ -143,7 +145,9 @@ impl Limiter {
         now: impl Into<Moment>,
     ) -> Decision<'s> {
         let inner = set.limiter();
-        Decision::new(set, peek(set, inner.hash(key.into()), cost, now.into().nanos()))
+        let key = inner.hash(key.into());
+        let set = set.of(key);
+        Decision::new(set, peek(set, key, cost, now.into().nanos()))
     }
 
     /// Gives `cost` units back to every policy of the set, at once, whenever they
@@ -155,7 +159,9 @@ impl Limiter {
     /// is exact: it gives back what has not come back by itself.
     pub fn refund<'k>(&self, key: impl Into<Key<'k>>, set: &PolicySet, cost: u32) {
         let inner = set.limiter();
-        inner.table.amend(inner.hash(key.into()), |words| {
+        let key = inner.hash(key.into());
+        let set = set.of(key);
+        inner.table.amend(key, |words| {
             for entry in set.entries() {
                 let state = entry.law.refund(entry.load(words, Place::Slot), cost);
                 entry.store(words, Place::Slot, state);
@@ -163,10 +169,10 @@ impl Limiter {
         });
     }
 
-    /// The policies, in the order given.
+    /// The policies, in the order given; without exceptions.
     #[must_use]
     pub fn policies(&self) -> &[Policy] {
-        &self.inner.policies
+        &self.inner.policies[..self.inner.named]
     }
 
     /// Counts the keys that have not refilled. Walks the whole table, one
@@ -194,7 +200,9 @@ impl Limiter {
     ) -> Decision<'s> {
         let inner = set.limiter();
         let now = now.into().nanos();
-        let ruled = inner.table.update(inner.hash(key), now, |words, place, now| {
+        let key = inner.hash(key);
+        let set = set.of(key);
+        let ruled = inner.table.update(key, now, |words, place, now| {
             decide::decide(set.entries(), words, place, now, cost, charge)
         });
         record(set, &ruled);
@@ -202,7 +210,7 @@ impl Limiter {
     }
 
     pub(crate) fn id(&self, name: &str) -> Result<u8, Error> {
-        let found = self.inner.policies.iter().zip(0..).find(|(policy, _)| policy.name() == name);
+        let found = self.policies().iter().zip(0..).find(|(policy, _)| policy.name() == name);
         found.map(|(_, id)| id).ok_or_else(|| Error::UnknownPolicy { name: name.into() })
     }
 
@@ -214,7 +222,7 @@ impl Limiter {
 
 impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiter").field("policies", &self.inner.policies).finish_non_exhaustive()
+        f.debug_struct("Limiter").field("policies", &self.policies()).finish_non_exhaustive()
     }
 }
 
@@ -245,6 +253,7 @@ pub(crate) fn record(set: &PolicySet, ruled: &Ruled) {
 
 /// See [`Limiter::charge`].
 pub(crate) fn charge(set: &PolicySet, key: KeyHash, cost: u32, now: u64) -> Decision<'_> {
+    let set = set.of(key);
     let ruled = set.limiter().table.update(key, now, |words, place, now| {
         decide::force(set.entries(), words, place, now, cost)
     });
@@ -260,7 +269,10 @@ pub(crate) fn peek(set: &PolicySet, key: KeyHash, cost: u32, now: u64) -> Ruled 
 
 /// What the clones of a limiter, and its sets, share.
 pub(crate) struct Inner {
+    /// Those with a name of their own, and those that stand in for them.
     policies: Box<[Policy]>,
+    named: usize,
+    exceptions: Exceptions,
     entries: Box<[Entry]>,
     #[cfg(feature = "tower")]
     texts: Box<[crate::answer::Text]>,
@@ -281,6 +293,10 @@ impl Inner {
 
     pub(crate) fn entry(&self, id: u8) -> Entry {
         self.entries[usize::from(id)]
+    }
+
+    pub(crate) const fn exceptions(&self) -> &Exceptions {
+        &self.exceptions
     }
 
     #[inline]

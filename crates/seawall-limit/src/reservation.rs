@@ -65,6 +65,7 @@ impl Limiter {
     ) -> Result<Reservation, Decision<'s>> {
         let inner = set.limiter();
         let key = inner.hash(key.into());
+        let set = set.of(key);
         let ruled = inner.table.update(key, now.into().nanos(), |words, place, now| {
             decide(set.entries(), words, place, now, cost, Charge::AllOrNone)
         });
@@ -113,6 +114,7 @@ impl Limiter {
     ) -> Result<Reservation, Decision<'s>> {
         let inner = set.limiter();
         let key = inner.hash(key.into());
+        let set = set.of(key);
         let ruled = limiter::peek(set, key, 1, now.into().nanos());
         record(set, &ruled);
         if ruled.outcome != Outcome::Allowed {
