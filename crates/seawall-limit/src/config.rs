@@ -92,7 +92,7 @@ impl Default for LimitConfig {
 }
 
 impl PolicyConfig {
-    fn compile(&self) -> Result<Policy, Error> {
+    pub(crate) fn compile(&self) -> Result<Policy, Error> {
         let quota = Quota::per(self.limit, self.per)?.in_mode(self.mode)?;
         let quota = self.burst.map_or(Ok(quota), |burst| quota.with_burst(burst))?;
         let policy = Policy::new(self.name.clone(), quota.with_debt(self.debt)?);

@@ -196,7 +196,10 @@ pub use client::{
 #[cfg(feature = "tower")]
 pub use guard::{BodyTooLarge, GuardBody, GuardFuture, GuardLayer, GuardService, Guards};
 #[cfg(feature = "tower")]
-pub use limit::{Head, LimitFuture, LimitLayer, LimitLayerBuilder, LimitService, Rule};
+pub use limit::{
+    ClientConfig, ExceptionConfig, Finding, Head, LayerConfig, LimitFuture, LimitLayer,
+    LimitLayerBuilder, LimitService, Rule, RuleConfig, Subject, SubjectConfig, Trap,
+};
 #[cfg(feature = "tower")]
 pub use lists::{
     Access, AccessList, AccessListBuilder, Country, GeoPolicy, ListLayer, ListService, Locate,

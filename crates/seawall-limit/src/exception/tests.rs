@@ -43,7 +43,7 @@ fn an_exception_is_charged_in_every_way_and_to_its_keys_only() {
     assert_eq!(limiter.peek("vip", &set, now).remaining(), 2);
     limiter.admit("vip", &set, now).unwrap().settle(1, now);
     let joint = limiter.check_joint([("vip".into(), &set)], 1, now);
-    assert_eq!(joint.named().map(|decision| decision.remaining()), Some(0));
+    assert_eq!(joint.named().map(crate::Decision::remaining), Some(0));
     assert_eq!(limiter.drain(8_u64, &set, now).limit(), 6);
     assert!(!limiter.check(8_u64, &set, now).is_allowed());
     assert_eq!(limiter.policies().len(), 2);

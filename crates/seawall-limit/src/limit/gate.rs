@@ -1,5 +1,6 @@
 //! From a request's head to a decision.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,11 +10,14 @@ use tokio::time::Instant;
 
 #[cfg(feature = "redis")]
 use super::cluster;
-use super::rule::Rules;
+use super::rule::{Rules, Sets};
+use super::subject::{self, MAX_SUBJECTS, Owner, Source};
 use crate::answer::{self, Answers, Fields, Manner};
 use crate::body::LimitBody;
 use crate::client::{Networks, Resolver};
+use crate::decision::Decision;
 use crate::key::Key;
+use crate::set::PolicySet;
 
 /// A request without its body.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +45,12 @@ impl<'a> Head<'a> {
 }
 
 pub(crate) type KeyFn = dyn for<'a> Fn(&Head<'a>) -> Option<Key<'a>> + Send + Sync;
+
+/// Who sent a request.
+struct Client<'a> {
+    head: Head<'a>,
+    address: Option<IpAddr>,
+}
 
 /// How a request fares.
 pub(crate) enum Verdict<B> {
@@ -106,11 +116,10 @@ impl Gate {
         let Some(sets) = self.rules.policies(head.method, head.uri.path()) else {
             return Judged::free();
         };
-        let Some(key) = self.key(&head) else { return Judged::free() };
+        let Some(client) = self.client(&head) else { return Judged::free() };
         let now = Instant::now();
         let mut fields = [None, None];
-        if let (Some(limiter), Some(set)) = (&self.rules.limiters().local, &sets.local) {
-            let decision = limiter.check(key, set, now);
+        if let Some(decision) = self.decide(&client, sets, now) {
             if !decision.is_allowed() {
                 let manner = Manner::of(request, self.answers);
                 return Judged::Now(Verdict::Reject(answer::rejection(&decision, &manner)));
@@ -120,9 +129,9 @@ impl Gate {
         #[cfg(feature = "redis")]
         if let Some(set) = &sets.cluster {
             let manner = Manner::of(request, self.answers);
-            let judged = cluster::judge(set, key, now, manner, fields);
+            let judged = cluster::judge(set, self.key(&client), now, manner, fields);
             if let Judged::Now(Verdict::Reject(_)) = &judged {
-                self.refund_key(sets, key);
+                self.refund_client(&client, sets);
             }
             return judged;
         }
@@ -134,29 +143,82 @@ impl Gate {
     pub(crate) fn refund<A>(&self, request: &Request<A>) {
         let head = Head::of(request);
         if let Some(sets) = self.rules.policies(head.method, head.uri.path())
-            && let Some(key) = self.key(&head)
+            && let Some(client) = self.client(&head)
         {
-            self.refund_key(sets, key);
+            self.refund_client(&client, sets);
         }
     }
 
-    fn refund_key(&self, sets: &super::rule::Sets, key: Key<'_>) {
-        if let (Some(limiter), Some(set)) = (&self.rules.limiters().local, &sets.local) {
-            limiter.refund(key, set, 1);
+    fn decide<'s>(
+        &self,
+        client: &Client<'_>,
+        sets: &'s Sets,
+        now: Instant,
+    ) -> Option<Decision<'s>> {
+        let limiter = self.rules.limiters().local.as_ref()?;
+        match &*sets.local {
+            [] => None,
+            [(Source::Client, set)] => Some(limiter.check(self.key(client), set, now)),
+            all => self.with_owners(client, all, |subjects| {
+                subject::decide(limiter, subjects, now.into())
+            }),
         }
     }
 
-    /// Whom to charge; `None` if it is one of those that pass.
-    fn key<'a>(&self, head: &Head<'a>) -> Option<Key<'a>> {
+    fn refund_client(&self, client: &Client<'_>, sets: &Sets) {
+        let Some(limiter) = &self.rules.limiters().local else { return };
+        self.with_owners(client, &sets.local, |subjects| {
+            for (key, set) in subjects {
+                limiter.refund(*key, set, 1);
+            }
+        });
+    }
+
+    /// Calls back with the subjects that there are.
+    fn with_owners<'s, R>(
+        &self,
+        client: &Client<'_>,
+        sets: &'s [(Source, PolicySet)],
+        decide: impl FnOnce(&[(Key<'_>, &'s PolicySet)]) -> R,
+    ) -> R {
+        let tiers = client.address.map(|address| self.client.tiers(address));
+        let mut owners: [Option<(Owner<'_>, &PolicySet)>; MAX_SUBJECTS] = [const { None }; _];
+        for (owner, (source, set)) in owners.iter_mut().zip(sets) {
+            let own = || self.key(client);
+            let group = || self.group(client);
+            *owner =
+                source.owner(&client.head, own, group, tiers.as_ref()).map(|owner| (owner, set));
+        }
+        let Some((_, any)) = sets.first() else { return decide(&[]) };
+        let mut subjects = [(Key::Unknown, any); MAX_SUBJECTS];
+        let mut count = 0;
+        for (owner, set) in owners.iter().flatten() {
+            subjects[count] = (owner.key(), *set);
+            count += 1;
+        }
+        decide(&subjects[..count])
+    }
+
+    /// Who it is; `None` if it is one of those that pass.
+    fn client<'a>(&self, head: &Head<'a>) -> Option<Client<'a>> {
         let address = self.client.address(head.headers, head.extensions);
         if address.is_some_and(|address| self.allowed.contains(address)) {
             return None;
         }
-        Some(match (self.key.as_ref().and_then(|key| key(head)), address) {
-            (Some(key), _) => key,
-            (None, Some(address)) => Key::Ip(self.client.group(address)),
-            (None, None) => self.unknown(),
-        })
+        Some(Client { head: *head, address })
+    }
+
+    /// Whom to charge, unless a rule says otherwise.
+    fn key<'a>(&self, client: &Client<'a>) -> Key<'a> {
+        let told = self.key.as_ref().and_then(|key| key(&client.head));
+        told.unwrap_or_else(|| self.group(client))
+    }
+
+    fn group<'a>(&self, client: &Client<'a>) -> Key<'a> {
+        match client.address {
+            Some(address) => Key::Ip(self.client.group(address)),
+            None => self.unknown(),
+        }
     }
 
     fn unknown(&self) -> Key<'static> {

@@ -24,5 +24,6 @@ mod modes;
 mod obey;
 mod observed;
 mod overload;
+mod subjects;
 mod support;
 mod tiers;
