@@ -111,7 +111,7 @@
 //! | `quanta` | [`Moment::now`] from the processor's time-stamp counter | no |
 //! | `redis` | `ClusterLimiter`, quotas that all nodes share | no |
 //! | `tonic` | `Decision::to_status`; the layer answers gRPC without it | no |
-//! | `serde` | `LimitConfig`, `Guards` and `OverloadConfig` from configuration files | no |
+//! | `serde` | `LimitConfig`, `LayerConfig`, `Guards` and `OverloadConfig` from configuration files | no |
 
 #[cfg(feature = "redis")]
 mod cluster;
@@ -215,6 +215,10 @@ pub use short::ShortFuture;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "tower"))]
+#[doc = include_str!("../docs/policies.md")]
+struct PoliciesPage;
 
 #[cfg(all(doctest, feature = "redis"))]
 #[doc = include_str!("../docs/cluster.md")]

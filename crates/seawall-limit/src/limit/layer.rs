@@ -46,6 +46,10 @@ use crate::limiter::Limiter;
 /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11), also if the
 /// service fails with a response; requests that match no policy, are exempt or
 /// allowed carry neither.
+///
+/// Rules that charge several subjects ([`Rule::by`]) are one joint decision; the
+/// fields tell of the tightest subject or, if several reject, of the one that has
+/// to be waited for longest. From a file: [`LayerConfig`](super::LayerConfig).
 #[derive(Clone)]
 pub struct LimitLayer {
     gate: Arc<Gate>,
