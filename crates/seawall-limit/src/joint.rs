@@ -58,8 +58,9 @@ impl Limiter {
     ) -> Joint<'s, N> {
         let hashed = subjects.map(|(key, set)| (set, set.limiter().hash(key)));
         let keys = hashed.map(|(set, key)| (&set.limiter().table, key));
-        let subjects = hashed.map(|(set, key)| (key, set.of(key)));
-        let times = [now.into().nanos(); N];
+        let now = now.into().nanos();
+        let subjects = hashed.map(|(set, key)| (key, set.of(key, now)));
+        let times = [now; N];
         let ruled: [Ruled; N] = update_all(keys, times, |copies, copy_of| {
             // First without charging, but keeping what was brought near after
             // a clock was set back.

@@ -122,6 +122,7 @@ mod direct;
 mod error;
 mod exception;
 mod gcra;
+mod heritage;
 mod joint;
 mod key;
 mod law;

@@ -14,6 +14,7 @@ use crate::decide::{self, Charge, Entry, Outcome, Place, Ruled};
 use crate::decision::Decision;
 use crate::error::Error;
 use crate::exception::Exceptions;
+use crate::heritage::Heritage;
 use crate::key::Key;
 use crate::moment::Moment;
 use crate::policy::Policy;
@@ -118,10 +119,11 @@ impl Limiter {
     ) -> Decision<'s> {
         let inner = set.limiter();
         let key = inner.hash(key.into());
-        let set = set.of(key);
-        let ruled = inner.table.update(key, now.into().nanos(), |words, place, now| {
-            decide::drain(set.entries(), words, place, now)
-        });
+        let now = now.into().nanos();
+        let set = set.of(key, now);
+        let ruled = inner
+            .table
+            .update(key, now, |words, place, now| decide::drain(set.entries(), words, place, now));
         Decision::new(set, ruled)
     }
 
@@ -146,8 +148,9 @@ impl Limiter {
     ) -> Decision<'s> {
         let inner = set.limiter();
         let key = inner.hash(key.into());
-        let set = set.of(key);
-        Decision::new(set, peek(set, key, cost, now.into().nanos()))
+        let now = now.into().nanos();
+        let set = set.of(key, now);
+        Decision::new(set, peek(set, key, cost, now))
     }
 
     /// Gives `cost` units back to every policy of the set, at once, whenever they
@@ -160,7 +163,7 @@ impl Limiter {
     pub fn refund<'k>(&self, key: impl Into<Key<'k>>, set: &PolicySet, cost: u32) {
         let inner = set.limiter();
         let key = inner.hash(key.into());
-        let set = set.of(key);
+        let set = set.own(key);
         inner.table.amend(key, |words| {
             for entry in set.entries() {
                 let state = entry.law.refund(entry.load(words, Place::Slot), cost);
@@ -201,7 +204,7 @@ impl Limiter {
         let inner = set.limiter();
         let now = now.into().nanos();
         let key = inner.hash(key);
-        let set = set.of(key);
+        let set = set.of(key, now);
         let ruled = inner.table.update(key, now, |words, place, now| {
             decide::decide(set.entries(), words, place, now, cost, charge)
         });
@@ -210,8 +213,11 @@ impl Limiter {
     }
 
     pub(crate) fn id(&self, name: &str) -> Result<u8, Error> {
-        let found = self.policies().iter().zip(0..).find(|(policy, _)| policy.name() == name);
-        found.map(|(_, id)| id).ok_or_else(|| Error::UnknownPolicy { name: name.into() })
+        self.inner.id(name).ok_or_else(|| Error::UnknownPolicy { name: name.into() })
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Inner> {
+        &self.inner
     }
 
     /// A set of ids that came from [`id`](Self::id).
@@ -253,7 +259,7 @@ pub(crate) fn record(set: &PolicySet, ruled: &Ruled) {
 
 /// See [`Limiter::charge`].
 pub(crate) fn charge(set: &PolicySet, key: KeyHash, cost: u32, now: u64) -> Decision<'_> {
-    let set = set.of(key);
+    let set = set.of(key, now);
     let ruled = set.limiter().table.update(key, now, |words, place, now| {
         decide::force(set.entries(), words, place, now, cost)
     });
@@ -273,6 +279,7 @@ pub(crate) struct Inner {
     policies: Box<[Policy]>,
     named: usize,
     exceptions: Exceptions,
+    pub(crate) heritage: Heritage,
     entries: Box<[Entry]>,
     #[cfg(feature = "tower")]
     texts: Box<[crate::answer::Text]>,
@@ -293,6 +300,23 @@ impl Inner {
 
     pub(crate) fn entry(&self, id: u8) -> Entry {
         self.entries[usize::from(id)]
+    }
+
+    pub(crate) fn id(&self, name: &str) -> Option<u8> {
+        let named = self.policies[..self.named].iter().zip(0..);
+        named.into_iter().find(|(policy, _)| policy.name() == name).map(|(_, id)| id)
+    }
+
+    /// The nanoseconds in which every bucket refills; a window takes up to twice as long.
+    pub(crate) fn longest(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.relief.ceiling()).max().unwrap_or(0)
+    }
+
+    /// The policy that stands in for another, for this key.
+    pub(crate) fn instead(&self, key: KeyHash, usual: u8) -> u8 {
+        let swaps = self.exceptions.get(&key.tag);
+        let swap = swaps.and_then(|swaps| swaps.iter().find(|swap| swap.usual == usual));
+        swap.map_or(usual, |swap| swap.instead)
     }
 
     pub(crate) const fn exceptions(&self) -> &Exceptions {

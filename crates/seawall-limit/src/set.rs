@@ -76,9 +76,17 @@ impl PolicySet {
         }
     }
 
-    /// The set as it is for this key.
+    /// The set as it is for this key, about which to decide now.
     #[inline]
-    pub(crate) fn of(&self, key: KeyHash) -> &Self {
+    pub(crate) fn of(&self, key: KeyHash, now: u64) -> &Self {
+        let limiter = self.limiter();
+        limiter.heritage.bring(limiter, key, now);
+        self.own(key)
+    }
+
+    /// The same, without bringing the key over from a limiter before.
+    #[inline]
+    pub(crate) fn own(&self, key: KeyHash) -> &Self {
         let exceptions = &self.resolved.exceptions;
         if exceptions.is_empty() {
             return self;

@@ -110,6 +110,11 @@ impl LayerConfig {
     /// As [`validate`](Self::validate); and [`Error::Trap`] for the first
     /// finding that is refused.
     pub fn builder(&self) -> Result<LimitLayerBuilder, Error> {
+        self.after(None)
+    }
+
+    /// The same, taking over from another limiter.
+    pub(super) fn after(&self, before: Option<Limiter>) -> Result<LimitLayerBuilder, Error> {
         self.validate()?;
         for finding in self.lint() {
             if finding.is_refused() {
@@ -117,7 +122,12 @@ impl LayerConfig {
             }
             tracing::warn!(%finding, "a trap in the configuration of quotas");
         }
-        self.over(self.limiter()?.max_keys(self.max_keys).build()?)
+        let limiter = self.limiter()?.max_keys(self.max_keys);
+        let limiter = match before {
+            Some(before) => limiter.after(before),
+            None => limiter,
+        };
+        self.over(limiter.build()?)
     }
 
     /// The same, made.

@@ -17,6 +17,7 @@ use crate::body::LimitBody;
 use crate::client::{Networks, Resolver};
 use crate::decision::Decision;
 use crate::key::Key;
+use crate::limiter::Limiter;
 use crate::set::PolicySet;
 
 /// A request without its body.
@@ -66,6 +67,8 @@ pub(crate) enum Judged<B> {
     /// It takes asking others.
     #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "only Redis is asked"))]
     Later(Asked<B>),
+    /// Another gate has taken over: it is to be asked.
+    Moved,
 }
 
 pub(crate) type Asked<B> = Pin<Box<dyn Future<Output = Verdict<B>> + Send>>;
@@ -111,7 +114,12 @@ impl Gate {
     }
 
     /// Decides on a request, or says how to find out.
-    pub(crate) fn judge<A, B>(&self, request: &Request<A>) -> Judged<B> {
+    /// `moved` tells whether another gate is in its place.
+    pub(crate) fn judge<A, B>(
+        &self,
+        request: &Request<A>,
+        moved: impl FnOnce() -> bool,
+    ) -> Judged<B> {
         let head = Head::of(request);
         let Some(sets) = self.rules.policies(head.method, head.uri.path()) else {
             return Judged::free();
@@ -120,6 +128,10 @@ impl Gate {
         let now = Instant::now();
         let mut fields = [None, None];
         if let Some(decision) = self.decide(&client, sets, now) {
+            let has_left = |limiter: &Limiter| limiter.shared().heritage.has_left();
+            if self.limiter().is_some_and(has_left) && moved() {
+                return Judged::Moved;
+            }
             if !decision.is_allowed() {
                 let manner = Manner::of(request, self.answers);
                 return Judged::Now(Verdict::Reject(answer::rejection(&decision, &manner)));
@@ -136,6 +148,10 @@ impl Gate {
             return judged;
         }
         Judged::Now(Verdict::Admit(fields))
+    }
+
+    pub(crate) const fn limiter(&self) -> Option<&Limiter> {
+        self.rules.limiters().local.as_ref()
     }
 
     /// Takes back what the local policies were charged for a request that the cluster-wide ones

@@ -7,6 +7,7 @@ mod future;
 mod gate;
 mod layer;
 mod path;
+mod reload;
 mod rule;
 mod service;
 mod subject;

@@ -9,6 +9,7 @@ use super::{Inner, Limiter};
 use crate::decide::{Entry, Place};
 use crate::error::{Error, in_range};
 use crate::exception::{self, Exception, Keys};
+use crate::heritage::Heritage;
 use crate::key::Key;
 use crate::policy::Policy;
 use crate::quota::Quota;
@@ -22,6 +23,7 @@ pub struct LimiterBuilder {
     policies: Vec<Policy>,
     exceptions: Vec<Exception>,
     max_keys: usize,
+    after: Option<Limiter>,
 }
 
 impl LimiterBuilder {
@@ -85,6 +87,13 @@ impl LimiterBuilder {
         self
     }
 
+    /// Takes over what keys have spent from another limiter.
+    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "layers reload"))]
+    pub(crate) fn after(mut self, before: Limiter) -> Self {
+        self.after = Some(before);
+        self
+    }
+
     /// Builds the limiter. Its metrics go to the recorder that is installed now.
     ///
     /// # Errors
@@ -92,9 +101,13 @@ impl LimiterBuilder {
     /// name, or a table size out of bounds; if an exception has no key, is from a
     /// policy that is not there, or a key has two from one policy.
     pub fn build(self) -> Result<Limiter, Error> {
-        let Self { mut policies, exceptions, max_keys } = self;
+        let Self { mut policies, exceptions, max_keys, after } = self;
         let instead = validate(&policies, &exceptions, max_keys)?;
-        let seed = RandomState::default();
+        let after = after.as_ref().map(Limiter::shared);
+        // The same hash of the same key.
+        let seed = after.map_or_else(RandomState::default, |before| before.seed.clone());
+        let names: Vec<String> = policies.iter().map(|policy| policy.name().to_owned()).collect();
+        let heritage = after.map(|before| Heritage::after(Arc::clone(before), &names));
         let tag = |key: Key<'_>| KeyHash::new(seed.hash_one(key)).tag;
         let exceptions = exception::by_key(&policies, &exceptions, tag);
         let named = policies.len();
@@ -106,6 +119,7 @@ impl LimiterBuilder {
             table: Table::new(max_keys, layout(&entries)),
             entries,
             exceptions,
+            heritage: heritage.unwrap_or_default(),
             named,
             seed,
             stats: Stats::new(&policies),
@@ -117,7 +131,7 @@ impl LimiterBuilder {
 
 impl Default for LimiterBuilder {
     fn default() -> Self {
-        Self { policies: Vec::new(), exceptions: Vec::new(), max_keys: MAX_KEYS }
+        Self { policies: Vec::new(), exceptions: Vec::new(), max_keys: MAX_KEYS, after: None }
     }
 }
 
