@@ -122,6 +122,7 @@ mod direct;
 mod error;
 mod exception;
 mod gcra;
+#[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "layers reload"))]
 mod heritage;
 mod joint;
 mod key;

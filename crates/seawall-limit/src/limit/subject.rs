@@ -85,6 +85,7 @@ impl Subject {
 
 impl Source {
     /// Whether it takes the client's own key.
+    #[cfg(feature = "redis")]
     pub(crate) fn is_client(&self) -> bool {
         *self == Self::Client
     }

@@ -179,6 +179,7 @@ impl Table {
 
     /// Calls back with each key that is live at `now` in a slot of its own, with
     /// no lock held.
+    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "layers reload"))]
     pub(crate) fn each(&self, now: u64, mut visit: impl FnMut(KeyHash)) {
         for shard in &self.shards {
             let tags = shard.0.lock().tags(now);
