@@ -66,7 +66,7 @@ impl LimitConfig {
     /// # Errors
     /// The first thing that [`build`](Self::build) would refuse.
     pub fn validate(&self) -> Result<(), Error> {
-        crate::limiter::validate(&self.compile()?, self.max_keys)
+        crate::limiter::validate(&self.compile()?, &[], self.max_keys).map(drop)
     }
 
     /// Builds the limiter.
@@ -92,7 +92,7 @@ impl Default for LimitConfig {
 }
 
 impl PolicyConfig {
-    fn compile(&self) -> Result<Policy, Error> {
+    pub(crate) fn compile(&self) -> Result<Policy, Error> {
         let quota = Quota::per(self.limit, self.per)?.in_mode(self.mode)?;
         let quota = self.burst.map_or(Ok(quota), |burst| quota.with_burst(burst))?;
         let policy = Policy::new(self.name.clone(), quota.with_debt(self.debt)?);

@@ -58,6 +58,12 @@ pub enum Error {
         /// The name.
         name: Box<str>,
     },
+    /// A key has two exceptions from one policy. The key may be a secret, and is not told.
+    #[error("a key has two exceptions from policy {policy:?}")]
+    DuplicateException {
+        /// The policy.
+        policy: Box<str>,
+    },
     /// The quota's mode cannot be used here.
     #[error(
         "a quota in mode {mode:?} needs the table of a Limiter; only Smooth and Strict do without"
@@ -100,6 +106,42 @@ pub enum Error {
         /// The text given, cut after 16 characters.
         text: Box<str>,
     },
+    /// A field of text cannot be what it is.
+    #[error("{field} is {text:?}, but must be {expected}")]
+    Text {
+        /// The field.
+        field: &'static str,
+        /// The text given, cut after 64 characters.
+        text: Box<str>,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// Something in a list of the configuration is wrong.
+    #[error("{list}[{index}]: {source}")]
+    At {
+        /// The list.
+        list: &'static str,
+        /// The place in it, from 0.
+        index: usize,
+        /// What is wrong.
+        source: Box<Error>,
+    },
+    /// The configuration has a trap that is refused.
+    #[cfg(feature = "tower")]
+    #[error("{0}")]
+    Trap(Box<crate::limit::Finding>),
+    /// A rule charges a path parameter that its own path does not have.
+    #[error("the rule's path has no segment {{{name}}}")]
+    PathParameter {
+        /// The parameter.
+        name: Box<str>,
+    },
+    /// A rule charges a cluster-wide policy to another subject than the client.
+    #[error("cluster-wide policy {policy:?} can be charged to the client only")]
+    ClusterSubject {
+        /// The policy.
+        policy: Box<str>,
+    },
     /// A path pattern does not start with `/`, or its braces are wrong.
     #[error(
         "path pattern {pattern:?} must start with '/' and have {{name}} or a last {{*name}} as whole segments"
@@ -116,6 +158,11 @@ impl Error {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         false
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn at(self, list: &'static str, index: usize) -> Self {
+        Self::At { list, index, source: Box::new(self) }
     }
 }
 

@@ -56,8 +56,11 @@ impl Limiter {
         cost: u32,
         now: impl Into<Moment>,
     ) -> Joint<'s, N> {
-        let keys = subjects.map(|(key, set)| (&set.limiter().table, set.limiter().hash(key)));
-        let times = [now.into().nanos(); N];
+        let hashed = subjects.map(|(key, set)| (set, set.limiter().hash(key)));
+        let keys = hashed.map(|(set, key)| (&set.limiter().table, key));
+        let now = now.into().nanos();
+        let subjects = hashed.map(|(set, key)| (key, set.of(key, now)));
+        let times = [now; N];
         let ruled: [Ruled; N] = update_all(keys, times, |copies, copy_of| {
             // First without charging, but keeping what was brought near after
             // a clock was set back.

@@ -5,6 +5,7 @@
 //! whose time has passed says the same as no state, which is what lets the
 //! table forget a key without asking its policies.
 
+mod carry;
 mod fixed;
 mod window;
 

@@ -111,7 +111,7 @@
 //! | `quanta` | [`Moment::now`] from the processor's time-stamp counter | no |
 //! | `redis` | `ClusterLimiter`, quotas that all nodes share | no |
 //! | `tonic` | `Decision::to_status`; the layer answers gRPC without it | no |
-//! | `serde` | `LimitConfig`, `Guards` and `OverloadConfig` from configuration files | no |
+//! | `serde` | `LimitConfig`, `LayerConfig`, `Guards` and `OverloadConfig` from configuration files | no |
 
 #[cfg(feature = "redis")]
 mod cluster;
@@ -120,7 +120,10 @@ mod decide;
 mod decision;
 mod direct;
 mod error;
+mod exception;
 mod gcra;
+#[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "layers reload"))]
+mod heritage;
 mod joint;
 mod key;
 mod law;
@@ -195,7 +198,10 @@ pub use client::{
 #[cfg(feature = "tower")]
 pub use guard::{BodyTooLarge, GuardBody, GuardFuture, GuardLayer, GuardService, Guards};
 #[cfg(feature = "tower")]
-pub use limit::{Head, LimitFuture, LimitLayer, LimitLayerBuilder, LimitService, Rule};
+pub use limit::{
+    ClientConfig, ExceptionConfig, Finding, Head, LayerConfig, LimitFuture, LimitLayer,
+    LimitLayerBuilder, LimitService, Rule, RuleConfig, Subject, SubjectConfig, Trap,
+};
 #[cfg(feature = "tower")]
 pub use lists::{
     Access, AccessList, AccessListBuilder, Country, GeoPolicy, ListLayer, ListService, Locate,
@@ -211,6 +217,10 @@ pub use short::ShortFuture;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+#[cfg(all(doctest, feature = "tower"))]
+#[doc = include_str!("../docs/policies.md")]
+struct PoliciesPage;
 
 #[cfg(all(doctest, feature = "redis"))]
 #[doc = include_str!("../docs/cluster.md")]

@@ -13,6 +13,8 @@ use foldhash::quality::RandomState;
 use crate::decide::{self, Charge, Entry, Outcome, Place, Ruled};
 use crate::decision::Decision;
 use crate::error::Error;
+use crate::exception::Exceptions;
+use crate::heritage::Heritage;
 use crate::key::Key;
 use crate::moment::Moment;
 use crate::policy::Policy;
@@ -116,10 +118,12 @@ impl Limiter {
         now: impl Into<Moment>,
     ) -> Decision<'s> {
         let inner = set.limiter();
-        let ruled =
-            inner.table.update(inner.hash(key.into()), now.into().nanos(), |words, place, now| {
-                decide::drain(set.entries(), words, place, now)
-            });
+        let key = inner.hash(key.into());
+        let now = now.into().nanos();
+        let set = set.of(key, now);
+        let ruled = inner
+            .table
+            .update(key, now, |words, place, now| decide::drain(set.entries(), words, place, now));
         Decision::new(set, ruled)
     }
 
@@ -143,7 +147,10 @@ impl Limiter {
         now: impl Into<Moment>,
     ) -> Decision<'s> {
         let inner = set.limiter();
-        Decision::new(set, peek(set, inner.hash(key.into()), cost, now.into().nanos()))
+        let key = inner.hash(key.into());
+        let now = now.into().nanos();
+        let set = set.of(key, now);
+        Decision::new(set, peek(set, key, cost, now))
     }
 
     /// Gives `cost` units back to every policy of the set, at once, whenever they
@@ -155,7 +162,9 @@ impl Limiter {
     /// is exact: it gives back what has not come back by itself.
     pub fn refund<'k>(&self, key: impl Into<Key<'k>>, set: &PolicySet, cost: u32) {
         let inner = set.limiter();
-        inner.table.amend(inner.hash(key.into()), |words| {
+        let key = inner.hash(key.into());
+        let set = set.own(key);
+        inner.table.amend(key, |words| {
             for entry in set.entries() {
                 let state = entry.law.refund(entry.load(words, Place::Slot), cost);
                 entry.store(words, Place::Slot, state);
@@ -163,10 +172,10 @@ impl Limiter {
         });
     }
 
-    /// The policies, in the order given.
+    /// The policies, in the order given; without exceptions.
     #[must_use]
     pub fn policies(&self) -> &[Policy] {
-        &self.inner.policies
+        &self.inner.policies[..self.inner.named]
     }
 
     /// Counts the keys that have not refilled. Walks the whole table, one
@@ -194,7 +203,9 @@ impl Limiter {
     ) -> Decision<'s> {
         let inner = set.limiter();
         let now = now.into().nanos();
-        let ruled = inner.table.update(inner.hash(key), now, |words, place, now| {
+        let key = inner.hash(key);
+        let set = set.of(key, now);
+        let ruled = inner.table.update(key, now, |words, place, now| {
             decide::decide(set.entries(), words, place, now, cost, charge)
         });
         record(set, &ruled);
@@ -202,8 +213,11 @@ impl Limiter {
     }
 
     pub(crate) fn id(&self, name: &str) -> Result<u8, Error> {
-        let found = self.inner.policies.iter().zip(0..).find(|(policy, _)| policy.name() == name);
-        found.map(|(_, id)| id).ok_or_else(|| Error::UnknownPolicy { name: name.into() })
+        self.inner.id(name).ok_or_else(|| Error::UnknownPolicy { name: name.into() })
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Inner> {
+        &self.inner
     }
 
     /// A set of ids that came from [`id`](Self::id).
@@ -214,7 +228,7 @@ impl Limiter {
 
 impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limiter").field("policies", &self.inner.policies).finish_non_exhaustive()
+        f.debug_struct("Limiter").field("policies", &self.policies()).finish_non_exhaustive()
     }
 }
 
@@ -245,6 +259,7 @@ pub(crate) fn record(set: &PolicySet, ruled: &Ruled) {
 
 /// See [`Limiter::charge`].
 pub(crate) fn charge(set: &PolicySet, key: KeyHash, cost: u32, now: u64) -> Decision<'_> {
+    let set = set.of(key, now);
     let ruled = set.limiter().table.update(key, now, |words, place, now| {
         decide::force(set.entries(), words, place, now, cost)
     });
@@ -260,7 +275,11 @@ pub(crate) fn peek(set: &PolicySet, key: KeyHash, cost: u32, now: u64) -> Ruled 
 
 /// What the clones of a limiter, and its sets, share.
 pub(crate) struct Inner {
+    /// Those with a name of their own, and those that stand in for them.
     policies: Box<[Policy]>,
+    named: usize,
+    exceptions: Exceptions,
+    pub(crate) heritage: Heritage,
     entries: Box<[Entry]>,
     #[cfg(feature = "tower")]
     texts: Box<[crate::answer::Text]>,
@@ -281,6 +300,27 @@ impl Inner {
 
     pub(crate) fn entry(&self, id: u8) -> Entry {
         self.entries[usize::from(id)]
+    }
+
+    pub(crate) fn id(&self, name: &str) -> Option<u8> {
+        let named = self.policies[..self.named].iter().zip(0..);
+        named.into_iter().find(|(policy, _)| policy.name() == name).map(|(_, id)| id)
+    }
+
+    /// The nanoseconds in which every bucket refills; a window takes up to twice as long.
+    pub(crate) fn longest(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.relief.ceiling()).max().unwrap_or(0)
+    }
+
+    /// The policy that stands in for another, for this key.
+    pub(crate) fn instead(&self, key: KeyHash, usual: u8) -> u8 {
+        let swaps = self.exceptions.get(&key.tag);
+        let swap = swaps.and_then(|swaps| swaps.iter().find(|swap| swap.usual == usual));
+        swap.map_or(usual, |swap| swap.instead)
+    }
+
+    pub(crate) const fn exceptions(&self) -> &Exceptions {
+        &self.exceptions
     }
 
     #[inline]

@@ -65,7 +65,9 @@ impl Limiter {
     ) -> Result<Reservation, Decision<'s>> {
         let inner = set.limiter();
         let key = inner.hash(key.into());
-        let ruled = inner.table.update(key, now.into().nanos(), |words, place, now| {
+        let now = now.into().nanos();
+        let set = set.of(key, now);
+        let ruled = inner.table.update(key, now, |words, place, now| {
             decide(set.entries(), words, place, now, cost, Charge::AllOrNone)
         });
         record(set, &ruled);
@@ -113,7 +115,9 @@ impl Limiter {
     ) -> Result<Reservation, Decision<'s>> {
         let inner = set.limiter();
         let key = inner.hash(key.into());
-        let ruled = limiter::peek(set, key, 1, now.into().nanos());
+        let now = now.into().nanos();
+        let set = set.of(key, now);
+        let ruled = limiter::peek(set, key, 1, now);
         record(set, &ruled);
         if ruled.outcome != Outcome::Allowed {
             return Err(Decision::new(set, ruled));

@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::decide::Entry;
+use crate::exception::Exceptions;
 use crate::limiter::Inner;
 use crate::policy::Policy;
+use crate::table::KeyHash;
 
 /// Policies that are charged together, most specific first.
 ///
@@ -20,6 +22,8 @@ pub struct PolicySet {
 struct Resolved {
     limiter: Arc<Inner>,
     entries: Box<[Entry]>,
+    /// The sets of keys that have other quotas.
+    exceptions: Exceptions<PolicySet>,
     #[cfg(feature = "tower")]
     header: crate::answer::PolicyFields,
 }
@@ -38,14 +42,56 @@ impl PolicySet {
                 ids.push(id);
             }
         }
+        let mut made: Vec<(Vec<u8>, Self)> = Vec::new();
+        let mut exceptions = Exceptions::default();
+        for (key, swaps) in limiter.exceptions() {
+            let swapped = |id: &u8| swaps.iter().find(|swap| swap.usual == *id);
+            let theirs: Vec<u8> =
+                ids.iter().map(|id| swapped(id).map_or(*id, |swap| swap.instead)).collect();
+            if theirs == ids {
+                continue;
+            }
+            let set = match made.iter().find(|(ids, _)| *ids == theirs) {
+                Some((_, set)) => set.clone(),
+                None => {
+                    let set = Self::plain(Arc::clone(&limiter), &theirs, Exceptions::default());
+                    made.push((theirs, set.clone()));
+                    set
+                }
+            };
+            exceptions.insert(*key, set);
+        }
+        Self::plain(limiter, &ids, exceptions)
+    }
+
+    fn plain(limiter: Arc<Inner>, ids: &[u8], exceptions: Exceptions<Self>) -> Self {
         Self {
             resolved: Arc::new(Resolved {
                 #[cfg(feature = "tower")]
                 header: crate::answer::policy_fields(ids.iter().map(|id| limiter.text(*id))),
                 entries: ids.iter().map(|id| limiter.entry(*id)).collect(),
+                exceptions,
                 limiter,
             }),
         }
+    }
+
+    /// The set as it is for this key, about which to decide now.
+    #[inline]
+    pub(crate) fn of(&self, key: KeyHash, now: u64) -> &Self {
+        let limiter = self.limiter();
+        limiter.heritage.bring(limiter, key, now);
+        self.own(key)
+    }
+
+    /// The same, without bringing the key over from a limiter before.
+    #[inline]
+    pub(crate) fn own(&self, key: KeyHash) -> &Self {
+        let exceptions = &self.resolved.exceptions;
+        if exceptions.is_empty() {
+            return self;
+        }
+        exceptions.get(&key.tag).unwrap_or(self)
     }
 
     #[inline]

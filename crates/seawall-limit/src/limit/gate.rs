@@ -1,5 +1,7 @@
 //! From a request's head to a decision.
 
+use std::cell::Cell;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,11 +11,15 @@ use tokio::time::Instant;
 
 #[cfg(feature = "redis")]
 use super::cluster;
-use super::rule::Rules;
+use super::rule::{Rules, Sets};
+use super::subject::{self, MAX_SUBJECTS, Owner, Source};
 use crate::answer::{self, Answers, Fields, Manner};
 use crate::body::LimitBody;
 use crate::client::{Networks, Resolver};
+use crate::decision::Decision;
 use crate::key::Key;
+use crate::limiter::Limiter;
+use crate::set::PolicySet;
 
 /// A request without its body.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +48,14 @@ impl<'a> Head<'a> {
 
 pub(crate) type KeyFn = dyn for<'a> Fn(&Head<'a>) -> Option<Key<'a>> + Send + Sync;
 
+/// Who sent a request.
+struct Client<'a> {
+    head: Head<'a>,
+    address: Option<IpAddr>,
+    /// Whether it was counted that nobody knows who it is.
+    counted: Cell<bool>,
+}
+
 /// How a request fares.
 pub(crate) enum Verdict<B> {
     /// Its response gets these fields.
@@ -56,6 +70,8 @@ pub(crate) enum Judged<B> {
     /// It takes asking others.
     #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "only Redis is asked"))]
     Later(Asked<B>),
+    /// Another gate has taken over: it is to be asked.
+    Moved,
 }
 
 pub(crate) type Asked<B> = Pin<Box<dyn Future<Output = Verdict<B>> + Send>>;
@@ -101,16 +117,24 @@ impl Gate {
     }
 
     /// Decides on a request, or says how to find out.
-    pub(crate) fn judge<A, B>(&self, request: &Request<A>) -> Judged<B> {
+    /// `moved` tells whether another gate is in its place.
+    pub(crate) fn judge<A, B>(
+        &self,
+        request: &Request<A>,
+        moved: impl FnOnce() -> bool,
+    ) -> Judged<B> {
         let head = Head::of(request);
         let Some(sets) = self.rules.policies(head.method, head.uri.path()) else {
             return Judged::free();
         };
-        let Some(key) = self.key(&head, true) else { return Judged::free() };
+        let Some(client) = self.client(&head, true) else { return Judged::free() };
         let now = Instant::now();
         let mut fields = [None, None];
-        if let (Some(limiter), Some(set)) = (&self.rules.limiters().local, &sets.local) {
-            let decision = limiter.check(key, set, now);
+        if let Some(decision) = self.decide(&client, sets, now) {
+            let has_left = |limiter: &Limiter| limiter.shared().heritage.has_left();
+            if self.limiter().is_some_and(has_left) && moved() {
+                return Judged::Moved;
+            }
             if !decision.is_allowed() {
                 let manner = Manner::of(request, self.answers);
                 return Judged::Now(Verdict::Reject(answer::rejection(&decision, &manner)));
@@ -120,13 +144,17 @@ impl Gate {
         #[cfg(feature = "redis")]
         if let Some(set) = &sets.cluster {
             let manner = Manner::of(request, self.answers);
-            let judged = cluster::judge(set, key, now, manner, fields);
+            let judged = cluster::judge(set, self.key(&client), now, manner, fields);
             if let Judged::Now(Verdict::Reject(_)) = &judged {
-                self.refund_key(sets, key);
+                self.refund_client(&client, sets);
             }
             return judged;
         }
         Judged::Now(Verdict::Admit(fields))
+    }
+
+    pub(crate) const fn limiter(&self) -> Option<&Limiter> {
+        self.rules.limiters().local.as_ref()
     }
 
     /// Takes back what the local policies were charged for a request that the cluster-wide ones
@@ -134,34 +162,87 @@ impl Gate {
     pub(crate) fn refund<A>(&self, request: &Request<A>) {
         let head = Head::of(request);
         if let Some(sets) = self.rules.policies(head.method, head.uri.path())
-            && let Some(key) = self.key(&head, false)
+            && let Some(client) = self.client(&head, false)
         {
-            self.refund_key(sets, key);
+            self.refund_client(&client, sets);
         }
     }
 
-    fn refund_key(&self, sets: &super::rule::Sets, key: Key<'_>) {
-        if let (Some(limiter), Some(set)) = (&self.rules.limiters().local, &sets.local) {
-            limiter.refund(key, set, 1);
+    fn decide<'s>(
+        &self,
+        client: &Client<'_>,
+        sets: &'s Sets,
+        now: Instant,
+    ) -> Option<Decision<'s>> {
+        let limiter = self.rules.limiters().local.as_ref()?;
+        match &*sets.local {
+            [] => None,
+            [(Source::Client, set)] => Some(limiter.check(self.key(client), set, now)),
+            all => self.with_owners(client, all, |subjects| {
+                subject::decide(limiter, subjects, now.into())
+            }),
         }
     }
 
-    /// Whom to charge; `None` if it is one of those that pass. `first`: nobody asked before.
-    fn key<'a>(&self, head: &Head<'a>, first: bool) -> Option<Key<'a>> {
+    fn refund_client(&self, client: &Client<'_>, sets: &Sets) {
+        let Some(limiter) = &self.rules.limiters().local else { return };
+        self.with_owners(client, &sets.local, |subjects| {
+            for (key, set) in subjects {
+                limiter.refund(*key, set, 1);
+            }
+        });
+    }
+
+    /// Calls back with the subjects that there are.
+    fn with_owners<'s, R>(
+        &self,
+        client: &Client<'_>,
+        sets: &'s [(Source, PolicySet)],
+        decide: impl FnOnce(&[(Key<'_>, &'s PolicySet)]) -> R,
+    ) -> R {
+        let tiers = client.address.map(|address| self.client.tiers(address));
+        let mut owners: [Option<(Owner<'_>, &PolicySet)>; MAX_SUBJECTS] = [const { None }; _];
+        for (owner, (source, set)) in owners.iter_mut().zip(sets) {
+            let own = || self.key(client);
+            let group = || self.group(client);
+            *owner =
+                source.owner(&client.head, own, group, tiers.as_ref()).map(|owner| (owner, set));
+        }
+        let Some((_, any)) = sets.first() else { return decide(&[]) };
+        let mut subjects = [(Key::Unknown, any); MAX_SUBJECTS];
+        let mut count = 0;
+        for (owner, set) in owners.iter().flatten() {
+            subjects[count] = (owner.key(), *set);
+            count += 1;
+        }
+        decide(&subjects[..count])
+    }
+
+    /// Who it is; `None` if it is one of those that pass. `first`: nobody asked before.
+    fn client<'a>(&self, head: &Head<'a>, first: bool) -> Option<Client<'a>> {
         let address = self.client.address(head.headers, head.extensions);
         if address.is_some_and(|address| self.allowed.contains(address)) {
             return None;
         }
-        Some(match (self.key.as_ref().and_then(|key| key(head)), address) {
-            (Some(key), _) => key,
-            (None, Some(address)) => Key::Ip(self.client.group(address)),
-            (None, None) => {
-                if first {
+        Some(Client { head: *head, address, counted: Cell::new(!first) })
+    }
+
+    /// Whom to charge, unless a rule says otherwise.
+    fn key<'a>(&self, client: &Client<'a>) -> Key<'a> {
+        let told = self.key.as_ref().and_then(|key| key(&client.head));
+        told.unwrap_or_else(|| self.group(client))
+    }
+
+    fn group<'a>(&self, client: &Client<'a>) -> Key<'a> {
+        match client.address {
+            Some(address) => Key::Ip(self.client.group(address)),
+            None => {
+                if !client.counted.replace(true) {
                     self.unidentified();
                 }
                 Key::Unknown
             }
-        })
+        }
     }
 
     fn unidentified(&self) {

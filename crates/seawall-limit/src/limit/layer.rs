@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use super::gate::{Gate, Head, KeyFn};
+use super::reload::Shared;
 use super::rule::{Limiters, Rule, Rules};
 use super::service::LimitService;
 use crate::answer::Answers;
@@ -46,12 +47,20 @@ use crate::limiter::Limiter;
 /// `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11), also if the
 /// service fails with a response; requests that match no policy, are exempt or
 /// allowed carry neither.
+///
+/// Rules that charge several subjects ([`Rule::by`]) are one joint decision; the
+/// fields tell of the tightest subject or, if several reject, of the one that has
+/// to be waited for longest. From a file: [`LayerConfig`](super::LayerConfig).
 #[derive(Clone)]
 pub struct LimitLayer {
-    gate: Arc<Gate>,
+    shared: Arc<Shared>,
 }
 
 impl LimitLayer {
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Starts a layer; [`build`](LimitLayerBuilder::build) checks and makes it.
     #[expect(clippy::new_ret_no_self, reason = "a layer without rules would do nothing")]
     pub fn new(limiter: Limiter) -> LimitLayerBuilder {
@@ -73,7 +82,7 @@ impl<S> Layer<S> for LimitLayer {
     type Service = LimitService<S>;
 
     fn layer(&self, inner: S) -> LimitService<S> {
-        LimitService::new(inner, Arc::clone(&self.gate))
+        LimitService::new(inner, Arc::clone(&self.shared))
     }
 }
 
@@ -168,14 +177,17 @@ impl LimitLayerBuilder {
     /// malformed path; if two limiters have a policy of one name; if an address or network is
     /// malformed.
     pub fn build(self) -> Result<LimitLayer, Error> {
-        let gate = Gate::new(
+        Ok(LimitLayer { shared: Arc::new(Shared::new(self.gate()?)) })
+    }
+
+    pub(crate) fn gate(self) -> Result<Gate, Error> {
+        Ok(Gate::new(
             self.client.compile()?,
             self.key,
             Networks::parse(&self.allowed)?,
             Rules::compile(self.limiters, self.rules)?,
             self.answers,
-        );
-        Ok(LimitLayer { gate: Arc::new(gate) })
+        ))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use http::Method;
 
 use super::path::Pattern;
+use super::subject::{MAX_SUBJECTS, Source, Subject};
 #[cfg(feature = "redis")]
 use crate::cluster::{ClusterLimiter, ClusterSet};
 use crate::error::{Error, in_range};
@@ -24,6 +25,7 @@ pub struct Rule {
     path: Path,
     methods: Vec<Method>,
     policies: Vec<Box<str>>,
+    by: Subject,
     exempt: bool,
 }
 
@@ -69,6 +71,13 @@ impl Rule {
         self
     }
 
+    /// Charges the rule's policies to this subject. Default: [`Subject::Client`].
+    /// The rules of a layer can have six different ones, each tier counted.
+    pub fn by(mut self, subject: Subject) -> Self {
+        self.by = subject;
+        self
+    }
+
     /// Lets the requests pass uncharged, whatever other rules say: for health
     /// checks and the like.
     pub fn exempt(mut self) -> Self {
@@ -77,13 +86,14 @@ impl Rule {
     }
 
     const fn at(path: Path) -> Self {
-        Self { path, methods: Vec::new(), policies: Vec::new(), exempt: false }
+        Self { path, methods: Vec::new(), policies: Vec::new(), by: Subject::Client, exempt: false }
     }
 }
 
 /// Rules, with the policy sets of the combinations seen.
 pub(crate) struct Rules {
     limiters: Limiters,
+    sources: Vec<Source>,
     rules: Box<[Compiled]>,
     sets: OnceLock<Box<Node>>,
 }
@@ -97,7 +107,8 @@ pub(crate) struct Limiters {
 
 /// The policies that a request meets, by limiter.
 pub(crate) struct Sets {
-    pub(crate) local: Option<PolicySet>,
+    /// By subject, the one with the most specific policy first.
+    pub(crate) local: Box<[(Source, PolicySet)]>,
     #[cfg(feature = "redis")]
     pub(crate) cluster: Option<ClusterSet>,
 }
@@ -105,7 +116,8 @@ pub(crate) struct Sets {
 struct Compiled {
     path: Pattern,
     methods: Vec<Method>,
-    ids: Box<[u8]>,
+    /// Subjects, by their place in the list of all, and policies.
+    ids: Box<[(usize, u8)]>,
     #[cfg(feature = "redis")]
     cluster_ids: Box<[u8]>,
     exempt: bool,
@@ -119,6 +131,15 @@ struct Node {
     next: OnceLock<Box<Node>>,
 }
 
+impl Path {
+    fn pattern(&self) -> Option<&str> {
+        match self {
+            Self::Any => None,
+            Self::Exact(pattern) | Self::Prefix(pattern) => Some(pattern),
+        }
+    }
+}
+
 impl Rules {
     pub(crate) fn compile(limiters: Limiters, rules: Vec<Rule>) -> Result<Self, Error> {
         if rules.is_empty() {
@@ -126,11 +147,13 @@ impl Rules {
         }
         in_range("rules", rules.len() as u64, 1, u64::BITS.into())?;
         limiters.validate()?;
+        let mut sources = Vec::new();
         let rules = rules
             .into_iter()
-            .map(|rule| Compiled::new(&limiters, rule))
+            .map(|rule| Compiled::new(&limiters, &mut sources, rule))
             .collect::<Result<_, _>>()?;
-        Ok(Self { limiters, rules, sets: OnceLock::new() })
+        in_range("subjects", sources.len() as u64, 0, MAX_SUBJECTS as u64)?;
+        Ok(Self { limiters, sources, rules, sets: OnceLock::new() })
     }
 
     /// The policies that a request meets, most specific first; `None` if it
@@ -167,17 +190,29 @@ impl Rules {
             let last_first = self.rules.iter().enumerate().rev();
             last_first.filter(|(index, _)| matching >> index & 1 == 1)
         };
-        let all = |limiter: &Limiter, ids: &dyn Fn(&Compiled) -> Box<[u8]>| {
-            let ids: Vec<u8> = met().flat_map(|(_, rule)| ids(rule)).collect();
-            (!ids.is_empty()).then(|| limiter.set_of(ids))
-        };
-        let local = self.limiters.local.as_ref();
+        let mut by_source: Vec<(usize, Vec<u8>)> = Vec::new();
+        for (source, id) in met().flat_map(|(_, rule)| &rule.ids) {
+            match by_source.iter_mut().find(|(known, _)| known == source) {
+                Some((_, ids)) => ids.push(*id),
+                None => by_source.push((*source, vec![*id])),
+            }
+        }
         let sets = Sets {
-            local: local.and_then(|limiter| all(limiter, &|rule| rule.ids.clone())),
+            local: self
+                .limiters
+                .local
+                .iter()
+                .flat_map(|limiter| {
+                    let set = |(source, ids): &(usize, Vec<u8>)| {
+                        (self.sources[*source].clone(), limiter.set_of(ids.iter().copied()))
+                    };
+                    by_source.iter().map(set).collect::<Vec<_>>()
+                })
+                .collect(),
             #[cfg(feature = "redis")]
             cluster: self.limiters.cluster.as_ref().and_then(|cluster| {
-                let set = all(cluster.names(), &|rule| rule.cluster_ids.clone());
-                set.map(|set| cluster.adopt(set))
+                let ids: Vec<u8> = met().flat_map(|(_, rule)| rule.cluster_ids.clone()).collect();
+                (!ids.is_empty()).then(|| cluster.adopt(cluster.names().set_of(ids)))
             }),
         };
         Box::new(Node { rules: matching, sets, next: OnceLock::new() })
@@ -204,20 +239,29 @@ impl Limiters {
 }
 
 impl Compiled {
-    fn new(limiters: &Limiters, rule: Rule) -> Result<Self, Error> {
+    fn new(limiters: &Limiters, sources: &mut Vec<Source>, rule: Rule) -> Result<Self, Error> {
         if rule.policies.is_empty() && !rule.exempt {
             return Err(Error::Empty { what: "a rule", of: "policy" });
         }
         let mut ids = Vec::new();
         #[cfg(feature = "redis")]
         let mut cluster_ids = Vec::new();
-        for name in &rule.policies {
+        for (position, name) in rule.policies.iter().enumerate() {
+            let source = rule.by.source(position, rule.path.pattern())?;
             #[cfg(feature = "redis")]
             if let Some(id) = limiters.cluster.as_ref().and_then(|it| it.names().id(name).ok()) {
+                if !source.is_client() {
+                    return Err(Error::ClusterSubject { policy: name.clone() });
+                }
                 cluster_ids.push(id);
                 continue;
             }
-            ids.push(limiters.local_id(name)?);
+            let id = limiters.local_id(name)?;
+            let known = sources.iter().position(|known| *known == source);
+            ids.push((known.unwrap_or(sources.len()), id));
+            if known.is_none() {
+                sources.push(source);
+            }
         }
         Ok(Self {
             path: match &rule.path {

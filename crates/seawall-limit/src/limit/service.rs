@@ -8,7 +8,8 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::future::LimitFuture;
-use super::gate::{Gate, Judged, Verdict};
+use super::gate::{Judged, Verdict};
+use super::reload::Shared;
 use crate::body::LimitBody;
 
 /// Made by [`LimitLayer`](super::LimitLayer).
@@ -17,12 +18,12 @@ use crate::body::LimitBody;
 #[derive(Clone)]
 pub struct LimitService<S> {
     inner: S,
-    gate: Arc<Gate>,
+    shared: Arc<Shared>,
 }
 
 impl<S> LimitService<S> {
-    pub(crate) const fn new(inner: S, gate: Arc<Gate>) -> Self {
-        Self { inner, gate }
+    pub(crate) const fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
     }
 
     /// The service inside.
@@ -49,17 +50,21 @@ where
     }
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
-        match self.gate.judge(&request) {
-            Judged::Now(Verdict::Admit(fields)) => {
-                LimitFuture::pass(self.inner.call(request), fields)
-            }
-            Judged::Now(Verdict::Reject(response)) => LimitFuture::reject(response),
-            Judged::Later(asked) => {
-                // The one that is ready is taken along, and a copy stays.
-                let copy = self.inner.clone();
-                let ready = std::mem::replace(&mut self.inner, copy);
-                LimitFuture::ask(asked, ready, request, Arc::clone(&self.gate))
-            }
+        loop {
+            let gate = self.shared.gate();
+            return match gate.judge(&request, || !self.shared.is_current(&gate)) {
+                Judged::Moved => continue,
+                Judged::Now(Verdict::Admit(fields)) => {
+                    LimitFuture::pass(self.inner.call(request), fields)
+                }
+                Judged::Now(Verdict::Reject(response)) => LimitFuture::reject(response),
+                Judged::Later(asked) => {
+                    // The one that is ready is taken along, and a copy stays.
+                    let copy = self.inner.clone();
+                    let ready = std::mem::replace(&mut self.inner, copy);
+                    LimitFuture::ask(asked, ready, request, Arc::clone(&gate))
+                }
+            };
         }
     }
 }

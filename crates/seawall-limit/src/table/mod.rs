@@ -82,7 +82,8 @@ pub(crate) struct Load {
 }
 
 impl KeyHash {
-    /// From one 64-bit hash with a secret seed.
+    /// From one 64-bit hash with a secret seed, or from a tag: all but one hash
+    /// in 2^64 are their tags.
     #[inline]
     pub(crate) fn new(hash: u64) -> Self {
         let wide = u128::from(hash) * u128::from(MIX);
@@ -174,6 +175,16 @@ impl Table {
         }
         load.collision /= self.shards.len() as f64;
         load
+    }
+
+    /// Calls back with each key that is live at `now` in a slot of its own, with
+    /// no lock held.
+    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "layers reload"))]
+    pub(crate) fn each(&self, now: u64, mut visit: impl FnMut(KeyHash)) {
+        for shard in &self.shards {
+            let tags = shard.0.lock().tags(now);
+            tags.into_iter().map(KeyHash::new).for_each(&mut visit);
+        }
     }
 
     #[inline]

@@ -154,6 +154,13 @@ impl Slots {
         (0..self.len()).filter(|slot| self.is_live(*slot, now)).count()
     }
 
+    /// The tags of the keys that are live.
+    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "layers reload"))]
+    pub(super) fn tags(&self, now: u64) -> Vec<u64> {
+        let live = (0..self.len()).filter(|slot| self.is_live(*slot, now));
+        live.map(|slot| self.data[self.bucket(slot / WAYS) + slot % WAYS]).collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.buckets * WAYS
     }

@@ -24,5 +24,7 @@ mod modes;
 mod obey;
 mod observed;
 mod overload;
+mod reload;
+mod subjects;
 mod support;
 mod tiers;

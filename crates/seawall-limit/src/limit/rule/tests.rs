@@ -22,8 +22,8 @@ fn auction() -> Rules {
 }
 
 fn met(rules: &Rules, method: &Method, path: &str) -> Vec<String> {
-    let set = rules.policies(method, path).and_then(|sets| sets.local.as_ref());
-    set.map_or(Vec::new(), |set| set.names().map(str::to_owned).collect())
+    let sets = rules.policies(method, path).into_iter().flat_map(|sets| &sets.local);
+    sets.flat_map(|(_, set)| set.names().map(str::to_owned)).collect()
 }
 
 #[test]
