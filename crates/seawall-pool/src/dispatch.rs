@@ -135,6 +135,8 @@ pub(crate) struct Search<'p> {
     waited: bool,
     primary_again: bool,
     failure: Option<(&'p Arc<Node>, Error)>,
+    /// What the first replica said that had no room.
+    full: Option<Error>,
     /// Of a write that found no primary.
     place: Option<Box<Place>>,
     /// Whether it is one statement, which has done nothing if it was not sent.
@@ -155,6 +157,7 @@ impl<'p> Search<'p> {
             waited: false,
             primary_again: false,
             failure: None,
+            full: None,
             place: None,
             single: true,
         }
@@ -253,6 +256,12 @@ impl<'p> Search<'p> {
             // Another one may be the primary by now.
             self.pool.look();
         }
+        if matches!(error, Error::QueueFull { .. }) && !node.is_primary() {
+            // No time was lost, and another may have room. But overload goes to nobody else.
+            self.request.excluded |= self.pool.unlike(node);
+            self.full.get_or_insert(error);
+            return Ok(());
+        }
         if self.request.intent == Intent::Write && self.can_wait(&error) {
             self.failure = Some((node, error));
             return Ok(());
@@ -273,6 +282,9 @@ impl<'p> Search<'p> {
     }
 
     fn exhausted(&mut self) -> Error {
+        if let Some(full) = self.full.take() {
+            return full;
+        }
         let intent = self.request.intent;
         let source = self.failure.take().map(|(_, error)| Box::new(error));
         Error::NoNode { intent, nodes: self.pool.statuses(), source }
