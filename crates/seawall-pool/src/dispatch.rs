@@ -12,6 +12,7 @@ use crate::error::{Error, Outcome, classify};
 use crate::exec::{Answer, Call};
 use crate::lease::Lease;
 use crate::ledger::{Class, Site};
+use crate::lsn::EVERYTHING;
 use crate::node::Node;
 use crate::pool::Inner;
 use crate::route::{Choice, Intent, Request, Verdict};
@@ -295,7 +296,9 @@ impl<'p> Search<'p> {
     async fn pick(&mut self) -> Option<Choice> {
         let chosen = self.pool.choose(&self.request);
         let wait = self.pool.config.catch_up_wait;
-        let waits = self.request.after.is_some() && !self.waited && !wait.is_zero();
+        // What no replica will ever have is not waited for.
+        let later = self.request.after.is_some_and(|wanted| wanted < EVERYTHING);
+        let waits = later && !self.waited && !wait.is_zero();
         if !waits || self.is_replica(&chosen) || self.request.intent == Intent::Write {
             return chosen;
         }
