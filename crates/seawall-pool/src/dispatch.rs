@@ -217,7 +217,7 @@ impl<'p> Search<'p> {
         limit: Duration,
     ) -> Result<Lease, Error> {
         let lease = self.lease(node).await?;
-        if let Some(wanted) = self.request.after.filter(|_| node.may_be_behind()) {
+        if let Some(wanted) = self.request.after.filter(|_| node.may_be_behind() || !node.is_up()) {
             lease.session().position(limit).await?.require(wanted, node)?;
         }
         Ok(lease)
