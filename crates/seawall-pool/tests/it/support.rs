@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Dispatch, Event, Metadata, Subscriber};
 
 /// Connections of a pool on one server, its monitor's included.
 pub(crate) const OPEN: &str =
@@ -161,6 +161,10 @@ pub(crate) struct Warnings(Arc<Mutex<String>>);
 
 impl Warnings {
     pub(crate) fn install() -> (DefaultGuard, Arc<Mutex<String>>) {
+        // With one dispatcher alive, a callsite that is met first on another thread is asked about
+        // at that thread's, which is none, and stays off for all: so there are two.
+        static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
+        ANOTHER.get_or_init(|| Dispatch::new(Self(Arc::default())));
         let warnings = Arc::<Mutex<String>>::default();
         (tracing::subscriber::set_default(Self(Arc::clone(&warnings))), warnings)
     }
