@@ -105,11 +105,14 @@ impl Board {
         let again = place.since.is_some();
         let began = *place.since.get_or_insert_with(Instant::now);
         if again {
-            if began.elapsed() >= buffer.config.max_wait {
+            // Not past `limit` either, however often a primary comes that will not serve.
+            if Instant::now() >= limit.min(began + buffer.config.max_wait) {
                 return Err(self.too_late(began, cause));
             }
             // There was one, and it would not serve: not again at once.
             sleep(LOOK_EVERY).await;
+        } else if began >= limit {
+            return Err(cause);
         }
         let (teller, told) = oneshot::channel();
         let bounds = (buffer.config.max_writes, buffer.config.max_wait);
@@ -150,6 +153,12 @@ impl Board {
                 Ok(())
             }
             Ok(Err(_)) => Err(Error::Closed),
+            // Not for want of a primary, but behind others who wait for its connections: it
+            // joins them, and is told by the pool why there is none.
+            Err(_) if self.takes_writes() => {
+                buffer.metrics.seconds.record(began.elapsed().as_secs_f64());
+                Ok(())
+            }
             Err(_) => Err(self.too_late(began, cause)),
         }
     }
@@ -230,3 +239,6 @@ impl Drop for InLine<'_> {
 
 /// How soon a promotion is noticed while writes wait, one probe's time aside.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,8 @@ use crate::Token;
 /// A route that is given one ([`Route::causal`](crate::Route::causal)) keeps it up to date: a write raises
 /// it to its own commit, a read to the position that was read, so reads follow
 /// writes (read-your-writes) and reads follow reads (monotonic reads). The positions
-/// are read in the same flight as the statement.
+/// are read in the same flight as the statement. After a write of unknown outcome, or one whose
+/// future was dropped, reads go to the primary until the next write that is done.
 ///
 /// Clones are the same one. One per user or session, for as long as it lasts;
 /// between processes goes its [`token`](Self::token), by hand or in a cookie by
@@ -24,8 +25,8 @@ struct State {
     token: Option<Token>,
     /// Whether the token is newer than the one it began with.
     advanced: bool,
-    /// A write was done whose position could not be read: only the primary is
-    /// sure to have it.
+    /// A write was done, or may have been, whose position could not be read: only the
+    /// primary is sure to have it.
     blind: bool,
 }
 

@@ -43,13 +43,15 @@ impl Patience {
         Self { limit, started: None }
     }
 
-    /// When the first wait began.
-    fn starts(&mut self) -> Instant {
-        *self.started.get_or_insert_with(Instant::now)
+    /// A wait begins, perhaps not the first.
+    fn begins(&mut self) -> Instant {
+        let now = Instant::now();
+        self.started.get_or_insert(now);
+        now
     }
 
     pub(crate) fn until(&mut self) -> Instant {
-        self.starts() + self.limit
+        *self.started.get_or_insert_with(Instant::now) + self.limit
     }
 }
 
@@ -62,12 +64,13 @@ impl Node {
         ask: Ask,
         patience: &mut Patience,
     ) -> Result<Lease, Error> {
+        let mut checked = false;
         loop {
             // Those who need not wait count as zero.
             let (mut lease, waited) = match self.take(ask)? {
                 Taken::Ready(lease) => (lease, Duration::ZERO),
                 Taken::Wait(place) => {
-                    let asked = patience.starts();
+                    let asked = patience.begins();
                     let mut lease = place.wait(patience).await?;
                     let now = Instant::now();
                     lease.granted_at(now);
@@ -76,10 +79,20 @@ impl Node {
                 }
             };
             if lease.is_closed() || lease.is_stale() {
-                lease.forget_grant();
+                checked = true;
                 if !lease.is_alive(patience).await {
+                    drop(lease);
+                    if Instant::now() >= patience.until() {
+                        // One more is not to be closed for having had no time to answer.
+                        self.metrics.failed_acquires.increment(1);
+                        return Err(self.timed_out(patience.limit));
+                    }
                     continue;
                 }
+            }
+            if checked {
+                // What is run on it has all of its time from now on.
+                lease.granted_at(Instant::now());
             }
             self.metrics.acquire_seconds.record(waited.as_secs_f64());
             return Ok(lease);

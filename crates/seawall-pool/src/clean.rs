@@ -57,18 +57,22 @@ struct Work {
 impl Work {
     /// Returns whether the connection is as new.
     async fn run(self, link: &Link, node: &Node) -> bool {
+        let grace = grace(link, node);
+        // Whether nothing of the borrower is in front of what is sent here.
+        let mut clear = false;
         if self.busy || !link.wire.is_idle() {
             // Answered when everything sent before it is over, such as the
             // rollback of a transaction that was dropped.
             let mut marker = pin!(link.client.check_connection());
-            let soon = if self.busy { Duration::ZERO } else { GRACE };
+            let soon = if self.busy { Duration::ZERO } else { grace };
             let answered = match timeout(soon, &mut marker).await {
                 Ok(answered) => Some(answered),
-                Err(_) => overtake(link, node, marker).await,
+                Err(_) => overtake(link, node, grace, marker).await,
             };
             if !matches!(answered, Some(Ok(()))) {
                 return false;
             }
+            clear = true;
         }
         for _ in 0..ROUNDS {
             let traces = link.wire.traces();
@@ -80,22 +84,29 @@ impl Work {
                 (true, false) => format!("{ROLLBACK}; {RESET}"),
             };
             node.metrics.resets.increment(1);
+            let sent = if clear {
+                // Slow or not, it is not to be stopped.
+                link.client.batch_execute(&sql).await.is_ok()
+            } else {
+                send(link, node, grace, &sql).await
+            };
             // A transaction that was begun by a statement nobody waited for shows
             // only now, and takes back what was just reset.
-            if send(link, node, &sql).await && link.wire.is_idle() {
+            if sent && link.wire.is_idle() {
                 return forget_statements(link, traces).await;
             }
+            clear = true;
         }
         false
     }
 }
 
 /// Runs `sql`, and stops what is still running in front of it.
-async fn send(link: &Link, node: &Node, sql: &str) -> bool {
+async fn send(link: &Link, node: &Node, grace: Duration, sql: &str) -> bool {
     let mut sent = pin!(link.client.batch_execute(sql));
-    let done = match timeout(GRACE, &mut sent).await {
+    let done = match timeout(grace, &mut sent).await {
         Ok(done) => Some(done),
-        Err(_) => overtake(link, node, sent).await,
+        Err(_) => overtake(link, node, grace, sent).await,
     };
     matches!(done, Some(Ok(())))
 }
@@ -105,11 +116,13 @@ async fn send(link: &Link, node: &Node, sql: &str) -> bool {
 async fn overtake<T>(
     link: &Link,
     node: &Node,
+    grace: Duration,
     mut last: Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {
     node.metrics.cancelled.increment(1);
+    let again = (AGAIN * grace).min(node.limits.cancel / 2);
     loop {
-        let (sent, answer) = join(link.cancel(), timeout(AGAIN, &mut last)).await;
+        let (sent, answer) = join(link.cancel(), timeout(again, &mut last)).await;
         if let Err(error) = sent {
             tracing::debug!(node = %node.name, %error, "a cancel request did not get through");
             return None;
@@ -146,9 +159,14 @@ const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UN
 
 /// How often a reset is tried.
 const ROUNDS: usize = 3;
-/// A reset takes one round trip. If it takes this long, a statement that the
-/// borrower dropped is still running in front of it.
+/// How long a round trip may take before a statement that the borrower dropped is taken to be
+/// running in front of it. Opening the connection took several, so a server that is far away
+/// or slow has more time; at most half of what there is, or a cancel would come too late.
+fn grace(link: &Link, node: &Node) -> Duration {
+    (2 * link.opening).max(GRACE).min(node.limits.cancel / 2)
+}
+
 const GRACE: Duration = Duration::from_millis(20);
-/// How long after a cancel request the next one is sent: there may be several
-/// statements to stop.
-const AGAIN: Duration = Duration::from_millis(50);
+/// How many times the grace after a cancel request the next one is sent: there may be
+/// several statements to stop, and the request takes two round trips itself.
+const AGAIN: u32 = 3;

@@ -104,7 +104,8 @@ pub struct PoolConfig {
     pub leak_after: Duration,
     /// How long a connection that came back with a statement running on it, or
     /// with state of its borrower, may take to be put right; after that it is
-    /// closed. Default 250 ms, 1 ms to 60 s.
+    /// closed. It takes up to six round trips: more for servers that are far away.
+    /// Default 250 ms, 1 ms to 60 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub cancel_timeout: Duration,
     /// A connection not used for this long is closed, down to `min_idle`.

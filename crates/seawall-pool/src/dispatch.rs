@@ -12,6 +12,7 @@ use crate::error::{Error, Outcome, classify};
 use crate::exec::{Answer, Call};
 use crate::lease::Lease;
 use crate::ledger::{Class, Site};
+use crate::lsn::EVERYTHING;
 use crate::node::Node;
 use crate::pool::Inner;
 use crate::route::{Choice, Intent, Request, Verdict};
@@ -135,6 +136,8 @@ pub(crate) struct Search<'p> {
     waited: bool,
     primary_again: bool,
     failure: Option<(&'p Arc<Node>, Error)>,
+    /// What the first replica said that had no room.
+    full: Option<Error>,
     /// Of a write that found no primary.
     place: Option<Box<Place>>,
     /// Whether it is one statement, which has done nothing if it was not sent.
@@ -155,6 +158,7 @@ impl<'p> Search<'p> {
             waited: false,
             primary_again: false,
             failure: None,
+            full: None,
             place: None,
             single: true,
         }
@@ -213,7 +217,7 @@ impl<'p> Search<'p> {
         limit: Duration,
     ) -> Result<Lease, Error> {
         let lease = self.lease(node).await?;
-        if let Some(wanted) = self.request.after.filter(|_| node.may_be_behind()) {
+        if let Some(wanted) = self.request.after.filter(|_| node.may_be_behind() || !node.is_up()) {
             lease.session().position(limit).await?.require(wanted, node)?;
         }
         Ok(lease)
@@ -253,6 +257,12 @@ impl<'p> Search<'p> {
             // Another one may be the primary by now.
             self.pool.look();
         }
+        if matches!(error, Error::QueueFull { .. }) && !node.is_primary() {
+            // No time was lost, and another may have room. But overload goes to nobody else.
+            self.request.excluded |= self.pool.unlike(node);
+            self.full.get_or_insert(error);
+            return Ok(());
+        }
         if self.request.intent == Intent::Write && self.can_wait(&error) {
             self.failure = Some((node, error));
             return Ok(());
@@ -273,6 +283,9 @@ impl<'p> Search<'p> {
     }
 
     fn exhausted(&mut self) -> Error {
+        if let Some(full) = self.full.take() {
+            return full;
+        }
         let intent = self.request.intent;
         let source = self.failure.take().map(|(_, error)| Box::new(error));
         Error::NoNode { intent, nodes: self.pool.statuses(), source }
@@ -283,7 +296,9 @@ impl<'p> Search<'p> {
     async fn pick(&mut self) -> Option<Choice> {
         let chosen = self.pool.choose(&self.request);
         let wait = self.pool.config.catch_up_wait;
-        let waits = self.request.after.is_some() && !self.waited && !wait.is_zero();
+        // What no replica will ever have is not waited for.
+        let later = self.request.after.is_some_and(|wanted| wanted < EVERYTHING);
+        let waits = later && !self.waited && !wait.is_zero();
         if !waits || self.is_replica(&chosen) || self.request.intent == Intent::Write {
             return chosen;
         }

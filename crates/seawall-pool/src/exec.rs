@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use futures_util::future::{join3, join4};
+use scopeguard::{ScopeGuard, guard};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, Statement};
@@ -45,7 +46,8 @@ impl Call<'_> {
     pub(crate) fn on(self, node: &Node, after: Option<Lsn>) -> Self {
         let behind = node.may_be_behind();
         let if_lost = if self.guessed && !behind { Outcome::Unknown } else { self.if_lost };
-        Self { after: after.filter(|_| behind), if_lost, ..self }
+        // A primary that was lost may be back as a standby.
+        Self { after: after.filter(|_| behind || !node.is_up()), if_lost, ..self }
     }
 }
 
@@ -258,7 +260,7 @@ impl Session<'_> {
             read(after, Position::read_reached),
         ) {
             (Ok(before), Ok(after)) => (before, after),
-            (Err(source), _) | (_, Err(source)) if call.intent == Intent::Write => {
+            (Err(source), _) | (_, Err(source)) if call.if_lost == Outcome::Unknown => {
                 // It is done, or has failed for a reason of its own: an error here could have
                 // it run again.
                 self.forget_position();
@@ -290,9 +292,11 @@ impl Session<'_> {
         let write = self.with_position(&positions, statement, call);
         let set = self.client.batch_execute("SET synchronous_commit TO remote_apply");
         let reset = self.client.batch_execute("RESET synchronous_commit");
+        // Dropped half-way, what stops the write may stop the reset instead.
+        let left = guard(self.marks, Marks::soil);
         let (set, answer, reset) = join3(set, write, reset).await;
-        if reset.is_err() {
-            self.marks.soil();
+        if reset.is_ok() {
+            ScopeGuard::into_inner(left);
         }
         let answer = answer?;
         // Done, and not as it was asked for.

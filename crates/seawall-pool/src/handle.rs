@@ -31,7 +31,8 @@ mod request;
 /// about the statement (the connection broke, the node is stopping, it gave
 /// up the statement for the sake of replay), the next node is tried, each once,
 /// the primary last, all within one
-/// [`acquire_timeout`](crate::PoolConfig::acquire_timeout). A read in flight on a
+/// [`acquire_timeout`](crate::PoolConfig::acquire_timeout). A replica where as many wait
+/// as may is passed over for another of its role, and not for the primary. A read in flight on a
 /// replica that is declared down is run elsewhere at once. Writes are never
 /// retried.
 ///

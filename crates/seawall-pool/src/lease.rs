@@ -30,7 +30,8 @@ pub(crate) struct Loan {
     held: HeldLink,
     pub(crate) node: Arc<Node>,
     pub(crate) marks: Marks,
-    /// When it was handed to a caller who had waited, if that is just now.
+    /// When it was handed to a caller who had waited for it or for its sign of life, if that is
+    /// just now.
     granted: Option<Instant>,
 }
 
@@ -99,10 +100,6 @@ impl Lease {
     /// Notes a time that was read anyway, for the first statement to start from.
     pub(crate) fn granted_at(&mut self, now: Instant) {
         self.0.granted = Some(now);
-    }
-
-    pub(crate) fn forget_grant(&mut self) {
-        self.0.granted = None;
     }
 
     pub(crate) fn granted(&self) -> Option<Instant> {

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_postgres::config::Host;
 use tokio_postgres::{Config, Error, NoTls};
 
@@ -33,6 +33,8 @@ pub(crate) struct Link {
     pub(crate) client: ClientWrapper,
     pub(crate) statements: Statements,
     pub(crate) wire: Arc<Wire>,
+    /// How long it took to connect and log in.
+    pub(crate) opening: Duration,
     address: Address,
     driver: Driver,
 }
@@ -45,6 +47,7 @@ impl Link {
         statements: usize,
         on_end: impl FnOnce() + Send + 'static,
     ) -> Result<Self, Error> {
+        let started = Instant::now();
         let (socket, address) = match dial(config, look_up).await {
             Ok((socket, address)) => (socket, Some(address)),
             Err(error) => (Socket::Failed(Some(error)), None),
@@ -66,6 +69,7 @@ impl Link {
             client,
             statements: Statements::new(statements),
             wire,
+            opening: started.elapsed(),
             address: address.unwrap_or(Address::None),
             driver: Driver(driver),
         })

@@ -105,6 +105,9 @@ fn half(digits: &str) -> Result<u64, ParseLsnError> {
     u64::from_str_radix(digits, 16).map_err(|_| ParseLsnError)
 }
 
+/// No replica has this: only the primary serves it.
+pub(crate) const EVERYTHING: Lsn = Lsn(u64::MAX);
+
 const SHORT_PAGE_HEADER: u64 = 24;
 const LONG_PAGE_HEADER: u64 = 40;
 

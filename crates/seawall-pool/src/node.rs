@@ -221,6 +221,10 @@ impl Node {
         !(self.is_primary() && self.is_writable())
     }
 
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
     pub(crate) fn is_primary(&self) -> bool {
         self.primary.load(Ordering::Acquire)
     }

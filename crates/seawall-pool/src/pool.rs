@@ -231,6 +231,13 @@ impl Inner {
         replicas.fold(0, |all, (index, _)| all | 1 << index)
     }
 
+    /// All nodes but the replicas of the same role: bit `i` for node `i`.
+    pub(crate) fn unlike(&self, replica: &Node) -> u64 {
+        let like = |node: &Node| !node.is_primary() && node.role() == replica.role();
+        let others = self.nodes.iter().enumerate().filter(|(_, node)| !like(node));
+        others.fold(0, |all, (index, _)| all | 1 << index)
+    }
+
     /// The nodes that may not serve a read after `token`, whatever their position: bit `i` for
     /// node `i`.
     pub(crate) fn ruled_out_by(&self, token: Token) -> Result<u64, Error> {

@@ -47,14 +47,19 @@ impl Token {
     /// clusters, where there is no later. Of two timelines the newer one counts: what
     /// survived of the older one is in its past.
     ///
-    /// An unknown cluster goes with any.
+    /// An unknown cluster goes with any. Of an unknown timeline the larger position counts,
+    /// since it may lie on either.
     #[must_use]
     pub fn merge(self, other: Self) -> Option<Self> {
         if self.system != other.system && self.system != 0 && other.system != 0 {
             return None;
         }
         let system = self.system.max(other.system);
-        let (timeline, lsn) = (self.timeline, self.lsn).max((other.timeline, other.lsn));
+        let (timeline, lsn) = if self.timeline == 0 || other.timeline == 0 {
+            (self.timeline.max(other.timeline), self.lsn.max(other.lsn))
+        } else {
+            (self.timeline, self.lsn).max((other.timeline, other.lsn))
+        };
         Some(Self { system, timeline, lsn })
     }
 }

@@ -15,12 +15,13 @@ use tokio_postgres::{Row, SimpleQueryMessage};
 use crate::error::{Error, Outcome, classify};
 use crate::exec::{Answer, Ask, Call, Session, Shape};
 use crate::lease::Marks;
+use crate::lsn::EVERYTHING;
 use crate::node::Node;
 use crate::position::{POSITION, Position};
 use crate::route::Intent;
 use crate::statements::Statements;
 use crate::wire::Wire;
-use crate::{Lsn, Token, text};
+use crate::{Token, text};
 
 /// A transaction on a [`Conn`](crate::Conn), rolled back when dropped.
 ///
@@ -161,7 +162,7 @@ impl<'a> Transaction<'a> {
         }
         let position = position.into_inner().filter(|position| !position.recovering);
         Ok(position.map_or_else(
-            || on.node.token(Lsn(u64::MAX), 0),
+            || on.node.token(EVERYTHING, 0),
             |position| on.node.token(position.lsn, position.timeline),
         ))
     }

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use crate::dispatch::{Search, unless_down};
-use crate::error::{Error, classify};
+use crate::error::{Error, Outcome, classify};
 use crate::exec::{Call, Session};
 use crate::pool::Inner;
 use crate::route::{Intent, Request};
@@ -98,7 +98,14 @@ impl Session<'_> {
             }
             match under_way.next().await {
                 Some(Ok(answer)) => rows.push(answer.rows),
-                Some(Err(error)) => {
+                Some(Err(mut error)) => {
+                    if sets.len() > 1
+                        && call.if_lost == Outcome::Unknown
+                        && let Error::Query { outcome, .. } = &mut error
+                    {
+                        // It had no effect, but others of the call may have had theirs.
+                        *outcome = Outcome::Unknown;
+                    }
                     failure.get_or_insert(error);
                 }
                 None => return failure.map_or(Ok(rows), Err),

@@ -24,7 +24,9 @@ pub struct BufferConfig {
     /// waits.
     pub max_writes: usize,
     /// How long from the first write of an outage on. At most what is left of the call's
-    /// [`acquire_timeout`](crate::PoolConfig::acquire_timeout). Default 10 s, at most an hour.
+    /// [`acquire_timeout`](crate::PoolConfig::acquire_timeout). A write that after this time stands
+    /// behind others at a primary that is there waits on for a connection, as all do. Default
+    /// 10 s, at most an hour.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub max_wait: Duration,
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use scopeguard::{ScopeGuard, guard};
 use tokio_postgres::types::ToSql;
 
 use super::Route;
@@ -11,6 +12,7 @@ use crate::classify::Kind;
 use crate::error::{Error, Outcome};
 use crate::exec::{Answer, Ask, Call, Shape};
 use crate::loader::Way;
+use crate::lsn::EVERYTHING;
 use crate::node::Node;
 use crate::pool::Inner;
 use crate::route::{Intent, Request};
@@ -68,11 +70,26 @@ impl<'p> Route<'p> {
             (false, false) => Ask::No,
         };
         let call = self.call(sql, params, shape, position)?;
-        let (node, answer) = if self.shared && !writing {
-            lanes::run(self.pool, self.request()?, call).await?
+        let request = self.request()?;
+        // Should this be dropped on the way, the write may be done.
+        let unsettled = guard(self.causal.filter(|_| writing), |causal| {
+            causal.inspect(|causal| causal.observe_unknown());
+        });
+        let ran = if self.shared && !writing {
+            lanes::run(self.pool, request, call).await
         } else {
-            dispatch::run(self.pool, self.request()?, call).await?
+            dispatch::run(self.pool, request, call).await
         };
+        ScopeGuard::into_inner(unsettled);
+        let (node, answer) = ran.inspect_err(|error| {
+            // Whoever looks whether it took effect must not ask a node that is behind.
+            if let Some(causal) = self.causal
+                && (error.outcome() == Some(Outcome::Unknown)
+                    || (writing && matches!(error, Error::RowCount { .. })))
+            {
+                causal.observe_unknown();
+            }
+        })?;
         if let Some(causal) = self.causal {
             let token = answer.seen.map(|lsn| node.token(lsn, answer.timeline));
             match token.filter(|token| token.lsn > Lsn(0)) {
@@ -136,10 +153,16 @@ impl<'p> Route<'p> {
     /// What a loader starts with: a causal handle counts as it is now.
     pub(super) fn seen(&self) -> Option<Token> {
         let seen = self.causal.and_then(Causal::token);
-        match (self.after, seen) {
+        let token = match (self.after, seen) {
             (Some(after), Some(seen)) => after.merge(seen).or(Some(after)),
             (after, seen) => after.or(seen),
+        };
+        if self.causal.is_some_and(Causal::is_blind) {
+            // Only the primary is sure to have it.
+            let (system, timeline) = token.map_or((0, 0), |token| (token.system, token.timeline));
+            return Some(Token { system, timeline, lsn: EVERYTHING });
         }
+        token
     }
 
     pub(super) fn request(&self) -> Result<Request, Error> {

@@ -23,7 +23,14 @@ fn a_newer_timeline_wins_over_a_larger_position() {
     assert_eq!(old.merge(new), Some(new));
     assert_eq!(new.merge(old), Some(new));
     assert_eq!(token(7, 1, 1).merge(token(8, 1, 1)), None);
-    assert_eq!(token(0, 0, 5).merge(token(8, 1, 1)), Some(token(8, 1, 1)));
+    assert_eq!(token(0, 0, 1).merge(token(8, 1, 5)), Some(token(8, 1, 5)));
+}
+
+#[test]
+fn a_position_of_an_unknown_timeline_is_not_forgotten() {
+    // A bare position, or one read on a standby whose timeline nobody may see.
+    assert_eq!(token(0, 0, 5).merge(token(8, 1, 1)), Some(token(8, 1, 5)));
+    assert_eq!(token(8, 1, 1).merge(token(8, 0, 5)), Some(token(8, 1, 5)));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use seawall_devstack::{Direction, Faults, Proxy};
-use seawall_pool::{Error, NodeConfig, Pool, PoolConfig, SlowStart, Standing};
+use seawall_pool::{Error, NodeConfig, Policy, Pool, PoolConfig, SlowStart, Standing};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::support::{config, is_up, millis, node, pool, port, secs, stack, until, wary};
@@ -204,4 +204,43 @@ async fn a_replica_that_comes_back_starts_with_a_small_share() {
     steady(&pool, secs(2)).await;
     let share = node(&pool, "replica-1").served.reads - before;
     assert!((1..=120).contains(&share), "{share} of 400");
+}
+
+/// Of two, so that whoever has the key of the full one would be refused.
+#[tokio::test]
+async fn a_read_that_meets_a_full_replica_goes_to_another_and_never_to_the_primary() {
+    let stack = stack(2).await;
+    let mut config = PoolConfig { max_size: 1, max_waiting: 1, ..config(&stack) };
+    config.routing.policy = Policy::Rendezvous;
+    // It does not rest: each read meets it anew.
+    config.routing.saturated_for = Duration::ZERO;
+    for (replica, tag) in config.replicas.iter_mut().zip(["a", "b"]) {
+        replica.tags = vec![tag.to_owned()];
+    }
+    let pool = Pool::connect(config).await.unwrap();
+    let both_up = async || is_up(&pool, "replica-1") && is_up(&pool, "replica-2");
+    until("both serve", secs(20), both_up).await;
+    let (mut held, mut waiters) = (Vec::new(), Vec::new());
+    let mut fill = async |tag: &'static str, name| {
+        held.push(pool.read().tag(tag).get().await.unwrap());
+        let waiter = pool.clone();
+        waiters.push(tokio::spawn(async move { waiter.read().tag(tag).get().await }));
+        until("one waits", secs(20), async || node(&pool, name).waiting == 1).await;
+    };
+    fill("a", "replica-1").await;
+    let other = stack.replica(1).unwrap().addr().port();
+    for key in 0..40 {
+        assert_eq!(port(pool.read().key(&key)).await, other);
+    }
+    // With nowhere else to go, it is what it was.
+    let error = pool.read().tag("a").query("SELECT 1", &[]).await.unwrap_err();
+    assert!(matches!(&error, Error::QueueFull { node, .. } if &**node == "replica-1"), "{error:?}");
+    fill("b", "replica-2").await;
+    let error = pool.read().query("SELECT 1", &[]).await.unwrap_err();
+    assert!(matches!(error, Error::QueueFull { .. }), "{error:?}");
+    assert_eq!(node(&pool, "primary").served.reads, 0);
+    drop(held);
+    for waiter in waiters {
+        waiter.await.unwrap().unwrap();
+    }
 }

@@ -228,3 +228,25 @@ async fn a_flight_that_meets_a_dead_replica_runs_elsewhere() {
     let port: i32 = rows.unwrap()[1][0].get(1);
     assert_eq!(port, i32::from(stack.primary().unwrap().port()));
 }
+
+/// Others of the flight have committed: the same call again would do them twice.
+#[tokio::test]
+async fn a_flight_of_writes_that_failed_in_part_is_not_to_be_sent_again() {
+    let (stack, pool) = table().await;
+    let primary = stack.primary().unwrap();
+    let sql = "CREATE FUNCTION clash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF NEW.id = 2 THEN RAISE EXCEPTION 'clash' USING ERRCODE = '40001'; END IF; \
+         RETURN NEW; END $$; \
+         CREATE TRIGGER clash BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION clash()";
+    admin(primary, sql).await;
+    let insert = "INSERT INTO item (id) VALUES ($1)";
+    let error =
+        pool.write().query_each(insert, &[&[&1_i64], &[&2_i64], &[&3_i64]]).await.unwrap_err();
+    assert_eq!(error.sqlstate().unwrap().code(), "40001");
+    assert_eq!(count(primary, ROWS).await, 2);
+    assert!(!error.is_retryable(), "{error}");
+    assert_eq!(error.outcome(), Some(Outcome::Unknown));
+    // Alone, it is known to have done nothing.
+    let error = pool.write().query_each(insert, &[&[&2_i64]]).await.unwrap_err();
+    assert!(error.is_retryable(), "{error}");
+}

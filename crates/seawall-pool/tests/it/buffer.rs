@@ -11,7 +11,9 @@ use seawall_pool::{BufferConfig, Error, NodeConfig, Outcome, Pool, PoolConfig};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use crate::support::{admin, config, count, is_up, millis, node, pool, port, secs, stack, until};
+use crate::support::{
+    admin, config, count, is_up, millis, node, pool, port, secs, slow_door, stack, until,
+};
 
 async fn with_table(stack: &Stack, buffer: BufferConfig, max_size: usize) -> Pool {
     let config = PoolConfig { buffer, max_size, ..config(stack) };
@@ -250,4 +252,25 @@ async fn a_second_primary_beside_a_live_one_gets_no_write_that_waited() {
     }
     assert_eq!(count(stack.primary().unwrap(), "SELECT count(*) FROM entry").await, 20);
     assert!(node(&pool, "primary").primary);
+}
+
+/// A primary that is there, but is not reached in time, is not asked again and again.
+#[tokio::test]
+async fn a_write_whose_time_to_connect_is_over_does_not_go_on_waiting_for_a_primary() {
+    let stack = stack(1).await;
+    let door = slow_door(stack.primary().unwrap().addr(), secs(5)).await;
+    let mut config = config(&stack);
+    config.primary = NodeConfig::new(stack.primary().unwrap().url_via(door));
+    let config = PoolConfig {
+        acquire_timeout: secs(1),
+        buffer: bounds(10, secs(60)),
+        min_idle: 0,
+        max_size: 1,
+        health_timeout: secs(60),
+        ..config
+    };
+    let pool = Pool::connect(config).await.unwrap();
+    pool.evict();
+    let error = pool.write().execute("SELECT 1", &[]).await.unwrap_err();
+    assert!(matches!(error, Error::ConnectTimeout { .. }), "{error:?}");
 }

@@ -9,7 +9,8 @@ use seawall_pool::{Error, NodeConfig, Outcome, Pool, PoolConfig};
 use tokio::time::{Instant, timeout};
 
 use crate::support::{
-    OPEN, admin, backend, config, count, millis, node, pool_of_one, secs, slow_door, stack, until,
+    OPEN, admin, backend, config, count, is_up, millis, node, pool_of_one, secs, slow_door, stack,
+    until,
 };
 
 /// The most connections that the server saw at once while `work` ran, the
@@ -210,7 +211,7 @@ async fn a_server_without_a_free_connection_is_the_named_cause_and_is_not_banned
     };
     assert!((millis(1_995)..secs(20)).contains(&asked.elapsed()), "{:?}", asked.elapsed());
     assert!(held.len() >= 2, "{}", held.len());
-    assert!(crate::support::is_up(&pool, "primary"), "saturation is no failure");
+    assert!(is_up(&pool, "primary"), "saturation is no failure");
     held[0].query_one("SELECT 1", &[]).await.unwrap();
     // What comes back serves, though nothing can be opened.
     let call = pool.write().execute("SELECT 1", &[]);
@@ -371,4 +372,25 @@ async fn the_future_of_a_call_stays_small() {
     let (query, get) = (pool.read().query("SELECT 1", &[]), pool.read().get());
     assert!(size_of_val(&query) <= 3_000, "{}", size_of_val(&query));
     assert!(size_of_val(&get) <= 3_000, "{}", size_of_val(&get));
+}
+
+/// The limit on a statement begins when its connection is there.
+#[tokio::test]
+async fn a_read_that_waited_longer_than_its_limit_for_a_connection_has_all_of_it_left() {
+    let stack = stack(1).await;
+    let config = PoolConfig { max_size: 1, validate_after: Duration::ZERO, ..config(&stack) };
+    let pool = Pool::connect(config).await.unwrap();
+    until("the replica serves", secs(20), async || is_up(&pool, "replica-1")).await;
+    let held = pool.read().get().await.unwrap();
+    assert_eq!(&**held.node(), "replica-1");
+    let limit = secs(5);
+    let started = Instant::now();
+    let read = tokio::spawn({
+        let pool = pool.clone();
+        async move { pool.read().timeout(limit).query_one("SELECT 1", &[]).await }
+    });
+    until("it has waited for longer", secs(20), async || started.elapsed() > limit + secs(1)).await;
+    assert_eq!(node(&pool, "replica-1").waiting, 1);
+    drop(held);
+    read.await.unwrap().unwrap();
 }

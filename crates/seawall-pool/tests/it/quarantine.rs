@@ -3,12 +3,14 @@
 use std::pin::pin;
 
 use futures_util::{FutureExt, StreamExt};
-use seawall_devstack::Proxy;
+use seawall_devstack::{Faults, Proxy};
 use seawall_pool::tokio_postgres::types::ToSql;
 use seawall_pool::{NodeConfig, Pool, PoolConfig};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{admin, backend, count, millis, node, pool_of_one, secs, stack, until};
+use crate::support::{
+    admin, backend, config, count, millis, node, pool_of_one, secs, stack, until,
+};
 
 /// The last statement that the process `backend` was sent.
 async fn last_sent(server: &seawall_devstack::Postgres, backend: i32) -> String {
@@ -199,4 +201,25 @@ async fn a_transaction_that_is_dropped_is_rolled_back_once() {
     assert_eq!(backend(pool.write()).await, process);
     let log = std::fs::read_to_string(stack.primary().unwrap().log_path()).unwrap();
     assert!(!log.contains("no transaction in progress"), "{log}");
+}
+
+/// A cancel request is a connection of its own.
+#[tokio::test]
+async fn a_server_that_is_far_away_is_sent_no_cancel_against_a_reset() {
+    let stack = stack(0).await;
+    let door = Proxy::start(stack.primary().unwrap().addr()).await.unwrap();
+    door.set(Faults { latency: millis(60), ..Faults::default() });
+    let primary = NodeConfig::new(stack.primary().unwrap().url_via(door.addr()));
+    let config = PoolConfig { primary, max_size: 1, min_idle: 1, ..config(&stack) };
+    let pool = Pool::connect(config).await.unwrap();
+    let process = backend(pool.write()).await;
+    let accepted = door.accepted();
+    for _ in 0..3 {
+        let mut conn = pool.write().get().await.unwrap();
+        conn.execute("SET application_name = 'seawall-pool-far'", &[]).await.unwrap();
+        drop(conn.transaction().await.unwrap());
+        drop(conn);
+        assert_eq!(backend(pool.write()).await, process, "it was kept");
+    }
+    assert_eq!(door.accepted(), accepted);
 }

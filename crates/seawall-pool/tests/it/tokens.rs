@@ -121,6 +121,38 @@ async fn what_one_user_wrote_and_saw_he_sees_again_whatever_replay_does() {
     assert!(writer.has_advanced() && writer.token().unwrap().timeline == 1);
 }
 
+/// He is to look whether it took effect, and a replica may not have it yet.
+#[tokio::test]
+async fn after_a_write_of_unknown_outcome_its_user_reads_on_the_primary() {
+    let stack = stack(1).await;
+    let pool = pool(&stack).await;
+    until("the replica serves", secs(20), async || is_up(&pool, "replica-1")).await;
+    let primary = stack.primary().unwrap().addr().port();
+    let nap = "SELECT pg_sleep(60)";
+    for dropped in [false, true] {
+        let user = Causal::new();
+        let write = pool.write().causal(&user).timeout(millis(200));
+        if dropped {
+            let gave_up = tokio::time::timeout(millis(100), write.execute(nap, &[])).await;
+            assert!(gave_up.is_err());
+        } else {
+            let error = write.execute(nap, &[]).await.unwrap_err();
+            assert_eq!(error.outcome(), Some(Outcome::Unknown), "{error}");
+        }
+        assert_eq!(port(pool.read().causal(&user)).await, primary, "dropped: {dropped}");
+        // A loader takes up what the handle knows.
+        let sql = "SELECT key, inet_server_port() FROM unnest($1::int8[]) AS key";
+        let loader = pool.read().causal(&user).loader(sql, |row| row.try_get::<_, i64>(0));
+        let row = loader.load(7).await.unwrap().unwrap();
+        assert_eq!(row.get::<_, i32>(1), i32::from(primary), "dropped: {dropped}");
+    }
+    // What the server refused was not done.
+    let user = Causal::new();
+    pool.write().causal(&user).execute("SELECT 1 / 0", &[]).await.unwrap_err();
+    let replica = stack.replica(0).unwrap().addr().port();
+    assert_eq!(port(pool.read().causal(&user)).await, replica);
+}
+
 #[tokio::test]
 async fn tokens_of_another_cluster_are_refused_and_so_are_its_servers() {
     let stack = stack(0).await;
