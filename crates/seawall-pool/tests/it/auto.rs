@@ -111,7 +111,7 @@ async fn a_supposed_read_whose_answer_the_primary_lost_is_not_run_again() {
         async move { pool.auto().timeout(secs(60)).query_one("SELECT lies_long('x')", &[]).await }
     });
     let running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT lies_long%'";
-    until("it runs", secs(5), async || count(primary, running).await == 1).await;
+    until("it runs", secs(30), async || count(primary, running).await == 1).await;
     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT lies_long%'";
     admin(primary, kill).await;
     let error = caller.await.unwrap().unwrap_err();

@@ -140,7 +140,7 @@ async fn a_copy_that_is_dropped_or_late_leaves_whole_chunks_only() {
     let left = timeout(millis(50), left).await;
     assert!(left.is_err(), "{left:?}");
     lock.batch_execute("ROLLBACK").await.unwrap();
-    until("the connection is lent again", secs(2), async || {
+    until("the connection is lent again", secs(30), async || {
         pool.write().execute("SELECT 1", &[]).await.is_ok()
     })
     .await;
@@ -218,7 +218,7 @@ async fn a_flight_that_meets_a_dead_replica_runs_elsewhere() {
     let flight = pool.read().query_each(sql, &sets);
     let (rows, killed) = tokio::join!(flight, async {
         let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-        until("it runs on the replica", secs(1), async || {
+        until("it runs on the replica", secs(30), async || {
             count(stack.replica(0).unwrap(), sleeping).await == 1
         })
         .await;

@@ -83,7 +83,7 @@ async fn only_the_replica_that_stands_still_is_avoided() {
     }
     stack.replica(1).unwrap().resume_replay().await.unwrap();
     let both = async || node(&pool, "replica-2").replay_lsn >= Some(token);
-    until("replica-2 has caught up", secs(3), both).await;
+    until("replica-2 has caught up", secs(30), both).await;
     // The balancer starts it slowly.
     let serves = async || port(pool.read().after(token)).await == stack.replica(1).unwrap().port();
     until("replica-2 serves again", secs(10), serves).await;
@@ -118,7 +118,7 @@ fn crash_and_come_back_with_less(table_survives: bool) {
     let token = client.block_on(async {
         let token = set(&pool, 1).await;
         let known = async || node(&pool, "replica-1").replay_lsn >= Some(token);
-        until("the pool knows that the replica has it", secs(3), known).await;
+        until("the pool knows that the replica has it", secs(30), known).await;
         token
     });
     // While these run, nothing of the pool does.
@@ -239,7 +239,7 @@ async fn no_position_claims_the_one_commit_that_is_in_the_log_and_not_visible() 
     admin(primary, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'").await;
     admin(primary, "SELECT pg_reload_conf()").await;
     let set = "SELECT count(*) FROM pg_settings WHERE setting = 'nobody'";
-    until("the server has read it", secs(3), async || count(primary, set).await == 1).await;
+    until("the server has read it", secs(30), async || count(primary, set).await == 1).await;
     commits_wait(primary).await;
     let writer = tokio::spawn({
         let pool = pool.clone();
@@ -249,7 +249,7 @@ async fn no_position_claims_the_one_commit_that_is_in_the_log_and_not_visible() 
             conn.commit_lsn().await.unwrap()
         }
     });
-    until("the commit waits", secs(5), async || count(primary, COMMIT_WAITS).await == 1).await;
+    until("the commit waits", secs(30), async || count(primary, COMMIT_WAITS).await == 1).await;
     let at = pool.read().query_at("SELECT value FROM counter", &[]).await.unwrap();
     assert_eq!(at.value[0].get::<_, i64>(0), 0, "it is not visible yet");
     admin(primary, "ALTER SYSTEM RESET synchronous_standby_names").await;
@@ -270,8 +270,8 @@ async fn lag_shows_a_replica_that_stands_still_and_forgets_a_quiet_time() {
 
     stack.replica(0).unwrap().pause_replay().await.unwrap();
     set(&pool, 1).await;
-    until("it falls behind", secs(3), async || lag().is_some_and(|lag| lag.bytes > 0)).await;
-    until("it ages", secs(3), async || lag().is_some_and(|lag| lag.time > millis(500))).await;
+    until("it falls behind", secs(30), async || lag().is_some_and(|lag| lag.bytes > 0)).await;
+    until("it ages", secs(30), async || lag().is_some_and(|lag| lag.time > millis(500))).await;
     stack.replica(0).unwrap().resume_replay().await.unwrap();
     until("the replica is level again", secs(20), level).await;
 }
@@ -297,5 +297,5 @@ async fn a_standby_as_primary_serves_a_token_only_once_it_has_it() {
     assert!(error.is_retryable(), "{error}");
     replica.resume_replay().await.unwrap();
     let served = async || standby.read().after(token).query_one(sql, &[]).await.is_ok();
-    until("it has caught up", secs(3), served).await;
+    until("it has caught up", secs(30), served).await;
 }

@@ -53,17 +53,17 @@ async fn writes_follow_a_promotion_none_is_done_twice_and_reads_go_on() {
         }
     });
     let rows = "SELECT count(*) FROM mark";
-    until("writes are done", secs(5), async || count(new, rows).await > 100).await;
+    until("writes are done", secs(30), async || count(new, rows).await > 100).await;
     old.kill().await.unwrap();
     new.promote().await.unwrap();
     let promoted = Instant::now();
     let before = count(new, rows).await;
-    until("writes go on", secs(5), async || count(new, rows).await > before).await;
+    until("writes go on", secs(30), async || count(new, rows).await > before).await;
     let took = promoted.elapsed();
     println!("first write seen {took:?} after the promotion");
     assert!(took < secs(20), "{took:?}");
     follower.follow(new.addr()).await.unwrap();
-    until("more are done", secs(5), async || count(new, rows).await > before + 100).await;
+    until("more are done", secs(30), async || count(new, rows).await > before + 100).await;
     stop.store(true, Ordering::Relaxed);
     reader.await.unwrap();
     let (done, errors) = writer.await.unwrap();
@@ -84,7 +84,7 @@ async fn writes_follow_a_promotion_none_is_done_twice_and_reads_go_on() {
     old.restart().await.unwrap();
     admin(old, "SELECT 1").await;
     let fenced = async || node(&pool, "primary").to_string().contains("not in recovery");
-    until("the old primary is fenced", secs(5), fenced).await;
+    until("the old primary is fenced", secs(30), fenced).await;
     for _ in 0..20 {
         assert_eq!(port(pool.write()).await, new.port());
     }
@@ -97,8 +97,8 @@ async fn between_two_primaries_writes_are_refused_and_say_that_they_were_not_sen
     let pool = Pool::connect(config).await.unwrap();
     stack.primary().unwrap().kill().await.unwrap();
     stack.replica(0).unwrap().promote().await.unwrap();
-    until("the primary is down", secs(3), async || !is_up(&pool, "primary")).await;
-    until("the promoted one is out", secs(3), async || !is_up(&pool, "replica-1")).await;
+    until("the primary is down", secs(30), async || !is_up(&pool, "primary")).await;
+    until("the promoted one is out", secs(30), async || !is_up(&pool, "replica-1")).await;
     let error = pool.write().execute("SELECT 1", &[]).await.unwrap_err();
     assert!(matches!(error, Error::Connect { .. }), "{error}");
     assert_eq!(error.outcome(), Some(Outcome::NotSent));
@@ -116,7 +116,7 @@ async fn a_writer_of_another_cluster_never_takes_over() {
     let pool = Pool::connect(PoolConfig { replicas, ..config(&stack) }).await.unwrap();
     usurper.promote().await.unwrap();
     stack.primary().unwrap().kill().await.unwrap();
-    until("the primary is down", secs(3), async || !is_up(&pool, "primary")).await;
+    until("the primary is down", secs(30), async || !is_up(&pool, "primary")).await;
     for _ in 0..20 {
         assert!(pool.write().execute("SELECT 1", &[]).await.is_err());
     }

@@ -197,7 +197,7 @@ async fn what_belongs_on_a_connection_of_its_own_is_kept_off_or_refused() {
     assert_eq!(row.get::<_, String>(1), "off", "not on a lane");
 
     for write in ["INSERT INTO item VALUES (0, 'x')", "SELECT * FROM item FOR UPDATE"] {
-        until("a lane takes it", secs(1), async || on_lane(pool.read().shared()).await).await;
+        until("a lane takes it", secs(30), async || on_lane(pool.read().shared()).await).await;
         let error = pool.read().shared().execute(write, &[]).await.unwrap_err();
         assert_eq!(error.sqlstate().unwrap().code(), "25006", "{write}");
         assert_eq!(error.outcome(), Some(Outcome::NoEffect));
@@ -215,7 +215,7 @@ async fn a_server_killed_in_the_middle_costs_no_shared_read() {
     let stack = stack(1).await;
     items(&stack).await;
     let replica = stack.replica(0).unwrap();
-    until("the rows are there", secs(5), async || {
+    until("the rows are there", secs(30), async || {
         let client = replica.client().await.unwrap();
         let rows = client.query_one("SELECT count(*) FROM item", &[]).await;
         rows.is_ok_and(|row| row.get::<_, i64>(0) == 1000)
@@ -331,7 +331,7 @@ async fn pause_and_shutdown_know_of_the_lanes() {
     pool.shutdown().await;
     let error = pool.read().shared().query("SELECT 1", &[]).await.unwrap_err();
     assert!(matches!(error, Error::Closed), "{error}");
-    until("all are closed", secs(2), async || count(primary, OPEN).await == 0).await;
+    until("all are closed", secs(30), async || count(primary, OPEN).await == 0).await;
 }
 
 #[tokio::test]

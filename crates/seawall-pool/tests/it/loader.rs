@@ -193,7 +193,7 @@ async fn more_callers_than_may_wait_are_refused_and_those_who_left_do_not_count(
     };
     sent.spawn(ask(1));
     let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
-    until("the first is on its way", secs(5), async || {
+    until("the first is on its way", secs(30), async || {
         count(stack.primary().unwrap(), waits).await == 1
     })
     .await;
@@ -270,8 +270,8 @@ async fn a_token_is_honoured_while_others_read_the_replica_behind() {
     let replica = stack.replica(0).unwrap();
     let loader = pool.read().loader(SQL, id);
     let seen = "SELECT count(*) FROM pg_class WHERE relname = 'item'";
-    until("the table is there", secs(5), async || count(replica, seen).await == 1).await;
-    until("its rows are there", secs(5), async || {
+    until("the table is there", secs(30), async || count(replica, seen).await == 1).await;
+    until("its rows are there", secs(30), async || {
         count(replica, "SELECT count(*) FROM item").await == 1001
     })
     .await;
@@ -294,7 +294,7 @@ async fn a_node_that_dies_under_a_batch_costs_no_load() {
     items(&stack).await;
     let pool = pool(&stack).await;
     let replica = stack.replica(0).unwrap();
-    until("its rows are there", secs(5), async || {
+    until("its rows are there", secs(30), async || {
         let client = replica.client().await.unwrap();
         let rows = client.query_one("SELECT count(*) FROM item", &[]).await;
         rows.is_ok_and(|row| row.get::<_, i64>(0) == 1001)

@@ -44,7 +44,7 @@ async fn every_failure_is_counted_where_it_happened() {
     let held = pool.write().get().await.unwrap();
     pool.write().execute("SELECT 1", &[]).await.unwrap_err();
     assert!(moved("seawall_pool_errors_total", "acquire") > 0.0);
-    until("a connection is seen in use", secs(3), async || {
+    until("a connection is seen in use", secs(30), async || {
         moved("seawall_pool_connections", "used") > 0.0
     })
     .await;

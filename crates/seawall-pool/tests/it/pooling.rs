@@ -74,7 +74,7 @@ async fn ten_to_two_to_ten_with_all_out_never_makes_more_than_ten() {
     assert_eq!(node(&pool, "primary").size, 10);
     pool.resize(2).unwrap();
     let primary = stack.primary().unwrap();
-    until("eight are closed", secs(3), async || count(primary, OPEN).await == 3).await;
+    until("eight are closed", secs(30), async || count(primary, OPEN).await == 3).await;
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_burst_of_callers_opens_few_connections() {
     let pool = Pool::connect(config).await.unwrap();
     let calls = (0..50).map(|_| pool.write().execute("SELECT pg_sleep(0.002)", &[]));
     join_all(calls).await.into_iter().for_each(|done| assert!(done.is_ok()));
-    until("nothing is being opened", secs(2), async || node(&pool, "primary").connecting == 0)
+    until("nothing is being opened", secs(30), async || node(&pool, "primary").connecting == 0)
         .await;
     let opened = node(&pool, "primary").size;
     assert!(opened <= 25, "{opened}");
@@ -164,7 +164,7 @@ async fn one_waiter_too_many_is_refused_at_once() {
     let held = pool.write().get().await.unwrap();
     let waiters = join_all((0..5).map(|_| pool.write().execute("SELECT 1", &[])));
     let crowd = async {
-        until("five wait", secs(1), async || node(&pool, "primary").waiting == 5).await;
+        until("five wait", secs(30), async || node(&pool, "primary").waiting == 5).await;
         let asked = Instant::now();
         let error = pool.write().execute("SELECT 1", &[]).await.unwrap_err();
         assert!(asked.elapsed() < secs(10), "{:?}", asked.elapsed());
@@ -216,7 +216,7 @@ async fn a_server_without_a_free_connection_is_the_named_cause_and_is_not_banned
     // What comes back serves, though nothing can be opened.
     let call = pool.write().execute("SELECT 1", &[]);
     let release = async {
-        until("it waits", secs(1), async || node(&pool, "primary").waiting == 1).await;
+        until("it waits", secs(30), async || node(&pool, "primary").waiting == 1).await;
         held.pop();
     };
     join(async { call.await.unwrap() }, release).await;
@@ -318,8 +318,8 @@ async fn idle_connections_that_died_are_replaced_before_anyone_asks() {
          WHERE application_name = 'seawall-pool'",
     )
     .await;
-    until("the dead are gone", secs(3), async || node(&pool, "primary").size < 8).await;
-    until("eight are there again", secs(3), async || node(&pool, "primary").available == 8).await;
+    until("the dead are gone", secs(30), async || node(&pool, "primary").size < 8).await;
+    until("eight are there again", secs(30), async || node(&pool, "primary").available == 8).await;
     let calls = (0..20).map(|_| pool.write().execute("SELECT 1", &[]));
     join_all(calls).await.into_iter().for_each(|done| assert!(done.is_ok()));
 }
@@ -336,7 +336,7 @@ async fn a_connection_unused_for_long_is_asked_before_it_is_lent() {
             ..config(&stack)
         };
         let pool = Pool::connect(config).await.unwrap();
-        until("it is idle", secs(1), async || node(&pool, "primary").available == 1).await;
+        until("it is idle", secs(30), async || node(&pool, "primary").available == 1).await;
         stack.primary().unwrap().pause().await.unwrap();
         let asked = Instant::now();
         assert_eq!(pool.write().get().await.is_ok(), lent);

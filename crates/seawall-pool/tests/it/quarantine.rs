@@ -95,7 +95,7 @@ async fn a_transaction_that_the_caller_left_open_costs_one_rollback() {
         conn.execute("BEGIN", &[]).await.unwrap();
         let _ = conn.execute(last, &[]).await;
         drop(conn);
-        until("it is back", secs(1), async || node(&pool, "primary").available == 1).await;
+        until("it is back", secs(30), async || node(&pool, "primary").available == 1).await;
         assert_eq!(last_sent(stack.primary().unwrap(), process).await, "ROLLBACK");
         pool.write().execute("VACUUM leak", &[]).await.unwrap();
     }
@@ -179,7 +179,7 @@ async fn a_connection_that_cannot_be_stopped_is_closed_and_its_place_is_free() {
     let query = pool.write().execute("SELECT pg_sleep(600)", &[]);
     timeout(millis(50), query).await.unwrap_err();
     assert_eq!(node(&pool, "primary").cleaning, 1, "in quarantine");
-    until("it is given up", secs(1), async || node(&pool, "primary").size == 0).await;
+    until("it is given up", secs(30), async || node(&pool, "primary").size == 0).await;
     proxy.accept().await.unwrap();
     assert_ne!(backend(pool.write()).await, process);
 }
@@ -196,7 +196,7 @@ async fn a_transaction_that_is_dropped_is_rolled_back_once() {
         tx.execute("SELECT 1", &[]).await.unwrap();
         drop(tx);
         drop(conn);
-        until("it is back", secs(1), async || node(&pool, "primary").available == 1).await;
+        until("it is back", secs(30), async || node(&pool, "primary").available == 1).await;
     }
     assert_eq!(backend(pool.write()).await, process);
     let log = std::fs::read_to_string(stack.primary().unwrap().log_path()).unwrap();

@@ -48,7 +48,7 @@ async fn analytics_and_users_keep_to_their_own_replica() {
     }
 
     general.kill().await.unwrap();
-    until("replica-1 is out", secs(3), async || !is_up(&pool, "replica-1")).await;
+    until("replica-1 is out", secs(30), async || !is_up(&pool, "replica-1")).await;
     assert_eq!(port(pool.read()).await, analytics.port(), "the only replica left serves all");
 
     analytics.kill().await.unwrap();
@@ -67,7 +67,7 @@ async fn a_replica_that_is_down_at_start_is_marked_and_joins_later() {
     assert_eq!(port(pool.read()).await, stack.primary().unwrap().port());
 
     replica.restart().await.unwrap();
-    until("the replica joins", secs(3), async || is_up(&pool, "replica-1")).await;
+    until("the replica joins", secs(30), async || is_up(&pool, "replica-1")).await;
     assert_eq!(port(pool.read()).await, replica.port());
 }
 
@@ -76,7 +76,7 @@ async fn a_replica_that_takes_writes_is_kept_out_of_rotation() {
     let stack = stack(1).await;
     let pool = pool(&stack).await;
     stack.replica(0).unwrap().promote().await.unwrap();
-    until("the promoted replica is out", secs(3), async || !is_up(&pool, "replica-1")).await;
+    until("the promoted replica is out", secs(30), async || !is_up(&pool, "replica-1")).await;
     assert_eq!(port(pool.read()).await, stack.primary().unwrap().port());
 }
 

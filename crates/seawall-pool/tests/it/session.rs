@@ -17,12 +17,12 @@ async fn next_borrower_is_served(stack: &Stack, pool: &Pool) {
     let took = start.elapsed();
     assert!(took < secs(20), "{took:?}");
     let primary = stack.primary().unwrap();
-    until("the server gave it up", secs(2), async || count(primary, SLEEPERS).await == 0).await;
+    until("the server gave it up", secs(30), async || count(primary, SLEEPERS).await == 0).await;
 }
 
 async fn asleep(stack: &Stack) {
     let primary = stack.primary().unwrap();
-    until("the statement runs", secs(5), async || count(primary, SLEEPERS).await == 1).await;
+    until("the statement runs", secs(30), async || count(primary, SLEEPERS).await == 1).await;
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn begin_given_up_at_any_moment_leaves_no_transaction_open() {
         pool.write().execute("SELECT 1", &[]).await.unwrap();
     }
     let primary = stack.primary().unwrap();
-    until("no transaction is open", secs(1), async || count(primary, open).await == 0).await;
+    until("no transaction is open", secs(30), async || count(primary, open).await == 0).await;
 }
 
 #[tokio::test]

@@ -253,7 +253,7 @@ async fn a_role_without_rights_has_tokens_that_name_the_cluster_and_one_with_les
     admin(primary, "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM public").await;
     stack.replica(0).unwrap().wait_caught_up(primary, secs(30)).await.unwrap();
     let blind = Pool::connect(as_app()).await.unwrap();
-    until("the replica is up", secs(3), async || is_up(&blind, "replica-1")).await;
+    until("the replica is up", secs(30), async || is_up(&blind, "replica-1")).await;
     let token = blind.token().await.unwrap();
     assert_eq!((token.system, token.timeline), (0, 0));
     assert!(token.lsn > Lsn(0));
@@ -271,7 +271,7 @@ async fn a_write_that_asks_for_it_waits_until_the_replica_shows_it() {
     names.batch_execute("SELECT pg_reload_conf()").await.unwrap();
     let synchronous = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
     let is_synchronous = async || count(primary, synchronous).await == 1;
-    until("the replica is synchronous", secs(5), is_synchronous).await;
+    until("the replica is synchronous", secs(30), is_synchronous).await;
     replica.pause_replay().await.unwrap();
     commits_wait(primary).await;
     replica.resume_replay().await.unwrap();
@@ -295,7 +295,7 @@ async fn a_write_that_asks_for_it_waits_until_the_replica_shows_it() {
     tx.execute(SET, &[&62i64]).await.unwrap();
     let resume = async {
         let waiting = async || count(primary, COMMIT_WAITS).await > 0;
-        until("the commit waits", secs(5), waiting).await;
+        until("the commit waits", secs(30), waiting).await;
         replica.resume_replay().await.unwrap();
     };
     let (committed, ()) = tokio::join!(tx.commit_token(), resume);
