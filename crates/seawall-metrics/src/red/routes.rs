@@ -23,6 +23,8 @@ use crate::cells::{slot, stripe_count};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Status(StatusCode),
+    /// A status of gRPC that is the server's fault.
+    Grpc(StatusCode, &'static str),
     BodyError(StatusCode),
     Aborted(StatusCode),
     ServiceError,
@@ -51,6 +53,7 @@ pub(super) struct Entry {
     source: Arc<Source>,
     pub(super) active: Gauge,
     pub(super) first_byte: Histogram,
+    pub(super) request_size: Histogram,
     pub(super) body_size: Histogram,
     durations: RwLock<Vec<(Outcome, Histogram)>>,
 }
@@ -122,11 +125,12 @@ impl Entry {
                 Label::new("http_route", route.to_owned()),
             ]
         };
-        let (active, first_byte, body_size) = source.with(|recorder| {
+        let (active, first_byte, request_size, body_size) = source.with(|recorder| {
             describe(recorder);
             (
                 recorder.register_gauge(&Key::from_parts(ACTIVE, labels()), &METADATA),
                 recorder.register_histogram(&Key::from_parts(FIRST_BYTE, labels()), &METADATA),
+                recorder.register_histogram(&Key::from_parts(REQUEST_SIZE, labels()), &METADATA),
                 recorder.register_histogram(&Key::from_parts(BODY_SIZE, labels()), &METADATA),
             )
         });
@@ -136,6 +140,7 @@ impl Entry {
             source,
             active,
             first_byte,
+            request_size,
             body_size,
             durations: RwLock::default(),
         }
@@ -181,6 +186,7 @@ impl Outcome {
                 (Some(status), Some(status.as_str().to_owned()))
             }
             Self::Status(status) => (Some(status), None),
+            Self::Grpc(status, name) => (Some(status), Some(name.to_owned())),
             Self::BodyError(status) => (Some(status), Some("body_error".to_owned())),
             Self::Aborted(status) => (Some(status), Some("aborted".to_owned())),
             Self::ServiceError => (None, Some("service_error".to_owned())),
@@ -212,6 +218,7 @@ fn describe(recorder: &dyn Recorder) {
     for (name, unit, text) in [
         (DURATION, Unit::Seconds, "Time from the request to the end of the response."),
         (FIRST_BYTE, Unit::Seconds, "Time from the request to the response headers."),
+        (REQUEST_SIZE, Unit::Bytes, "Bytes of request body that the client announced."),
         (BODY_SIZE, Unit::Bytes, "Bytes of response body handed to the server."),
     ] {
         recorder.describe_histogram(name.into(), Some(unit), text.into());
@@ -237,6 +244,7 @@ fn method_label(method: &Method) -> &'static str {
 
 const DURATION: &str = "http_server_request_duration_seconds";
 const FIRST_BYTE: &str = "http_server_time_to_first_byte_seconds";
+const REQUEST_SIZE: &str = "http_server_request_body_size_bytes";
 const BODY_SIZE: &str = "http_server_response_body_size_bytes";
 const ACTIVE: &str = "http_server_active_requests";
 const UNMATCHED: &str = "unmatched";
