@@ -16,7 +16,7 @@ use tower::{Layer, Service, service_fn};
 fn main() -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     let service = service_fn(|_: Request<Full<Bytes>>| async {
-        Ok::<_, Infallible>(Response::new(Full::from("hello")))
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hello")))
     });
     let red = |table: &[&'static str]| {
         let (recorder, _) = Recorder::builder().build().unwrap();
@@ -68,7 +68,7 @@ fn main() -> std::io::Result<()> {
 async fn serve<S, B>(service: &mut S, times: u64)
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>, Error = Infallible>,
-    B: http_body_util::BodyExt + Send,
+    B: BodyExt + Send,
     B::Error: std::fmt::Debug,
 {
     for _ in 0..times {
