@@ -130,6 +130,6 @@ impl Drop for Guard {
         if self.response.is_some() {
             self.entry.body_size.record(self.bytes as f64);
         }
-        self.entry.duration(outcome).record((now - self.started).as_secs_f64());
+        self.entry.record(outcome, (now - self.started).as_secs_f64());
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_utils::CachePadded;
 use foldhash::fast::RandomState;
@@ -55,7 +55,9 @@ pub(super) struct Entry {
     pub(super) first_byte: Histogram,
     pub(super) request_size: Histogram,
     pub(super) body_size: Histogram,
-    durations: RwLock<Vec<(Outcome, Histogram)>>,
+    /// The first outcomes that came; a request reads them without a lock.
+    durations: [OnceLock<(Outcome, Histogram)>; COMMON_OUTCOMES],
+    rare: RwLock<Vec<(Outcome, Histogram)>>,
 }
 
 impl Routes {
@@ -142,22 +144,36 @@ impl Entry {
             first_byte,
             request_size,
             body_size,
-            durations: RwLock::default(),
+            durations: Default::default(),
+            rare: RwLock::default(),
+        }
+    }
+
+    /// Counts a request that took so long and ended so.
+    pub(super) fn record(&self, outcome: Outcome, seconds: f64) {
+        for slot in &self.durations {
+            let (known, histogram) = slot.get_or_init(|| (outcome, self.register(outcome)));
+            if *known == outcome {
+                return histogram.record(seconds);
+            }
+        }
+        let find = |known: &[(Outcome, Histogram)]| {
+            let found = known.iter().find(|(of, _)| *of == outcome);
+            found.map(|(_, histogram)| histogram.record(seconds)).is_some()
+        };
+        if find(&self.rare.read()) {
+            return;
+        }
+        let mut rare = self.rare.write();
+        if !find(&rare) {
+            let histogram = self.register(outcome);
+            histogram.record(seconds);
+            rare.push((outcome, histogram));
         }
     }
 
     /// The duration histogram of one outcome.
-    pub(super) fn duration(&self, outcome: Outcome) -> Histogram {
-        let find = |known: &[(Outcome, Histogram)]| {
-            known.iter().find(|(of, _)| *of == outcome).map(|(_, histogram)| histogram.clone())
-        };
-        if let Some(histogram) = find(&self.durations.read()) {
-            return histogram;
-        }
-        let mut durations = self.durations.write();
-        if let Some(histogram) = find(&durations) {
-            return histogram;
-        }
+    fn register(&self, outcome: Outcome) -> Histogram {
         let mut labels = vec![
             Label::from_static_parts("http_request_method", self.method),
             Label::new("http_route", self.route.as_ref().to_owned()),
@@ -169,9 +185,7 @@ impl Entry {
         );
         labels.extend(error.map(|error| Label::new("error_type", error)));
         let key = Key::from_parts(DURATION, labels);
-        let histogram = self.source.with(|recorder| recorder.register_histogram(&key, &METADATA));
-        durations.push((outcome, histogram.clone()));
-        histogram
+        self.source.with(|recorder| recorder.register_histogram(&key, &METADATA))
     }
 
     fn is(&self, method: &str, route: &str) -> bool {
@@ -250,5 +264,7 @@ const ACTIVE: &str = "http_server_active_requests";
 const UNMATCHED: &str = "unmatched";
 const OTHER: &str = "_OTHER";
 const MAX_ROUTES: usize = 1024;
+/// Statuses that a route gives often.
+const COMMON_OUTCOMES: usize = 4;
 const METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));

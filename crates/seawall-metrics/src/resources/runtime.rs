@@ -17,9 +17,9 @@ pub struct RuntimeSample {
     /// Time the workers have spent on tasks, all together. `None` where the
     /// machine has no 64-bit atomics.
     pub busy: Option<Duration>,
-    /// Share of the workers' time spent on tasks since the sample before, 0 to
-    /// 1. A worker is counted when it next parks: one that never does shows up
-    /// late. `None` on the first sample.
+    /// Share of the workers' time spent on tasks since the sample before, from 0
+    /// to 1; `None` on the first sample. A worker's time is known when it next
+    /// parks: one that never does shows up late.
     pub busy_ratio: Option<f64>,
 }
 

@@ -51,9 +51,12 @@ impl Refusal {
     }
 }
 
+/// One `NAME=number` of a beacon.
+pub(super) type Part = Result<(Vital, f64), Refusal>;
+
 /// What a beacon says: `LCP=1234.5&CLS=0.02`. One bad part does not spoil the
 /// others, but a text of another shape is refused as a whole.
-pub(super) fn read(body: &[u8]) -> Result<Vec<Result<(Vital, f64), Refusal>>, Refusal> {
+pub(super) fn read(body: &[u8]) -> Result<Vec<Part>, Refusal> {
     let text = std::str::from_utf8(body).map_err(|_| Refusal::Malformed)?;
     let mut seen: Vec<&str> = Vec::new();
     let mut parts = Vec::new();
