@@ -86,8 +86,8 @@
 //! # Features
 //! | feature | what | default |
 //! |---|---|---|
-//! | `tower` | `RedLayer`, `MetricsService` | yes |
-//! | `resources` | samples of host and process | no |
+//! | `tower` | `RedLayer`, `MetricsService`, `VitalsService` | yes |
+//! | `resources` | samples of host, process, control group and runtime | no |
 //! | `serde` | settings from configuration files | no |
 
 mod active;

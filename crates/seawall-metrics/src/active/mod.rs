@@ -175,14 +175,16 @@ impl Shared {
         (since.as_nanos() / self.step.as_nanos().max(1)) as u64 + 1
     }
 
-    /// The slot of a step, cleared if it held an older one. The slot after the
-    /// newest is never read, so that a thread which was held up for a moment
-    /// does no harm.
+    /// The slot of a step, cleared if it held an older one. That one is out of
+    /// every window by then: a thread would have to be held up between the look
+    /// at its slot and its write for longer than a window to bring back somebody
+    /// who is gone.
     fn slot(&self, step: u64) -> Option<&Slot> {
         let slot = self.slots.get((step % self.slots.len() as u64) as usize)?;
-        if slot.of.load(Ordering::Acquire) >= step {
+        let held = slot.of.load(Ordering::Acquire);
+        if held >= step {
             // A step older than what the slot holds is beyond the window.
-            return (slot.of.load(Ordering::Acquire) == step).then_some(slot);
+            return (held == step).then_some(slot);
         }
         let _one = self.clearing.lock();
         if slot.of.load(Ordering::Acquire) < step {

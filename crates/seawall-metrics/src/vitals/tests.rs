@@ -249,6 +249,15 @@ async fn the_script_is_at_most_a_kilobyte_and_names_what_the_service_takes() {
     );
 }
 
+#[tokio::test]
+async fn the_service_stands_in_a_router_as_it_is() {
+    let (service, handle) = service(VitalsConfig::default());
+    let app = axum::Router::new().route_service("/vitals", service);
+    let request = post().body(axum::body::Body::from("LCP=1200.5")).unwrap();
+    assert_eq!(app.oneshot(request).await.unwrap().status(), 204);
+    assert_eq!(taken(&handle, "lcp", "good"), 1);
+}
+
 #[test]
 fn settings_out_of_bounds_are_named() {
     let config = VitalsConfig::default();
