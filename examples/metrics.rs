@@ -74,14 +74,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let is_slow = slow.step(&signals, now);
         let mut lines = table(&metrics);
         lines.push(String::new());
-        lines.push(format!("{:<22} {:>8.0}", "active users (5 min)", users.estimate()));
+        let in_flight = metrics.gauge_value("http_server_active_requests", &[]).unwrap_or(0.0);
+        lines.push(format!("{:<20} {in_flight:>7.0}", "in flight"));
+        lines.push(format!("{:<20} {:>7.0}", "active users, 5 min", users.estimate()));
         for (name, signal) in
             [("CPU", "cpu_usage"), ("memory", "memory_usage"), ("workers", "runtime_usage")]
         {
             let value = signals.get(signal).map(|it| it.unit.show(it.value).to_string());
-            lines.push(format!("{name:<22} {:>8}", value.unwrap_or_else(|| "-".to_owned())));
+            lines.push(format!("{name:<20} {:>7}", value.unwrap_or_else(|| "-".to_owned())));
         }
-        lines.push(format!("{:<22} {is_slow:?}", slow.condition()));
+        lines.push(format!("{}: {is_slow:?}", slow.condition()));
         screen.draw(&lines, Instant::now() >= end)?;
     }
 
@@ -124,18 +126,11 @@ async fn traffic(app: Router, users: Active, stream: (&str, &'static str, u64, f
     }
 }
 
+/// No wider than 80 columns: a line that a terminal breaks cannot be redrawn.
 fn table(metrics: &Handle) -> Vec<String> {
     let mut lines = vec![format!(
-        "{:<22} {:>8} {:>7} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9}",
-        "route, last 10 s",
-        "rate/s",
-        "errors",
-        "p50 ms",
-        "p95 ms",
-        "p99 ms",
-        "p99.9 ms",
-        "max ms",
-        "in flight"
+        "{:<20} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}",
+        "last 10 s", "rate/s", "errors", "p50 ms", "p95 ms", "p99 ms", "p99.9", "max ms"
     )];
     let over = Duration::from_secs(10);
     for route in STREAMS.map(|it| Some(it.0)).into_iter().chain([None]) {
@@ -145,14 +140,13 @@ fn table(metrics: &Handle) -> Vec<String> {
         let mut failed = labels.clone();
         failed.push(("error_type", "503"));
         let failed = metrics.window(DURATION, &failed, over).count as f64 / window.count as f64;
-        let active = metrics.gauge_value("http_server_active_requests", &labels);
-        let mut line = format!("{:<22} {:>8.1}", route.unwrap_or("(all)"), window.rate);
+        let mut line = format!("{:<20} {:>7.1}", route.unwrap_or("(all)"), window.rate);
         // An empty window has no percentiles, and no share of errors.
         line += &number(failed * 100.0, 6, " %");
         for value in [window.p50, window.p95, window.p99, window.p999, window.max] {
-            line += &number(value * 1000.0, 9, "");
+            line += &number(value * 1000.0, 8, "");
         }
-        lines.push(format!("{line} {:>9.0}", active.unwrap_or(0.0)));
+        lines.push(line);
     }
     lines
 }

@@ -52,8 +52,8 @@ use crate::Units;
 /// the signal called exactly `avg(cpu_usage, 5m)`. The canonical name has one
 /// space after each comma and none elsewhere, and writes a span in the largest
 /// unit that makes it a whole number. A [`Source`](crate::Source) publishes its
-/// windows under these names; [`signals`](Self::signals) tells which are asked
-/// for.
+/// windows under these names, or a [`History`](crate::History) computes them from
+/// plain samples; [`signals`](Self::signals) tells which are asked for.
 ///
 /// # Units
 /// `%`; `ns us ms s m h d`; `B kB MB GB TB` (powers of 1000), `KiB MiB GiB TiB`;
