@@ -1,5 +1,6 @@
 //! What a signal's name says of its unit.
 
+use crate::condition::MAX_DEPTH;
 use crate::{Unit, Units};
 
 impl Unit {
@@ -27,7 +28,6 @@ impl Unit {
     /// stands there: the signal itself, or the argument of its function.
     #[must_use]
     pub fn of_name_in(name: &str, units: Option<&Units>) -> Self {
-        // Names nest no deeper than the parser lets them.
         if let Some(unit) = units.and_then(|units| units.get(name)) {
             return *unit;
         }
@@ -47,9 +47,13 @@ impl Unit {
     }
 }
 
-/// `f(a, b)` as `f` and its arguments; `None` for a plain name.
+/// `f(a, b)` as `f` and its arguments; `None` for a plain name, and for one that
+/// nests deeper than a condition may, so that recursion over names is safe.
 pub(crate) fn call(name: &str) -> Option<(&str, Vec<&str>)> {
     let open = name.find('(')?;
+    if name.matches('(').nth(MAX_DEPTH).is_some() {
+        return None;
+    }
     let inner = name.get(open + 1..)?.strip_suffix(')')?;
     let (mut depth, mut start, mut arguments) = (0_usize, 0, Vec::new());
     for (at, c) in inner.char_indices() {
@@ -154,6 +158,15 @@ mod tests {
         assert_eq!(of("max(wait_duration, 5m)"), Unit::Ratio);
         assert_eq!(of("rate(sent)"), Unit::BytesPerSecond);
         assert_eq!(of("other_duration"), Unit::Seconds);
+    }
+
+    #[test]
+    fn a_name_nested_without_end_has_no_unit_and_ends_nothing() {
+        let nested = |levels| format!("{}x_seconds{}", "max(".repeat(levels), ")".repeat(levels));
+        assert_eq!(Unit::of_name(&nested(32)), Unit::Seconds);
+        assert_eq!(Unit::of_name(&nested(33)), Unit::None);
+        assert_eq!(Unit::of_name(&nested(1_000_000)), Unit::None);
+        assert!(crate::History::default().watch_name(&nested(1_000_000)));
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl FromStr for Condition {
 }
 
 /// Levels of parentheses, `not` and functions.
-const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 
 /// Operands of one sum or product.
 const MAX_OPERANDS: usize = 32;
