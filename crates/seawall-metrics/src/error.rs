@@ -19,6 +19,14 @@ pub enum Error {
     /// installed.
     #[error("a global metrics recorder is installed already")]
     AlreadyInstalled,
+    /// A route template does not parse, or conflicts with one before it.
+    #[error("the route template {template:?} is refused")]
+    Template {
+        /// As it was given.
+        template: Box<str>,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// A background task was asked for outside a tokio runtime.
     #[error("no tokio runtime to spawn on")]
     NoRuntime,

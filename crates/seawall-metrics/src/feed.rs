@@ -22,23 +22,29 @@ use crate::registry::Kind;
 /// (its quantiles, mean and maximum) is not published: the sample of before
 /// grows old. A gauge does not know when it was set and is stamped `now`.
 ///
-/// The unit follows the name: `_seconds`, `_bytes`, `_ratio`; rates are per
-/// second. Costs three windows per histogram or counter and one short-lived
+/// The unit follows the name ([`Unit::of_name`]): `_seconds`, `_bytes`, `_ratio`;
+/// rates are events per second, or bytes per second for a counter of bytes. Costs three windows per histogram or counter and one short-lived
 /// string per signal.
 impl Source for Handle {
     fn feed(&self, signals: &mut Signals, now: Instant) {
         for (name, kind) in self.metrics() {
             let name = &*name;
+            let unit = Unit::of_name(name);
+            let rate_unit = match (kind, unit) {
+                (Kind::Counter, Unit::Bytes) => Unit::BytesPerSecond,
+                (Kind::Counter, Unit::Seconds) => Unit::Ratio,
+                _ => Unit::PerSecond,
+            };
             match kind {
                 Kind::Gauge => {
                     if let Some(value) = self.gauge_value(name, &[]) {
-                        signals.set(name, value, unit_of(name), now);
+                        signals.set(name, value, unit, now);
                     }
                     continue;
                 }
                 Kind::Counter => {
                     if let Some(value) = self.counter_value(name, &[]) {
-                        signals.set(name, value as f64, unit_of(name), now);
+                        signals.set(name, value as f64, unit, now);
                     }
                 }
                 Kind::Histogram => {}
@@ -47,7 +53,7 @@ impl Source for Handle {
                 let window = self.window_at(name, &[], over, now);
                 for tail in tails {
                     let rate = format!("rate({name}{tail})");
-                    signals.set(&rate, window.rate, Unit::PerSecond, now);
+                    signals.set(&rate, window.rate, rate_unit, now);
                     for (function, value) in [
                         ("p50", window.p50),
                         ("p90", window.p90),
@@ -59,7 +65,7 @@ impl Source for Handle {
                     ] {
                         if !value.is_nan() {
                             let signal = format!("{function}({name}{tail})");
-                            signals.set(&signal, value, unit_of(name), now);
+                            signals.set(&signal, value, unit, now);
                         }
                     }
                 }
@@ -68,31 +74,60 @@ impl Source for Handle {
     }
 }
 
-/// Publishes `cpu_usage` and `memory_usage` of the host as ratios, each
-/// stamped with the time it was sampled.
+/// Publishes what is known of the resources, each with the time it was sampled:
+///
+/// | signal | unit | |
+/// |---|---|---|
+/// | `cpu_usage`, `memory_usage` | ratio | of the host |
+/// | `disk_usage` | ratio | of the fullest file system |
+/// | `load_1m` `load_5m` `load_15m` | count | load averages |
+/// | `cpu_pressure` `memory_pressure` `io_pressure` | ratio | of the last 10 s, in which some task waited (Linux) |
+/// | `container_cpu_usage`, `container_memory_usage` | ratio | of the control group's limits; memory only if there is one (Linux) |
+/// | `open_fds_usage` | ratio | of the file descriptors allowed |
+/// | `runtime_usage` | ratio | of the tokio workers' time |
 #[cfg(feature = "resources")]
 impl Source for crate::Resources {
     fn feed(&self, signals: &mut Signals, _: Instant) {
         let latest = self.latest();
-        if let Some((ratio, at)) = latest.cpu_ratio {
-            signals.set("cpu_usage", ratio, Unit::Ratio, at);
+        let mut ratio = |name: &str, value: Option<f64>, at: Instant| {
+            if let Some(value) = value {
+                signals.set(name, value, Unit::Ratio, at);
+            }
+        };
+        if let Some((value, at)) = latest.cpu_ratio {
+            ratio("cpu_usage", Some(value), at);
         }
-        if let Some((system, at)) = latest.system {
-            signals.set("memory_usage", system.memory_ratio(), Unit::Ratio, at);
+        if let Some((value, at)) = latest.cgroup_cpu_ratio {
+            ratio("container_cpu_usage", Some(value), at);
         }
-    }
-}
-
-fn unit_of(metric: &str) -> Unit {
-    let metric = metric.strip_suffix("_total").unwrap_or(metric);
-    if metric.ends_with("_seconds") {
-        Unit::Seconds
-    } else if metric.ends_with("_bytes") {
-        Unit::Bytes
-    } else if metric.ends_with("_ratio") {
-        Unit::Ratio
-    } else {
-        Unit::None
+        if let Some((cgroup, at)) = &latest.cgroup {
+            ratio("container_memory_usage", cgroup.memory_ratio(), *at);
+        }
+        if let Some((process, at)) = &latest.process {
+            let share = process.open_fds.zip(process.max_fds).filter(|(_, most)| *most > 0);
+            ratio("open_fds_usage", share.map(|(open, most)| open as f64 / most as f64), *at);
+        }
+        if let Some((runtime, at)) = &latest.runtime {
+            ratio("runtime_usage", runtime.busy_ratio, *at);
+        }
+        if let Some((system, at)) = &latest.system {
+            ratio("memory_usage", Some(system.memory_ratio()), *at);
+            let full = system
+                .disks
+                .iter()
+                .filter(|disk| disk.total > 0)
+                .map(|disk| 1.0 - disk.free as f64 / disk.total as f64)
+                .max_by(f64::total_cmp);
+            ratio("disk_usage", full, *at);
+            if let Some(pressure) = &system.pressure {
+                ratio("cpu_pressure", pressure.cpu.map(|it| it.waiting_ratio), *at);
+                ratio("memory_pressure", pressure.memory.map(|it| it.waiting_ratio), *at);
+                ratio("io_pressure", pressure.io.map(|it| it.waiting_ratio), *at);
+            }
+            for (name, load) in ["load_1m", "load_5m", "load_15m"].into_iter().zip(system.load) {
+                signals.set(name, load, Unit::Count, *at);
+            }
+        }
     }
 }
 

@@ -86,10 +86,12 @@
 //! # Features
 //! | feature | what | default |
 //! |---|---|---|
-//! | `tower` | `RedLayer`, `MetricsService` | yes |
-//! | `resources` | samples of host and process | no |
+//! | `tower` | `RedLayer`, `MetricsService`, `VitalsService` | yes |
+//! | `resources` | samples of host, process, control group and runtime | no |
 //! | `serde` | settings from configuration files | no |
 
+mod active;
+mod alias;
 mod cells;
 mod config;
 mod error;
@@ -105,10 +107,14 @@ mod window;
 mod red;
 #[cfg(feature = "tower")]
 mod scrape;
+#[cfg(feature = "tower")]
+mod vitals;
 
 #[cfg(feature = "resources")]
 mod resources;
 
+pub use active::{Active, ActiveConfig, Sketch};
+pub use alias::{Alias, Aliases};
 pub use config::{BYTES, Config, SECONDS};
 pub use error::Error;
 pub use handle::Handle;
@@ -124,10 +130,13 @@ pub use window::{MAX_WINDOW, Window};
 pub use red::{Red, RedBody, RedFuture, RedLayer};
 #[cfg(feature = "resources")]
 pub use resources::{
-    DiskSample, ProcessSample, ResourceSample, Resources, ResourcesConfig, Sampler, SystemSample,
+    CgroupSample, DiskSample, PressureSample, ProcessSample, ResourceSample, Resources,
+    ResourcesConfig, RuntimeSample, Sampler, Stall, SystemSample,
 };
 #[cfg(feature = "tower")]
 pub use scrape::MetricsService;
+#[cfg(feature = "tower")]
+pub use vitals::{VITALS_SCRIPT, VitalsConfig, VitalsService};
 
 #[cfg(all(doctest, feature = "tower", feature = "resources"))]
 #[doc = include_str!("../README.md")]

@@ -25,10 +25,11 @@
 //! ```
 //!
 //! # When to use it, and when not
-//! To decide on measurements: alerts, scaling rules, switches. It computes no
-//! windows and no quantiles (a [`Source`], such as the recorder of
-//! `seawall-metrics`, publishes them under canonical names), and keeps no
-//! history: one sample per name.
+//! To decide on measurements: alerts, scaling rules, switches. [`Signals`] keep
+//! one sample per name. Windows come from a [`Source`] that has seen every value
+//! (the recorder of `seawall-metrics`), or from a [`History`], which remembers
+//! the samples of the signals it is told to watch. Not a query language: there
+//! are no labels and no joins.
 //!
 //! # How it works
 //! [`Signals`] maps a name to its newest [`Sample`]: value, [`Unit`], time. A
@@ -44,23 +45,31 @@
 //! Nothing here is shared or asynchronous. Signals iterate in name order.
 //!
 //! # Cost
-//! Evaluating allocates nothing and costs one ordered look-up per comparison.
-//! Parsing is linear in the text; nesting is bounded at 32 levels.
+//! Evaluating allocates nothing and costs one ordered look-up per signal that
+//! is read. Parsing is linear in the text; nesting is bounded at 32 levels. The
+//! bench `conditions` measures a thousand of them over ten thousand signals.
 //!
 //! # Features
 //! | feature | what | default |
 //! |---|---|---|
-//! | `serde` | conditions as their text, units and truth by name | no |
+//! | `serde` | conditions as their text, rules, settings, units and truth by name | no |
 
+mod algebra;
 mod condition;
+mod history;
+mod naming;
+mod rule;
 mod signals;
 mod source;
 mod truth;
 mod unit;
 
 pub use condition::{
-    Comparison, Condition, Evaluator, Hold, Lint, Literal, Op, ParseError, ParseErrorKind, Reading,
+    Arith, Comparison, Condition, Evaluator, Hold, Lint, Literal, MissingData, Op, ParseError,
+    ParseErrorKind, Reading,
 };
+pub use history::{Aggregate, Function, History, HistoryConfig, HistoryError};
+pub use rule::Rule;
 pub use signals::{Missing, Sample, Signals, Units};
 pub use source::Source;
 pub use truth::Truth;

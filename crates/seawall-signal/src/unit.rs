@@ -17,6 +17,8 @@ pub enum Unit {
     Bytes,
     /// Events per second.
     PerSecond,
+    /// Bytes per second.
+    BytesPerSecond,
     /// A number of things: queue depth, connections, users.
     Count,
     /// The unit is not known. Any literal compares with it, in base units.
@@ -26,7 +28,7 @@ pub enum Unit {
 
 impl Unit {
     /// Writes `value` the way an operator reads it: `91 %`, `350 ms`,
-    /// `1.2 MB`, `84 /s`, `1200`. Three significant digits, and all before the
+    /// `1.2 MB`, `84 /s`, `2.5 MB/s`, `1200`. Three significant digits, and all before the
     /// point; for text, not for parsing.
     #[must_use]
     pub fn show(self, value: f64) -> Shown {
@@ -41,6 +43,7 @@ impl fmt::Display for Unit {
             Self::Seconds => "seconds",
             Self::Bytes => "bytes",
             Self::PerSecond => "events per second",
+            Self::BytesPerSecond => "bytes per second",
             Self::Count => "a count",
             Self::None => "no known unit",
         })
@@ -63,6 +66,9 @@ impl fmt::Display for Shown {
                 scaled(self.value, &[(1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B")])
             }
             Unit::PerSecond => (self.value, " /s"),
+            Unit::BytesPerSecond => {
+                scaled(self.value, &[(1e9, " GB/s"), (1e6, " MB/s"), (1e3, " kB/s"), (1.0, " B/s")])
+            }
             Unit::Count | Unit::None => (self.value, ""),
         };
         // Three significant digits, but every digit before the point.
@@ -108,6 +114,7 @@ mod tests {
             (Unit::Bytes, 1_200_000.0, "1.2 MB"),
             (Unit::Bytes, 12.0, "12 B"),
             (Unit::PerSecond, 84.25, "84.2 /s"),
+            (Unit::BytesPerSecond, 2_500_000.0, "2.5 MB/s"),
             (Unit::Count, 1200.0, "1200"),
             (Unit::None, f64::NAN, "NaN"),
             (Unit::None, f64::INFINITY, "inf"),

@@ -29,7 +29,7 @@ impl<B: Body> RedBody<B> {
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .or_else(|| inner.size_hint().exact());
         let guard = guard.and_then(|mut guard| {
-            let ends_here = guard.headers(parts.status, length);
+            let ends_here = guard.headers(parts, length);
             if ends_here == NoBody::Yes || inner.is_end_stream() {
                 guard.finished();
                 None
@@ -53,8 +53,12 @@ impl<B: Body> Body for RedBody<B> {
         let frame = ready!(this.inner.as_mut().poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
-                if let (Some(guard), Some(data)) = (this.guard.as_mut(), frame.data_ref()) {
-                    guard.sent(data.remaining());
+                if let Some(guard) = this.guard.as_mut() {
+                    if let Some(data) = frame.data_ref() {
+                        guard.sent(data.remaining());
+                    } else if let Some(trailers) = frame.trailers_ref() {
+                        guard.trailers(trailers);
+                    }
                 }
                 // A server may stop polling here.
                 if this.inner.is_end_stream()

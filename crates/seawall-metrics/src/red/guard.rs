@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::response::Parts;
+use http::{HeaderMap, Method, StatusCode};
 use tokio::time::Instant;
 
+use super::grpc::Call;
 use super::routes::{Entry, Outcome};
 
 #[derive(Debug)]
@@ -12,6 +14,10 @@ pub(super) struct Guard {
     entry: Arc<Entry>,
     started: Instant,
     head: bool,
+    /// Whether statuses of gRPC are looked at.
+    grpc: bool,
+    /// What the response says of itself, if it is one of gRPC.
+    call: Option<Call>,
     /// Status and body length, once the headers are there.
     response: Option<(StatusCode, Option<u64>)>,
     /// When the headers came, if nothing has happened since.
@@ -28,12 +34,18 @@ pub(super) enum NoBody {
 }
 
 impl Guard {
-    pub(super) fn new(entry: Arc<Entry>, method: &Method) -> Self {
+    /// `size` is that of the request body, as far as it was announced.
+    pub(super) fn new(entry: Arc<Entry>, method: &Method, size: Option<u64>, grpc: bool) -> Self {
         entry.active.increment(1.0);
+        if let Some(size) = size {
+            entry.request_size.record(size as f64);
+        }
         Self {
             entry,
             started: Instant::now(),
             head: method == Method::HEAD,
+            grpc,
+            call: None,
             response: None,
             headers_at: None,
             bytes: 0,
@@ -47,7 +59,11 @@ impl Guard {
     }
 
     /// The headers are there.
-    pub(super) fn headers(&mut self, status: StatusCode, length: Option<u64>) -> NoBody {
+    pub(super) fn headers(&mut self, parts: &Parts, length: Option<u64>) -> NoBody {
+        let status = parts.status;
+        if self.grpc {
+            self.call = Call::of(&parts.headers);
+        }
         let now = Instant::now();
         self.headers_at = Some(now);
         self.response = Some((status, length));
@@ -65,9 +81,23 @@ impl Guard {
         self.bytes = self.bytes.saturating_add(bytes as u64);
     }
 
+    /// Trailers came.
+    pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
+        if let Some(call) = &mut self.call {
+            call.read(trailers);
+        }
+    }
+
     /// The body came to its end.
     pub(super) fn finished(mut self) {
-        self.outcome = self.response.map(|(status, _)| Outcome::Status(status));
+        self.outcome = self.response.map(|(status, _)| self.ended(status));
+    }
+
+    fn ended(&self, status: StatusCode) -> Outcome {
+        match self.call.and_then(Call::error) {
+            Some(name) => Outcome::Grpc(status, name),
+            None => Outcome::Status(status),
+        }
     }
 
     /// The body returned an error.
@@ -82,7 +112,7 @@ impl Guard {
             None if std::thread::panicking() => Outcome::Panic,
             None => Outcome::Cancelled,
             // All announced bytes were taken: a server need not poll for the end.
-            Some((status, Some(length))) if self.bytes >= length => Outcome::Status(status),
+            Some((status, Some(length))) if self.bytes >= length => self.ended(status),
             Some((status, _)) => Outcome::Aborted(status),
         }
     }
@@ -100,6 +130,6 @@ impl Drop for Guard {
         if self.response.is_some() {
             self.entry.body_size.record(self.bytes as f64);
         }
-        self.entry.duration(outcome).record((now - self.started).as_secs_f64());
+        self.entry.record(outcome, (now - self.started).as_secs_f64());
     }
 }

@@ -7,6 +7,8 @@ use tower_layer::Layer;
 
 use super::routes::{Routes, Source};
 use super::service::Red;
+use super::template::Templates;
+use crate::error::Error;
 
 /// Measures every request that passes.
 ///
@@ -14,6 +16,7 @@ use super::service::Red;
 /// |---|---|---|
 /// | `http_server_request_duration_seconds` | histogram | `http_request_method`, `http_route`, `http_response_status_code`, `error_type` |
 /// | `http_server_time_to_first_byte_seconds` | histogram | `http_request_method`, `http_route` |
+/// | `http_server_request_body_size_bytes` | histogram | `http_request_method`, `http_route` |
 /// | `http_server_response_body_size_bytes` | histogram | `http_request_method`, `http_route` |
 /// | `http_server_active_requests` | gauge | `http_request_method`, `http_route` |
 ///
@@ -25,14 +28,18 @@ use super::service::Red;
 /// |---|---|---|
 /// | ok | absent | yes |
 /// | status 5xx | the status code | yes |
+/// | gRPC: `UNKNOWN`, `UNAVAILABLE` and others ([`grpc`](Self::grpc)) | the name | yes |
 /// | inner service failed | `service_error` | absent |
 /// | inner service panicked | `panic` | absent |
 /// | dropped before the headers | `cancelled` | absent |
 /// | body failed | `body_error` | yes |
 /// | body dropped before its end | `aborted` | yes |
 ///
-/// The route label is the template given by [`route`](Self::route), or
-/// `unmatched`: never the path. Methods other than the nine standard ones are
+/// The size of a request body is what the client announced: one that comes in
+/// pieces of unknown number is in no histogram.
+///
+/// The route label is the template given by [`route`](Self::route) or found by
+/// [`route_table`](Self::route_table), or `unmatched`: never the path. Methods other than the nine standard ones are
 /// `_OTHER`. Beyond 1 024 routes further ones are `_OTHER` too.
 ///
 /// Metrics go to the recorder that is global when a route is first requested
@@ -41,15 +48,20 @@ use super::service::Red;
 #[derive(Clone)]
 #[must_use = "a layer does nothing until it is applied"]
 pub struct RedLayer {
-    route: RouteHook,
+    templates: Templates,
     routes: Arc<Routes>,
+    grpc: bool,
 }
 
 impl RedLayer {
     /// Measures with every route labelled `unmatched`, until
     /// [`route`](Self::route) says where templates come from.
     pub fn new() -> Self {
-        Self { route: Arc::new(|_| None), routes: Arc::new(Routes::new(Source::Facade)) }
+        Self {
+            templates: Templates::Nothing,
+            routes: Arc::new(Routes::new(Source::Facade)),
+            grpc: false,
+        }
     }
 
     /// Says where the matched route template is found in the extensions of a
@@ -66,7 +78,43 @@ impl RedLayer {
     where
         F: for<'a> Fn(&'a Extensions) -> Option<&'a str> + Send + Sync + 'static,
     {
-        self.route = Arc::new(hook);
+        self.templates = Templates::Hook(Arc::new(hook));
+        self
+    }
+
+    /// Finds the route template by the request's path, for services without a
+    /// router that tells: `/users/{id}`, `/static/{*path}`. Replaces
+    /// [`route`](Self::route).
+    ///
+    /// ```
+    /// # use seawall_metrics::RedLayer;
+    /// let layer = RedLayer::new().route_table(["/users/{id}", "/users/me", "/static/{*path}"])?;
+    /// # Ok::<_, seawall_metrics::Error>(())
+    /// ```
+    ///
+    /// A static segment wins over a parameter, a parameter over a catch-all. A
+    /// look-up is one walk down a radix tree.
+    ///
+    /// # Errors
+    /// [`Error::Template`] for one that does not parse or that conflicts with
+    /// one before it.
+    pub fn route_table<T: Into<Box<str>>>(
+        mut self,
+        templates: impl IntoIterator<Item = T>,
+    ) -> Result<Self, Error> {
+        self.templates = Templates::table(templates)?;
+        Ok(self)
+    }
+
+    /// Counts a call of gRPC by its own status too: one that ends with
+    /// `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`,
+    /// `UNAVAILABLE` or `DATA_LOSS` is an error of that type, as OpenTelemetry
+    /// counts servers, and one that ends without any status is `UNKNOWN`.
+    /// The status is in the trailers, or in the headers if there is no body.
+    /// Only responses with a content type of `application/grpc..` are looked at.
+    /// Default: off.
+    pub fn grpc(mut self, on: bool) -> Self {
+        self.grpc = on;
         self
     }
 
@@ -93,8 +141,6 @@ impl<S> Layer<S> for RedLayer {
     type Service = Red<S>;
 
     fn layer(&self, inner: S) -> Red<S> {
-        Red::new(inner, self.route.clone(), self.routes.clone())
+        Red::new(inner, self.templates.clone(), self.routes.clone(), self.grpc)
     }
 }
-
-pub(super) type RouteHook = Arc<dyn for<'a> Fn(&'a Extensions) -> Option<&'a str> + Send + Sync>;

@@ -7,10 +7,12 @@
 
 mod body;
 mod future;
+mod grpc;
 mod guard;
 mod layer;
 mod routes;
 mod service;
+mod template;
 
 pub use body::RedBody;
 pub use future::RedFuture;

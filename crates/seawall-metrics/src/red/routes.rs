@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_utils::CachePadded;
 use foldhash::fast::RandomState;
@@ -23,6 +23,8 @@ use crate::cells::{slot, stripe_count};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Status(StatusCode),
+    /// A status of gRPC that is the server's fault.
+    Grpc(StatusCode, &'static str),
     BodyError(StatusCode),
     Aborted(StatusCode),
     ServiceError,
@@ -51,8 +53,11 @@ pub(super) struct Entry {
     source: Arc<Source>,
     pub(super) active: Gauge,
     pub(super) first_byte: Histogram,
+    pub(super) request_size: Histogram,
     pub(super) body_size: Histogram,
-    durations: RwLock<Vec<(Outcome, Histogram)>>,
+    /// The first outcomes that came; a request reads them without a lock.
+    durations: [OnceLock<(Outcome, Histogram)>; COMMON_OUTCOMES],
+    rare: RwLock<Vec<(Outcome, Histogram)>>,
 }
 
 impl Routes {
@@ -122,11 +127,12 @@ impl Entry {
                 Label::new("http_route", route.to_owned()),
             ]
         };
-        let (active, first_byte, body_size) = source.with(|recorder| {
+        let (active, first_byte, request_size, body_size) = source.with(|recorder| {
             describe(recorder);
             (
                 recorder.register_gauge(&Key::from_parts(ACTIVE, labels()), &METADATA),
                 recorder.register_histogram(&Key::from_parts(FIRST_BYTE, labels()), &METADATA),
+                recorder.register_histogram(&Key::from_parts(REQUEST_SIZE, labels()), &METADATA),
                 recorder.register_histogram(&Key::from_parts(BODY_SIZE, labels()), &METADATA),
             )
         });
@@ -136,23 +142,38 @@ impl Entry {
             source,
             active,
             first_byte,
+            request_size,
             body_size,
-            durations: RwLock::default(),
+            durations: Default::default(),
+            rare: RwLock::default(),
+        }
+    }
+
+    /// Counts a request that took so long and ended so.
+    pub(super) fn record(&self, outcome: Outcome, seconds: f64) {
+        for slot in &self.durations {
+            let (known, histogram) = slot.get_or_init(|| (outcome, self.register(outcome)));
+            if *known == outcome {
+                return histogram.record(seconds);
+            }
+        }
+        let find = |known: &[(Outcome, Histogram)]| {
+            let found = known.iter().find(|(of, _)| *of == outcome);
+            found.map(|(_, histogram)| histogram.record(seconds)).is_some()
+        };
+        if find(&self.rare.read()) {
+            return;
+        }
+        let mut rare = self.rare.write();
+        if !find(&rare) {
+            let histogram = self.register(outcome);
+            histogram.record(seconds);
+            rare.push((outcome, histogram));
         }
     }
 
     /// The duration histogram of one outcome.
-    pub(super) fn duration(&self, outcome: Outcome) -> Histogram {
-        let find = |known: &[(Outcome, Histogram)]| {
-            known.iter().find(|(of, _)| *of == outcome).map(|(_, histogram)| histogram.clone())
-        };
-        if let Some(histogram) = find(&self.durations.read()) {
-            return histogram;
-        }
-        let mut durations = self.durations.write();
-        if let Some(histogram) = find(&durations) {
-            return histogram;
-        }
+    fn register(&self, outcome: Outcome) -> Histogram {
         let mut labels = vec![
             Label::from_static_parts("http_request_method", self.method),
             Label::new("http_route", self.route.as_ref().to_owned()),
@@ -164,9 +185,7 @@ impl Entry {
         );
         labels.extend(error.map(|error| Label::new("error_type", error)));
         let key = Key::from_parts(DURATION, labels);
-        let histogram = self.source.with(|recorder| recorder.register_histogram(&key, &METADATA));
-        durations.push((outcome, histogram.clone()));
-        histogram
+        self.source.with(|recorder| recorder.register_histogram(&key, &METADATA))
     }
 
     fn is(&self, method: &str, route: &str) -> bool {
@@ -181,6 +200,7 @@ impl Outcome {
                 (Some(status), Some(status.as_str().to_owned()))
             }
             Self::Status(status) => (Some(status), None),
+            Self::Grpc(status, name) => (Some(status), Some(name.to_owned())),
             Self::BodyError(status) => (Some(status), Some("body_error".to_owned())),
             Self::Aborted(status) => (Some(status), Some("aborted".to_owned())),
             Self::ServiceError => (None, Some("service_error".to_owned())),
@@ -212,6 +232,7 @@ fn describe(recorder: &dyn Recorder) {
     for (name, unit, text) in [
         (DURATION, Unit::Seconds, "Time from the request to the end of the response."),
         (FIRST_BYTE, Unit::Seconds, "Time from the request to the response headers."),
+        (REQUEST_SIZE, Unit::Bytes, "Bytes of request body that the client announced."),
         (BODY_SIZE, Unit::Bytes, "Bytes of response body handed to the server."),
     ] {
         recorder.describe_histogram(name.into(), Some(unit), text.into());
@@ -237,10 +258,13 @@ fn method_label(method: &Method) -> &'static str {
 
 const DURATION: &str = "http_server_request_duration_seconds";
 const FIRST_BYTE: &str = "http_server_time_to_first_byte_seconds";
+const REQUEST_SIZE: &str = "http_server_request_body_size_bytes";
 const BODY_SIZE: &str = "http_server_response_body_size_bytes";
 const ACTIVE: &str = "http_server_active_requests";
 const UNMATCHED: &str = "unmatched";
 const OTHER: &str = "_OTHER";
 const MAX_ROUTES: usize = 1024;
+/// Statuses that a route gives often.
+const COMMON_OUTCOMES: usize = 4;
 const METADATA: Metadata<'static> =
     Metadata::new(module_path!(), Level::INFO, Some(module_path!()));

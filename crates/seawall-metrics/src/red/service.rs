@@ -2,27 +2,29 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, Request, Response, Version};
 use http_body::Body;
 use tower_service::Service;
 
 use super::body::RedBody;
 use super::future::RedFuture;
 use super::guard::Guard;
-use super::layer::RouteHook;
 use super::routes::Routes;
+use super::template::Templates;
 
 /// A service measured by [`RedLayer`](super::RedLayer).
 #[derive(Clone)]
 pub struct Red<S> {
     inner: S,
-    route: RouteHook,
+    templates: Templates,
     routes: Arc<Routes>,
+    grpc: bool,
 }
 
 impl<S> Red<S> {
-    pub(super) fn new(inner: S, route: RouteHook, routes: Arc<Routes>) -> Self {
-        Self { inner, route, routes }
+    pub(super) fn new(inner: S, templates: Templates, routes: Arc<Routes>, grpc: bool) -> Self {
+        Self { inner, templates, routes, grpc }
     }
 
     /// The measured service.
@@ -51,10 +53,22 @@ where
     }
 
     fn call(&mut self, request: Request<Req>) -> Self::Future {
-        let route = (self.route)(request.extensions());
+        let route = self.templates.find(&request);
         let entry = self.routes.find(request.method(), route);
-        let guard = Guard::new(entry, request.method());
+        let size = announced(request.headers(), request.version());
+        let guard = Guard::new(entry, request.method(), size, self.grpc);
         // The guard comes first: a panic in `call` is counted as well.
         RedFuture::new(guard, || self.inner.call(request))
+    }
+}
+
+/// Size of the request body. `None` if it comes in pieces whose number nobody
+/// knows yet: counting them would change the type of the body.
+fn announced(headers: &HeaderMap, version: Version) -> Option<u64> {
+    match headers.get(CONTENT_LENGTH) {
+        Some(length) => length.to_str().ok()?.trim().parse().ok(),
+        // Without either header a request of HTTP/1 has no body.
+        None if version <= Version::HTTP_11 && !headers.contains_key(TRANSFER_ENCODING) => Some(0),
+        None => None,
     }
 }

@@ -1,6 +1,8 @@
 use metrics::{Gauge, Unit, describe_gauge, gauge};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System, get_current_pid};
 
+use super::procfs;
+
 /// One sample of this process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -9,6 +11,8 @@ pub struct ProcessSample {
     pub cpu_seconds: f64,
     /// Memory held in RAM, in bytes.
     pub resident_bytes: u64,
+    /// Most memory it ever held in RAM, in bytes, where the system says (Linux).
+    pub peak_resident_bytes: Option<u64>,
     /// Address space, in bytes.
     pub virtual_bytes: u64,
     /// Start, in seconds since 1970.
@@ -29,6 +33,7 @@ pub(super) struct ProcessProbe {
 struct ProcessGauges {
     cpu: Gauge,
     resident: Gauge,
+    peak: Gauge,
     virtual_: Gauge,
     start: Gauge,
     open_fds: Gauge,
@@ -44,6 +49,7 @@ impl ProcessProbe {
             gauges: ProcessGauges {
                 cpu: gauge!("process_cpu_seconds_total"),
                 resident: gauge!("process_resident_memory_bytes"),
+                peak: gauge!("process_resident_memory_peak_bytes"),
                 virtual_: gauge!("process_virtual_memory_bytes"),
                 start: gauge!("process_start_time_seconds"),
                 open_fds: gauge!("process_open_fds"),
@@ -65,6 +71,9 @@ impl ProcessProbe {
         let sample = ProcessSample {
             cpu_seconds: process.accumulated_cpu_time() as f64 / 1_000.0,
             resident_bytes: process.memory(),
+            peak_resident_bytes: std::fs::read_to_string("/proc/self/status")
+                .ok()
+                .and_then(|text| procfs::peak_resident(&text)),
             virtual_bytes: process.virtual_memory(),
             start_time: process.start_time(),
             open_fds: process.open_files(),
@@ -80,6 +89,9 @@ impl ProcessProbe {
         let gauges = &self.gauges;
         gauges.cpu.set(sample.cpu_seconds);
         gauges.resident.set(sample.resident_bytes as f64);
+        if let Some(peak) = sample.peak_resident_bytes {
+            gauges.peak.set(peak as f64);
+        }
         gauges.virtual_.set(sample.virtual_bytes as f64);
         gauges.start.set(sample.start_time as f64);
         for (gauge, value) in [
@@ -101,6 +113,11 @@ fn describe() {
     for (name, unit, text) in [
         ("process_cpu_seconds_total", seconds, "Total user and system CPU time spent in seconds."),
         ("process_resident_memory_bytes", bytes, "Resident memory size in bytes."),
+        (
+            "process_resident_memory_peak_bytes",
+            bytes,
+            "Most resident memory there ever was, in bytes.",
+        ),
         ("process_virtual_memory_bytes", bytes, "Virtual memory size in bytes."),
         (
             "process_start_time_seconds",

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sysinfo::System;
+use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
+use super::cgroup::CgroupSample;
 use super::config::ResourcesConfig;
+use super::limits::CgroupProbe;
 use super::process::{ProcessProbe, ProcessSample};
+use super::runtime::{RuntimeProbe, RuntimeSample};
 use super::system::{SystemProbe, SystemSample};
 use crate::error::Error;
 
@@ -30,6 +34,12 @@ pub struct ResourceSample {
     /// This process and when it was sampled; `None` before the first sample or
     /// where the system does not tell.
     pub process: Option<(ProcessSample, Instant)>,
+    /// The control group of this process; `None` where there is no such thing.
+    pub cgroup: Option<(CgroupSample, Instant)>,
+    /// Newest use of the group's CPU limit that could be computed.
+    pub cgroup_cpu_ratio: Option<(f64, Instant)>,
+    /// The tokio runtime that [`Resources::spawn`] was called in.
+    pub runtime: Option<(RuntimeSample, Instant)>,
     /// Newest CPU use of the host that could be computed, and its time.
     pub cpu_ratio: Option<(f64, Instant)>,
 }
@@ -51,7 +61,7 @@ impl Resources {
     /// As [`spawn`](Self::spawn).
     pub fn spawn_with(config: ResourcesConfig) -> Result<Self, Error> {
         config.validate()?;
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
         let latest = Arc::default();
         let task = run(Arc::downgrade(&latest), Sampler::new(), config);
         runtime.spawn(task);
@@ -91,13 +101,21 @@ pub struct Sampler {
     os: System,
     process: ProcessProbe,
     system: SystemProbe,
+    cgroup: CgroupProbe,
+    runtime: RuntimeProbe,
 }
 
 impl Sampler {
     /// Registers the gauges with the current recorder. Samples nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self { os: System::new(), process: ProcessProbe::new(), system: SystemProbe::new() }
+        Self {
+            os: System::new(),
+            process: ProcessProbe::new(),
+            system: SystemProbe::new(),
+            cgroup: CgroupProbe::new(),
+            runtime: RuntimeProbe::new(),
+        }
     }
 
     /// Samples the host and publishes it. CPU use is that since the call before.
@@ -109,6 +127,18 @@ impl Sampler {
     /// tell.
     pub fn sample_process(&mut self) -> Option<ProcessSample> {
         self.process.sample(&mut self.os)
+    }
+
+    /// Samples the control group of this process and publishes it; `None` where
+    /// there is no such thing. CPU use is that since the call before.
+    pub fn sample_cgroup(&mut self, now: Instant) -> Option<CgroupSample> {
+        self.cgroup.sample(now)
+    }
+
+    /// Samples a runtime and publishes it. Worker use is that since the call
+    /// before.
+    pub fn sample_runtime(&mut self, runtime: &Handle, now: Instant) -> RuntimeSample {
+        self.runtime.sample(runtime, now)
     }
 }
 
@@ -138,9 +168,13 @@ async fn run(latest: Weak<Mutex<ResourceSample>>, mut sampler: Sampler, config: 
         }
         let now = Instant::now();
         let (system_due, process_due) = (next_system <= now, next_process <= now);
+        let runtime = Handle::current();
         let sampled = spawn_blocking(move || {
             let system = system_due.then(|| sampler.sample_system(now));
-            let process = if process_due { sampler.sample_process() } else { None };
+            let process = process_due.then(|| {
+                let runtime = sampler.sample_runtime(&runtime, now);
+                (sampler.sample_process(), sampler.sample_cgroup(now), runtime)
+            });
             (sampler, system, process)
         })
         .await;
@@ -166,8 +200,14 @@ async fn run(latest: Weak<Mutex<ResourceSample>>, mut sampler: Sampler, config: 
             }
             latest.system = Some((system, now));
         }
-        if let Some(process) = process {
-            latest.process = Some((process, now));
+        if let Some((process, cgroup, runtime)) = process {
+            let stamped = |process| (process, now);
+            latest.process = process.map(stamped).or(latest.process);
+            latest.cgroup = cgroup.map(|cgroup| (cgroup, now));
+            if let Some(ratio) = cgroup.and_then(|cgroup| cgroup.cpu_ratio) {
+                latest.cgroup_cpu_ratio = Some((ratio, now));
+            }
+            latest.runtime = Some((runtime, now));
         }
     }
 }

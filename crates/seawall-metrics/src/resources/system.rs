@@ -4,6 +4,9 @@ use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, g
 use sysinfo::{DiskRefreshKind, Disks, NetworkData, Networks, System};
 use tokio::time::Instant;
 
+use super::pressure::{self, PressureSample};
+use super::procfs;
+
 /// One sample of the host.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -27,6 +30,10 @@ pub struct SystemSample {
     pub network_received: u64,
     /// Bytes sent by all interfaces but the loopback, since boot.
     pub network_transmitted: u64,
+    /// Bytes read from and written to all disks since boot (Linux).
+    pub disk_io: Option<(u64, u64)>,
+    /// How much work waited for CPU, memory and IO (Linux).
+    pub pressure: Option<PressureSample>,
 }
 
 impl SystemSample {
@@ -56,6 +63,7 @@ pub(super) struct SystemProbe {
     disks: Disks,
     networks: Networks,
     cpu_read_at: Option<Instant>,
+    disk_io_before: Option<(u64, u64)>,
     gauges: SystemGauges,
     disk_gauges: HashMap<String, (Gauge, Gauge)>,
 }
@@ -69,6 +77,10 @@ struct SystemGauges {
     load: [Gauge; 3],
     received: Counter,
     transmitted: Counter,
+    disk_read: Counter,
+    disk_written: Counter,
+    /// By position in `RESOURCES`: ratios, then seconds; waiting, then stalled.
+    pressure: [[Gauge; 4]; 3],
 }
 
 impl SystemProbe {
@@ -78,6 +90,7 @@ impl SystemProbe {
             disks: Disks::new(),
             networks: Networks::new(),
             cpu_read_at: None,
+            disk_io_before: None,
             gauges: SystemGauges {
                 cpu: gauge!("system_cpu_utilization_ratio"),
                 cpus: gauge!("system_cpu_count"),
@@ -87,6 +100,16 @@ impl SystemProbe {
                 load: [gauge!("system_load1"), gauge!("system_load5"), gauge!("system_load15")],
                 received: counter!("system_network_receive_bytes_total"),
                 transmitted: counter!("system_network_transmit_bytes_total"),
+                disk_read: counter!("system_disk_read_bytes_total"),
+                disk_written: counter!("system_disk_written_bytes_total"),
+                pressure: RESOURCES.map(|resource| {
+                    [
+                        gauge!("system_pressure_waiting_ratio", "resource" => resource),
+                        gauge!("system_pressure_stalled_ratio", "resource" => resource),
+                        gauge!("system_pressure_waiting_seconds_total", "resource" => resource),
+                        gauge!("system_pressure_stalled_seconds_total", "resource" => resource),
+                    ]
+                }),
             },
             disk_gauges: HashMap::new(),
         }
@@ -115,6 +138,10 @@ impl SystemProbe {
             disks: self.disk_samples(),
             network_received: outside().map(NetworkData::total_received).sum(),
             network_transmitted: outside().map(NetworkData::total_transmitted).sum(),
+            disk_io: std::fs::read_to_string("/proc/diskstats")
+                .ok()
+                .and_then(|text| procfs::disk_bytes(&text)),
+            pressure: pressure::read(),
         };
         self.publish(&sample);
         sample
@@ -162,6 +189,27 @@ impl SystemProbe {
         for (gauge, load) in gauges.load.iter().zip(sample.load) {
             gauge.set(load);
         }
+        if let Some(now) = sample.disk_io {
+            // What came since the sample before, as with the network.
+            let before = self.disk_io_before.replace(now).unwrap_or(now);
+            gauges.disk_read.increment(now.0.saturating_sub(before.0));
+            gauges.disk_written.increment(now.1.saturating_sub(before.1));
+        }
+        if let Some(pressure) = &sample.pressure {
+            let stalls = [pressure.cpu, pressure.memory, pressure.io];
+            for (gauges, stall) in gauges.pressure.iter().zip(stalls) {
+                let Some(stall) = stall else { continue };
+                let values = [
+                    stall.waiting_ratio,
+                    stall.stalled_ratio,
+                    stall.waiting_seconds,
+                    stall.stalled_seconds,
+                ];
+                for (gauge, value) in gauges.iter().zip(values) {
+                    gauge.set(value);
+                }
+            }
+        }
         for disk in &sample.disks {
             let (free, total) = self.disk_gauges.entry(disk.mount.clone()).or_insert_with(|| {
                 let mount = disk.mount.clone();
@@ -197,17 +245,43 @@ fn describe() {
         ("system_load15", count, "Load average over 15 minutes."),
         ("system_disk_free_bytes", bytes, "Free for unprivileged processes, by mount point."),
         ("system_disk_limit_bytes", bytes, "Size of the file system, by mount point."),
+        (
+            "system_pressure_waiting_ratio",
+            count,
+            "Share of the last 10 s in which some task waited for it, 0 to 1.",
+        ),
+        (
+            "system_pressure_stalled_ratio",
+            count,
+            "Share of the last 10 s in which all tasks waited for it, 0 to 1.",
+        ),
+        (
+            "system_pressure_waiting_seconds_total",
+            Unit::Seconds,
+            "Time in which some task waited for it, since boot.",
+        ),
+        (
+            "system_pressure_stalled_seconds_total",
+            Unit::Seconds,
+            "Time in which all tasks waited for it, since boot.",
+        ),
     ] {
         describe_gauge!(name, unit, text);
     }
-    describe_counter!(
-        "system_network_receive_bytes_total",
-        bytes,
-        "Received by all interfaces but the loopback since the first sample."
-    );
-    describe_counter!(
-        "system_network_transmit_bytes_total",
-        bytes,
-        "Sent by all interfaces but the loopback since the first sample."
-    );
+    for (name, text) in [
+        (
+            "system_network_receive_bytes_total",
+            "Received by all interfaces but the loopback since the first sample.",
+        ),
+        (
+            "system_network_transmit_bytes_total",
+            "Sent by all interfaces but the loopback since the first sample.",
+        ),
+        ("system_disk_read_bytes_total", "Read from all disks since the first sample."),
+        ("system_disk_written_bytes_total", "Written to all disks since the first sample."),
+    ] {
+        describe_counter!(name, bytes, text);
+    }
 }
+
+const RESOURCES: [&str; 3] = ["cpu", "memory", "io"];

@@ -6,6 +6,9 @@ use tokio::time::Instant;
 use super::*;
 use crate::{Error, Recorder};
 
+mod cgroup;
+mod proc;
+
 #[test]
 fn the_first_sample_has_no_cpu_figure_rather_than_a_wrong_one() {
     let mut sampler = Sampler::new();

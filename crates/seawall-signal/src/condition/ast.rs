@@ -1,4 +1,5 @@
 use super::literal::Literal;
+use super::term::Term;
 
 /// A comparison operator.
 #[expect(clippy::exhaustive_enums, reason = "these are all orders of numbers")]
@@ -61,20 +62,23 @@ impl Op {
     }
 }
 
-/// `SIGNAL OP LITERAL`, with the threshold at which it lets go again.
+/// `LEFT OP RIGHT`, with the threshold at which it lets go again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    pub(super) signal: Box<str>,
+    /// The canonical text of `left`.
+    pub(super) text: Box<str>,
+    pub(super) left: Term,
     pub(super) op: Op,
-    pub(super) literal: Literal,
+    pub(super) right: Term,
     pub(super) clear: Option<(Op, Literal)>,
 }
 
 impl Comparison {
-    /// The canonical name of the signal it reads.
+    /// The left side: the canonical name of a signal, or the canonical text of
+    /// a sum or product of some.
     #[must_use]
     pub fn signal(&self) -> &str {
-        &self.signal
+        &self.text
     }
 
     /// The operator.
@@ -83,10 +87,10 @@ impl Comparison {
         self.op
     }
 
-    /// The right-hand side.
+    /// The right side, if it is a number.
     #[must_use]
-    pub fn literal(&self) -> Literal {
-        self.literal
+    pub fn literal(&self) -> Option<Literal> {
+        self.right.literal()
     }
 
     /// The hysteresis bound: `clear < 70%`.
@@ -121,7 +125,10 @@ impl Expr {
     /// Adds each signal's name, left to right.
     pub(super) fn names<'a>(&'a self, names: &mut Vec<&'a str>) {
         match self {
-            Self::Compare(comparison) => names.push(&comparison.signal),
+            Self::Compare(comparison) => {
+                comparison.left.each(&mut |name| names.push(name));
+                comparison.right.each(&mut |name| names.push(name));
+            }
             Self::Absent(signal) => names.push(signal),
             Self::Not(inner) => inner.names(names),
             Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|p| p.names(names)),

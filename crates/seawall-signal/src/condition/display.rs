@@ -1,15 +1,18 @@
 use std::fmt;
 
-use super::Condition;
 use super::ast::{Comparison, Expr, Op};
+use super::{Condition, MissingData};
 
 /// The canonical text; parsing it gives an equal condition.
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.expr.fmt(f)?;
-        match &self.hold {
-            Some(hold) => write!(f, " for {}", hold.literal),
-            None => Ok(()),
+        if let Some(hold) = &self.hold {
+            write!(f, " for {}", hold.literal)?;
+        }
+        match self.missing {
+            MissingData::Unknown => Ok(()),
+            other => write!(f, " missing {other}"),
         }
     }
 }
@@ -54,7 +57,7 @@ fn joined(
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.signal, self.op, self.literal)?;
+        write!(f, "{} {} {}", self.left, self.op, self.right)?;
         match self.clear {
             Some((op, literal)) => write!(f, " clear {op} {literal}"),
             None => Ok(()),

@@ -1,6 +1,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::term::Arith;
+use crate::Unit;
+
 /// Why a text is not a condition, and where.
 ///
 /// `Display` is one line with the column; [`render`](Self::render) adds the
@@ -27,8 +30,8 @@ pub enum ParseErrorKind {
     /// An operator must follow the signal.
     #[error("expected one of > >= < <= == != after the signal")]
     ExpectedOperator,
-    /// A number must follow the operator.
-    #[error("expected a number such as `80%`, `500ms`, `1.5k` or `100MB`")]
+    /// A number, or an expression, must follow the operator.
+    #[error("expected a number such as `80%`, `500ms`, `1.5k` or `100MB`, or a signal")]
     ExpectedNumber,
     /// A duration must follow `for`.
     #[error("expected a duration such as `90s` or `2m`")]
@@ -43,11 +46,11 @@ pub enum ParseErrorKind {
     #[error("expected `,` or `)`")]
     ExpectedCommaOrClose,
     /// The condition is complete, yet the text goes on.
-    #[error("expected `and`, `or`, `for`, `clear` or the end")]
+    #[error("expected `and`, `or`, `for`, `clear`, `missing` or the end")]
     ExpectedEnd,
     /// The letters after a number are no unit.
     #[error(
-        "expected a unit: %, ns us ms s m h d, B kB MB GB TB KiB MiB GiB TiB, /s /min /h rps, k M G"
+        "expected a unit: %, ns us ms s m h d, B kB MB GB TB KiB MiB GiB TiB, /s /min /h rps, MB/s, k M G"
     )]
     UnknownUnit,
     /// The number does not fit a double in base units.
@@ -59,6 +62,31 @@ pub enum ParseErrorKind {
         /// The longest hold.
         max: Duration,
     },
+    /// The right side cannot be compared with the left one.
+    #[error("expected {}, for the left side is {left}", example(*.left))]
+    OtherUnit {
+        /// Unit of the left side.
+        left: Unit,
+    },
+    /// Two operands whose units do not go together.
+    #[error("expected units that go together, not {left} {op} {right}")]
+    UnitsDoNotMix {
+        /// Unit of the left operand.
+        left: Unit,
+        /// What joins them.
+        op: Arith,
+        /// Unit of the right operand.
+        right: Unit,
+    },
+    /// A sum or a product has too many operands.
+    #[error("expected at most {max} operands in a row")]
+    TooLong {
+        /// The longest chain.
+        max: usize,
+    },
+    /// A policy must follow `missing`.
+    #[error("expected `unknown`, `true`, `false` or `keep`")]
+    ExpectedMissing,
     /// Parentheses, `not` and functions are nested too deeply.
     #[error("expected at most {max} levels of `(`, `not` and functions")]
     TooDeep {
@@ -74,6 +102,9 @@ pub enum ParseErrorKind {
     /// `clear` does not lie on the other side of the threshold.
     #[error("expected `clear` on the other side: `x > 80% clear < 70%` or `x < 30% clear > 40%`")]
     ClearWrongSide,
+    /// `clear` follows a comparison with something else than a number.
+    #[error("expected `clear` only after a comparison with a number")]
+    ClearOfExpression,
     /// `clear` is in another unit than the threshold.
     #[error("expected `clear` in the unit of the threshold")]
     ClearOtherUnit,
@@ -134,3 +165,15 @@ impl fmt::Display for ParseError {
 }
 
 impl std::error::Error for ParseError {}
+
+/// What may stand beside a value in `unit`.
+fn example(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Ratio => "a ratio such as `80%`",
+        Unit::Seconds => "a duration such as `500ms`",
+        Unit::Bytes => "a size such as `100MB`",
+        Unit::PerSecond => "a rate such as `100/s`",
+        Unit::BytesPerSecond => "a data rate such as `10MB/s`",
+        Unit::Count | Unit::None => "a number without a unit",
+    }
+}

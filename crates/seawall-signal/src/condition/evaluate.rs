@@ -4,21 +4,22 @@ use tokio::time::Instant;
 
 use super::Condition;
 use super::ast::{Comparison, Expr, Op};
-use super::literal::Literal;
+use super::term::{Quantity, Term};
 use crate::{Missing, Sample, Signals, Truth, Unit};
 
 /// What one comparison saw, for reasons and dashboards.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Reading<'a> {
-    /// Canonical name of the signal.
+    /// Canonical name of the signal, or text of the left side.
     pub signal: &'a str,
     /// The operator.
     pub op: Op,
-    /// The right-hand side in base units, read against the signal's unit.
+    /// The right-hand side in base units, read against the left side's unit; NaN
+    /// if it is missing.
     pub threshold: f64,
-    /// The signal's unit; the literal's if the signal is missing.
+    /// The left side's unit; the right side's if the left one is missing.
     pub unit: Unit,
-    /// The signal's value in base units, or why there is none.
+    /// The left side's value in base units, or why one side has none.
     pub value: Result<f64, Missing>,
 }
 
@@ -37,7 +38,7 @@ impl Condition {
     /// at `clear`, which need memory: see [`Evaluator`](super::Evaluator).
     ///
     /// Samples older than `max_age` are missing. Allocates nothing; one look-up
-    /// per comparison.
+    /// per signal read.
     pub fn evaluate(&self, signals: &Signals, now: Instant, max_age: Duration) -> Truth {
         self.evaluate_as(&|name| signals.get(name).copied(), now, max_age)
     }
@@ -51,18 +52,14 @@ impl Condition {
         now: Instant,
         max_age: Duration,
     ) -> Truth {
-        self.expr.evaluate(&View { sample, now, max_age, raised: false })
+        self.missing.settle(self.expr.evaluate(&View { sample, now, max_age, raised: false }))
     }
 
     /// Whether a raised condition stays raised: a comparison with `clear` holds
     /// until that is met.
     pub(super) fn stays(&self, signals: &Signals, now: Instant, max_age: Duration) -> Truth {
-        self.expr.evaluate(&View {
-            sample: &|name| signals.get(name).copied(),
-            now,
-            max_age,
-            raised: true,
-        })
+        let sample = &|name: &str| signals.get(name).copied();
+        self.missing.settle(self.expr.evaluate(&View { sample, now, max_age, raised: true }))
     }
 
     /// What each comparison sees, left to right.
@@ -82,7 +79,7 @@ impl Condition {
     ) -> Vec<Reading<'_>> {
         let view = View { sample, now, max_age, raised: false };
         let mut all = Vec::new();
-        self.expr.each(&mut |c| all.push(view.read(&c.signal, c.op, &c.literal)));
+        self.expr.each(&mut |c| all.push(view.read(c, c.op, &c.right)));
         all
     }
 }
@@ -96,24 +93,64 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn read<'c>(&self, signal: &'c str, op: Op, literal: &Literal) -> Reading<'c> {
-        let sample = (self.sample)(signal);
-        let unit = sample.map_or_else(|| literal.unit().unwrap_or_default(), |s| s.unit);
-        let threshold = literal.against(unit);
-        let value = match (sample, threshold) {
-            (None, _) => Err(Missing::Absent),
-            (Some(_), None) => Err(Missing::OtherUnit),
-            (Some(sample), Some(_)) => sample.usable(self.now, self.max_age),
+    fn read<'c>(&self, comparison: &'c Comparison, op: Op, right: &Term) -> Reading<'c> {
+        let read = |name: &str| self.quantity(name);
+        let left = comparison.left.value(&read);
+        let right_value = right.value(&read);
+        let unit = match (&left, &right_value) {
+            (Ok(left), _) => left.unit,
+            (Err(_), Ok(right)) => self.unit_of(&comparison.left).or(right.unit),
+            (Err(_), Err(_)) => self.unit_of(&comparison.left),
         };
-        Reading { signal, op, threshold: threshold.unwrap_or(literal.value()), unit, value }
+        let unit = unit.unwrap_or_default();
+        let (threshold, value) = match (left, right_value, right) {
+            (Ok(left), Ok(right_value), Term::Number(literal)) => match literal.against(unit) {
+                Some(threshold) => (threshold, Ok(left.value)),
+                None => (right_value.value, Err(Missing::OtherUnit)),
+            },
+            (Ok(left), Ok(right), _) => {
+                let fits = match right.unit {
+                    Some(right) => right == unit || [unit, right].contains(&Unit::None),
+                    None => true,
+                };
+                (right.value, if fits { Ok(left.value) } else { Err(Missing::OtherUnit) })
+            }
+            (Err(why), right_value, Term::Number(literal)) => {
+                let plain = right_value.map_or(f64::NAN, |right| right.value);
+                match (why, literal.against(unit)) {
+                    (_, Some(threshold)) => (threshold, Err(why)),
+                    // A sample that is there, in a unit that never fits.
+                    (Missing::Absent, None) => (plain, Err(why)),
+                    (_, None) => (plain, Err(Missing::OtherUnit)),
+                }
+            }
+            (Err(why), right, _) => (right.map_or(f64::NAN, |right| right.value), Err(why)),
+            (Ok(_), Err(why), _) => (f64::NAN, Err(why)),
+        };
+        Reading { signal: &comparison.text, op, threshold, unit, value }
+    }
+
+    /// The value of a signal, if it may be decided on.
+    fn quantity(&self, name: &str) -> Result<Quantity, Missing> {
+        let sample = (self.sample)(name).ok_or(Missing::Absent)?;
+        let value = sample.usable(self.now, self.max_age)?;
+        Ok(Quantity { value, unit: Some(sample.unit) })
+    }
+
+    /// The unit of a lone signal, also if its sample is of no use.
+    fn unit_of(&self, term: &Term) -> Option<Unit> {
+        match term {
+            Term::Signal(name) => (self.sample)(name).map(|sample| sample.unit),
+            _ => None,
+        }
     }
 
     fn compare(&self, comparison: &Comparison) -> Truth {
         match comparison.clear {
             Some((op, literal)) if self.raised => {
-                !self.read(&comparison.signal, op, &literal).truth()
+                !self.read(comparison, op, &Term::Number(literal)).truth()
             }
-            _ => self.read(&comparison.signal, comparison.op, &comparison.literal).truth(),
+            _ => self.read(comparison, comparison.op, &comparison.right).truth(),
         }
     }
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Condition;
+use super::{Condition, MissingData};
 use crate::{Signals, Truth};
 
 /// The memory that `for` and `clear` need: since when the condition holds, and
@@ -17,7 +17,11 @@ use crate::{Signals, Truth};
 /// | raised | false or cleared | idle | false |
 /// | raised | unknown | raised | unknown |
 ///
-/// An unknown moment breaks a pending hold, since nobody can say that the
+/// With `missing true` or `missing false` nothing is ever unknown. With
+/// `missing keep` an unknown moment changes nothing: idle and pending answer
+/// false, raised answers true.
+///
+/// An unknown moment otherwise breaks a pending hold, since nobody can say that the
 /// condition held through it; it does not clear a raised one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hold {
@@ -35,7 +39,10 @@ impl Hold {
         max_age: Duration,
     ) -> (Self, Truth) {
         if self.raised {
-            let stays = condition.stays(signals, now, max_age);
+            let stays = match condition.stays(signals, now, max_age) {
+                Truth::Unknown if condition.missing() == MissingData::Keep => Truth::True,
+                other => other,
+            };
             let hold = if stays.is_false() { Self::default() } else { self };
             return (hold, stays);
         }
@@ -46,6 +53,7 @@ impl Hold {
                 let since = Some(since);
                 (Self { since, raised }, raised.into())
             }
+            Truth::Unknown if condition.missing() == MissingData::Keep => (self, Truth::False),
             other => (Self::default(), other),
         }
     }

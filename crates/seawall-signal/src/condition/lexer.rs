@@ -2,6 +2,7 @@ use std::ops::Range;
 
 use super::ast::Op;
 use super::literal::{BadLiteral, Literal};
+use super::term::Arith;
 
 /// A piece of the text.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,6 +12,7 @@ pub(super) enum Token<'a> {
     Number(Literal),
     BadNumber(BadLiteral),
     Op(Op),
+    Arith(Arith),
     Open,
     Close,
     Comma,
@@ -92,7 +94,7 @@ fn is_name_start(c: char) -> bool {
 }
 
 /// Longer symbols first.
-const SYMBOLS: [(&str, Token<'static>); 9] = [
+const SYMBOLS: [(&str, Token<'static>); 13] = [
     (">=", Token::Op(Op::AtLeast)),
     ("<=", Token::Op(Op::AtMost)),
     ("==", Token::Op(Op::Equal)),
@@ -102,4 +104,8 @@ const SYMBOLS: [(&str, Token<'static>); 9] = [
     ("(", Token::Open),
     (")", Token::Close),
     (",", Token::Comma),
+    ("+", Token::Arith(Arith::Plus)),
+    ("-", Token::Arith(Arith::Minus)),
+    ("*", Token::Arith(Arith::Times)),
+    ("/", Token::Arith(Arith::Over)),
 ];

@@ -47,6 +47,12 @@ pub enum Lint {
         /// The right-hand side.
         literal: Literal,
     },
+    /// The units of both sides, or of two operands, do not go together.
+    #[error("`{comparison}` mixes units that do not go together: it is never known")]
+    Mixed {
+        /// The comparison.
+        comparison: String,
+    },
     /// The literal has a unit, but the signal's is not known.
     #[error("the unit of `{signal}` is not known: `{literal}` is compared in base units")]
     UnitNotKnown {
@@ -64,13 +70,36 @@ impl Condition {
     pub fn lint(&self, units: &Units) -> Vec<Lint> {
         let mut found = Vec::new();
         for comparison in self.comparisons() {
-            let Some(&unit) = units.get(comparison.signal()) else {
-                found.push(Lint::UnknownSignal { signal: comparison.signal().to_owned() });
+            let before = found.len();
+            for side in [&comparison.left, &comparison.right] {
+                side.each(&mut |name| {
+                    if !units.contains_key(name) {
+                        found.push(Lint::UnknownSignal { signal: name.to_owned() });
+                    }
+                });
+            }
+            if found.len() > before {
+                continue;
+            }
+            let of = |name: &str| units.get(name).copied().unwrap_or_default();
+            let mixed = || Lint::Mixed { comparison: comparison.to_string() };
+            let Ok(left) = comparison.left.unit(&of) else {
+                found.push(mixed());
                 continue;
             };
+            // There is a signal on the left, so it has a unit, known or not.
+            let unit = left.unwrap_or_default();
             let clear = comparison.clear().map(|(_, literal)| literal);
-            for literal in std::iter::once(comparison.literal()).chain(clear) {
-                found.extend(check(comparison, unit, literal));
+            match comparison.right.unit(&of) {
+                _ if comparison.literal().is_some() => {
+                    let literals = comparison.literal().into_iter().chain(clear);
+                    found.extend(literals.filter_map(|literal| check(comparison, unit, literal)));
+                }
+                Ok(Some(right)) if unit != right && unit != Unit::None && right != Unit::None => {
+                    found.push(mixed());
+                }
+                Ok(_) => {}
+                Err(_) => found.push(mixed()),
             }
         }
         found

@@ -85,6 +85,18 @@ impl fmt::Display for Literal {
     }
 }
 
+/// A span as a canonical name has it: `5m`.
+pub(crate) fn seconds(text: &str) -> Option<std::time::Duration> {
+    match super::lexer::token(text, 0) {
+        (super::lexer::Token::Number(literal), at)
+            if literal.unit() == Some(Unit::Seconds) && at.end == text.len() =>
+        {
+            std::time::Duration::try_from_secs_f64(literal.value()).ok()
+        }
+        _ => None,
+    }
+}
+
 /// What is wrong with a literal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BadLiteral {
@@ -97,7 +109,7 @@ const fn suffix(text: &'static str, unit: Option<Unit>, mul: f64, div: f64) -> S
 }
 
 /// Durations stand in falling order: `canonical` takes the first that fits.
-static SUFFIXES: [Suffix; 30] = [
+static SUFFIXES: [Suffix; 37] = [
     suffix("", None, 1.0, 1.0),
     suffix("k", None, 1e3, 1.0),
     suffix("M", None, 1e6, 1.0),
@@ -128,4 +140,11 @@ static SUFFIXES: [Suffix; 30] = [
     suffix("k/min", Some(Unit::PerSecond), 1e3, 60.0),
     suffix("M/s", Some(Unit::PerSecond), 1e6, 1.0),
     suffix("M/h", Some(Unit::PerSecond), 1e6, 3_600.0),
+    suffix("B/s", Some(Unit::BytesPerSecond), 1.0, 1.0),
+    suffix("kB/s", Some(Unit::BytesPerSecond), 1e3, 1.0),
+    suffix("MB/s", Some(Unit::BytesPerSecond), 1e6, 1.0),
+    suffix("GB/s", Some(Unit::BytesPerSecond), 1e9, 1.0),
+    suffix("KiB/s", Some(Unit::BytesPerSecond), 1024.0, 1.0),
+    suffix("MiB/s", Some(Unit::BytesPerSecond), 1_048_576.0, 1.0),
+    suffix("GiB/s", Some(Unit::BytesPerSecond), 1_073_741_824.0, 1.0),
 ];

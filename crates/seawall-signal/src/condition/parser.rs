@@ -5,30 +5,43 @@ use super::ast::{Comparison, Expr, Op};
 use super::error::{ParseError, ParseErrorKind};
 use super::lexer::{Token, token};
 use super::literal::{BadLiteral, Literal};
+use super::missing::MissingData;
+use super::term::Term;
 use super::{Condition, HoldFor, MAX_DEPTH, MAX_HOLD};
-use crate::Unit;
+use crate::{Unit, Units};
+
+mod terms;
+
+use terms::Item;
 
 /// Recursive descent, one token ahead, linear in the text.
 ///
 /// ```text
-/// condition  = or { "for" duration | "clear" OP literal }
+/// condition  = or { "for" duration | "clear" OP literal | "missing" policy }
 /// or         = and { "or" and }
 /// and        = not { "and" not }
 /// not        = "not" not | "(" or ")" | "absent" "(" signal ")" | comparison
-/// comparison = signal OP literal [ "clear" OP literal ]
+/// comparison = sum OP sum [ "clear" OP literal ]
+/// sum        = product { ("+" | "-") product }
+/// product    = factor { ("*" | "/") factor }
+/// factor     = signal | literal | "(" sum ")"
 /// signal     = NAME [ "(" argument { "," argument } ")" ]
 /// argument   = signal | literal
+/// policy     = "unknown" | "true" | "false" | "keep"
 /// ```
-pub(super) fn parse(input: &str) -> Result<Condition, ParseError> {
+pub(super) fn parse(input: &str, units: Option<&Units>) -> Result<Condition, ParseError> {
     let (token, at) = token(input, 0);
-    let mut parser = Parser { input, token, at, depth: 0, below_not: 0 };
+    let mut parser = Parser { input, units, token, at, end: 0, depth: 0, below_not: 0 };
     parser.condition()
 }
 
 struct Parser<'a> {
     input: &'a str,
+    units: Option<&'a Units>,
     token: Token<'a>,
     at: Range<usize>,
+    /// Where the token before ended.
+    end: usize,
     depth: usize,
     below_not: usize,
 }
@@ -37,11 +50,14 @@ type Parsed<T> = Result<T, ParseError>;
 
 impl<'a> Parser<'a> {
     fn condition(&mut self) -> Parsed<Condition> {
-        let mut expr = self.or()?;
-        let mut hold = None;
+        let item = self.or()?;
+        let mut expr = self.whole(item)?;
+        let (mut hold, mut missing) = (None, None);
         loop {
             if hold.is_none() && self.take_word("for") {
                 hold = Some(self.hold()?);
+            } else if missing.is_none() && self.take_word("missing") {
+                missing = Some(self.missing()?);
             } else if self.token == Token::Name("clear") {
                 let Expr::Compare(comparison) = &mut expr else {
                     return Err(self.fail(ParseErrorKind::ClearOfMany));
@@ -49,20 +65,20 @@ impl<'a> Parser<'a> {
                 if comparison.clear.is_some() {
                     return Err(self.fail(ParseErrorKind::ExpectedEnd));
                 }
-                comparison.clear = self.clear(comparison.op, comparison.literal)?;
+                comparison.clear = self.clear(comparison.op, &comparison.right)?;
             } else if self.token == Token::End {
-                return Ok(Condition { expr, hold });
+                return Ok(Condition { expr, hold, missing: missing.unwrap_or_default() });
             } else {
                 return Err(self.fail(ParseErrorKind::ExpectedEnd));
             }
         }
     }
 
-    fn or(&mut self) -> Parsed<Expr> {
+    fn or(&mut self) -> Parsed<Item> {
         self.chain("or", Self::and, Expr::Or)
     }
 
-    fn and(&mut self) -> Parsed<Expr> {
+    fn and(&mut self) -> Parsed<Item> {
         self.chain("and", Self::not, Expr::And)
     }
 
@@ -71,32 +87,29 @@ impl<'a> Parser<'a> {
     fn chain(
         &mut self,
         word: &str,
-        operand: fn(&mut Self) -> Parsed<Expr>,
+        operand: fn(&mut Self) -> Parsed<Item>,
         node: fn(Vec<Expr>) -> Expr,
-    ) -> Parsed<Expr> {
+    ) -> Parsed<Item> {
         let first = operand(self)?;
         if self.token != Token::Name(word) {
             return Ok(first);
         }
-        let mut parts = vec![first];
+        let mut parts = vec![self.whole(first)?];
         while self.take_word(word) {
-            parts.push(operand(self)?);
+            let part = operand(self)?;
+            parts.push(self.whole(part)?);
         }
-        Ok(node(parts))
+        Ok(Item::Condition(node(parts)))
     }
 
-    fn not(&mut self) -> Parsed<Expr> {
+    fn not(&mut self) -> Parsed<Item> {
         match self.token {
             Token::Name("not") => {
                 self.below_not += 1;
                 let inner = self.nested(Self::not)?;
+                let inner = self.whole(inner)?;
                 self.below_not -= 1;
-                Ok(Expr::Not(Box::new(inner)))
-            }
-            Token::Open => {
-                let inner = self.nested(Self::or)?;
-                self.close(ParseErrorKind::ExpectedClose)?;
-                Ok(inner)
+                Ok(Item::Condition(Expr::Not(Box::new(inner))))
             }
             Token::Name("absent") => {
                 self.next();
@@ -105,19 +118,54 @@ impl<'a> Parser<'a> {
                 }
                 let signal = self.nested(Self::signal)?;
                 self.close(ParseErrorKind::ExpectedClose)?;
-                Ok(Expr::Absent(signal.into()))
+                Ok(Item::Condition(Expr::Absent(signal.into())))
             }
-            Token::Name(name) if !is_keyword(name) => Ok(Expr::Compare(self.comparison()?)),
+            Token::Name(name) if !is_keyword(name) => self.comparison(),
+            Token::Open | Token::Number(_) | Token::BadNumber(_) => self.comparison(),
             _ => Err(self.fail(ParseErrorKind::ExpectedCondition)),
         }
     }
 
-    fn comparison(&mut self) -> Parsed<Comparison> {
-        let signal = self.signal()?.into();
+    /// A comparison; or its left side alone, which is one if it stands in
+    /// parentheses and an operator follows; or what is a condition already.
+    fn comparison(&mut self) -> Parsed<Item> {
+        let (left, left_unit, first) = match self.sum(ParseErrorKind::ExpectedCondition)? {
+            Item::Term { term, unit, first } => (term, unit, first),
+            condition @ Item::Condition(_) => return Ok(condition),
+        };
+        if !matches!(self.token, Token::Op(_)) {
+            return Ok(Item::Term { term: left, unit: left_unit, first });
+        }
+        if !left.has_signal() {
+            return Err(self.fail_at(first, ParseErrorKind::ExpectedCondition));
+        }
         let op = self.op()?;
-        let literal = self.literal(ParseErrorKind::ExpectedNumber)?;
-        let clear = self.clear(op, literal)?;
-        Ok(Comparison { signal, op, literal, clear })
+        let start = self.at.start;
+        let (right, right_unit) = self.value(ParseErrorKind::ExpectedNumber)?;
+        let left_unit = left_unit.unwrap_or_default();
+        let fits = match (&right, right_unit) {
+            (Term::Number(literal), _) => literal.against(left_unit).is_some(),
+            (_, Some(unit)) => unit == left_unit || [unit, left_unit].contains(&Unit::None),
+            (_, None) => true,
+        };
+        if !fits {
+            let kind = ParseErrorKind::OtherUnit { left: left_unit };
+            return Err(self.fail_at(start..self.end, kind));
+        }
+        let text = left.to_string().into();
+        let clear = self.clear(op, &right)?;
+        Ok(Item::Condition(Expr::Compare(Comparison { text, left, op, right, clear })))
+    }
+
+    /// Refuses the side of a comparison where a condition must stand.
+    fn whole(&self, item: Item) -> Parsed<Expr> {
+        match item {
+            Item::Condition(expr) => Ok(expr),
+            Item::Term { term, .. } if term.has_signal() => {
+                Err(self.fail(ParseErrorKind::ExpectedOperator))
+            }
+            Item::Term { first, .. } => Err(self.fail_at(first, ParseErrorKind::ExpectedCondition)),
+        }
     }
 
     /// The canonical name: one space after each comma, none elsewhere, spans
@@ -188,15 +236,28 @@ impl<'a> Parser<'a> {
         }
     }
 
+    fn missing(&mut self) -> Parsed<MissingData> {
+        let policy = match self.token {
+            Token::Name(name) => MissingData::named(name),
+            _ => None,
+        };
+        let policy = policy.ok_or_else(|| self.fail(ParseErrorKind::ExpectedMissing))?;
+        self.next();
+        Ok(policy)
+    }
+
     /// `clear OP literal`, if it comes next. It must leave no value that both
     /// raises and clears.
-    fn clear(&mut self, op: Op, raise: Literal) -> Parsed<Option<(Op, Literal)>> {
+    fn clear(&mut self, op: Op, raise: &Term) -> Parsed<Option<(Op, Literal)>> {
         if self.token != Token::Name("clear") {
             return Ok(None);
         }
         if self.below_not > 0 {
             return Err(self.fail(ParseErrorKind::ClearBelowNot));
         }
+        let Some(raise) = raise.literal() else {
+            return Err(self.fail(ParseErrorKind::ClearOfExpression));
+        };
         self.next();
         let at = self.at.clone();
         let clear_op = self.op()?;
@@ -249,6 +310,7 @@ impl<'a> Parser<'a> {
     }
 
     fn next(&mut self) {
+        self.end = self.at.end;
         (self.token, self.at) = token(self.input, self.at.end);
     }
 
@@ -262,5 +324,5 @@ impl<'a> Parser<'a> {
 }
 
 fn is_keyword(name: &str) -> bool {
-    matches!(name, "and" | "or" | "not" | "for" | "clear" | "absent")
+    matches!(name, "and" | "or" | "not" | "for" | "clear" | "absent" | "missing")
 }

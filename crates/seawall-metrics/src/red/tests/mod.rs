@@ -17,8 +17,11 @@ use super::{RedBody, RedLayer};
 use crate::{Handle, Recorder, Value};
 
 mod body;
+mod grpc;
 mod labels;
 mod outcome;
+mod sizes;
+mod templates;
 
 const DURATION: &str = "http_server_request_duration_seconds";
 const FIRST_BYTE: &str = "http_server_time_to_first_byte_seconds";

@@ -19,7 +19,17 @@ fn each_mistake_is_found_where_it_stands() {
         ("cpu over 80", 5, Some("over"), K::ExpectedOperator),
         ("cpu = 80", 5, Some("="), K::ExpectedOperator),
         ("cpu >", 6, None, K::ExpectedNumber),
-        ("cpu > high", 7, Some("high"), K::ExpectedNumber),
+        ("cpu > or", 7, Some("or"), K::ExpectedNumber),
+        ("cpu > (a > 1)", 7, Some("("), K::ExpectedNumber),
+        ("cpu + > 1", 7, Some(">"), K::ExpectedNumber),
+        ("(cpu + 1", 9, None, K::ExpectedOperator),
+        ("(cpu + 1) or", 11, Some("or"), K::ExpectedOperator),
+        ("cpu + 1", 8, None, K::ExpectedOperator),
+        ("2 * 3 > cpu", 1, Some("2"), K::ExpectedCondition),
+        ("a > b clear < 1", 7, Some("clear"), K::ClearOfExpression),
+        ("a > 1 missing", 14, None, K::ExpectedMissing),
+        ("a > 1 missing maybe", 15, Some("maybe"), K::ExpectedMissing),
+        ("a > 1 missing true missing true", 20, Some("missing"), K::ExpectedEnd),
         ("cpu > 80 percent", 10, Some("percent"), K::ExpectedEnd),
         ("cpu > 80ticks", 7, Some("80ticks"), K::UnknownUnit),
         ("cpu > 1e999", 7, Some("1e999"), K::NumberOutOfRange),
@@ -73,4 +83,54 @@ fn the_caret_stands_under_the_mistake() {
     let error = Condition::parse("cpu >").expect_err("no number");
     assert!(error.to_string().ends_with("found the end"), "{error}");
     assert!(error.render().ends_with("cpu >\n       ^"), "{}", error.render());
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused_where_the_right_side_stands() {
+    use crate::Arith::{Plus, Times};
+    use crate::Unit::{Bytes, PerSecond, Ratio, Seconds};
+    use ParseErrorKind as K;
+    for (text, column, found, kind) in [
+        ("p95(http_request_duration) > 80%", 30, "80%", K::OtherUnit { left: Seconds }),
+        ("rate(errors) > 5%", 16, "5%", K::OtherUnit { left: PerSecond }),
+        ("rate(errors) / rate(requests) > 5ms", 33, "5ms", K::OtherUnit { left: Ratio }),
+        ("used_bytes > 2 * wait_seconds", 14, "2 * wait_seconds", K::OtherUnit { left: Bytes }),
+        (
+            "a_seconds + b_bytes > 1",
+            13,
+            "b_bytes",
+            K::UnitsDoNotMix { left: Seconds, op: Plus, right: Bytes },
+        ),
+        (
+            "x > 1 and a_seconds * (b_seconds) > 1",
+            23,
+            "(b_seconds)",
+            K::UnitsDoNotMix { left: Seconds, op: Times, right: Seconds },
+        ),
+    ] {
+        assert_eq!(error(text), (column, Some(found.into()), kind), "{text}");
+    }
+    let error = Condition::parse("p95(http_request_duration) > 80%").expect_err("refused");
+    assert_eq!(
+        error.render(),
+        "column 30: expected a duration such as `500ms`, for the left side is seconds, found `80%`\n  \
+         p95(http_request_duration) > 80%\n                               ^^^"
+    );
+}
+
+#[test]
+fn a_table_of_units_refuses_what_a_name_does_not_give_away() {
+    let units = [("cpu_usage".to_owned(), crate::Unit::Ratio)].into();
+    assert!(Condition::parse("cpu_usage > 500ms").is_ok());
+    let error = Condition::parse_with("max(cpu_usage, 5m) > 500ms", &units).expect_err("refused");
+    assert_eq!(error.column(), 22);
+    assert!(Condition::parse_with("cpu_usage > 80", &units).is_ok());
+}
+
+#[test]
+fn a_long_sum_is_refused_before_it_becomes_deep() {
+    let sum = |operands| format!("{} > 1", vec!["a"; operands].join(" + "));
+    assert!(Condition::parse(&sum(32)).is_ok());
+    assert_eq!(error(&sum(33)).2, ParseErrorKind::TooLong { max: 32 });
+    assert_eq!(error(&sum(100_000)).0, 127);
 }

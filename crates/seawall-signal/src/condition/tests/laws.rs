@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::super::{Condition, Evaluator};
+use super::super::{Condition, Evaluator, MissingData};
 use crate::{Signals, Truth, Unit};
 
 /// Text of a condition, nested at most a few levels.
@@ -26,8 +26,19 @@ fn condition() -> impl Strategy<Value = String> {
         ]
     });
     let op = prop::sample::select(vec![">", ">=", "<", "<=", "==", "!="]);
+    let arith = prop::sample::select(vec!["+", " - ", "*", "/ "]);
+    // Bare numbers: units rarely go together by chance.
+    let operand = prop_oneof![3 => signal.clone(), 1 => (-9_i32..9).prop_map(|x| x.to_string())];
+    let sum = operand.prop_recursive(3, 12, 2, move |inner| {
+        prop_oneof![
+            (inner.clone(), arith.clone(), inner.clone())
+                .prop_map(|(a, op, b)| format!("{a} {op}{b}")),
+            inner.prop_map(|x| format!("({x})")),
+        ]
+    });
     let leaf = prop_oneof![
-        4 => (signal.clone(), op, literal).prop_map(|(s, o, l)| format!("{s}{o}{l}")),
+        4 => (signal.clone(), op.clone(), literal).prop_map(|(s, o, l)| format!("{s}{o}{l}")),
+        3 => (sum.clone(), op, sum).prop_map(|(a, o, b)| format!("{a}{o}{b}")),
         1 => signal.clone().prop_map(|s| format!("absent({s})")),
         1 => signal.prop_map(|s| format!("{s} > 80% clear <= 7e-1%")),
     ];
@@ -40,9 +51,16 @@ fn condition() -> impl Strategy<Value = String> {
             prop::collection::vec(inner, 2..4).prop_map(|x| x.join(" or ")),
         ]
     });
-    (tree, prop::option::of(0_u32..100_000)).prop_map(|(tree, hold)| match hold {
-        Some(s) => format!("{tree} for {s}s"),
-        None => tree,
+    let missing = prop::sample::select(vec![
+        "",
+        " missing true",
+        " missing false",
+        " missing keep",
+        " missing unknown",
+    ]);
+    (tree, prop::option::of(0_u32..100_000), missing).prop_map(|(tree, hold, missing)| match hold {
+        Some(s) => format!("{tree} for {s}s{missing}"),
+        None => format!("{tree}{missing}"),
     })
 }
 
@@ -70,7 +88,7 @@ proptest! {
         text in prop_oneof![
             any::<String>(),
             "[a-c0-9 ()<>=!%.,/e+-]{0,40}",
-            "((and|or|not|for|clear|absent|a|p95|80%|2m|[(),<>]|==) ?){0,20}",
+            "((and|or|not|for|clear|missing|absent|true|a|p95|80%|2m|[(),<>*/+-]|==) ?){0,20}",
         ],
     ) {
         if let Err(error) = Condition::parse(&text) {
@@ -94,9 +112,56 @@ proptest! {
             let max_age = Duration::from_secs(60);
             let plain = condition.evaluate(&signals, now, max_age);
             let held = !condition.hold().is_zero();
+            let condition_keeps = condition.missing() == MissingData::Keep;
             let stepped = Evaluator::new(condition).step(&signals, now);
-            let expected = if held && plain.is_true() { Truth::False } else { plain };
+            let kept = condition_keeps && plain.is_unknown();
+            let expected = if kept || held && plain.is_true() { Truth::False } else { plain };
             prop_assert_eq!(stepped, expected);
+        }
+    }
+
+    #[test]
+    fn knowing_more_never_turns_a_known_answer_round(
+        text in condition(),
+        values in prop::collection::vec(prop::option::of(-2.0..2.0_f64), 3),
+    ) {
+        // Kleene's logic is monotone: what is settled without a signal stays so
+        // with it. `absent` and policies ask about missing data itself.
+        let Ok(condition) = Condition::parse(&text) else { return Ok(()) };
+        prop_assume!(!text.contains("absent") && condition.missing() == MissingData::Unknown);
+        let now = Instant::now();
+        let (mut all, mut some) = (Signals::new(), Signals::new());
+        for (name, value) in ["a", "b", "c"].into_iter().zip(values) {
+            all.set(name, value.unwrap_or(0.5), Unit::None, now);
+            if let Some(value) = value {
+                some.set(name, value, Unit::None, now);
+            }
+        }
+        let max_age = Duration::from_secs(60);
+        let (less, more) =
+            (condition.evaluate(&some, now, max_age), condition.evaluate(&all, now, max_age));
+        prop_assert!(less.is_unknown() || less == more, "{} {:?} {:?}", text, less, more);
+    }
+}
+
+#[test]
+fn three_valued_logic_keeps_its_laws() {
+    let all = [Truth::True, Truth::False, Truth::Unknown];
+    for a in all {
+        assert_eq!(!!a, a);
+        assert_eq!(a.and(a), a);
+        assert_eq!(a.or(a), a);
+        assert_eq!(a.and(Truth::True), a);
+        assert_eq!(a.or(Truth::False), a);
+        for b in all {
+            assert_eq!(a.and(b), b.and(a));
+            assert_eq!(!(a.and(b)), (!a).or(!b));
+            assert_eq!(a.or(a.and(b)), a);
+            for c in all {
+                assert_eq!(a.and(b.and(c)), a.and(b).and(c));
+                assert_eq!(a.or(b.or(c)), a.or(b).or(c));
+                assert_eq!(a.and(b.or(c)), a.and(b).or(a.and(c)));
+            }
         }
     }
 }

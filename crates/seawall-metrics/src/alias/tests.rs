@@ -1,0 +1,112 @@
+use metrics::{counter, gauge, histogram, with_local_recorder};
+
+use super::*;
+use crate::Recorder;
+
+fn text(aliases: &Aliases, record: impl FnOnce()) -> String {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    with_local_recorder(&recorder, record);
+    let mut text = String::new();
+    aliases.render_into(&handle.snapshot(), &mut text);
+    text
+}
+
+fn request(method: &'static str, status: &'static str, error: &'static str, seconds: f64) {
+    histogram!(
+        "http_server_request_duration_seconds",
+        "http_request_method" => method,
+        "http_route" => "/x/{id}",
+        "http_response_status_code" => status,
+        "error_type" => error
+    )
+    .record(seconds);
+}
+
+#[test]
+fn the_required_names_are_fed_by_the_same_cells_in_their_own_unit() {
+    let seen = text(&Aliases::required(), || {
+        request("GET", "200", "", 0.0075);
+        request("GET", "200", "", 0.15);
+        // Told apart by a label that the alias does not have.
+        request("GET", "200", "aborted", 20.0);
+        request("PUT", "204", "", 0.5);
+        counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "l1", "result" => "hit").increment(3);
+        counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "l1", "result" => "absent").increment(2);
+        counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "l2", "result" => "miss").increment(9);
+    });
+    let expected = r#"# HELP cache_hits_total Alias of seawall_cache_requests_total.
+# TYPE cache_hits_total counter
+cache_hits_total{key_type="items",level="l1"} 5
+# HELP http_request_duration_ms Alias of http_server_request_duration_seconds.
+# TYPE http_request_duration_ms histogram
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="10"} 1
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="50"} 1
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="100"} 1
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="200"} 2
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="500"} 2
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="1000"} 2
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="2000"} 2
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="5000"} 2
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="+Inf"} 3
+"#;
+    assert!(seen.starts_with(expected), "{seen}");
+    let sum = |labels: &str| {
+        let line = format!("http_request_duration_ms_sum{{{labels}}} ");
+        let rest = seen.split(&line).nth(1).unwrap();
+        rest.lines().next().unwrap().parse::<f64>().unwrap()
+    };
+    let get = sum(r#"method="GET",route="/x/{id}",status_code="200""#);
+    assert!((get - 20_157.5).abs() < 1e-6, "{get}");
+    assert!(seen.contains(
+        r#"http_request_duration_ms_count{method="PUT",route="/x/{id}",status_code="204"} 1"#
+    ));
+}
+
+#[test]
+fn an_alias_never_takes_the_name_of_a_metric_nor_speaks_of_one_that_is_not_there() {
+    let aliases = Aliases::new()
+        .with(Alias::new("taken_total", "source_total"))
+        .with(Alias::new("other_total", "nobody_total"))
+        .with(Alias::new("free_total", "source_total"))
+        .with(Alias::new("free_total", "taken_total"))
+        .with(Alias::new("none_total", "source_total").only("result", &["x"]));
+    let seen = text(&aliases, || {
+        counter!("source_total").increment(1);
+        counter!("taken_total").increment(2);
+    });
+    assert_eq!(
+        seen,
+        "# HELP free_total Alias of source_total.\n# TYPE free_total counter\nfree_total 1\n"
+    );
+}
+
+#[test]
+fn bounds_that_the_metric_does_not_have_are_left_out_and_scaling_adds_no_noise() {
+    let of = |alias: Alias| {
+        let seen = text(&Aliases::new().with(alias), || histogram!("x_seconds").record(0.07));
+        let bounds: Vec<String> = seen
+            .split("le=\"")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap().to_owned())
+            .collect();
+        bounds.join(" ")
+    };
+    assert_eq!(
+        of(Alias::new("x_ms", "x_seconds").scale(1e3).bounds(&[3.0, 10.0, 200.0])),
+        "10 200 +Inf"
+    );
+    assert_eq!(
+        of(Alias::new("x_us", "x_seconds").scale(1e6)),
+        "5000 10000 25000 50000 75000 100000 200000 250000 500000 750000 1000000 2000000 2500000 \
+         5000000 7500000 10000000 +Inf"
+    );
+}
+
+#[test]
+fn gauges_are_scaled_and_label_values_escaped() {
+    let seen =
+        text(&Aliases::new().with(Alias::new("x.ms", "x").scale(1e3).label("a", "b")), || {
+            gauge!("x", "a" => "say \"\\\n").set(0.25);
+        });
+    assert!(seen.ends_with("# TYPE x_ms gauge\nx_ms{b=\"say \\\"\\\\\\n\"} 250\n"), "{seen}");
+}
