@@ -56,6 +56,10 @@
 //! [`Limiter::reserve`] charges an estimate and [`Limiter::admit`] nothing, and
 //! the [`Reservation`] is settled when it is known.
 //!
+//! A policy on trial ([`Policy::shadow`], [`Policy::candidate`], for some keys or all)
+//! is decided in a twin of the limiter, which refuses nobody:
+//! [`Limiter::shadow`] tells what would change.
+//!
 //! Keys live in a table of fixed size, hashed with a random seed to 64 bits. A
 //! key that has refilled is as good as absent and makes room; one that has not
 //! is never evicted, so flooding the table with keys frees nobody. When there is
@@ -136,8 +140,10 @@ pub mod presets;
 mod quota;
 mod reservation;
 mod set;
+mod share;
 mod stats;
 mod table;
+mod trial;
 
 #[cfg(feature = "tower")]
 mod answer;
@@ -165,7 +171,7 @@ pub use cluster::{
     ClusterConfig, ClusterDecision, ClusterError, ClusterLimiter, ClusterLimiterBuilder,
     ClusterSet, FailureMode, Source,
 };
-pub use config::{LimitConfig, PolicyConfig};
+pub use config::{CandidateConfig, LimitConfig, PolicyConfig};
 pub use decision::Decision;
 pub use direct::{Direct, Refusal};
 pub use error::Error;
@@ -181,6 +187,8 @@ pub use policy::{DEFAULT_MESSAGE, Policy};
 pub use quota::{Mode, Quota};
 pub use reservation::Reservation;
 pub use set::PolicySet;
+pub use share::Share;
+pub use trial::{Difference, ShadowPolicy, ShadowStats};
 
 #[cfg(feature = "tower")]
 pub use answer::{Answers, RateLimitFields};

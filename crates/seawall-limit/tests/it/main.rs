@@ -25,6 +25,8 @@ mod obey;
 mod observed;
 mod overload;
 mod reload;
+#[cfg(feature = "serde")]
+mod shadow;
 mod subjects;
 mod support;
 mod tiers;
