@@ -26,7 +26,8 @@
 //! service can take from all clients together, `OverloadLayer` on an [`Overload`] guard.
 //!
 //! In front of them: `ListLayer` turns addresses and countries away,
-//! `ChallengeLayer` asks for a proof of work above a rate. On the other side,
+//! `ChallengeLayer` asks for a proof of work above a rate, and `PenaltyLayer`
+//! challenges, then blocks, who keeps overrunning (see [`Penalties`]). On the other side,
 //! `ObeyLayer` keeps a client to what servers say.
 //!
 //! # When to use it, and when not
@@ -135,6 +136,7 @@ mod limiter;
 mod lock;
 mod moment;
 mod overload;
+mod penalty;
 mod policy;
 pub mod presets;
 mod quota;
@@ -183,6 +185,7 @@ pub use overload::{
     Acquire, Criticality, Deadline, Outcome, Overload, OverloadConfig, OverloadStatus, Permit,
     Pressure, Priority, QuotaUsed, Reason, Rejected,
 };
+pub use penalty::{Penalties, PenaltyConfig, Standing, Violation};
 pub use policy::{DEFAULT_MESSAGE, Policy};
 pub use quota::{Mode, Quota};
 pub use reservation::Reservation;
@@ -219,6 +222,8 @@ pub use lists::{
 pub use obey::{Advice, ObeyConfig, ObeyError, ObeyFuture, ObeyLayer, ObeyService, advice};
 #[cfg(feature = "tower")]
 pub use overload::{OverloadBody, OverloadFuture, OverloadLayer, OverloadService};
+#[cfg(feature = "tower")]
+pub use penalty::{PenaltyFuture, PenaltyLayer, PenaltyService};
 #[cfg(feature = "tower")]
 pub use short::ShortFuture;
 

@@ -24,6 +24,7 @@ mod modes;
 mod obey;
 mod observed;
 mod overload;
+mod penalty;
 mod reload;
 #[cfg(feature = "serde")]
 mod shadow;
