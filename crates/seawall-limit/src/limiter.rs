@@ -195,6 +195,10 @@ impl Limiter {
     /// charges what it admits and refuses nobody; a decision so costs twice, and
     /// memory does too.
     ///
+    /// Refunds and forced charges go to both. So a refund of what the twin had
+    /// refused makes it a little laxer, and a [reservation](Self::reserve) that
+    /// the limiter refused and the twin did not stays charged there as estimated.
+    ///
     /// ```
     /// # use std::time::Duration;
     /// # use seawall_limit::{Limiter, Policy, Quota, Share};

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Finding, Trap};
 
 impl Finding {
-    /// Whether [`LayerConfig::builder`] refuses it. Others are logged.
+    /// Whether [`LayerConfig::builder`](super::super::LayerConfig::builder) refuses it. Others are logged.
     #[must_use]
     pub const fn is_refused(&self) -> bool {
         matches!(
