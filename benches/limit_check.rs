@@ -1,10 +1,11 @@
 //! What does one decision cost: without keys, with one to a million of them, on one thread and on
-//! two; three quotas at once; and how long do the slowest take?
+//! two; three quotas at once; how long do the slowest take, and how long while a layer is reloaded?
 #![expect(clippy::unwrap_used, reason = "a bench has nobody to hand an error to")]
 
 use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -12,8 +13,13 @@ use bench_harness::{Bench, Role, Row, Subject};
 use foldhash::fast::RandomState;
 use governor::clock::DefaultClock;
 use governor::state::keyed::DashMapStateStore;
-use seawall_limit::{Direct, Limiter, Moment, Policy, PolicySet, Quota};
+use http::{Request, Response};
+use seawall_limit::{
+    Direct, LayerConfig, LimitLayer, Limiter, Moment, PeerAddr, Policy, PolicyConfig, PolicySet,
+    Quota, RuleConfig,
+};
 use tokio::time::Instant;
+use tower::{Layer as _, Service as _, service_fn};
 
 /// A thousand a second, and a burst that nothing here exhausts: the allow path is the hot one, and
 /// a key stays in use for as long as it is spent faster than that.
@@ -37,6 +43,7 @@ fn main() -> std::io::Result<()> {
     }
     modes(&mut bench);
     slowest(&mut bench);
+    reloads(&mut bench);
     bench.finish()
 }
 
@@ -204,6 +211,79 @@ fn slowest(bench: &mut Bench) {
         }
     }
 }
+
+/// What requests of a hundred thousand clients take in a layer, alone and while another thread
+/// gives it one configuration after the other, which brings all clients over each time.
+fn reloads(bench: &mut Bench) {
+    let config = |limit: u32| LayerConfig {
+        max_keys: CLIENTS as usize,
+        policies: vec![PolicyConfig::from(&Policy::new(
+            "all",
+            Quota::per(limit, Duration::from_secs(3_600)).unwrap(),
+        ))],
+        rules: vec![RuleConfig { policies: vec!["all".into()], ..RuleConfig::default() }],
+        ..LayerConfig::default()
+    };
+    let mut samples = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
+    for _ in 0..bench.rounds() {
+        let layer = config(1_000_000).build().unwrap();
+        for client in 0..CLIENTS {
+            request(&layer, client);
+        }
+        for (reloading, samples) in [false, true].into_iter().zip(&mut samples) {
+            let done = AtomicBool::new(false);
+            let mut times: Vec<f64> = thread::scope(|scope| {
+                if reloading {
+                    let (layer, done) = (&layer, &done);
+                    scope.spawn(move || {
+                        for turn in 0.. {
+                            if done.load(Ordering::Relaxed) {
+                                return;
+                            }
+                            layer.reload(&config(1_000_000 + turn % 2), |it| it).unwrap();
+                        }
+                    });
+                }
+                let timed = |turn| {
+                    let before = Instant::now();
+                    request(&layer, key(turn, CLIENTS));
+                    before.elapsed().as_nanos() as f64
+                };
+                let times = (0..DECISIONS as u64).map(timed).collect();
+                done.store(true, Ordering::Relaxed);
+                times
+            });
+            times.sort_by(f64::total_cmp);
+            samples[0].push(times[times.len() - 1 - times.len() / 100]);
+            samples[1].push(times[times.len() - 1]);
+        }
+    }
+    for (kind, what) in ["p99", "maximum"].into_iter().enumerate() {
+        for (role, name, samples) in [
+            (Role::Ours, "while it is reloaded", &samples[1]),
+            (Role::Floor, "not reloaded", &samples[0]),
+        ] {
+            let case = format!("{what}: a layer, {CLIENTS} clients, 1 thread");
+            bench.add(Row::of(&case, name, role, "ns", samples[kind].clone()));
+        }
+    }
+}
+
+/// One request through the layer.
+fn request(layer: &LimitLayer, client: u64) {
+    let answer =
+        |_| std::future::ready(Ok::<_, std::convert::Infallible>(Response::new(Empty::new())));
+    let mut request = Request::new(Empty::new());
+    let address = IpAddr::V4(Ipv4Addr::from_bits(client as u32));
+    request.extensions_mut().insert(PeerAddr((address, 1).into()));
+    let mut call = std::pin::pin!(layer.layer(service_fn(answer)).call(request));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let _ = black_box(call.as_mut().poll(&mut context));
+}
+
+type Empty = http_body_util::Empty<bytes::Bytes>;
+
+const CLIENTS: u64 = 100_000;
 
 /// The 99.9th percentile and the maximum, over both threads.
 fn latencies(work: impl Fn(u64) + Sync) -> [f64; 2] {

@@ -1,7 +1,8 @@
 //! Quotas in a terminal: two clients against three policies, what the four modes
 //! let a greedy one have, a charge that is settled afterwards, and what a
-//! rejected one is told. The time is made up, so nothing waits. Then a service
-//! of ten workers under four times its load, for two seconds of real time.
+//! rejected one is told; a tighter quota as a shadow, then for a growing share of
+//! the clients; and a client that keeps overrunning until it is blocked. The time
+//! is made up, so nothing waits. Then a service of ten workers under four times its load, for two seconds of real time.
 //!
 //! `cargo run --release --example limits`
 
@@ -20,7 +21,7 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt as _;
 use seawall_limit::{
     ClientIp, Criticality, GuardLayer, Key, LimitLayer, Limiter, Outcome, Overload, OverloadConfig,
-    Policy, PolicySet, Priority, Quota, Rule,
+    Penalties, PenaltyConfig, Policy, PolicySet, Priority, Quota, Rule, Share, Standing,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -42,6 +43,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     bursts(&limiter)?;
     modes()?;
     shares_and_failures()?;
+    trial()?;
+    penalties()?;
     over_http(limiter).await?;
     overload().await
 }
@@ -154,6 +157,61 @@ fn shares_and_failures() -> Result<(), Box<dyn Error>> {
     }
     let wait = limiter.peek("mallory", &failures, now).retry_after().unwrap_or_default();
     println!("  {flying} in flight, 4 failed: the next not before {wait:?}, one of them is debt");
+    Ok(())
+}
+
+/// Twelve a minute instead of twenty: whom would that refuse? Then for more and more clients.
+fn trial() -> Result<(), Box<dyn Error>> {
+    let minute = Duration::from_secs(60);
+    println!("\nA candidate of 12 a minute in place of 20; client n asks n times");
+    println!(
+        "  {:<12}  {:>8}  {:>10}  {:>12}  {:>12}  {:>11}",
+        "in force for", "admitted", "both admit", "only live no", "only it says", "both refuse"
+    );
+    for percent in [0, 10, 50, 100] {
+        let share = Share::percent(percent)?;
+        let policy =
+            Policy::new("api", Quota::per(20, minute)?).candidate(Quota::per(12, minute)?, share);
+        let limiter = Limiter::builder().policy(policy).build()?;
+        let (set, now) = (limiter.set(&["api"])?, Instant::now());
+        let asked = (1..=30_u64).flat_map(|client| (0..client).map(move |_| client));
+        let admitted = asked.filter(|client| limiter.check(client, &set, now).is_allowed()).count();
+        let Some(stats) = limiter.shadow() else { continue };
+        let it = stats.requests;
+        println!(
+            "  {:>10} %  {admitted:>8}  {:>10}  {:>12}  {:>12}  {:>11}",
+            percent, it.both_admit, it.only_live_refuses, it.only_shadow_refuses, it.both_refuse
+        );
+    }
+    Ok(())
+}
+
+/// Every violation of one client, and what becomes of it.
+fn penalties() -> Result<(), Box<dyn Error>> {
+    let config = PenaltyConfig { challenge_after: 3, block_after: 4, ..PenaltyConfig::default() };
+    let penalties = Penalties::new(&config)?;
+    let start = Instant::now();
+    let after = |seconds| start + Duration::from_secs(seconds);
+    println!("\nPenalties: 3 violations a minute challenge, 4 more within 5 min block for 5 min");
+    println!("  {:>7}  {:<11}  {:<10}  {:>11}", "time", "what", "standing", "blocked for");
+    let tell = |seconds: u64, what: &str| {
+        let now = after(seconds);
+        let standing = match penalties.standing("mallory", now) {
+            Standing::Ok => "ok",
+            Standing::Challenge => "challenge",
+            _ => "blocked",
+        };
+        let wait = penalties.blocked_for("mallory", now);
+        let wait = wait.map_or(String::new(), |wait| format!("{wait:?}"));
+        println!("  {seconds:>5} s  {what:<11}  {standing:<10}  {wait:>11}");
+    };
+    for seconds in 1..=7 {
+        penalties.violated("mallory", after(seconds));
+        tell(seconds, "violation");
+    }
+    for seconds in [306, 307, 906, 907] {
+        tell(seconds, "nothing");
+    }
     Ok(())
 }
 

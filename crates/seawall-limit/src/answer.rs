@@ -25,6 +25,7 @@ pub(crate) use problem::Problem;
 use crate::body::LimitBody;
 use crate::decide::Outcome;
 use crate::decision::Decision;
+use crate::penalty::Violation;
 use crate::policy::Policy;
 
 /// A policy's fixed text, made once.
@@ -88,6 +89,7 @@ pub(crate) fn rejection<B>(decision: &Decision<'_>, manner: &Manner) -> Response
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds(ruling.wait)));
     }
     Fields::of(decision, manner.answers).write(headers);
+    response.extensions_mut().insert(Violation);
     response
 }
 
@@ -107,6 +109,19 @@ pub(crate) fn unavailable<B>(
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let nanos = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
     headers.insert(RETRY_AFTER, HeaderValue::from(seconds(nanos)));
+    response
+}
+
+/// The answer to a client that is blocked: 429, or to gRPC its own status, and when to come back.
+pub(crate) fn blocked<B>(
+    problem: &Problem,
+    manner: &Manner,
+    wait: Duration,
+) -> Response<LimitBody<B>> {
+    let mut response = unavailable(problem, manner, wait);
+    if !manner.grpc {
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    }
     response
 }
 

@@ -7,6 +7,7 @@ use crate::limiter::{Limiter, MAX_KEYS};
 use crate::policy::Policy;
 use crate::presets;
 use crate::quota::{Mode, Quota};
+use crate::share::Share;
 
 /// A limiter's policies and size.
 ///
@@ -29,6 +30,8 @@ use crate::quota::{Mode, Quota};
 pub struct LimitConfig {
     /// See [`LimiterBuilder::max_keys`](crate::LimiterBuilder::max_keys). Default: 65 536.
     pub max_keys: usize,
+    /// See [`LimiterBuilder::share_seed`](crate::LimiterBuilder::share_seed). Default: 0.
+    pub share_seed: u64,
     /// Default: [`presets::auction`].
     pub policies: Vec<PolicyConfig>,
 }
@@ -58,6 +61,40 @@ pub struct PolicyConfig {
     /// What a rejected client reads. Default: [`DEFAULT_MESSAGE`](crate::DEFAULT_MESSAGE).
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub message: Option<String>,
+    /// For how many percent of the keys, 0 to 100 in steps of 0.01; the others
+    /// are shadowed: see [`Policy::enforced`]. Default: 100.
+    #[cfg_attr(feature = "serde", serde(default = "all", skip_serializing_if = "is_all"))]
+    pub enforced: Share,
+    /// A quota to try in place of this: see [`Policy::candidate`]. Default: none.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub candidate: Option<CandidateConfig>,
+}
+
+/// A quota that is tried in place of a policy's own, as plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct CandidateConfig {
+    /// Units per period. Default: the policy's.
+    pub limit: Option<u32>,
+    /// The period. Default: the policy's.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub per: Option<Duration>,
+    /// Default: the policy's.
+    pub mode: Option<Mode>,
+    /// Default: that of the mode.
+    pub burst: Option<u32>,
+    /// Default: the policy's.
+    pub debt: Option<u32>,
+    /// For how many percent of the keys it is in force, 0 to 100. Default: 0.
+    pub enforced: Share,
+}
+
+impl Default for CandidateConfig {
+    fn default() -> Self {
+        let (limit, per, mode) = (None, None, None);
+        Self { limit, per, mode, burst: None, debt: None, enforced: Share::NONE }
+    }
 }
 
 impl LimitConfig {
@@ -74,7 +111,11 @@ impl LimitConfig {
     /// # Errors
     /// If a number or a name is out of bounds, or a name is repeated.
     pub fn build(&self) -> Result<Limiter, Error> {
-        Limiter::builder().policies(self.compile()?).max_keys(self.max_keys).build()
+        Limiter::builder()
+            .policies(self.compile()?)
+            .max_keys(self.max_keys)
+            .share_seed(self.share_seed)
+            .build()
     }
 
     fn compile(&self) -> Result<Vec<Policy>, Error> {
@@ -86,6 +127,7 @@ impl Default for LimitConfig {
     fn default() -> Self {
         Self {
             max_keys: MAX_KEYS,
+            share_seed: 0,
             policies: presets::auction().iter().map(PolicyConfig::from).collect(),
         }
     }
@@ -93,13 +135,34 @@ impl Default for LimitConfig {
 
 impl PolicyConfig {
     pub(crate) fn compile(&self) -> Result<Policy, Error> {
-        let quota = Quota::per(self.limit, self.per)?.in_mode(self.mode)?;
-        let quota = self.burst.map_or(Ok(quota), |burst| quota.with_burst(burst))?;
-        let policy = Policy::new(self.name.clone(), quota.with_debt(self.debt)?);
+        let quota = self.varied(None, None, None, self.burst, None)?;
+        let mut policy = Policy::new(self.name.clone(), quota).enforced(self.enforced);
+        if let Some(candidate) = &self.candidate {
+            policy = policy.candidate(self.candidate(candidate)?, candidate.enforced);
+        }
         Ok(match &self.message {
             Some(message) => policy.message(message.clone()),
             None => policy,
         })
+    }
+
+    pub(crate) fn candidate(&self, it: &CandidateConfig) -> Result<Quota, Error> {
+        self.varied(it.limit, it.per, it.mode, it.burst, it.debt)
+    }
+
+    /// The quota with other numbers, where they are given; the burst is the mode's own otherwise.
+    pub(crate) fn varied(
+        &self,
+        limit: Option<u32>,
+        per: Option<Duration>,
+        mode: Option<Mode>,
+        burst: Option<u32>,
+        debt: Option<u32>,
+    ) -> Result<Quota, Error> {
+        let quota = Quota::per(limit.unwrap_or(self.limit), per.unwrap_or(self.per))?
+            .in_mode(mode.unwrap_or(self.mode))?;
+        let quota = burst.map_or(Ok(quota), |burst| quota.with_burst(burst))?;
+        quota.with_debt(debt.unwrap_or(self.debt))
     }
 }
 
@@ -114,8 +177,27 @@ impl From<&Policy> for PolicyConfig {
             burst: (quota.burst() != quota.default_burst()).then_some(quota.burst()),
             debt: quota.debt(),
             message: Some(policy.text().to_owned()),
+            enforced: policy.share(),
+            candidate: policy.tried().map(|(quota, enforced)| CandidateConfig {
+                limit: Some(quota.limit()),
+                per: Some(quota.period()),
+                mode: Some(quota.mode()),
+                burst: (quota.burst() != quota.default_burst()).then_some(quota.burst()),
+                debt: Some(quota.debt()),
+                enforced,
+            }),
         }
     }
+}
+
+#[cfg(feature = "serde")]
+const fn all() -> Share {
+    Share::ALL
+}
+
+#[cfg(feature = "serde")]
+fn is_all(share: &Share) -> bool {
+    *share == Share::ALL
 }
 
 #[cfg(feature = "serde")]

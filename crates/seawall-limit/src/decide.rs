@@ -228,6 +228,14 @@ impl Ruled {
     }
 }
 
+impl Ruling {
+    /// Where nothing is enforced.
+    pub(crate) const fn untouched(policy: u8, burst: u32) -> Self {
+        let outcome = Outcome::Allowed;
+        Self { outcome, policy, remaining: burst, reset: 0, next: 0, wait: 0, violated: 0 }
+    }
+}
+
 #[derive(Default)]
 struct Refusal {
     violated: u16,

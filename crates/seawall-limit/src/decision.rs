@@ -50,6 +50,14 @@ impl<'a> Decision<'a> {
         matches!(self.said, Said::Here(Ruled { place: Place::Overflow, .. }))
     }
 
+    /// Whether any policy is enforced for this key. If not, because all of the
+    /// set are shadowed, it is allowed, and what it says of the quota is what
+    /// the set's first policy would say to a key that has spent nothing.
+    #[must_use]
+    pub fn is_enforced(&self) -> bool {
+        !self.set.entries().is_empty()
+    }
+
     /// The name of the policy that rejects, or that is tightest.
     #[must_use]
     pub fn policy(&self) -> &'a str {
@@ -130,7 +138,11 @@ impl<'a> Decision<'a> {
     /// at for their yes.
     pub(crate) fn ruling(&self) -> Ruling {
         match self.said {
-            Said::Here(ruled) => ruled.ruling(self.set.entries()),
+            Said::Here(ruled) if self.is_enforced() => ruled.ruling(self.set.entries()),
+            Said::Here(_) => {
+                let policy = self.set.first();
+                Ruling::untouched(policy, self.set.policy(policy).quota().burst())
+            }
             #[cfg(feature = "redis")]
             Said::Elsewhere(ruling) => ruling,
         }
@@ -146,7 +158,10 @@ impl<'a> Decision<'a> {
 
     fn named(&self) -> &'a Policy {
         self.set.policy(match self.said {
-            Said::Here(ruled) => self.set.entries()[usize::from(ruled.position)].id,
+            Said::Here(ruled) => {
+                let entry = self.set.entries().get(usize::from(ruled.position));
+                entry.map_or_else(|| self.set.first(), |entry| entry.id)
+            }
             #[cfg(feature = "redis")]
             Said::Elsewhere(ruling) => ruling.policy,
         })

@@ -16,7 +16,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
+use crate::decide::{Entry, Place};
+use crate::key::Key;
+use crate::law::{Law, State};
 use crate::limiter::Inner;
+use crate::share::Share;
 use crate::table::{KeyHash, MAX_WORDS};
 
 /// What a limiter has to do with others.
@@ -70,20 +74,28 @@ impl Heritage {
         if past.limiter.heritage.from.load(Ordering::Acquire) {
             past.limiter.heritage.finish(&past.limiter, now);
         }
-        past.limiter.table.each(past.at(), |key| past.bring(here, key, now));
+        past.limiter.table.each(past.at(), |key| past.bring(here, key, None, now));
+        if let Some(twin) = &past.limiter.twin {
+            twin.inner().table.each(past.at(), |key| past.bring(here, key, None, now));
+        }
+        if past.limiter.has_partial_candidate() || here.has_partial_candidate() {
+            return;
+        }
         self.let_go(&past, now);
     }
 
-    /// Brings a key over, if there is anything to bring.
+    /// Brings a key over, if there is anything to bring. Which of two quotas a
+    /// key has while a candidate is in force for some, only the key itself tells:
+    /// where it is not known, what it spent of those is left for when it is.
     #[inline]
-    pub(crate) fn bring(&self, here: &Inner, key: KeyHash, now: u64) {
+    pub(crate) fn bring(&self, here: &Inner, hash: KeyHash, key: Option<Key<'_>>, now: u64) {
         if self.from.load(Ordering::Acquire) {
-            self.bring_past(here, key, now);
+            self.bring_past(here, hash, key, now);
         }
     }
 
     #[cold]
-    fn bring_past(&self, here: &Inner, key: KeyHash, now: u64) {
+    fn bring_past(&self, here: &Inner, hash: KeyHash, key: Option<Key<'_>>, now: u64) {
         let past = self.past.read().clone();
         let Some(past) = past else { return };
         // By then nothing that was spent before the change is still missing.
@@ -91,7 +103,7 @@ impl Heritage {
         if now > past.at().saturating_add(longest) {
             self.forget();
         } else {
-            past.bring(here, key, now);
+            past.bring(here, hash, key, now);
         }
     }
 
@@ -113,30 +125,65 @@ impl Past {
         self.at.load(Ordering::SeqCst)
     }
 
-    fn bring(&self, here: &Inner, key: KeyHash, now: u64) {
+    fn bring(&self, here: &Inner, hash: KeyHash, key: Option<Key<'_>>, now: u64) {
         let there = &self.limiter;
         there.heritage.left.store(true, Ordering::SeqCst);
-        there.heritage.bring(there, key, now);
+        there.heritage.bring(there, hash, key, now);
         let at = self.at();
-        let mut old = [0; MAX_WORDS];
-        let place = there.table.peek(key, at, |words, place, _| {
-            old[..words.len()].copy_from_slice(words);
-            place
+        let live = Words::of(there, hash, at);
+        // A key that was shadowed has spent in the twin.
+        let twin = there.twin.as_ref().map(|twin| {
+            twin.inner().heritage.bring(twin.inner(), hash, key, now);
+            (twin.inner(), Words::of(twin.inner(), hash, at))
         });
-        if old.iter().all(|word| *word == 0) {
+        if live.are_empty() && twin.as_ref().is_none_or(|(_, words)| words.are_empty()) {
             return;
         }
-        here.table.update(key, now, |words, place_here, _| {
+        here.table.update(hash, now, |words, place_here, _| {
             for (from, to) in &self.pairs {
-                let from = there.entry(there.instead(key, *from));
-                let to = here.entry(here.instead(key, *to));
-                let state = from.load(&old, place);
-                let state = from.law(place).carry(state, &to.law(place_here), at);
+                let Some(to) = here.own(*to, hash, key) else { continue };
+                let Some(own) = there.own(*from, hash, key) else { continue };
+                let mut carried = live.state(there.entry(own));
+                if let (None, Some((twin, spent))) = (carried, &twin)
+                    && there.policy(*from).share() != Share::ALL
+                {
+                    carried = spent.state(twin.entry(twin.instead(hash, *from)));
+                }
+                let Some((law, state)) = carried else { continue };
+                let to = here.entry(to);
+                let state = law.carry(state, &to.law(place_here), at);
                 if state.until > to.load(words, place_here).until {
                     to.store(words, place_here, state);
                 }
             }
         });
+    }
+}
+
+/// What a key has spent in a limiter before.
+struct Words {
+    words: [u64; MAX_WORDS],
+    place: Place,
+}
+
+impl Words {
+    fn of(limiter: &Inner, key: KeyHash, at: u64) -> Self {
+        let mut old = [0; MAX_WORDS];
+        let place = limiter.table.peek(key, at, |words, place, _| {
+            old[..words.len()].copy_from_slice(words);
+            place
+        });
+        Self { words: old, place }
+    }
+
+    fn are_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    /// What is spent of a policy, and under which law; `None` for nothing.
+    fn state(&self, entry: Entry) -> Option<(Law, State)> {
+        let state = entry.load(&self.words, self.place);
+        (state != State::default()).then(|| (entry.law(self.place), state))
     }
 }
 

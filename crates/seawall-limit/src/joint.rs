@@ -7,8 +7,9 @@ use crate::decision::Decision;
 use crate::key::Key;
 use crate::limiter::{Limiter, record};
 use crate::moment::Moment;
-use crate::set::PolicySet;
-use crate::table::update_all;
+use crate::set::{Chosen, PolicySet};
+use crate::table::{KeyHash, Loaded, update_all};
+use crate::trial;
 
 /// What [`Limiter::check_joint`] says: a [`Decision`] for each subject, of which
 /// either all were charged or none.
@@ -56,48 +57,81 @@ impl Limiter {
         cost: u32,
         now: impl Into<Moment>,
     ) -> Joint<'s, N> {
-        let hashed = subjects.map(|(key, set)| (set, set.limiter().hash(key)));
-        let keys = hashed.map(|(set, key)| (&set.limiter().table, key));
         let now = now.into().nanos();
-        let subjects = hashed.map(|(set, key)| (key, set.of(key, now)));
-        let times = [now; N];
-        let ruled: [Ruled; N] = update_all(keys, times, |copies, copy_of| {
-            // First without charging, but keeping what was brought near after
-            // a clock was set back.
-            let seen: [Ruled; N] = std::array::from_fn(|index| {
-                let copy = &mut copies[copy_of[index]];
-                let (place, now) = (copy.place, copy.now);
-                decide(
-                    subjects[index].1.entries(),
-                    copy.words_mut(),
-                    place,
-                    now,
-                    cost,
-                    Charge::None,
-                )
-            });
-            if cost == 0 || seen.iter().any(|ruled| ruled.outcome != Outcome::Allowed) {
-                return seen;
-            }
-            let before = *copies;
-            let charged: [Ruled; N] = std::array::from_fn(|index| {
-                let copy = &mut copies[copy_of[index]];
-                let (place, now) = (copy.place, copy.now);
-                let entries = subjects[index].1.entries();
-                decide(entries, copy.words_mut(), place, now, cost, Charge::AllOrNone)
-            });
-            // A subject that is named twice may admit once only.
-            if charged.iter().any(|ruled| ruled.outcome != Outcome::Allowed) {
-                *copies = before;
-            }
-            charged
+        let subjects = subjects.map(|(key, set)| {
+            let hash = set.limiter().hash(key);
+            (hash, set.of(key, hash, now))
         });
-        for ((_, set), ruled) in subjects.iter().zip(&ruled) {
+        let live = subjects.map(|(hash, chosen)| (hash, chosen.live));
+        let ruled = rule(live, cost, now, [true; N]);
+        for ((_, set), ruled) in live.iter().zip(&ruled) {
             record(set, ruled);
         }
-        let decision = |index: usize| Decision::new(subjects[index].1, ruled[index]);
+        if subjects.iter().any(|(_, chosen)| chosen.twin.is_some()) {
+            shadow(&subjects, &ruled, cost, now);
+        }
+        let decision = |index: usize| Decision::new(live[index].1, ruled[index]);
         Joint { decisions: std::array::from_fn(decision) }
     }
+}
+
+/// Decides on those subjects that are `asked` together, and charges all of them or none.
+fn rule<const N: usize>(
+    subjects: [(KeyHash, &PolicySet); N],
+    cost: u32,
+    now: u64,
+    asked: [bool; N],
+) -> [Ruled; N] {
+    let keys = subjects.map(|(hash, set)| (&set.limiter().table, hash));
+    update_all(keys, [now; N], |copies, copy_of| {
+        let each = |copies: &mut [Loaded; N], charge| -> [Ruled; N] {
+            std::array::from_fn(|index| {
+                let copy = &mut copies[copy_of[index]];
+                let (place, now) = (copy.place, copy.now);
+                let entries = if asked[index] { subjects[index].1.entries() } else { &[] };
+                decide(entries, copy.words_mut(), place, now, cost, charge)
+            })
+        };
+        // First without charging, but keeping what was brought near after
+        // a clock was set back.
+        let seen = each(copies, Charge::None);
+        if cost == 0 || seen.iter().any(|ruled| ruled.outcome != Outcome::Allowed) {
+            return seen;
+        }
+        let before = *copies;
+        let charged = each(copies, Charge::AllOrNone);
+        // A subject that is named twice may admit once only.
+        if charged.iter().any(|ruled| ruled.outcome != Outcome::Allowed) {
+            *copies = before;
+        }
+        charged
+    })
+}
+
+/// The same for the twins. A subject that has none, as nothing of its limiter is
+/// on trial, stands as it was decided.
+#[cold]
+fn shadow<const N: usize>(
+    subjects: &[(KeyHash, Chosen<'_>); N],
+    live: &[Ruled; N],
+    cost: u32,
+    now: u64,
+) {
+    let asked = subjects.map(|(_, chosen)| chosen.twin.is_some());
+    let stands =
+        live.iter().zip(asked).all(|(ruled, asked)| asked || ruled.outcome == Outcome::Allowed);
+    for (hash, chosen) in subjects {
+        if let Some(twin) = chosen.twin {
+            twin.bring(*hash, now);
+        }
+    }
+    let twins = subjects.map(|(hash, chosen)| (hash, chosen.twin.unwrap_or(chosen.live)));
+    let ruled = rule(twins, if stands { cost } else { 0 }, now, asked);
+    let pairs: Vec<_> = (0..N)
+        .filter(|index| asked[*index])
+        .map(|index| (subjects[index].1.live, &live[index], twins[index].1, &ruled[index]))
+        .collect();
+    trial::compare(&pairs);
 }
 
 impl<'a, const N: usize> Joint<'a, N> {

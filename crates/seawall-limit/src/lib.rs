@@ -26,7 +26,8 @@
 //! service can take from all clients together, `OverloadLayer` on an [`Overload`] guard.
 //!
 //! In front of them: `ListLayer` turns addresses and countries away,
-//! `ChallengeLayer` asks for a proof of work above a rate. On the other side,
+//! `ChallengeLayer` asks for a proof of work above a rate, and `PenaltyLayer`
+//! challenges, then blocks, who keeps overrunning (see [`Penalties`]). On the other side,
 //! `ObeyLayer` keeps a client to what servers say.
 //!
 //! # When to use it, and when not
@@ -55,6 +56,10 @@
 //! total. What a request costs may be known afterwards only:
 //! [`Limiter::reserve`] charges an estimate and [`Limiter::admit`] nothing, and
 //! the [`Reservation`] is settled when it is known.
+//!
+//! A policy on trial ([`Policy::shadow`], [`Policy::candidate`], for some keys or all)
+//! is decided in a twin of the limiter, which refuses nobody:
+//! [`Limiter::shadow`] tells what would change.
 //!
 //! Keys live in a table of fixed size, hashed with a random seed to 64 bits. A
 //! key that has refilled is as good as absent and makes room; one that has not
@@ -131,13 +136,16 @@ mod limiter;
 mod lock;
 mod moment;
 mod overload;
+mod penalty;
 mod policy;
 pub mod presets;
 mod quota;
 mod reservation;
 mod set;
+mod share;
 mod stats;
 mod table;
+mod trial;
 
 #[cfg(feature = "tower")]
 mod answer;
@@ -165,7 +173,7 @@ pub use cluster::{
     ClusterConfig, ClusterDecision, ClusterError, ClusterLimiter, ClusterLimiterBuilder,
     ClusterSet, FailureMode, Source,
 };
-pub use config::{LimitConfig, PolicyConfig};
+pub use config::{CandidateConfig, LimitConfig, PolicyConfig};
 pub use decision::Decision;
 pub use direct::{Direct, Refusal};
 pub use error::Error;
@@ -177,10 +185,13 @@ pub use overload::{
     Acquire, Criticality, Deadline, Outcome, Overload, OverloadConfig, OverloadStatus, Permit,
     Pressure, Priority, QuotaUsed, Reason, Rejected,
 };
+pub use penalty::{Penalties, PenaltyConfig, Standing, Violation};
 pub use policy::{DEFAULT_MESSAGE, Policy};
 pub use quota::{Mode, Quota};
 pub use reservation::Reservation;
 pub use set::PolicySet;
+pub use share::Share;
+pub use trial::{Difference, ShadowPolicy, ShadowStats};
 
 #[cfg(feature = "tower")]
 pub use answer::{Answers, RateLimitFields};
@@ -211,6 +222,8 @@ pub use lists::{
 pub use obey::{Advice, ObeyConfig, ObeyError, ObeyFuture, ObeyLayer, ObeyService, advice};
 #[cfg(feature = "tower")]
 pub use overload::{OverloadBody, OverloadFuture, OverloadLayer, OverloadService};
+#[cfg(feature = "tower")]
+pub use penalty::{PenaltyFuture, PenaltyLayer, PenaltyService};
 #[cfg(feature = "tower")]
 pub use short::ShortFuture;
 

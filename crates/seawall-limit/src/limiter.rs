@@ -18,9 +18,11 @@ use crate::heritage::Heritage;
 use crate::key::Key;
 use crate::moment::Moment;
 use crate::policy::Policy;
-use crate::set::PolicySet;
+use crate::set::{Chosen, PolicySet};
+use crate::share::{Share, Urn};
 use crate::stats::Stats;
 use crate::table::{KeyHash, Table};
+use crate::trial::{self, ShadowStats, Twin};
 
 /// Quotas per key under named policies. Clones share everything.
 ///
@@ -102,8 +104,13 @@ impl Limiter {
         cost: u32,
         now: impl Into<Moment>,
     ) -> Decision<'s> {
-        let inner = set.limiter();
-        charge(set, inner.hash(key.into()), cost, now.into().nanos())
+        let (key, now) = (key.into(), now.into().nanos());
+        let hash = set.limiter().hash(key);
+        let Chosen { live, twin } = set.of(key, hash, now);
+        if let Some(twin) = twin {
+            let _ = charge(twin, hash, cost, now);
+        }
+        charge(live, hash, cost, now)
     }
 
     /// Empties every policy of the set for the key, as if all had been spent
@@ -117,14 +124,19 @@ impl Limiter {
         set: &'s PolicySet,
         now: impl Into<Moment>,
     ) -> Decision<'s> {
-        let inner = set.limiter();
-        let key = inner.hash(key.into());
-        let now = now.into().nanos();
-        let set = set.of(key, now);
-        let ruled = inner
-            .table
-            .update(key, now, |words, place, now| decide::drain(set.entries(), words, place, now));
-        Decision::new(set, ruled)
+        let (key, now) = (key.into(), now.into().nanos());
+        let hash = set.limiter().hash(key);
+        let Chosen { live, twin } = set.of(key, hash, now);
+        let drain = |set: &PolicySet| {
+            set.limiter().table.update(hash, now, |words, place, now| {
+                decide::drain(set.entries(), words, place, now)
+            })
+        };
+        if let Some(twin) = twin {
+            twin.bring(hash, now);
+            drain(twin);
+        }
+        Decision::new(live, drain(live))
     }
 
     /// Tells what a check would say, without charging: `remaining` is as before
@@ -146,11 +158,10 @@ impl Limiter {
         cost: u32,
         now: impl Into<Moment>,
     ) -> Decision<'s> {
-        let inner = set.limiter();
-        let key = inner.hash(key.into());
-        let now = now.into().nanos();
-        let set = set.of(key, now);
-        Decision::new(set, peek(set, key, cost, now))
+        let (key, now) = (key.into(), now.into().nanos());
+        let hash = set.limiter().hash(key);
+        let set = set.of(key, hash, now).live;
+        Decision::new(set, peek(set, hash, cost, now))
     }
 
     /// Gives `cost` units back to every policy of the set, at once, whenever they
@@ -161,15 +172,51 @@ impl Limiter {
     /// For a charge that may turn out not to be due, [`reserve`](Self::reserve)
     /// is exact: it gives back what has not come back by itself.
     pub fn refund<'k>(&self, key: impl Into<Key<'k>>, set: &PolicySet, cost: u32) {
-        let inner = set.limiter();
-        let key = inner.hash(key.into());
-        let set = set.own(key);
-        inner.table.amend(key, |words| {
-            for entry in set.entries() {
-                let state = entry.law.refund(entry.load(words, Place::Slot), cost);
-                entry.store(words, Place::Slot, state);
-            }
-        });
+        let key = key.into();
+        let hash = set.limiter().hash(key);
+        let Chosen { live, twin } = set.own(key, hash);
+        for set in std::iter::once(live).chain(twin) {
+            set.limiter().table.amend(hash, |words| {
+                for entry in set.entries() {
+                    let state = entry.law.refund(entry.load(words, Place::Slot), cost);
+                    entry.store(words, Place::Slot, state);
+                }
+            });
+        }
+    }
+
+    /// What shadowed policies and candidates would have changed, since this
+    /// limiter was built or reloaded; `None` if nothing is on trial.
+    ///
+    /// While a policy of a limiter is on trial
+    /// ([`Policy::enforced`], [`Policy::candidate`]), each of its decisions has
+    /// a twin in a table of its own: what would be decided if every policy were
+    /// enforced for all keys and every candidate were the policy. The twin
+    /// charges what it admits and refuses nobody; a decision so costs twice, and
+    /// memory does too.
+    ///
+    /// Refunds and forced charges go to both. So a refund of what the twin had
+    /// refused makes it a little laxer, and a [reservation](Self::reserve) that
+    /// the limiter refused and the twin did not stays charged there as estimated.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use seawall_limit::{Limiter, Policy, Quota, Share};
+    /// # use tokio::time::Instant;
+    /// let minute = Duration::from_secs(60);
+    /// let policy = Policy::new("api", Quota::per(3, minute)?)
+    ///     .candidate(Quota::per(2, minute)?, Share::NONE);
+    /// let limiter = Limiter::builder().policy(policy).build()?;
+    /// let (set, now) = (limiter.set(&["api"])?, Instant::now());
+    /// let admitted = (0..5).filter(|_| limiter.check("alice", &set, now).is_allowed()).count();
+    /// let difference = limiter.shadow().expect("a candidate").requests;
+    /// assert_eq!((admitted, difference.both_admit), (3, 2));
+    /// assert_eq!((difference.only_shadow_refuses, difference.both_refuse), (1, 2));
+    /// # Ok::<(), seawall_limit::Error>(())
+    /// ```
+    #[must_use]
+    pub fn shadow(&self) -> Option<ShadowStats> {
+        self.inner.twin.as_ref().map(|twin| twin.stats(self.policies()))
     }
 
     /// The policies, in the order given; without exceptions.
@@ -203,13 +250,16 @@ impl Limiter {
     ) -> Decision<'s> {
         let inner = set.limiter();
         let now = now.into().nanos();
-        let key = inner.hash(key);
-        let set = set.of(key, now);
-        let ruled = inner.table.update(key, now, |words, place, now| {
-            decide::decide(set.entries(), words, place, now, cost, charge)
+        let hash = inner.hash(key);
+        let Chosen { live, twin } = set.of(key, hash, now);
+        let ruled = inner.table.update(hash, now, |words, place, now| {
+            decide::decide(live.entries(), words, place, now, cost, charge)
         });
-        record(set, &ruled);
-        Decision::new(set, ruled)
+        record(live, &ruled);
+        if let Some(twin) = twin {
+            trial::decide((live, &ruled), twin, hash, now, cost, charge);
+        }
+        Decision::new(live, ruled)
     }
 
     pub(crate) fn id(&self, name: &str) -> Result<u8, Error> {
@@ -222,7 +272,7 @@ impl Limiter {
 
     /// A set of ids that came from [`id`](Self::id).
     pub(crate) fn set_of(&self, ids: impl IntoIterator<Item = u8>) -> PolicySet {
-        PolicySet::new(Arc::clone(&self.inner), ids)
+        PolicySet::new(&self.inner, ids)
     }
 }
 
@@ -250,16 +300,18 @@ pub struct TableLoad {
 #[inline]
 pub(crate) fn record(set: &PolicySet, ruled: &Ruled) {
     let stats = &set.limiter().stats;
-    let policy = set.entries()[usize::from(ruled.position)].id;
-    stats.decided(policy, ruled.outcome == Outcome::Allowed);
+    // None: all are shadowed.
+    if let Some(entry) = set.entries().get(usize::from(ruled.position)) {
+        stats.decided(entry.id, ruled.outcome == Outcome::Allowed);
+    }
     if ruled.place == Place::Overflow {
         stats.saturated(ruled.now);
     }
 }
 
-/// See [`Limiter::charge`].
+/// See [`Limiter::charge`]. The set is the key's own.
 pub(crate) fn charge(set: &PolicySet, key: KeyHash, cost: u32, now: u64) -> Decision<'_> {
-    let set = set.of(key, now);
+    set.bring(key, now);
     let ruled = set.limiter().table.update(key, now, |words, place, now| {
         decide::force(set.entries(), words, place, now, cost)
     });
@@ -279,6 +331,13 @@ pub(crate) struct Inner {
     policies: Box<[Policy]>,
     named: usize,
     exceptions: Exceptions,
+    /// The named policy that each stands in for; itself, if it is one.
+    usual: Box<[u8]>,
+    /// Candidates that are in force for some keys, by the policy that they stand in for.
+    candidates: Box<[Option<u8>]>,
+    pub(crate) twin: Option<Twin>,
+    /// Of the shares.
+    share_seed: u64,
     pub(crate) heritage: Heritage,
     entries: Box<[Entry]>,
     #[cfg(feature = "tower")]
@@ -317,6 +376,56 @@ impl Inner {
         let swaps = self.exceptions.get(&key.tag);
         let swap = swaps.and_then(|swaps| swaps.iter().find(|swap| swap.usual == usual));
         swap.map_or(usual, |swap| swap.instead)
+    }
+
+    /// Says when this limiter takes over from the one before; before it is used.
+    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "layers reload"))]
+    pub(crate) fn begin(&self, now: u64) {
+        for inner in std::iter::once(self).chain(self.twin.as_ref().map(Twin::inner)) {
+            inner.heritage.begin(now);
+        }
+    }
+
+    /// Brings all keys over from the limiter before.
+    #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "layers reload"))]
+    pub(crate) fn finish(&self, now: u64) {
+        for inner in std::iter::once(self).chain(self.twin.as_ref().map(Twin::inner)) {
+            inner.heritage.finish(inner, now);
+        }
+    }
+
+    /// What keys draw for a policy's share.
+    pub(crate) fn urn(&self, policy: u8) -> Urn {
+        Urn::new(self.share_seed, self.policy(policy).name())
+    }
+
+    /// The named policy that this one stands in for.
+    pub(crate) fn usual(&self, id: u8) -> u8 {
+        self.usual[usize::from(id)]
+    }
+
+    /// The candidate that stands in for a named policy, and for which keys.
+    pub(crate) fn candidate(&self, named: u8) -> Option<(u8, Share)> {
+        let (_, share) = self.policy(named).tried()?;
+        self.candidates[usize::from(named)].map(|id| (id, share))
+    }
+
+    /// What a named policy is for this key; `None` if that takes the key itself, and it is not known.
+    pub(crate) fn own(&self, named: u8, hash: KeyHash, key: Option<Key<'_>>) -> Option<u8> {
+        let instead = self.instead(hash, named);
+        match self.candidate(named) {
+            Some((candidate, share)) if instead == named => {
+                let lot = if share.is_partial() { self.urn(named).draw(key?) } else { 0 };
+                Some(if share.has(lot) { candidate } else { named })
+            }
+            _ => Some(instead),
+        }
+    }
+
+    /// Whether a candidate is in force for some keys only.
+    pub(crate) fn has_partial_candidate(&self) -> bool {
+        let partial = |policy: &Policy| policy.tried().is_some_and(|(_, share)| share.is_partial());
+        self.policies[..self.named].iter().any(partial)
     }
 
     pub(crate) const fn exceptions(&self) -> &Exceptions {

@@ -4,13 +4,14 @@ use std::fmt;
 
 use tokio::time::Instant;
 
-use crate::decide::{Charge, Outcome, Place, decide};
+use crate::decide::{Charge, Outcome, Place, Ruled, decide};
 use crate::decision::Decision;
 use crate::key::Key;
 use crate::limiter::{self, Limiter, record};
 use crate::moment::Moment;
-use crate::set::PolicySet;
+use crate::set::{Chosen, PolicySet};
 use crate::table::KeyHash;
+use crate::trial;
 
 /// A request's place in the quota, to be [settled](Self::settle) once, when its
 /// real cost is known: by status, by bytes, by what the work turned out to be.
@@ -20,15 +21,21 @@ use crate::table::KeyHash;
 /// takes it, so that it cannot be done twice.
 #[must_use = "dropped at once, it is settled as `dropped_as` says"]
 pub struct Reservation {
-    set: PolicySet,
     key: KeyHash,
+    live: Part,
+    /// What would be enforced, if it admitted as well.
+    twin: Option<Part>,
+    /// What it counts for if it is dropped.
+    dropped_as: u32,
+    settled: bool,
+}
+
+struct Part {
+    set: PolicySet,
     /// Units charged so far.
     charged: u32,
     /// When: tells, later, how much of the charge has come back by itself.
     at: u64,
-    /// What it counts for if it is dropped.
-    dropped_as: u32,
-    settled: bool,
 }
 
 impl Limiter {
@@ -63,20 +70,11 @@ impl Limiter {
         cost: u32,
         now: impl Into<Moment>,
     ) -> Result<Reservation, Decision<'s>> {
-        let inner = set.limiter();
-        let key = inner.hash(key.into());
-        let now = now.into().nanos();
-        let set = set.of(key, now);
-        let ruled = inner.table.update(key, now, |words, place, now| {
-            decide(set.entries(), words, place, now, cost, Charge::AllOrNone)
-        });
-        record(set, &ruled);
-        if ruled.outcome != Outcome::Allowed {
-            return Err(Decision::new(set, ruled));
-        }
-        let set = set.clone();
-        let at = ruled.now;
-        Ok(Reservation { set, key, charged: cost, at, dropped_as: cost, settled: false })
+        begin(key.into(), set, now.into().nanos(), cost, cost, |set, key, now| {
+            set.limiter().table.update(key, now, |words, place, now| {
+                decide(set.entries(), words, place, now, cost, Charge::AllOrNone)
+            })
+        })
     }
 
     /// Admits a request that would be admitted at a cost of one, and charges
@@ -113,17 +111,38 @@ impl Limiter {
         set: &'s PolicySet,
         now: impl Into<Moment>,
     ) -> Result<Reservation, Decision<'s>> {
-        let inner = set.limiter();
-        let key = inner.hash(key.into());
-        let now = now.into().nanos();
-        let set = set.of(key, now);
-        let ruled = limiter::peek(set, key, 1, now);
-        record(set, &ruled);
-        if ruled.outcome != Outcome::Allowed {
-            return Err(Decision::new(set, ruled));
-        }
-        let (set, at) = (set.clone(), ruled.now);
-        Ok(Reservation { set, key, charged: 0, at, dropped_as: 1, settled: false })
+        begin(key.into(), set, now.into().nanos(), 0, 1, |set, key, now| {
+            limiter::peek(set, key, 1, now)
+        })
+    }
+}
+
+/// Decides by `rule`, which charges `charged` units if it admits.
+fn begin<'s>(
+    key: Key<'_>,
+    set: &'s PolicySet,
+    now: u64,
+    charged: u32,
+    dropped_as: u32,
+    rule: impl Fn(&PolicySet, KeyHash, u64) -> Ruled,
+) -> Result<Reservation, Decision<'s>> {
+    let hash = set.limiter().hash(key);
+    let Chosen { live, twin } = set.of(key, hash, now);
+    let ruled = rule(live, hash, now);
+    record(live, &ruled);
+    let part = |set: &PolicySet, ruled: &Ruled| {
+        let allowed = ruled.outcome == Outcome::Allowed;
+        allowed.then(|| Part { set: set.clone(), charged, at: ruled.now })
+    };
+    let twin = twin.and_then(|twin| {
+        twin.bring(hash, now);
+        let theirs = rule(twin, hash, now);
+        trial::compare(&[(live, &ruled, twin, &theirs)]);
+        part(twin, &theirs)
+    });
+    match part(live, &ruled) {
+        Some(live) => Ok(Reservation { key: hash, live, twin, dropped_as, settled: false }),
+        None => Err(Decision::new(live, ruled)),
     }
 }
 
@@ -131,7 +150,7 @@ impl Reservation {
     /// Units charged so far.
     #[must_use]
     pub const fn charged(&self) -> u32 {
-        self.charged
+        self.live.charged
     }
 
     /// What it is settled at if it is dropped, at the time of the drop. The
@@ -158,9 +177,14 @@ impl Reservation {
 
     fn settle_at(&mut self, actual: u32, now: Moment) {
         self.settled = true;
-        let (key, at) = (self.key, self.at);
-        let limiter = self.set.limiter();
-        let now = now.nanos();
+        for part in std::iter::once(&self.live).chain(&self.twin) {
+            part.settle(self.key, actual, now.nanos());
+        }
+    }
+}
+
+impl Part {
+    fn settle(&self, key: KeyHash, actual: u32, now: u64) {
         if let Some(more) = actual.checked_sub(self.charged) {
             if more > 0 {
                 let _ = limiter::charge(&self.set, key, more, now);
@@ -168,10 +192,10 @@ impl Reservation {
             return;
         }
         let less = self.charged - actual;
-        limiter.table.amend(key, |words| {
+        self.set.limiter().table.amend(key, |words| {
             for entry in self.set.entries() {
                 let state = entry.load(words, Place::Slot);
-                entry.store(words, Place::Slot, entry.law.undo(state, now, at, less));
+                entry.store(words, Place::Slot, entry.law.undo(state, now, self.at, less));
             }
         });
     }
@@ -179,7 +203,7 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if !self.settled && self.dropped_as != self.charged {
+        if !self.settled && self.dropped_as != self.live.charged {
             self.settle_at(self.dropped_as, Instant::now().into());
         }
     }
@@ -188,8 +212,8 @@ impl Drop for Reservation {
 impl fmt::Debug for Reservation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reservation")
-            .field("set", &self.set)
-            .field("charged", &self.charged)
+            .field("set", &self.live.set)
+            .field("charged", &self.live.charged)
             .field("dropped_as", &self.dropped_as)
             .finish_non_exhaustive()
     }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::decide::Entry;
 use crate::exception::Exceptions;
+use crate::key::Key;
 use crate::limiter::Inner;
 use crate::policy::Policy;
 use crate::table::KeyHash;
+use crate::trial::Trial;
 
 /// Policies that are charged together, most specific first.
 ///
@@ -21,21 +23,36 @@ pub struct PolicySet {
 
 struct Resolved {
     limiter: Arc<Inner>,
+    /// Empty where all policies are shadowed.
     entries: Box<[Entry]>,
+    /// The first of all policies, shadowed or not.
+    first: u8,
+    /// Whether it is the same set for every key.
+    plain: bool,
     /// The sets of keys that have other quotas.
     exceptions: Exceptions<PolicySet>,
+    trial: Option<Trial>,
     #[cfg(feature = "tower")]
     header: crate::answer::PolicyFields,
 }
 
+/// The sets that a decision on one key is made on.
+#[derive(Clone, Copy)]
+pub(crate) struct Chosen<'s> {
+    pub(crate) live: &'s PolicySet,
+    /// What would be enforced, had all trials ended well.
+    pub(crate) twin: Option<&'s PolicySet>,
+}
+
 impl PolicySet {
-    /// The names, most specific first.
+    /// The names, most specific first, shadowed ones included.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries().iter().map(|entry| self.policy(entry.id).name())
+        let all = self.resolved.trial.as_ref().map_or(self, |trial| trial.twin());
+        all.entries().iter().map(|entry| all.policy(entry.id).name())
     }
 
     /// Takes ids of `limiter`; repeated ones count once.
-    pub(crate) fn new(limiter: Arc<Inner>, wanted: impl IntoIterator<Item = u8>) -> Self {
+    pub(crate) fn new(limiter: &Arc<Inner>, wanted: impl IntoIterator<Item = u8>) -> Self {
         let mut ids = Vec::new();
         for id in wanted {
             if !ids.contains(&id) {
@@ -54,44 +71,78 @@ impl PolicySet {
             let set = match made.iter().find(|(ids, _)| *ids == theirs) {
                 Some((_, set)) => set.clone(),
                 None => {
-                    let set = Self::plain(Arc::clone(&limiter), &theirs, Exceptions::default());
+                    let set = Self::tried(limiter, &ids, &theirs, Exceptions::default());
                     made.push((theirs, set.clone()));
                     set
                 }
             };
             exceptions.insert(*key, set);
         }
-        Self::plain(limiter, &ids, exceptions)
+        Self::tried(limiter, &ids, &ids, exceptions)
     }
 
-    fn plain(limiter: Arc<Inner>, ids: &[u8], exceptions: Exceptions<Self>) -> Self {
+    /// Of the policies `usual`, with `ids` in their places.
+    fn tried(limiter: &Arc<Inner>, usual: &[u8], ids: &[u8], exceptions: Exceptions<Self>) -> Self {
+        let first = usual.first().copied().unwrap_or(0);
+        let trial = limiter.twin.as_ref().map(|twin| {
+            let variant =
+                |ids: &[u8]| Self::resolve(limiter, first, ids, Exceptions::default(), None);
+            Trial::new(limiter, twin, usual, ids, variant)
+        });
+        Self::resolve(limiter, first, ids, exceptions, trial)
+    }
+
+    fn resolve(
+        limiter: &Arc<Inner>,
+        first: u8,
+        ids: &[u8],
+        exceptions: Exceptions<Self>,
+        trial: Option<Trial>,
+    ) -> Self {
         Self {
             resolved: Arc::new(Resolved {
                 #[cfg(feature = "tower")]
                 header: crate::answer::policy_fields(ids.iter().map(|id| limiter.text(*id))),
                 entries: ids.iter().map(|id| limiter.entry(*id)).collect(),
+                first,
+                plain: exceptions.is_empty() && trial.is_none(),
                 exceptions,
-                limiter,
+                trial,
+                limiter: Arc::clone(limiter),
             }),
         }
     }
 
     /// The set as it is for this key, about which to decide now.
     #[inline]
-    pub(crate) fn of(&self, key: KeyHash, now: u64) -> &Self {
+    pub(crate) fn of(&self, key: Key<'_>, hash: KeyHash, now: u64) -> Chosen<'_> {
         let limiter = self.limiter();
-        limiter.heritage.bring(limiter, key, now);
-        self.own(key)
+        limiter.heritage.bring(limiter, hash, Some(key), now);
+        self.own(key, hash)
     }
 
     /// The same, without bringing the key over from a limiter before.
     #[inline]
-    pub(crate) fn own(&self, key: KeyHash) -> &Self {
-        let exceptions = &self.resolved.exceptions;
-        if exceptions.is_empty() {
-            return self;
+    pub(crate) fn own(&self, key: Key<'_>, hash: KeyHash) -> Chosen<'_> {
+        if self.resolved.plain {
+            return Chosen { live: self, twin: None };
         }
-        exceptions.get(&key.tag).unwrap_or(self)
+        let set = self.resolved.exceptions.get(&hash.tag).unwrap_or(self);
+        match &set.resolved.trial {
+            None => Chosen { live: set, twin: None },
+            Some(trial) => trial.choose(key, hash),
+        }
+    }
+
+    /// Brings a key over from a limiter before, where only its hash is known.
+    pub(crate) fn bring(&self, hash: KeyHash, now: u64) {
+        let limiter = self.limiter();
+        limiter.heritage.bring(limiter, hash, None, now);
+    }
+
+    /// The first of all policies, shadowed or not.
+    pub(crate) fn first(&self) -> u8 {
+        self.resolved.first
     }
 
     #[inline]

@@ -58,6 +58,14 @@ impl Problem {
         Self { json: json.into(), detail: Bytes::new() }
     }
 
+    /// 429 by the draft's problem type, for a client that is blocked.
+    pub(crate) fn blocked(detail: &str) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let mut json = open(ABNORMAL_USAGE, "Abnormal usage detected", status, detail);
+        json.push_str(",\"violated-policies\":[\"penalty\"]}");
+        Self { json: json.into(), detail: Bytes::copy_from_slice(detail.as_bytes()) }
+    }
+
     /// A status without a problem type of its own.
     pub(crate) fn plain(status: StatusCode, detail: &str) -> Self {
         let mut json =

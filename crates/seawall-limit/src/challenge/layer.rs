@@ -91,6 +91,10 @@ impl ChallengeLayer {
         Ok(self)
     }
 
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
     /// Challenges everybody without a pass, or goes back to the thresholds.
     pub fn engage(&self, engaged: bool) {
         self.desk.state.engaged.store(engaged, Ordering::Relaxed);
@@ -142,43 +146,111 @@ pub(crate) enum Verdict<B> {
     Answer(Response<LimitBody<B>>),
 }
 
+/// What a client brought who has to bring a proof of work.
+pub(crate) enum Demand<B> {
+    /// One; for a new one the response has these fields.
+    Met(Vec<(HeaderName, HeaderValue)>),
+    /// None: this is the answer.
+    Unmet(Response<LimitBody<B>>),
+}
+
+/// A layer outside has redeemed the request's solution.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Redeemed;
+
 impl Desk {
     pub(crate) fn decide<A, B>(&self, request: &Request<A>) -> Verdict<B> {
-        let (headers, extensions) = (request.headers(), request.extensions());
-        if !self.covers(request.uri().path()) || extensions.get() == Some(&Access::Allow) {
+        if !self.concerns(request) || request.extensions().get::<Redeemed>().is_some() {
             return Verdict::Serve;
         }
-        let client =
-            self.client.address(headers, extensions).map(|address| self.client.group(address));
+        let client = self.client(request);
         let now = wall::seconds();
-        if let Some(pass) = answer::pass(headers)
-            && self.challenge.check(pass, client, &self.scope, now).is_ok()
-        {
-            self.passed.increment(1);
-            return Verdict::Serve;
-        }
-        if let Some(solution) = answer::solution(headers) {
-            match self.challenge.redeem(solution, client, &self.scope, now) {
-                Ok(pass) => {
-                    self.redeemed.increment(1);
-                    return Verdict::Admit(answer::admitted(&pass, &self.scope, now));
-                }
-                Err(Refused::Replayed) => self.replayed.increment(1),
-                Err(_) => self.refused.increment(1),
-            }
+        match self.brought(request, client, now).0 {
+            Some(fields) if fields.is_empty() => return Verdict::Serve,
+            Some(fields) => return Verdict::Admit(fields),
+            None => {}
         }
         match self.doublings(client) {
             None => {
                 self.below.increment(1);
                 Verdict::Serve
             }
-            Some(doublings) => {
-                self.challenged.increment(1);
-                let bits = self.challenge.config().difficulty.saturating_add(doublings);
-                let puzzle = self.challenge.issue(client, &self.scope, bits, now);
-                Verdict::Answer(answer::challenge(request, &puzzle, &self.scope, now))
+            Some(doublings) => Verdict::Answer(self.puzzle(request, client, doublings, now)),
+        }
+    }
+
+    /// Asks for a proof of work, whatever the rate. Also tells whether the request
+    /// brought what never was one.
+    pub(crate) fn demand<A, B>(
+        &self,
+        request: &Request<A>,
+        client: Option<IpAddr>,
+    ) -> (Demand<B>, bool) {
+        let now = wall::seconds();
+        let (fields, refused) = self.brought(request, client, now);
+        let demand = match fields {
+            Some(fields) => Demand::Met(fields),
+            None => {
+                let doublings = self.state.threshold.pressure();
+                Demand::Unmet(self.puzzle(request, client, doublings, now))
+            }
+        };
+        (demand, refused)
+    }
+
+    /// Whether the request is in the scope, and not allowed beforehand.
+    pub(crate) fn concerns<A>(&self, request: &Request<A>) -> bool {
+        self.covers(request.uri().path()) && request.extensions().get() != Some(&Access::Allow)
+    }
+
+    pub(crate) fn client<A>(&self, request: &Request<A>) -> Option<IpAddr> {
+        let address = self.client.address(request.headers(), request.extensions());
+        address.map(|address| self.client.group(address))
+    }
+
+    /// The fields for the response of a request with a pass (none) or a solution; and whether it
+    /// brought what never was a solution. One that is late or brought twice may be an honest mistake.
+    fn brought<A>(
+        &self,
+        request: &Request<A>,
+        client: Option<IpAddr>,
+        now: u64,
+    ) -> (Option<Vec<(HeaderName, HeaderValue)>>, bool) {
+        let headers = request.headers();
+        if let Some(pass) = answer::pass(headers)
+            && self.challenge.check(pass, client, &self.scope, now).is_ok()
+        {
+            self.passed.increment(1);
+            return (Some(Vec::new()), false);
+        }
+        let Some(solution) = answer::solution(headers) else { return (None, false) };
+        match self.challenge.redeem(solution, client, &self.scope, now) {
+            Ok(pass) => {
+                self.redeemed.increment(1);
+                return (Some(answer::admitted(&pass, &self.scope, now)), false);
+            }
+            Err(Refused::Replayed) => self.replayed.increment(1),
+            Err(error) => {
+                self.refused.increment(1);
+                let wrong =
+                    matches!(error, Refused::Malformed | Refused::Forged | Refused::Unsolved);
+                return (None, wrong);
             }
         }
+        (None, false)
+    }
+
+    fn puzzle<A, B>(
+        &self,
+        request: &Request<A>,
+        client: Option<IpAddr>,
+        doublings: u8,
+        now: u64,
+    ) -> Response<LimitBody<B>> {
+        self.challenged.increment(1);
+        let bits = self.challenge.config().difficulty.saturating_add(doublings);
+        let puzzle = self.challenge.issue(client, &self.scope, bits, now);
+        answer::challenge(request, &puzzle, &self.scope, now)
     }
 
     fn doublings(&self, client: Option<IpAddr>) -> Option<u8> {

@@ -12,5 +12,6 @@ mod token;
 
 pub use config::ChallengeConfig;
 pub use layer::ChallengeLayer;
+pub(crate) use layer::{Demand, Redeemed};
 pub use puzzle::{Challenge, Pass, Puzzle, Refused, solve};
 pub use service::ChallengeService;

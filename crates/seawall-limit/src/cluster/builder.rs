@@ -83,7 +83,8 @@ impl ClusterLimiterBuilder {
     /// Starts connecting and returns at once. Until Redis answers, the failure modes decide.
     ///
     /// # Errors
-    /// If a number or a name is out of bounds, a policy is repeated, is no bucket, has a
+    /// If a number or a name is out of bounds, a policy is repeated, is no bucket, is shadowed
+    /// or enforced in part, has a candidate or a
     /// [debt](crate::Quota::with_debt), which only a limiter in the process recovers, or takes longer
     /// than 71 years to refill, a policy is named that there is not, or the URL is not valid.
     ///
@@ -92,6 +93,9 @@ impl ClusterLimiterBuilder {
     pub fn connect_lazy(self) -> Result<ClusterLimiter, ClusterError> {
         let Self { config, policies, modes, exact } = self;
         config.validate()?;
+        if let Some(policy) = policies.iter().find(|policy| policy.is_on_trial()) {
+            return Err(Error::ClusterTrial { policy: policy.name().into() }.into());
+        }
         // It makes the sets and their texts; its own table is not used.
         let names = Limiter::builder().policies(policies).max_keys(1).build()?;
         let policies = names.policies();

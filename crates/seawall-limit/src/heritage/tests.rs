@@ -26,12 +26,12 @@ fn left(limiter: &Limiter, key: u64, policy: &str, now: Instant) -> u32 {
 
 fn follow(builder: LimiterBuilder, before: &Limiter, now: Instant) -> Limiter {
     let after = builder.after(before.clone()).build().unwrap();
-    after.shared().heritage.begin(Moment::from(now).nanos());
+    after.shared().begin(Moment::from(now).nanos());
     after
 }
 
 fn finish(limiter: &Limiter, now: Instant) {
-    limiter.shared().heritage.finish(limiter.shared(), Moment::from(now).nanos());
+    limiter.shared().finish(Moment::from(now).nanos());
 }
 
 #[test]

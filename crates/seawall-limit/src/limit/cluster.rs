@@ -10,6 +10,7 @@ use crate::answer::{self, Fields, Manner, Problem};
 use crate::body::LimitBody;
 use crate::cluster::{Begun, ClusterDecision, ClusterSet, Source};
 use crate::key::Key;
+use crate::penalty::Violation;
 
 /// Decides, at once if that takes no Redis. `fields` are those of the policies before.
 pub(crate) fn judge<B>(
@@ -44,6 +45,12 @@ fn verdict<B>(
     }
     Verdict::Reject(match decision.source() {
         Source::Closed => unavailable(decision, manner),
+        Source::Blocked => {
+            let mut response = answer::rejection(decision, manner);
+            // An operator's order is obeyed, and no quota was violated.
+            response.extensions_mut().remove::<Violation>();
+            response
+        }
         _ => answer::rejection(decision, manner),
     })
 }

@@ -62,6 +62,8 @@ use crate::limiter::{Limiter, LimiterBuilder, MAX_KEYS};
 pub struct LayerConfig {
     /// See [`LimiterBuilder::max_keys`]. Default: 65 536.
     pub max_keys: usize,
+    /// See [`LimiterBuilder::share_seed`]. Default: 0.
+    pub share_seed: u64,
     /// At least one. Default: none.
     pub policies: Vec<PolicyConfig>,
     /// Keys that have another quota of a policy. Default: none.
@@ -139,7 +141,7 @@ impl LayerConfig {
     }
 
     fn limiter(&self) -> Result<LimiterBuilder, Error> {
-        let mut builder = Limiter::builder();
+        let mut builder = Limiter::builder().share_seed(self.share_seed);
         for (index, policy) in self.policies.iter().enumerate() {
             let policy = policy.compile().and_then(|policy| policy.validate().map(|()| policy));
             builder = builder.policy(policy.map_err(|error| error.at("policies", index))?);
@@ -166,6 +168,7 @@ impl Default for LayerConfig {
     fn default() -> Self {
         Self {
             max_keys: MAX_KEYS,
+            share_seed: 0,
             policies: Vec::new(),
             exceptions: Vec::new(),
             rules: Vec::new(),

@@ -139,7 +139,9 @@ impl Gate {
                 let manner = Manner::of(request, self.answers);
                 return Judged::Now(Verdict::Reject(answer::rejection(&decision, &manner)));
             }
-            fields[0] = Some(Fields::of(&decision, self.answers));
+            if decision.is_enforced() {
+                fields[0] = Some(Fields::of(&decision, self.answers));
+            }
         }
         #[cfg(feature = "redis")]
         if let Some(set) = &sets.cluster {

@@ -61,6 +61,13 @@ impl LimitLayer {
         &self.shared
     }
 
+    /// What shadowed policies and candidates would have changed since the layer
+    /// was built or last reloaded: see [`Limiter::shadow`].
+    #[must_use]
+    pub fn shadow(&self) -> Option<crate::ShadowStats> {
+        self.shared.gate().limiter().and_then(Limiter::shadow)
+    }
+
     /// Starts a layer; [`build`](LimitLayerBuilder::build) checks and makes it.
     #[expect(clippy::new_ret_no_self, reason = "a layer without rules would do nothing")]
     pub fn new(limiter: Limiter) -> LimitLayerBuilder {

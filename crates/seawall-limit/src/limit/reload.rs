@@ -86,11 +86,11 @@ impl LimitLayer {
         let limiter = gate.limiter().cloned();
         let now = Moment::from(Instant::now()).nanos();
         if let Some(limiter) = &limiter {
-            limiter.shared().heritage.begin(now);
+            limiter.shared().begin(now);
         }
         shared.gate.store(Arc::new(gate));
         if let Some(limiter) = &limiter {
-            limiter.shared().heritage.finish(limiter.shared(), now);
+            limiter.shared().finish(now);
         }
         shared.applied.increment(1);
         Ok(())

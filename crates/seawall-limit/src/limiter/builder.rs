@@ -13,8 +13,10 @@ use crate::heritage::Heritage;
 use crate::key::Key;
 use crate::policy::Policy;
 use crate::quota::Quota;
+use crate::share::Share;
 use crate::stats::Stats;
 use crate::table::{self, KeyHash, Layout, Table};
+use crate::trial::{self, Twin};
 
 /// Policies and the size of the table.
 #[derive(Debug, Clone)]
@@ -23,6 +25,7 @@ pub struct LimiterBuilder {
     policies: Vec<Policy>,
     exceptions: Vec<Exception>,
     max_keys: usize,
+    share_seed: u64,
     after: Option<Limiter>,
 }
 
@@ -87,6 +90,14 @@ impl LimiterBuilder {
         self
     }
 
+    /// Picks which keys are in a [`Share`](crate::Share): the same on every node
+    /// that has the same number. Another number picks other keys. Default: 0,
+    /// with which a client who may choose its key can work out its side.
+    pub fn share_seed(mut self, seed: u64) -> Self {
+        self.share_seed = seed;
+        self
+    }
+
     /// Takes over what keys have spent from another limiter.
     #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "layers reload"))]
     pub(crate) fn after(mut self, before: Limiter) -> Self {
@@ -101,17 +112,36 @@ impl LimiterBuilder {
     /// name, or a table size out of bounds; if an exception has no key, is from a
     /// policy that is not there, or a key has two from one policy.
     pub fn build(self) -> Result<Limiter, Error> {
-        let Self { mut policies, exceptions, max_keys, after } = self;
-        let instead = validate(&policies, &exceptions, max_keys)?;
-        let after = after.as_ref().map(Limiter::shared);
+        let after = self.after.as_ref().map(Limiter::shared);
         // The same hash of the same key.
         let seed = after.map_or_else(RandomState::default, |before| before.seed.clone());
+        self.seeded(seed)
+    }
+
+    fn seeded(self, seed: RandomState) -> Result<Limiter, Error> {
+        let instead = validate(&self.policies, &self.exceptions, self.max_keys)?;
+        let twin = self.twin(&seed)?;
+        let Self { mut policies, exceptions, max_keys, share_seed, after } = self;
+        let after = after.as_ref().map(Limiter::shared);
         let names: Vec<String> = policies.iter().map(|policy| policy.name().to_owned()).collect();
         let heritage = after.map(|before| Heritage::after(Arc::clone(before), &names));
         let tag = |key: Key<'_>| KeyHash::new(seed.hash_one(key)).tag;
         let exceptions = exception::by_key(&policies, &exceptions, tag);
         let named = policies.len();
+        let names_id = |name: &str| (0..).zip(&names).find(|(_, known)| *known == name);
+        let mut usual: Vec<u8> = (0..named as u8).collect();
+        usual.extend(instead.iter().filter_map(|it| names_id(it.name())).map(|(id, _)| id));
         policies.extend(instead);
+        let mut candidates = vec![None; named].into_boxed_slice();
+        for id in 0..named {
+            if let Some((_, share)) = policies[id].tried()
+                && share != Share::NONE
+            {
+                candidates[id] = Some(policies.len() as u8);
+                usual.push(id as u8);
+                policies.push(policies[id].promoted());
+            }
+        }
         let entries = entries(&policies);
         let inner = Inner {
             #[cfg(feature = "tower")]
@@ -121,17 +151,47 @@ impl LimiterBuilder {
             exceptions,
             heritage: heritage.unwrap_or_default(),
             named,
+            usual: usual.into(),
+            candidates,
+            twin,
+            share_seed,
             seed,
             stats: Stats::new(&policies),
             policies: policies.into_boxed_slice(),
         };
+        if inner.twin.is_some() || after.is_some_and(|before| before.twin.is_some()) {
+            trial::tell_shares(&inner.policies[..named]);
+        }
         Ok(Limiter { inner: Arc::new(inner) })
+    }
+
+    /// What would be enforced if all trials ended well, in a table of its own.
+    fn twin(&self, seed: &RandomState) -> Result<Option<Twin>, Error> {
+        if !self.policies.iter().any(Policy::is_on_trial) {
+            return Ok(None);
+        }
+        let before = self.after.as_ref().map(|before| {
+            let twin = before.shared().twin.as_ref();
+            twin.map_or_else(|| before.clone(), |twin| twin.limiter().clone())
+        });
+        let promoted = Self {
+            policies: self.policies.iter().map(Policy::promoted).collect(),
+            after: before,
+            ..self.clone()
+        };
+        Ok(Some(Twin::new(promoted.seeded(seed.clone())?, &self.policies)))
     }
 }
 
 impl Default for LimiterBuilder {
     fn default() -> Self {
-        Self { policies: Vec::new(), exceptions: Vec::new(), max_keys: MAX_KEYS, after: None }
+        Self {
+            policies: Vec::new(),
+            exceptions: Vec::new(),
+            max_keys: MAX_KEYS,
+            share_seed: 0,
+            after: None,
+        }
     }
 }
 
@@ -171,9 +231,16 @@ pub(crate) fn validate(
     if policies.is_empty() {
         return Err(Error::Empty { what: "a limiter", of: "policy" });
     }
-    let all = policies.len() + exceptions.len();
+    let in_part = |policy: &&Policy| policy.tried().is_some_and(|(_, share)| share != Share::NONE);
+    let candidates = policies.iter().filter(in_part).count();
+    let all = policies.len() + exceptions.len() + candidates;
     in_range("policies", all as u64, 1, MAX_POLICIES as u64)?;
     in_range("max_keys", max_keys as u64, 1, 1 << 26)?;
+    let partial = |policy: &&Policy| {
+        policy.share().is_partial() || policy.tried().is_some_and(|(_, share)| share.is_partial())
+    };
+    let partial = policies.iter().filter(partial).count();
+    in_range("policies enforced in part", partial as u64, 0, trial::MAX_PARTIAL as u64)?;
     for (index, policy) in policies.iter().enumerate() {
         policy.validate()?;
         if policies[..index].iter().any(|earlier| earlier.name() == policy.name()) {

@@ -83,6 +83,8 @@ impl Desk {
 pub(crate) fn outcome(status: StatusCode) -> Outcome {
     match status {
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => Outcome::Overloaded,
+        // A quota further in: answered without any work, so that it says nothing of the service.
+        StatusCode::TOO_MANY_REQUESTS => Outcome::Failure,
         status if status.is_server_error() => Outcome::Failure,
         _ => Outcome::Success,
     }

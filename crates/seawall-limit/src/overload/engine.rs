@@ -109,6 +109,10 @@ impl<W: Wake> Core<W> {
         let entry = if place < cut {
             self.meter.blocked();
             Entry::Rejected(Reason::Priority)
+        } else if deadline <= now {
+            // Whatever is free. What it might take is not asked here: were that overestimated, nothing
+            // would be begun, and so nothing learnt, for as long as all have deadlines.
+            Entry::Rejected(Reason::Deadline)
         } else if self.slots.try_enter() {
             Entry::Admitted
         } else {
@@ -241,7 +245,12 @@ impl Control {
             valve.count(level, arrivals);
         });
         // After a pause, what was counted says nothing of rates.
-        if span < LONG_PAUSE {
+        if span >= LONG_PAUSE {
+            // Nor do the queue and the load from before it.
+            self.stood = Stood::default();
+            self.valve.forget();
+            self.law.pause();
+        } else {
             let mut sample = sample(span, &counts);
             self.stood = core.slots.stood(now);
             sample.pressed = self.stood.always || self.valve.shed() > 0.0;
@@ -259,6 +268,7 @@ impl Control {
             standing: self.stood.long && !seeking,
             hold,
             asked: if fresh { self.pressure.share() } else { 0.0 },
+            turns: (span * SECOND / TICK as f64).clamp(1.0, MOST_TURNS) as u32,
         };
         let cut = self.valve.turn(&flow);
         core.cut.store(cut, Ordering::Relaxed);
@@ -309,6 +319,8 @@ const HOUR: u64 = 3_600_000_000_000;
 const TICK: u64 = 100_000_000;
 /// Seconds without a call after which counts are dropped.
 const LONG_PAUSE: f64 = 5.0;
+/// As many turns as fit into the longest pause that is none.
+const MOST_TURNS: f64 = 50.0;
 /// How long a pressure that was told counts, in nanoseconds.
 const FORGET: u64 = 10_000_000_000;
 /// How many latencies a step down lasts, with what it leaves behind.

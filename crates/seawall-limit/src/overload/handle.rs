@@ -82,8 +82,9 @@ impl Overload {
         self.acquire_until(priority.into(), None)
     }
 
-    /// The same for an answer that is of no use after `deadline`. What cannot be done by then,
-    /// going by the service's latency at rest, is turned away rather than begun.
+    /// The same for an answer that is of no use after `deadline`. What comes after it is turned
+    /// away, and so is, of those that have to wait, what cannot be done by then, going by the
+    /// service's latency at rest.
     pub fn acquire_by(&self, priority: impl Into<Priority>, deadline: Instant) -> Acquire {
         self.acquire_until(priority.into(), Some(deadline))
     }

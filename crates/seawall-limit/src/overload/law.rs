@@ -170,6 +170,11 @@ impl Law {
         true
     }
 
+    /// Nothing came for long: what was begun to be measured before is no part of what follows.
+    pub(crate) fn pause(&mut self) {
+        self.window = Sample::default();
+    }
+
     fn is_full(&self) -> bool {
         let latency = self.latency.unwrap_or(0.0);
         let dip = matches!(self.phase, Phase::Dip { .. });
@@ -187,6 +192,11 @@ impl Law {
             if window.limited && window.lost > 0.0 {
                 self.limit *= DOWN;
                 self.phase = SEEK;
+                self.reference = None;
+            } else if let Phase::Dip { limit, .. } = self.phase {
+                // Nothing was shown; and a step down that does not end would hold what is shed.
+                self.limit = limit;
+                self.phase = Phase::Track;
                 self.reference = None;
             }
             return;

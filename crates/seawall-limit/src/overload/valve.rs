@@ -24,6 +24,8 @@ pub(crate) struct Flow {
     pub(crate) hold: bool,
     /// The share that outside signals ask to shed.
     pub(crate) asked: f64,
+    /// How many turns' time has passed: where few come, few turns are made.
+    pub(crate) turns: u32,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,12 @@ impl Valve {
         *smooth += (arrivals as f32 - *smooth) * SMOOTH as f32;
     }
 
+    /// After a pause: the load from before it is gone.
+    pub(crate) fn forget(&mut self) {
+        (self.arrived, self.started) = (0.0, 0.0);
+        (self.share, self.release) = (0.0, RELEASE);
+    }
+
     /// One turn, each 100 ms. The new cut.
     pub(crate) fn turn(&mut self, flow: &Flow) -> Cut {
         self.arrived += (flow.arrived - self.arrived) * SMOOTH;
@@ -76,9 +84,11 @@ impl Valve {
         } else {
             // Slots are free: as many may come as could be started, at least.
             let above = (1.0 - flow.able / self.arrived.max(1.0)).max(0.0);
-            let back = ((self.share - above) * FOLLOW).max(0.0);
-            self.share -= back.max(self.release);
-            self.release = (self.release * FASTER).min(MOST_RELEASE);
+            for _ in 0..flow.turns {
+                let back = ((self.share - above) * FOLLOW).max(0.0);
+                self.share -= back.max(self.release);
+                self.release = (self.release * FASTER).min(MOST_RELEASE);
+            }
         }
         self.share = self.share.clamp(0.0, MOST);
         let queue = self.cut(self.share);

@@ -23,7 +23,7 @@ mod joint;
 mod sketch;
 mod slots;
 
-pub(crate) use joint::update_all;
+pub(crate) use joint::{Loaded, update_all};
 
 use self::slots::Slots;
 use super::lock::{Mutex, MutexGuard};

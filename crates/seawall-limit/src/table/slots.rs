@@ -169,9 +169,11 @@ impl Slots {
         self.overflow.collision(now)
     }
 
-    /// A slot for a new key: one that was never used, in the emptier of its
-    /// buckets, so that keys which come back find themselves; else one that is
-    /// free again.
+    /// A slot for a new key: one that was never used, so that keys which come
+    /// back find themselves; else one that is free again. In the first of its
+    /// buckets while that has some to spare, then in the emptier: so nine keys in
+    /// ten of a full table are where they are looked for first, and yet hardly
+    /// any finds both full.
     fn vacancy(&self, tag: u64, buckets: [usize; 2], now: u64, taken: &[usize]) -> Option<usize> {
         let [first, second] = buckets.map(|bucket| {
             self.room(tag, bucket, taken, |slot| {
@@ -179,11 +181,11 @@ impl Slots {
             })
         });
         if first.0 + second.0 > 0 {
-            return if second.0 > first.0 { second.1 } else { first.1 };
+            return if prefers_second(first.0, second.0) { second.1 } else { first.1 };
         }
         let [first, second] =
             buckets.map(|bucket| self.room(tag, bucket, taken, |slot| !self.is_live(slot, now)));
-        if second.0 > first.0 { second.1 } else { first.1 }
+        if prefers_second(first.0, second.0) { second.1 } else { first.1 }
     }
 
     /// How many slots of a bucket are free, and one of them. Each key looks
@@ -221,7 +223,14 @@ impl Slots {
     }
 }
 
+/// By how many slots are free.
+fn prefers_second(first: usize, second: usize) -> bool {
+    first <= SPARE && second > first
+}
+
 const WAYS: usize = 8;
+/// Free slots that a key's first bucket keeps for those who have no other.
+const SPARE: usize = 2;
 /// Words of two cache lines of 64 bytes.
 const LINES: usize = 16;
 const MAX_SKEW: u64 = 1_000_000_000;

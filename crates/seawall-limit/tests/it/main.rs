@@ -24,7 +24,10 @@ mod modes;
 mod obey;
 mod observed;
 mod overload;
+mod penalty;
 mod reload;
+#[cfg(feature = "serde")]
+mod shadow;
 mod subjects;
 mod support;
 mod tiers;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use metrics_util::debugging::DebuggingRecorder;
-use seawall_limit::{Error, LayerConfig, LimitLayer, LimitService, Mode, PolicyConfig, RuleConfig};
+use seawall_limit::{
+    Error, LayerConfig, LimitLayer, LimitService, Mode, PolicyConfig, RuleConfig, Share,
+};
 use tower::{Layer as _, Service as _};
 
 use crate::support::{Inner, get, inner, request};
@@ -20,6 +22,8 @@ fn config(policies: &[(&str, u32)]) -> LayerConfig {
         burst: None,
         debt: 0,
         message: None,
+        enforced: Share::ALL,
+        candidate: None,
     };
     let rule = |(name, _): &(&str, u32)| RuleConfig {
         prefix: Some(format!("/{name}")),

@@ -2,7 +2,7 @@
 
 use http::{Method, StatusCode};
 use seawall_limit::{
-    ClientConfig, ExceptionConfig, LayerConfig, LimitService, PolicyConfig, RuleConfig,
+    ClientConfig, ExceptionConfig, LayerConfig, LimitService, PolicyConfig, RuleConfig, Share,
     SubjectConfig,
 };
 use std::time::Duration;
@@ -19,6 +19,8 @@ fn policy(name: &str, limit: u32) -> PolicyConfig {
         burst: None,
         debt: 0,
         message: None,
+        enforced: Share::ALL,
+        candidate: None,
     }
 }
 

@@ -1,13 +1,15 @@
 //! Traps: what is allowed, and hardly meant.
 
-use std::fmt;
+mod advice;
+
 use std::time::Duration;
 
 use super::LayerConfig;
 use super::parts::{RuleConfig, SubjectConfig};
 use crate::client::Network;
-use crate::config::PolicyConfig;
+use crate::config::{CandidateConfig, PolicyConfig};
 use crate::quota::Mode;
+use crate::share::Share;
 
 /// A trap in a [`LayerConfig`], where it is, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +61,13 @@ pub enum Trap {
     LongPeriod,
     /// An exception whose quota is the policy's own.
     NoException,
+    /// No policy is enforced for any key: the layer refuses nobody.
+    NothingEnforced,
+    /// A candidate with the policy's own quota.
+    NoCandidate,
+    /// A policy that is charged to everybody together is in force for a share
+    /// of the keys: there is one key, so it is in force for all or for none.
+    PartOfOne,
     /// One policy is charged to different kinds of subject: equal values of both
     /// share a quota.
     MixedSubjects,
@@ -82,6 +91,9 @@ impl LayerConfig {
             for trap in self.of_policy(policy) {
                 add(place(), trap);
             }
+        }
+        if !self.policies.is_empty() && self.policies.iter().all(|it| it.enforced == Share::NONE) {
+            add("policies".into(), Trap::NothingEnforced);
         }
         for (index, exception) in self.exceptions.iter().enumerate() {
             let usual = self.policies.iter().find(|policy| policy.name == exception.policy);
@@ -111,6 +123,9 @@ impl LayerConfig {
         let others = self.policies.iter().filter(|other| other.name != policy.name);
         let binds_before = |other: &PolicyConfig| {
             !users.is_empty()
+                // What is on trial may come to bind, or is not there to bind before.
+                && other.enforced == Share::ALL
+                && [other, policy].iter().all(|it| it.candidate.is_none())
                 && self.users(&other.name) == users
                 && first != Some(&SubjectConfig::Tiers)
                 && other.never_laxer(policy)
@@ -121,7 +136,16 @@ impl LayerConfig {
             users.iter().any(|rule| rule.subject != SubjectConfig::Everybody)
                 && share.rate() > policy.rate()
         };
+        let candidate = policy.candidate.as_ref();
+        let no_candidate = |candidate: &CandidateConfig| {
+            let usual = policy.varied(None, None, None, policy.burst, None);
+            usual.is_ok_and(|usual| policy.candidate(candidate).is_ok_and(|quota| quota == usual))
+        };
+        let is_partial = policy.enforced.is_partial()
+            || candidate.is_some_and(|candidate| candidate.enforced.is_partial());
         let found = [
+            (Trap::NoCandidate, candidate.is_some_and(no_candidate)),
+            (Trap::PartOfOne, total && is_partial),
             (Trap::UnusedPolicy, users.is_empty()),
             (Trap::BurstAboveLimit, burst > policy.limit),
             (Trap::Boundary, policy.mode == Mode::Fixed),
@@ -173,74 +197,6 @@ impl LayerConfig {
     fn users(&self, policy: &str) -> Vec<&RuleConfig> {
         let names = |rule: &&RuleConfig| rule.policies.iter().any(|name| name == policy);
         self.rules.iter().filter(names).collect()
-    }
-}
-
-impl Finding {
-    /// Whether [`LayerConfig::builder`] refuses it. Others are logged.
-    #[must_use]
-    pub const fn is_refused(&self) -> bool {
-        matches!(
-            self.trap,
-            Trap::TrustsEverybody
-                | Trap::AllowsEverybody
-                | Trap::KeyOfTheClientsChoice
-                | Trap::Shadowed
-                | Trap::ExemptsEverything
-        )
-    }
-
-    /// What is wrong, and what to do.
-    #[must_use]
-    pub const fn advice(&self) -> &'static str {
-        match self.trap {
-            Trap::TrustsEverybody => {
-                "clients are in a trusted network and may claim any address; name your proxies only"
-            }
-            Trap::AllowsEverybody => "most clients pass uncharged; name the few that should",
-            Trap::KeyOfTheClientsChoice => {
-                "clients write this field as they like and so have as many quotas; charge the client or a verified key"
-            }
-            Trap::UnverifiedKey => {
-                "if clients may choose the value they have as many quotas as they like; verify it in front and say `verified = true`"
-            }
-            Trap::Shadowed => {
-                "an exempt rule covers it, so it charges nothing; narrow that one or drop this one"
-            }
-            Trap::ExemptsEverything => "nothing is ever charged; give it a path",
-            Trap::Redundant => {
-                "a wider rule charges the same policies already; drop it or give it a policy of its own"
-            }
-            Trap::UnusedPolicy => "no rule names it; name it in a rule or drop it",
-            Trap::BurstAboveLimit => {
-                "an idle client gets more than twice the limit in its first period; lower the burst"
-            }
-            Trap::Boundary => {
-                "twice the limit passes around the turn of a window; use `strict` or `window` unless Node's limiters must be matched"
-            }
-            Trap::StrictStalls => {
-                "the burst leaves hardly anything to refill with; lower it, a fifth of the limit is usual"
-            }
-            Trap::TotalBelowShare => {
-                "one client's share is more than the total for all; raise the total or lower the share"
-            }
-            Trap::NeverBinds => {
-                "another policy of the same rules is tighter in every respect; drop this one"
-            }
-            Trap::LongPeriod => {
-                "a restart forgets what was spent; use a cluster-wide policy for long periods"
-            }
-            Trap::NoException => "it is the policy's own quota; drop it or change a number",
-            Trap::MixedSubjects => {
-                "equal values of different kinds of subject share a quota; use a policy for each kind"
-            }
-        }
-    }
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:?}: {}", self.place, self.trap, self.advice())
     }
 }
 

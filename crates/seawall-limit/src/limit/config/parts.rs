@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::limit::{Rule, Subject};
 use crate::limiter::LimiterBuilder;
-use crate::quota::{Mode, Quota};
+use crate::quota::Mode;
 
 /// Keys that have another quota of a policy: see [`LimiterBuilder::exception`].
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -112,10 +112,7 @@ impl ExceptionConfig {
         if self.keys.is_empty() {
             return Err(Error::Empty { what: "an exception", of: "key" });
         }
-        let quota = Quota::per(self.limit.unwrap_or(usual.limit), self.per.unwrap_or(usual.per))?
-            .in_mode(self.mode.unwrap_or(usual.mode))?;
-        let quota = self.burst.map_or(Ok(quota), |burst| quota.with_burst(burst))?;
-        let quota = quota.with_debt(self.debt.unwrap_or(usual.debt))?;
+        let quota = usual.varied(self.limit, self.per, self.mode, self.burst, self.debt)?;
         let client = config.client.identity().build()?;
         let addresses = self.keys.iter().filter_map(|key| key.parse::<IpAddr>().ok());
         let mut keys: Vec<Key<'_>> = addresses.map(|ip| Key::Ip(client.group(ip))).collect();

@@ -1,5 +1,7 @@
 use super::*;
+use crate::config::CandidateConfig;
 use crate::quota::Mode;
+use crate::share::Share;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -13,6 +15,8 @@ fn policy(name: &str, limit: u32) -> PolicyConfig {
         burst: None,
         debt: 0,
         message: None,
+        enforced: Share::ALL,
+        candidate: None,
     }
 }
 
@@ -153,6 +157,39 @@ fn policies_that_do_not_do_what_they_say_are_told() {
         ExceptionConfig { policy: "api".into(), keys: vec!["k".into()], ..Default::default() };
     let none = only(|config| config.exceptions.push(same));
     assert_eq!(none, ("exceptions[0]".into(), Trap::NoException, false));
+}
+
+#[test]
+fn trials_that_show_nothing_are_told() {
+    let of = |change: fn(&mut PolicyConfig)| traps(|config| change(&mut config.policies[1]));
+    let place = || "policies[1] (api)".to_owned();
+    let candidate = |limit, enforced| CandidateConfig { limit, enforced, ..Default::default() };
+    let same = only(|config| config.policies[1].candidate = Some(candidate(None, Share::NONE)));
+    assert_eq!(same, (place(), Trap::NoCandidate, false));
+    let other = traps(|config| {
+        config.policies[1].candidate = Some(candidate(Some(9), Share::percent(10).unwrap()));
+    });
+    assert_eq!(other, []);
+    assert_eq!(of(|it| it.enforced = Share::NONE), []);
+    let nothing = only(|config| {
+        config.policies.iter_mut().for_each(|policy| policy.enforced = Share::NONE);
+    });
+    assert_eq!(nothing, ("policies".into(), Trap::NothingEnforced, false));
+    let part = only(|config| {
+        config.policies[0].enforced = Share::percent(10).unwrap();
+        config.rules[0].subject = SubjectConfig::Everybody;
+    });
+    assert_eq!((part.1, part.2), (Trap::PartOfOne, false));
+    // A shadow does not bind, so what is laxer beside it may.
+    let beside = |enforced| {
+        traps(|config| {
+            config.policies[1].enforced = enforced;
+            config.policies.push(policy("more", 20));
+            config.rules[1].policies.push("more".into());
+        })
+    };
+    assert_eq!(beside(Share::ALL).len(), 1);
+    assert_eq!(beside(Share::NONE), []);
 }
 
 #[test]

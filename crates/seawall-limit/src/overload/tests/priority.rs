@@ -54,7 +54,7 @@ fn counted(arrivals: &[(usize, u32)]) -> Valve {
 }
 
 fn flow(arrived: f64, started: f64, standing: bool, asked: f64) -> Flow {
-    Flow { arrived, started, able: started, standing, hold: false, asked }
+    Flow { arrived, started, able: started, standing, hold: false, asked, turns: 1 }
 }
 
 #[test]
