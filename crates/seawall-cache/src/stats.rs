@@ -191,10 +191,11 @@ impl Counters {
         }
     }
 
-    /// A read found its answer in L1 at `now`. The hot path.
+    /// A read found its answer in L1 at `now`, fresh; `absent`: that there is no value. The hot
+    /// path.
     #[inline]
-    pub(crate) fn hit<V>(&self, got: &Got<V>, now: Tick) {
-        self.l1.add(hit_kind(got), now);
+    pub(crate) fn hit(&self, absent: bool, now: Tick) {
+        self.l1.add(usize::from(absent), now);
     }
 
     /// A read got its answer, later.

@@ -11,10 +11,10 @@ thread_local! {
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// Threads in the order in which they first asked: neighbours in time are neighbours in number, so
-/// the low bits spread them well.
+/// the low bits spread them well. No two threads have the same, ever, but those that are ending:
+/// they are `usize::MAX`.
 pub(crate) fn number() -> usize {
-    // Fails only while the thread ends; then any number will do.
-    NUMBER.try_with(|number| *number).unwrap_or(0)
+    NUMBER.try_with(|number| *number).unwrap_or(usize::MAX)
 }
 
 /// A random draw: xorshift64*, one a thread, so it costs a few instructions and meets nobody. Good
@@ -24,7 +24,7 @@ pub(crate) fn draw() -> u64 {
         let mut state = drawn.get();
         if state == 0 {
             // Threads must not draw alike.
-            state = (number() as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            state = (number() as u64 | 1 << 40).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         }
         state ^= state >> 12;
         state ^= state << 25;

@@ -13,12 +13,12 @@ use super::look::{Asked, Looked};
 use super::{Inner, Lease};
 use crate::error::Error;
 use crate::key::CacheKey;
-use crate::local::{Draft, Entry, Flight, Join, Kept, Look, Tick};
+use crate::local::{Draft, Entry, Flight, Join, Kept, Look, Plain, Tick};
 use crate::outcome::{Freshness, Got, Layer};
 use crate::staleness::Use;
 use crate::stats::Refusal;
 
-/// What L1 says at first.
+/// What L1 says where it has no plain hit.
 pub(super) enum First<V> {
     Hit(Got<V>),
     /// A hit whose reader was drawn to refresh it.
@@ -51,54 +51,50 @@ where
     K: CacheKey + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    /// The whole of a hit.
+    /// The whole of a hit; else what L1 has, for [`first`](Self::first).
     #[inline]
-    pub(super) fn first<Q>(&self, key: &Q) -> First<V>
+    pub(super) fn plain<Q>(&self, key: &Q) -> Result<Plain<V>, Box<Look<V>>>
     where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
         let now = self.local.clock().latest();
-        match self.first_at(key, now) {
-            Ok(first) => first,
-            Err(_) if self.local.clock().is_coarse() => self.first_now(key),
-            Err(look) => self.second(look, now),
-        }
+        let plain = self.local.hit(key, now)?;
+        self.counters.hit(plain.is_absent(), now);
+        Ok(plain)
     }
 
-    #[inline]
-    fn first_at<Q>(&self, key: &Q, now: Tick) -> Result<First<V>, Look<V>>
-    where
-        K: Borrow<Q>,
-        Q: CacheKey + ?Sized,
-    {
-        let got = self.local.hit(key, now, |entry| entry.into_got(Layer::L1, now))?;
-        self.counters.hit(&got, now);
-        Ok(First::Hit(got))
-    }
-
-    /// What seemed to be over by a coarse clock.
+    /// What L1 says where [`plain`](Self::plain) found `look`.
     #[cold]
-    fn first_now<Q>(&self, key: &Q) -> First<V>
+    pub(super) fn first<Q>(&self, key: &Q, look: Box<Look<V>>) -> First<V>
     where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
         let now = self.local.clock().now();
-        self.first_at(key, now).unwrap_or_else(|look| self.second(look, now))
+        if !self.local.clock().is_coarse() {
+            return self.second(*look, now);
+        }
+        // By a coarse clock it may only seem to be over.
+        match self.local.hit(key, now) {
+            Ok(plain) => {
+                self.counters.hit(plain.is_absent(), now);
+                First::Hit(plain.into_got())
+            }
+            Err(look) => self.second(*look, now),
+        }
     }
 
-    #[cold]
     fn second(&self, look: Look<V>, now: Tick) -> First<V> {
         match look {
             Look::Hit(entry) => {
                 let got = entry.got(Layer::L1, now);
-                self.counters.hit(&got, now);
+                self.counters.hit(got.is_absent(), now);
                 First::Hit(got)
             }
             Look::Early(entry) => {
                 let got = entry.got(Layer::L1, now);
-                self.counters.hit(&got, now);
+                self.counters.hit(got.is_absent(), now);
                 let left = entry.fresh_until().since(now);
                 if self.policy.refreshes(left, entry.delta(), rand::random()) {
                     First::Early(got, entry)
@@ -108,7 +104,7 @@ where
             }
             Look::Degraded(entry) => {
                 let got = Got { degraded: true, ..entry.got(Layer::L1, now) };
-                self.counters.hit(&got, now);
+                self.counters.hit(got.is_absent(), now);
                 First::Hit(got)
             }
             look => First::Else(look),

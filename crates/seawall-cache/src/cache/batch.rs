@@ -49,7 +49,11 @@ where
             let place = match places.entry(key) {
                 Slot::Occupied(known) => *known.get(),
                 Slot::Vacant(free) => {
-                    let part = match inner.first(key) {
+                    let first = match inner.plain(key) {
+                        Ok(plain) => First::Hit(plain.into_got()),
+                        Err(look) => inner.first(key, look),
+                    };
+                    let part = match first {
                         First::Hit(got) => Ok(got),
                         First::Early(got, entry) => {
                             batch.early.push((next, entry));

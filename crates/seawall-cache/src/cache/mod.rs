@@ -103,7 +103,11 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ToOwned<Owned = K> + ?Sized,
     {
-        match self.inner.first(key) {
+        let look = match self.inner.plain(key) {
+            Ok(plain) => return Ok(Some(plain.into_got())),
+            Err(look) => look,
+        };
+        match self.inner.first(key, look) {
             First::Hit(got) | First::Early(got, _) => Ok(Some(got)),
             First::Else(look) => Box::pin(self.inner.get_slowly(key.to_owned(), look)).await,
         }
@@ -152,7 +156,11 @@ where
         E: StdError + Send + Sync + 'static,
     {
         let inner = &self.inner;
-        match inner.first(key) {
+        let look = match inner.plain(key) {
+            Ok(plain) => return Ok(plain.into_got()),
+            Err(look) => look,
+        };
+        match inner.first(key, look) {
             First::Hit(got) => Ok(got),
             First::Early(got, entry) => {
                 inner.refresh_ahead(key.to_owned(), &entry, loader::erase(loader));

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::cell::Cell;
 use super::clock::Tick;
-use super::engine::Seen;
 use super::table::Item;
 use crate::outcome::{Freshness, Got, Layer};
 
@@ -174,7 +173,11 @@ impl<V> Entry<V> {
 
     /// How long ago its value was loaded.
     pub(crate) fn age(&self, now: Tick) -> Duration {
-        Duration::from_nanos(now.nanos_since(self.at).saturating_add(nanos(self.age)))
+        Duration::from_nanos(self.age_nanos(now))
+    }
+
+    pub(super) fn age_nanos(&self, now: Tick) -> u64 {
+        now.nanos_since(self.at).saturating_add(nanos(self.age))
     }
 
     /// What time says of it. `ahead`: nanoseconds before the end of its soft TTL, per microsecond
@@ -215,29 +218,16 @@ impl<V> Entry<V> {
         self.l1 = self.l1.min(millis(at.since(self.at)));
     }
 
+    /// The value of one that is its reader's own.
+    #[cfg(feature = "quick")]
+    pub(super) fn take_value(&mut self) -> Option<Arc<V>> {
+        self.value.take()
+    }
+
     /// What its reader gets while it is fresh.
     pub(crate) fn got(&self, layer: Layer, now: Tick) -> Got<V> {
-        self.got_with(self.value.clone(), layer, now)
-    }
-
-    fn got_with(&self, value: Option<Arc<V>>, layer: Layer, now: Tick) -> Got<V> {
         let (age, freshness) = (self.age(now), Freshness::Fresh);
-        Got { value, layer, age, freshness, degraded: self.degraded() }
-    }
-}
-
-impl<V> Seen<'_, Entry<V>> {
-    /// [`Entry::got`] that takes the value along where it can.
-    #[inline]
-    pub(crate) fn into_got(self, layer: Layer, now: Tick) -> Got<V> {
-        match self {
-            Self::Held(entry) => entry.got(layer, now),
-            #[cfg(feature = "quick")]
-            Self::Own(mut entry) => {
-                let value = entry.value.take();
-                entry.got_with(value, layer, now)
-            }
-        }
+        Got { value: self.value.clone(), layer, age, freshness, degraded: self.degraded() }
     }
 }
 

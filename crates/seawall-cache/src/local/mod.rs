@@ -23,6 +23,7 @@ mod judge;
 mod lease;
 mod look;
 mod options;
+mod plain;
 mod shelf;
 mod sweep;
 pub(crate) mod table;
@@ -42,7 +43,7 @@ pub(crate) use self::checks::Check;
 use self::checks::Checks;
 pub(crate) use self::clock::{Clock, Tick};
 pub(crate) use self::coherence::{Coherence, Mode};
-use self::engine::{AnyEngine, Engine as _, Seen, own};
+use self::engine::{AnyEngine, Engine as _, own};
 use self::entry::Phase;
 pub(crate) use self::entry::{Draft, Entry};
 pub(crate) use self::flights::Flight;
@@ -52,6 +53,7 @@ pub(crate) use self::judge::Stamped;
 pub(crate) use self::lease::{Join, Lease};
 pub(crate) use self::look::Look;
 pub(crate) use self::options::Options;
+pub(crate) use self::plain::Plain;
 use self::shelf::Store;
 pub(crate) use self::shelf::Weigher;
 pub(crate) use self::table::Kept;
@@ -125,39 +127,53 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
-        match self.hit(key, now, own) {
-            Ok(entry) => Look::Hit(entry),
-            Err(look) => look,
+        match self.hit(key, now) {
+            Ok(_) => self.table.shelf().look(key).map_or(Look::Miss, Look::Hit),
+            Err(look) => *look,
         }
     }
 
-    /// What `take` makes of a hit on `key` at `now`; else what L1 has of it, which may be a
-    /// [`Look::Hit`] too, one that was not plain.
+    /// A hit on `key` at `now`; else what L1 has of it, which may be a [`Look::Hit`] too, one that
+    /// was not plain.
     ///
     /// The hot path: one look-up in the engine, two atomics that are seldom written, no lock, no
-    /// allocation, no clone but those of `take`. Only a hit that is the first of its entry since
-    /// the epoch moved does more. `take` must be short and must not come back here.
+    /// allocation, no clone but that of the value. Only a hit that is the first of its entry since
+    /// the epoch moved does more.
+    ///
+    /// The engine hands out two words, and what is not plain goes another way: a result through
+    /// memory would cost as much as the look-up, since the processor cannot load in one piece what
+    /// was just stored in several.
     #[inline]
-    pub(crate) fn hit<Q, T>(
-        &self,
-        key: &Q,
-        now: Tick,
-        take: impl FnOnce(Seen<'_, Entry<V>>) -> T,
-    ) -> Result<T, Look<V>>
+    pub(crate) fn hit<Q>(&self, key: &Q, now: Tick) -> Result<Plain<V>, Box<Look<V>>>
     where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
+        let mut odd = None;
         let found =
             self.table.shelf().engine().read(key, |entry| match entry.phase(now, self.ahead) {
-                Phase::Fresh if self.vouches(&entry, now) => Ok(take(entry)),
-                phase => Err((own(entry), phase)),
+                Phase::Fresh if self.vouches(&entry, now) => Plain::of(entry, now),
+                phase => {
+                    odd = Some(Box::new((own(entry), phase)));
+                    Plain::NONE
+                }
             });
-        match found {
-            Some(Ok(taken)) => Ok(taken),
-            Some(Err((entry, phase))) => Err(self.look_closer(key, entry, phase, now)),
-            None => Err(Look::Miss),
+        match (found, odd) {
+            (Some(plain), None) => Ok(plain),
+            (_, odd) => Err(self.look_at(key, odd, now)),
         }
+    }
+
+    #[cold]
+    fn look_at<Q>(&self, key: &Q, odd: Option<Odd<V>>, now: Tick) -> Box<Look<V>>
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ?Sized,
+    {
+        Box::new(match odd.map(|odd| *odd) {
+            Some((entry, phase)) => self.look_closer(key, entry, phase, now),
+            None => Look::Miss,
+        })
     }
 
     /// What L1 has of `key` at `now`; the engine does not learn of it.
@@ -404,6 +420,9 @@ where
         self.engine().upkeep()
     }
 }
+
+/// An entry that is no plain hit, and why if it is time.
+type Odd<V> = Box<(Entry<V>, Phase)>;
 
 /// Locks that misses and writes spread over.
 const STRIPES: usize = 64;

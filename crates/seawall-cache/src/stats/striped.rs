@@ -16,7 +16,11 @@ use crate::thread;
 
 /// `N` counters. Each passes on to one counter of the facade, and all of them to one more.
 pub(super) struct Striped<const N: usize> {
-    stripes: Box<[CachePadded<Stripe<N>>]>,
+    /// Those of the threads with the lowest numbers, which nobody else writes to: a load and a
+    /// store, where a stripe that threads share takes an atomic addition, which on x86 waits for
+    /// all loads and stores before it. Numbers are not used again.
+    own: Box<[CachePadded<Stripe<N>>]>,
+    shared: Box<[CachePadded<Stripe<N>>]>,
     recorded: [Counter; N],
     /// Of all `N` together.
     sum: Option<Counter>,
@@ -32,16 +36,22 @@ struct Stripe<const N: usize> {
 impl<const N: usize> Striped<N> {
     pub(super) fn new(recorded: [Counter; N], sum: Option<Counter>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let stripe = || CachePadded::new(Stripe::new());
-        let stripes = cores.next_power_of_two().min(MOST_STRIPES);
-        Self { stripes: std::iter::repeat_with(stripe).take(stripes).collect(), recorded, sum }
+        let shared = cores.next_power_of_two().min(MOST_SHARED);
+        Self::with(recorded, sum, (4 * shared).min(MOST_OWN), shared)
     }
 
-    /// Counts one of `counter`. The hot path: one atomic that other threads seldom touch.
+    /// `shared` must be a power of two.
+    fn with(recorded: [Counter; N], sum: Option<Counter>, own: usize, shared: usize) -> Self {
+        let stripes = |count| {
+            std::iter::repeat_with(|| CachePadded::new(Stripe::new())).take(count).collect()
+        };
+        Self { own: stripes(own), shared: stripes(shared), recorded, sum }
+    }
+
+    /// Counts one of `counter`. The hot path: a cache line that other threads seldom touch.
     #[inline]
     pub(super) fn add(&self, counter: usize, now: Tick) {
-        let stripe = self.stripe();
-        stripe.counted[counter].fetch_add(1, Ordering::Relaxed);
+        let stripe = self.count(counter);
         if now.nanos_since(Tick::from_bits(stripe.at.load(Ordering::Relaxed))) >= LAG {
             stripe.at.store(now.to_bits(), Ordering::Relaxed);
             self.pass_on(stripe);
@@ -50,24 +60,36 @@ impl<const N: usize> Striped<N> {
 
     /// Counts one of `counter` and passes it on.
     pub(super) fn add_at_once(&self, counter: usize) {
-        let stripe = self.stripe();
-        stripe.counted[counter].fetch_add(1, Ordering::Relaxed);
-        self.pass_on(stripe);
+        self.pass_on(self.count(counter));
     }
 
     pub(super) fn get(&self, counter: usize) -> u64 {
         let counted =
             |stripe: &CachePadded<Stripe<N>>| stripe.counted[counter].load(Ordering::Relaxed);
-        self.stripes.iter().map(counted).sum()
+        self.stripes().map(counted).sum()
     }
 
     /// Passes on everything.
     pub(super) fn flush(&self) {
-        self.stripes.iter().for_each(|stripe| self.pass_on(stripe));
+        self.stripes().for_each(|stripe| self.pass_on(stripe));
     }
 
-    fn stripe(&self) -> &Stripe<N> {
-        &self.stripes[thread::number() & (self.stripes.len() - 1)]
+    fn stripes(&self) -> impl Iterator<Item = &CachePadded<Stripe<N>>> {
+        self.own.iter().chain(&self.shared)
+    }
+
+    #[inline]
+    fn count(&self, counter: usize) -> &Stripe<N> {
+        let number = thread::number();
+        if let Some(stripe) = self.own.get(number) {
+            let counted = &stripe.counted[counter];
+            counted.store(counted.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            stripe
+        } else {
+            let stripe = &self.shared[number & (self.shared.len() - 1)];
+            stripe.counted[counter].fetch_add(1, Ordering::Relaxed);
+            stripe
+        }
     }
 
     #[cold]
@@ -107,7 +129,10 @@ impl<const N: usize> Stripe<N> {
 /// How long a stripe may keep what it counted, in nanoseconds, while it goes on counting.
 const LAG: u64 = 100_000_000;
 
-const MOST_STRIPES: usize = 32;
+/// 128 bytes each.
+const MOST_OWN: usize = 64;
+
+const MOST_SHARED: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -131,12 +156,10 @@ mod tests {
             .sum()
     }
 
-    fn striped(recorder: &DebuggingRecorder) -> Striped<2> {
+    fn striped(recorder: &DebuggingRecorder, own: usize) -> Striped<2> {
         metrics::with_local_recorder(recorder, || {
-            Striped::new(
-                [metrics::counter!("hits"), metrics::counter!("absent")],
-                Some(metrics::counter!("both")),
-            )
+            let both = Some(metrics::counter!("both"));
+            Striped::with([metrics::counter!("hits"), metrics::counter!("absent")], both, own, 2)
         })
     }
 
@@ -144,7 +167,7 @@ mod tests {
     async fn counts_arrive_at_once_when_they_are_rare_and_later_when_they_are_many() {
         let recorder = DebuggingRecorder::new();
         let snapshotter = recorder.snapshotter();
-        let (striped, clock) = (striped(&recorder), Clock::new());
+        let (striped, clock) = (striped(&recorder, 1 << 16), Clock::new());
         // Each snapshot takes what was recorded since the last.
         striped.add(0, clock.now());
         assert_eq!(recorded(&snapshotter, "hits"), 1);
@@ -167,9 +190,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_count_of_every_thread_arrives_once() {
+        // Whatever numbers the threads of this test have: all share, or none does.
+        for own in [0, 1 << 16] {
+            count_everywhere(own);
+        }
+    }
+
+    fn count_everywhere(own: usize) {
         let recorder = DebuggingRecorder::new();
         let snapshotter = recorder.snapshotter();
-        let (striped, clock) = (striped(&recorder), Clock::new());
+        let (striped, clock) = (striped(&recorder, own), Clock::new());
         std::thread::scope(|scope| {
             for thread in 0..8 {
                 let (striped, clock) = (&striped, &clock);
