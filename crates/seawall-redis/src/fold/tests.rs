@@ -3,9 +3,14 @@
 use std::collections::VecDeque as Script;
 use std::time::Duration;
 
+use bytes::Bytes;
+use fred::error::{Error, ErrorKind};
+use fred::types::Key;
 use tokio::time::sleep;
 
 use super::*;
+
+type Reply = Result<(Option<Bytes>, u32), Error>;
 
 /// Notes each command and answers ten milliseconds later with the key itself.
 #[derive(Clone, Default)]
@@ -47,13 +52,21 @@ impl Drop for Ended<'_> {
     }
 }
 
-impl Fetch for Server {
+impl Carry for Server {
+    type Ask = Key;
+    type Reply = Reply;
+
     async fn one(&self, _: u32, key: Key) -> Reply {
         self.answer(vec![key]).await.remove(0)
     }
 
     async fn many(&self, _: u32, keys: Vec<Key>) -> Vec<Reply> {
         self.answer(keys).await
+    }
+
+    fn unasked(&self, why: Unasked) -> Reply {
+        let kind = if why == Unasked::Full { ErrorKind::Backpressure } else { ErrorKind::Canceled };
+        Err(Error::new(kind, "scripted"))
     }
 }
 
@@ -66,7 +79,7 @@ fn fold(bound: usize) -> (Server, Arc<Fold<Server>>) {
 }
 
 async fn get(fold: &Fold<Server>, number: usize) -> Reply {
-    fold.get(0, Key::from(number.to_string())).await
+    fold.ask(0, Key::from(number.to_string())).await
 }
 
 fn spawn(fold: &Arc<Fold<Server>>, number: usize) -> tokio::task::JoinHandle<Reply> {
@@ -97,7 +110,7 @@ async fn concurrent_reads_share_commands_and_each_gets_its_own() {
         assert!(is(read.await.expect("no panic"), number));
     }
     let sizes = server.sizes();
-    assert!(sizes.len() <= 5 && sizes.iter().all(|size| *size <= MOST_KEYS), "{sizes:?}");
+    assert!(sizes.len() <= 5 && sizes.iter().all(|size| *size <= MOST_ASKS), "{sizes:?}");
     assert!(server.under_way.lock().1 <= MOST_COMMANDS);
     sleep(MS).await;
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 0, "tasks end with the work");
@@ -176,7 +189,7 @@ async fn a_node_that_hangs_does_not_hold_up_another() {
     let hung: Vec<_> = (0..10_u64)
         .map(|number| {
             let busy = Arc::clone(&busy);
-            tokio::spawn(async move { busy.get(1, Key::from(number.to_string())).await })
+            tokio::spawn(async move { busy.ask(1, Key::from(number.to_string())).await })
         })
         .collect();
     yield_now().await;
