@@ -223,10 +223,10 @@ impl ClusterLimiter {
         self.shared.live_nodes()
     }
 
-    /// Whether Redis is asked: there is a connection and no part of the slots is given up.
+    /// Whether Redis is asked about all keys: there is a connection to each master, and none is given up.
     #[must_use]
     pub fn is_reachable(&self) -> bool {
-        self.shared.desk.link.is_up() && self.shared.desk.breakers.open().next().is_none()
+        self.shared.desk.link.is_complete() && self.shared.desk.given_up() == 0
     }
 
     /// The policies, in the order given.
