@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Id};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
+use tokio::time::{Instant, timeout_at};
 
 use crate::per_node::PerNode;
 
@@ -41,6 +44,8 @@ pub enum Unasked {
     Full,
     /// The runtime is shutting down. The question may have been asked all the same.
     Ended,
+    /// There was no answer in time. The question may have been asked all the same.
+    Late,
 }
 
 /// Folds concurrent questions of one each into questions of many, node by node.
@@ -49,41 +54,68 @@ pub enum Unasked {
 /// meanwhile queue up; at most two commands are under way to a node, each with up to 128 of them.
 ///
 /// Dropping the future of a question is safe: it is not asked if that has not happened yet, and the
-/// others are. Questions have no deadline here; the commands of several have.
+/// others are.
 pub struct Fold<C: Carry> {
     carry: C,
     /// Most questions that wait for one node.
     bound: usize,
     runtime: Handle,
+    home: Id,
     lanes: PerNode<Arc<Lane<C>>>,
 }
 
 impl<C: Carry> Fold<C> {
     /// At most `bound` questions wait for a node. Its tasks run on `runtime`, only while there is something to ask.
     pub fn new(carry: C, bound: usize, runtime: Handle) -> Self {
-        Self { carry, bound, runtime, lanes: PerNode::new() }
+        let home = runtime.id();
+        Self { carry, bound, runtime, home, lanes: PerNode::new() }
     }
 
-    /// Asks `node`.
+    /// Asks `node`. Who waits has a deadline; the commands of several have.
     ///
     /// Cancel safety: a question that is under way when the future is dropped is answered to nobody.
     pub async fn ask(&self, node: u32, ask: C::Ask) -> C::Reply {
+        self.go(node, ask, None).await
+    }
+
+    /// The same, with an answer by `until`: of those that share a command, one timer is kept, and
+    /// not one by each who waits. A fold is asked in either way, not in both.
+    ///
+    /// Cancel safety: as of [`ask`](Self::ask).
+    pub async fn ask_until(&self, node: u32, ask: C::Ask, until: Instant) -> C::Reply {
+        self.go(node, ask, Some(until)).await
+    }
+
+    async fn go(&self, node: u32, ask: C::Ask, until: Option<Instant>) -> C::Reply {
         let lane = self.lane(node);
-        match lane.enter(ask, self.bound) {
+        match lane.enter(ask, until, self.bound) {
             Turn::Alone(ask) => {
                 // Whoever waits by then gets a task, also if this future is dropped.
                 let _under_way = UnderWay { lane: Arc::clone(lane), polled: true };
                 // Boxed: fred's futures take 5 KiB, which every question would carry about.
-                Box::pin(self.carry.one(node, ask)).await
+                let one = Box::pin(self.carry.one(node, ask));
+                self.by(until, one).await
             }
             Turn::Queued { reply, start } => {
                 if start {
                     lane.start();
                 }
-                reply.await.unwrap_or_else(|_| self.carry.unasked(Unasked::Ended))
+                let reply =
+                    async { reply.await.unwrap_or_else(|_| self.carry.unasked(Unasked::Ended)) };
+                // The task that carries it keeps the time, unless it runs elsewhere: what stops that
+                // runtime need not stop this one.
+                if until.is_none() || Handle::try_current().is_ok_and(|it| it.id() == self.home) {
+                    return reply.await;
+                }
+                self.by(until, reply).await
             }
             Turn::Full => self.carry.unasked(Unasked::Full),
         }
+    }
+
+    async fn by(&self, until: Option<Instant>, reply: impl Future<Output = C::Reply>) -> C::Reply {
+        let Some(until) = until else { return reply.await };
+        timeout_at(until, reply).await.unwrap_or_else(|_| self.carry.unasked(Unasked::Late))
     }
 
     fn lane(&self, node: u32) -> &Arc<Lane<C>> {
@@ -109,7 +141,7 @@ struct Lane<C: Carry> {
 }
 
 struct State<C: Carry> {
-    queue: VecDeque<(C::Ask, oneshot::Sender<C::Reply>)>,
+    queue: VecDeque<(C::Ask, Waiting<C>)>,
     /// Questions by themselves and tasks.
     commands: usize,
 }
@@ -117,6 +149,18 @@ struct State<C: Carry> {
 impl<C: Carry> State<C> {
     fn new() -> Self {
         Self { queue: VecDeque::new(), commands: 0 }
+    }
+}
+
+/// Who waits for an answer.
+struct Waiting<C: Carry> {
+    reply: oneshot::Sender<C::Reply>,
+    until: Option<Instant>,
+}
+
+impl<C: Carry> Waiting<C> {
+    fn is_late(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| until <= now)
     }
 }
 
@@ -133,7 +177,7 @@ enum Turn<C: Carry> {
 }
 
 impl<C: Carry> Lane<C> {
-    fn enter(&self, ask: C::Ask, bound: usize) -> Turn<C> {
+    fn enter(&self, ask: C::Ask, until: Option<Instant>, bound: usize) -> Turn<C> {
         let mut state = self.state.lock();
         if state.commands == 0 {
             state.commands = 1;
@@ -143,7 +187,7 @@ impl<C: Carry> Lane<C> {
             return Turn::Full;
         }
         let (sender, reply) = oneshot::channel();
-        state.queue.push_back((ask, sender));
+        state.queue.push_back((ask, Waiting { reply: sender, until }));
         let start = state.commands < MOST_COMMANDS;
         state.commands += usize::from(start);
         Turn::Queued { reply, start }
@@ -162,30 +206,71 @@ impl<C: Carry> Lane<C> {
         loop {
             // Whoever was woken with us asks first, so that we take more at once.
             yield_now().await;
-            let (asks, senders) = self.take();
+            let (asks, mut waiting) = self.take();
             if asks.is_empty() {
                 return;
             }
-            let replies = self.carry.many(self.node, asks).await;
-            for (reply, sender) in replies.into_iter().zip(senders) {
-                let _ = sender.send(reply);
+            let replies = self.carry(asks, &mut waiting).await;
+            for (reply, waiting) in replies.into_iter().zip(waiting) {
+                if let Some(waiting) = waiting {
+                    let _ = waiting.reply.send(reply);
+                }
             }
         }
     }
 
-    fn take(&self) -> (Vec<C::Ask>, Vec<oneshot::Sender<C::Reply>>) {
+    /// Carries what was taken. Those that wait for too long are told, here and in the queue.
+    async fn carry(&self, asks: Vec<C::Ask>, taken: &mut [Option<Waiting<C>>]) -> Vec<C::Reply> {
+        let mut command = pin!(self.carry.many(self.node, asks));
+        // Who came first is late first: all have the same patience, or nearly.
+        let mut next = taken.iter().flatten().find_map(|waiting| waiting.until);
+        while let Some(until) = next {
+            if let Ok(replies) = timeout_at(until, &mut command).await {
+                return replies;
+            }
+            let now = Instant::now();
+            for place in &mut *taken {
+                if let Some(late) = place.take_if(|waiting| waiting.is_late(now)) {
+                    let _ = late.reply.send(self.carry.unasked(Unasked::Late));
+                }
+            }
+            let queued = self.give_up(now);
+            let first = taken.iter().flatten().find_map(|waiting| waiting.until);
+            // Those that come from now on are looked at soon enough.
+            next = first.or(queued).or(Some(now + LOOK)).map(|next| next.max(now));
+        }
+        command.await
+    }
+
+    /// Tells those in the queue that waited for too long. When the next will have.
+    fn give_up(&self, now: Instant) -> Option<Instant> {
+        let mut late = Vec::new();
+        let next = {
+            let mut state = self.state.lock();
+            while state.queue.front().is_some_and(|(_, waiting)| waiting.is_late(now)) {
+                late.extend(state.queue.pop_front());
+            }
+            state.queue.front().and_then(|(_, waiting)| waiting.until)
+        };
+        for (_, waiting) in late {
+            let _ = waiting.reply.send(self.carry.unasked(Unasked::Late));
+        }
+        next
+    }
+
+    fn take(&self) -> (Vec<C::Ask>, Vec<Option<Waiting<C>>>) {
         let mut state = self.state.lock();
         let most = state.queue.len().min(MOST_ASKS);
-        let (mut asks, mut senders) = (Vec::with_capacity(most), Vec::with_capacity(most));
+        let (mut asks, mut all) = (Vec::with_capacity(most), Vec::with_capacity(most));
         while asks.len() < MOST_ASKS
-            && let Some((ask, sender)) = state.queue.pop_front()
+            && let Some((ask, waiting)) = state.queue.pop_front()
         {
-            if !sender.is_closed() {
+            if !waiting.reply.is_closed() {
                 asks.push(ask);
-                senders.push(sender);
+                all.push(Some(waiting));
             }
         }
-        (asks, senders)
+        (asks, all)
     }
 }
 
@@ -199,7 +284,7 @@ struct UnderWay<C: Carry> {
 impl<C: Carry> Drop for UnderWay<C> {
     fn drop(&mut self) {
         let mut state = self.lane.state.lock();
-        let waiting = state.queue.iter().any(|(_, sender)| !sender.is_closed());
+        let waiting = state.queue.iter().any(|(_, it)| !it.reply.is_closed());
         if !(waiting && self.polled) {
             // Dropping the senders tells those that wait.
             state.queue.clear();
@@ -213,6 +298,9 @@ impl<C: Carry> Drop for UnderWay<C> {
 
 /// Under way to one node.
 const MOST_COMMANDS: usize = 2;
+
+/// Between two looks at who waits, while a command takes longer than it may.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// In one command.
 const MOST_ASKS: usize = 128;

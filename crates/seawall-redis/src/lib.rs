@@ -30,7 +30,8 @@
 //! the key is: a MOVED corrects the slot at once and makes [`Masters::follow`] look again, an ASK is
 //! answered by ASKING right before the command. A sentinel is asked by fred; that and a single server are one node, 0.
 //!
-//! [`Fold`] puts questions that tasks ask at the same time into few commands. [`EndsWithUs`] ends fred's
+//! [`Fold`] puts questions that tasks ask at the same time into few commands. [`within`] is a deadline
+//! that counts an answer which lies in the socket as come. [`EndsWithUs`] ends fred's
 //! task with its owner, and starts it again should it end by itself.
 //!
 //! # Consistency
@@ -59,6 +60,7 @@ mod per_node;
 mod routes;
 mod settings;
 mod topology;
+mod within;
 
 pub use self::ends::EndsWithUs;
 pub use self::error::Error;
@@ -68,6 +70,7 @@ pub use self::per_node::PerNode;
 pub use self::routes::{Routes, Way, another_number, gone, is_redirection, plain};
 pub use self::settings::Settings;
 pub use self::topology::{Change, Topology};
+pub use self::within::within;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -1,12 +1,11 @@
 //! Folding, against a scripted server.
 
 use std::collections::VecDeque as Script;
-use std::time::Duration;
 
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::types::Key;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::*;
 
@@ -17,6 +16,8 @@ type Reply = Result<(Option<Bytes>, u32), Error>;
 struct Server {
     commands: Arc<Mutex<Vec<Vec<Key>>>>,
     under_way: Arc<Mutex<(usize, usize)>>,
+    /// How long an answer takes, if that is not [`TRIP`].
+    takes: Arc<Mutex<Option<Duration>>>,
     /// What befalls the next commands.
     fails: Arc<Mutex<Script<Option<ErrorKind>>>>,
 }
@@ -31,7 +32,8 @@ impl Server {
             under_way.1 = under_way.1.max(under_way.0);
         }
         let _ended = Ended(&self.under_way);
-        sleep(TRIP).await;
+        let takes = self.takes.lock().unwrap_or(TRIP);
+        sleep(takes).await;
         let reply = |key: Key| match &fails {
             Some(kind) => Err(Error::new(kind.clone(), "scripted")),
             None => Ok((Some(key.into_bytes()), 0)),
@@ -65,7 +67,11 @@ impl Carry for Server {
     }
 
     fn unasked(&self, why: Unasked) -> Reply {
-        let kind = if why == Unasked::Full { ErrorKind::Backpressure } else { ErrorKind::Canceled };
+        let kind = match why {
+            Unasked::Full => ErrorKind::Backpressure,
+            Unasked::Ended => ErrorKind::Canceled,
+            Unasked::Late => ErrorKind::Timeout,
+        };
         Err(Error::new(kind, "scripted"))
     }
 }
@@ -193,12 +199,70 @@ async fn a_node_that_hangs_does_not_hold_up_another() {
         })
         .collect();
     yield_now().await;
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     assert!(is(get(&other, 7).await, 7));
     assert_eq!(started.elapsed(), TRIP, "by itself");
     for read in hung {
         read.await.expect("no panic").expect("answers");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_at_its_time_though_the_server_hangs() {
+    let (server, fold) = fold(100);
+    *server.takes.lock() = Some(Duration::from_secs(60));
+    let start = Instant::now();
+    let asks: Vec<_> = (0..20)
+        .map(|number| {
+            let fold = Arc::clone(&fold);
+            tokio::spawn(async move {
+                // One after the other, some while all commands are under way.
+                sleep(MS * number).await;
+                let until = Instant::now() + 50 * MS;
+                let reply = fold.ask_until(0, Key::from(number.to_string()), until).await;
+                (reply.map(drop).map_err(|error| error.kind().clone()), Instant::now() - until)
+            })
+        })
+        .collect();
+    for ask in asks {
+        let (reply, late) = ask.await.expect("no panic");
+        assert_eq!(reply, Err(ErrorKind::Timeout));
+        assert!(late <= LOOK + MS, "{late:?}");
+    }
+    // Those that come much later are told too: nothing has come back yet.
+    sleep(Duration::from_secs(1)).await;
+    let until = Instant::now() + 50 * MS;
+    let reply = fold.ask_until(0, Key::from("late"), until).await;
+    assert_eq!(reply.map(drop).map_err(|error| error.kind().clone()), Err(ErrorKind::Timeout));
+    assert!(until.elapsed() <= LOOK + MS);
+    // It answers again.
+    *server.takes.lock() = None;
+    sleep(Duration::from_secs(120)).await;
+    assert!(is(fold.ask_until(0, Key::from("7"), Instant::now() + 50 * MS).await, 7));
+    assert!(start.elapsed() > Duration::from_secs(60));
+    sleep(MS).await;
+    assert_eq!(fold.lane(0).state.lock().commands, 0);
+}
+
+#[test]
+fn who_waits_elsewhere_is_told_though_the_home_of_the_tasks_stands_still() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let (home, away) = (runtime().expect("a runtime"), runtime().expect("a runtime"));
+    let fold = Arc::new(Fold::new(Server::default(), 100, home.handle().clone()));
+    away.block_on(async {
+        let ask = |number: usize| {
+            let fold = Arc::clone(&fold);
+            async move {
+                fold.ask_until(0, Key::from(number.to_string()), Instant::now() + 5 * MS).await
+            }
+        };
+        let asks: Vec<_> = (0..3).map(|number| tokio::spawn(ask(number))).collect();
+        for ask in asks {
+            let reply = tokio::time::timeout(Duration::from_secs(20), ask).await;
+            let error = reply.expect("it is told").expect("no panic").expect_err("nobody asked");
+            assert_eq!(*error.kind(), ErrorKind::Timeout);
+        }
+    });
 }
 
 #[test]

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fred::error::Error;
 use fred::interfaces::KeysInterface;
 use fred::types::{Key, Value};
-use futures_util::future::{join, join_all, try_join_all};
+use futures_util::future::{join_all, try_join_all};
 use seawall_redis::Way;
 use tokio::time::Instant;
 
@@ -32,15 +32,24 @@ impl Remote for Connection {
             let key = Key::from(self.key(text));
             let node = self.topology().node(key.as_bytes());
             let sent = Instant::now();
-            if let Some(clock) = self.clocks.at(node, sent, sent) {
-                let reply = self.reads.ask(node, key).await;
-                return self.fetched((node, sent), reply, Ok(clock)).await;
+            let until = sent + self.command_timeout;
+            let Some(clock) = self.clocks.at(node, sent, sent) else {
+                // Boxed, so that the other reads need not carry it about.
+                return Box::pin(self.read_and_clock((node, sent), key)).await;
+            };
+            match self.reads.ask_until(node, key, until).await {
+                Ok((bytes, by)) if by == node => {
+                    Ok(Fetched::of(bytes, clock.latest, clock.earliest))
+                }
+                reply => {
+                    Box::pin(self.within(until, self.fetched((node, sent), reply, Ok(clock)))).await
+                }
             }
-            // Boxed, so that the other reads need not carry it about.
-            let clock = Box::pin(self.clock(node, sent));
-            let (reply, clock) = join(self.reads.ask(node, key), clock).await;
-            self.fetched((node, sent), reply, clock).await
         })
+    }
+
+    fn bounds_reads(&self) -> bool {
+        true
     }
 
     fn read_many<'a>(&'a self, texts: &'a [String]) -> ReadMany<'a> {

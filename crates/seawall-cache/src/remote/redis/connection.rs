@@ -10,7 +10,7 @@ use fred::types::{FromValue, Key, Value};
 use futures_util::future::{join, join_all};
 use seawall_redis::{Carry as _, Fold, Masters, Routes, Topology, Way, is_redirection, plain};
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::RedisConfig;
 use super::clock::{Bounds, Clocks};
@@ -167,6 +167,30 @@ impl Connection {
         // Another has it by now, with a clock of its own.
         let clock = if by == node { clock? } else { Box::pin(self.clock(by, sent)).await? };
         Ok(Fetched::of(bytes, clock.latest, clock.earliest))
+    }
+
+    /// Reads a key of a node whose clock is not known.
+    pub(super) async fn read_and_clock(
+        &self,
+        (node, sent): (u32, Instant),
+        key: Key,
+    ) -> Result<Fetched, RemoteError> {
+        let until = sent + self.command_timeout;
+        let read = async {
+            let reply = self.reads.ask_until(node, key, until);
+            let (reply, clock) = join(reply, self.clock(node, sent)).await;
+            self.fetched((node, sent), reply, clock).await
+        };
+        self.within(until, read).await
+    }
+
+    pub(super) async fn within<T>(
+        &self,
+        until: Instant,
+        answer: impl Future<Output = Result<T, RemoteError>>,
+    ) -> Result<T, RemoteError> {
+        let after = self.command_timeout;
+        timeout_at(until, answer).await.unwrap_or(Err(RemoteError::TimedOut { after }))
     }
 
     /// Reads keys of one node.

@@ -31,6 +31,12 @@ impl Carry for Getter {
     type Reply = Reply;
 
     async fn one(&self, node: u32, key: Key) -> Reply {
+        if !self.routes.topology().is_cluster() {
+            // There is nowhere else to go: the key need not be kept.
+            let way = self.routes.to(node)?;
+            let answer = way.without_deadline().get(key).await.or_else(foreign);
+            return answer.map(|bytes| (bytes, node));
+        }
         let get = |way: Way| {
             let key = key.clone();
             async move {
@@ -51,6 +57,10 @@ impl Carry for Getter {
             Ok(way) => way,
             Err(error) => return vec![Err(error); all],
         };
+        if !self.routes.topology().is_cluster() {
+            let replies = self.read(&way, keys).await;
+            return replies.into_iter().map(|reply| reply.map(|bytes| (bytes, node))).collect();
+        }
         let replies = self.read(&way, keys.clone()).await;
         let mut replies: Vec<Reply> = replies.into_iter().map(|it| Ok((it?, node))).collect();
         // Those that another has. A slot that is on its way once more is not followed further.
@@ -78,6 +88,7 @@ impl Carry for Getter {
     fn unasked(&self, why: Unasked) -> Reply {
         Err(match why {
             Unasked::Full => Error::new(ErrorKind::Backpressure, "too many reads wait"),
+            Unasked::Late => Error::new(ErrorKind::Timeout, "no answer in time"),
             _ => Error::new(ErrorKind::Canceled, "shut down"),
         })
     }
@@ -97,7 +108,8 @@ impl Getter {
         } else {
             // What has another type comes as absent, as Redis has it for MGET.
             match way.client().mget::<Vec<Option<Bytes>>, _>(keys).await {
-                Ok(values) => values.into_iter().map(Ok).collect(),
+                Ok(values) if values.len() == count => return values.into_iter().map(Ok).collect(),
+                Ok(_) => vec![Err(another_number())],
                 Err(error) => vec![Err(error)],
             }
         };
