@@ -100,8 +100,9 @@ impl ClusterConfig {
     pub(crate) fn settings(&self) -> Settings {
         Settings {
             url: self.url.clone(),
-            // Who waits has a deadline of its own; this is for what nobody waits for.
-            command_timeout: (self.deadline * 4).max(Duration::from_millis(200)),
+            // Who waits has a deadline of its own, and is patient with a busy runtime; this is for what
+            // nobody waits for.
+            command_timeout: (self.deadline * 6).max(Duration::from_secs(1)),
             unresponsive_timeout: (self.deadline * 20).max(Duration::from_secs(1)),
             connect_timeout: self.connect_timeout,
             reconnect_max_delay: Duration::from_secs(1),

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use seawall_redis::{Carry, Fold, Unasked};
+use seawall_redis::{Carry, Fold, Unasked, within};
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
 use super::breaker::Breakers;
 use super::config::ClusterConfig;
@@ -82,20 +82,18 @@ impl Desk {
             return Err(NoAnswer::Unreachable);
         }
         if !self.link.is_connected(node) {
-            self.failed(node);
+            self.failed(node, Instant::now());
             return Err(NoAnswer::Unreachable);
         }
-        let reply = match timeout(self.deadline, self.fold.ask(node, ask)).await {
-            Ok(reply) => reply,
-            Err(_) => {
-                self.stats.late();
-                Err(NoAnswer::Late)
-            }
-        };
+        let asked = Instant::now();
+        let reply = within(self.deadline, self.fold.ask(node, ask)).await.unwrap_or_else(|| {
+            self.stats.late();
+            Err(NoAnswer::Late)
+        });
         match &reply {
             Ok(_) => self.answered(node),
             Err(NoAnswer::Full) => {}
-            Err(_) => self.failed(node),
+            Err(_) => self.failed(node, asked),
         }
         reply
     }
@@ -104,8 +102,8 @@ impl Desk {
     pub(crate) async fn probe(&self, ask: &Ask) {
         let node = self.link.node(ask.subject);
         let asks = [(ask.subject, ask.want)];
-        let answer = timeout(self.deadline, self.link.decide(&ask.spec, 1, &asks)).await;
-        if matches!(answer, Ok(Ok(_))) {
+        let answer = within(self.deadline, self.link.decide(&ask.spec, 1, &asks)).await;
+        if matches!(answer, Some(Ok(_))) {
             self.answered(node);
         }
     }
@@ -116,8 +114,8 @@ impl Desk {
         }
     }
 
-    fn failed(&self, node: u32) {
-        if self.breakers.failure(node) {
+    fn failed(&self, node: u32, asked: Instant) {
+        if self.breakers.failure(node, asked, Instant::now()) {
             self.stats.out_of_reach(self.given_up());
         }
     }
@@ -169,10 +167,10 @@ impl Carry for Carrier {
         }
         let send = async |group: Group| {
             let asked = self.link.decide(&group.spec, group.divisor, &group.asks);
-            let answers = match timeout(self.deadline, asked).await {
-                Ok(Ok(answers)) => Ok(answers),
-                Ok(Err(error)) => Err(self.refused(&error)),
-                Err(_) => Err(NoAnswer::Late),
+            let answers = match within(self.deadline, asked).await {
+                Some(Ok(answers)) => Ok(answers),
+                Some(Err(error)) => Err(self.refused(&error)),
+                None => Err(NoAnswer::Late),
             };
             (group.places, answers)
         };

@@ -248,7 +248,9 @@ async fn who_waits_is_told_at_its_time_though_the_server_hangs() {
 fn who_waits_elsewhere_is_told_though_the_home_of_the_tasks_stands_still() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build();
     let (home, away) = (runtime().expect("a runtime"), runtime().expect("a runtime"));
-    let fold = Arc::new(Fold::new(Server::default(), 100, home.handle().clone()));
+    let server = Server::default();
+    *server.takes.lock() = Some(Duration::from_secs(60));
+    let fold = Arc::new(Fold::new(server, 100, home.handle().clone()));
     away.block_on(async {
         let ask = |number: usize| {
             let fold = Arc::clone(&fold);
