@@ -129,7 +129,7 @@ impl Link {
             let key = key.as_str();
             async move { way.send::<Value>("DEL", vec![key.into()]).await }
         };
-        self.routes.ask(node, forget).await.map(drop)
+        Box::pin(self.routes.ask(node, forget)).await.map(drop)
     }
 
     /// Runs the control script.
@@ -198,7 +198,8 @@ impl Link {
             let arguments = arguments.clone();
             async move { library.run(&way, self.functions, keys, arguments).await }
         };
-        Ok(self.routes.ask(node, run).await?.0)
+        // Boxed: fred's futures are large.
+        Ok(Box::pin(self.routes.ask(node, run)).await?.0)
     }
 
     fn head(&self, op: &'static str, spec: &Spec, divisor: u32, more: usize) -> Vec<Value> {

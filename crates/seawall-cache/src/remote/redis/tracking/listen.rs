@@ -68,7 +68,7 @@ impl Listener {
 
     /// Makes the canary, or sees what it is like.
     pub(super) async fn make_canary(&mut self) -> Result<(), Error> {
-        self.canary.place(&self.shared.routes.topology());
+        self.canary.place(self.shared.routes.topology());
         let read = self.canary.read(self.client()).await?;
         self.canary.judge(read);
         Ok(())
@@ -126,7 +126,7 @@ impl Listener {
             }
             .boxed();
         }
-        self.canary.place(&self.shared.routes.topology());
+        self.canary.place(self.shared.routes.topology());
         let canary = self.canary.read(&client);
         async move {
             let sent = Instant::now();
