@@ -193,6 +193,7 @@ fn dependencies_between_our_crates_point_downwards_only() {
         match name {
             "seawall-metrics" | "seawall-scale" | "seawall-alert" => &["seawall-signal"],
             "seawall-http" | "seawall-session" => &["seawall-cache"],
+            "seawall-cache" | "seawall-limit" => &["seawall-redis"],
             "seawall-pool" => &["seawall-balance"],
             "seawall-history" => &["seawall-metrics", "seawall-alert", "seawall-scale"],
             "seawall-dashboard" => {

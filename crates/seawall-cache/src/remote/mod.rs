@@ -64,6 +64,12 @@ pub trait Remote: Send + Sync + 'static {
     /// What is stored under `text`.
     fn read<'a>(&'a self, text: &'a str) -> RemoteFuture<'a, Fetched>;
 
+    /// Whether a [`read`](Self::read) answers within the deadline of the `Guarded` around it by itself, so
+    /// that this needs no timer for each. Default: no.
+    fn bounds_reads(&self) -> bool {
+        false
+    }
+
     /// As many [`read`](Self::read)s at once, in order; one command or pipeline per node. The
     /// default joins `read`s.
     fn read_many<'a>(&'a self, texts: &'a [String]) -> ReadMany<'a> {

@@ -5,20 +5,22 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use fred::clients::Client;
 use fred::interfaces::{ClientLike, EventInterface, PubsubInterface};
-use fred::types::Value;
+use fred::types::config::Config;
+use fred::types::{ConnectHandle, Value};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
+use seawall_redis::EndsWithUs;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use super::breaker::SECTIONS;
-use super::config::ClusterConfig;
 use super::desk::Ask;
 use super::law::micros;
-use super::link::{self, integer};
-use super::protocol::Want;
+use super::link::integer;
+use super::protocol::{Spec, Want};
 use super::settle;
 use super::shared::Shared;
 use super::subject::Subject;
@@ -52,7 +54,7 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Tasks {
     let all = [
         tokio::spawn(beat(weak(), answered)).abort_handle(),
         tokio::spawn(settle::tidy(weak())).abort_handle(),
-        tokio::spawn(hear(weak(), shared.config.clone())).abort_handle(),
+        tokio::spawn(hear(weak())).abort_handle(),
     ];
     Tasks { all: Mutex::new(all.into()), beats }
 }
@@ -61,24 +63,28 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Tasks {
 async fn beat(shared: Weak<Shared>, answered: watch::Sender<bool>) {
     let mut beats = Beats { epoch: String::new(), number: 0 };
     let Some(strong) = shared.upgrade() else { return };
-    let (pause, probes) = (strong.config.heartbeat, probes(&strong));
+    let pause = strong.config.heartbeat;
+    let mut probes = Probes { spec: strong.spec(&[0]), subjects: HashMap::new() };
     drop(strong);
     loop {
         let Some(strong) = shared.upgrade() else { return };
-        strong.desk.link.revive();
         if strong.desk.link.is_up() {
             // At first all: that loads the script on every master, before the first decision.
             let new = beats.epoch.is_empty();
-            let due = |section: &usize| new || strong.desk.breakers.is_open(*section);
-            let due = (0..probes.len()).filter(due);
-            join_all(due.map(|section| strong.desk.probe(&probes[section]))).await;
+            let mut due = strong.desk.link.serving();
+            due.retain(|node| new || strong.desk.breakers.is_open(*node));
+            let due: Vec<Ask> = due.into_iter().map(|node| probes.of(&strong, node)).collect();
+            join_all(due.iter().map(|ask| strong.desk.probe(ask))).await;
             // More pages of orders follow at once.
             while beats.once(&strong).await == Some(true) {}
             if !beats.epoch.is_empty() {
                 answered.send_if_modified(|it| !std::mem::replace(it, true));
             }
         }
-        let quick = strong.desk.breakers.open().next().is_some() || beats.epoch.is_empty();
+        let given_up = strong.desk.given_up();
+        // Masters that are replaced are not given up any more.
+        strong.stats.out_of_reach(given_up);
+        let quick = given_up > 0 || beats.epoch.is_empty();
         let pause = if quick { pause.min(PROBING) } else { pause };
         let wake = Arc::clone(&strong);
         drop(strong);
@@ -169,66 +175,94 @@ fn obey(shared: &Shared, orders: Vec<(Subject, u64)>, all: bool) {
 }
 
 /// Listens for orders, so that they are read at once. Without it they are at the next beat.
-async fn hear(shared: Weak<Shared>, config: ClusterConfig) {
+async fn hear(shared: Weak<Shared>) {
     loop {
-        let Ok(client) = link::client(&config) else { return };
-        let mut messages = client.message_rx();
-        let mut reconnected = client.reconnect_rx();
-        let task = client.connect();
-        let channel = match shared.upgrade() {
-            Some(shared) => shared.desk.link.channel(),
-            None => return,
-        };
-        let _abort = AbortOnDrop(task.abort_handle());
-        loop {
-            tokio::select! {
-                message = messages.recv() => {
-                    if message.is_err() { break }
-                }
-                again = reconnected.recv() => {
-                    if again.is_err() { break }
-                    let _ = client.subscribe(channel.as_str()).await;
-                }
+        let Some(strong) = shared.upgrade() else { return };
+        let link = Arc::clone(&strong.desk.link);
+        let pause = strong.config.heartbeat;
+        drop(strong);
+        if let Some(server) = link.any() {
+            // None of the loops of fred: a client is one connection, to a node that is there.
+            let server = Config { fail_fast: true, ..server };
+            let (performance, connection) = link.settings.for_fred();
+            let client = Client::new(server, Some(performance), Some(connection), None);
+            let ends = EndsWithUs::new(client.clone(), &link.settings);
+            let connected = timeout(link.settings.connect_timeout, client.init()).await;
+            if let Ok(Ok(task)) = connected {
+                let channel = link.channel();
+                drop(link);
+                listen(&shared, &client, task, &channel, pause * LOOK_AT_IT).await;
             }
+            drop(ends);
+        }
+        sleep(pause.max(AGAIN).mul_f64(rand::random_range(0.5..1.0))).await;
+    }
+}
+
+/// Until the connection ends, or does not answer.
+async fn listen(
+    shared: &Weak<Shared>,
+    client: &Client,
+    mut task: ConnectHandle,
+    channel: &str,
+    look: Duration,
+) {
+    let mut messages = client.message_rx();
+    if client.subscribe(channel).await.is_err() {
+        return;
+    }
+    loop {
+        {
             // A message, or one that may have been missed.
             let Some(shared) = shared.upgrade() else { return };
             shared.wake.notify_one();
         }
-        sleep(Duration::from_secs(1)).await;
+        loop {
+            tokio::select! {
+                message = messages.recv() => match message {
+                    Err(RecvError::Closed) => return,
+                    Ok(_) | Err(RecvError::Lagged(_)) => break,
+                },
+                // One that hangs says nothing.
+                () = sleep(look) => if client.ping::<Value>(None).await.is_err() { return },
+                _ = &mut task => return,
+            }
+        }
     }
 }
 
-struct AbortOnDrop(AbortHandle);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+/// For each node a subject of it, to look at.
+struct Probes {
+    spec: Arc<Spec>,
+    subjects: HashMap<u32, Subject>,
 }
 
-/// For each section a subject of it, to look at.
-fn probes(shared: &Arc<Shared>) -> Vec<Ask> {
-    let spec = shared.spec(&[0]);
-    let find = |section: usize| {
-        let all = (0_u64..).map(|number| Subject::of(Key::Bytes(&number.to_be_bytes())));
-        let mut all = all
-            .filter(|it| !shared.desk.link.clustered || shared.desk.link.section(*it) == section);
-        // It is an endless row of which each section gets a sixteenth.
-        all.next().unwrap_or(Subject::of(Key::Unknown))
-    };
-    let ask = |section| Ask {
-        subject: find(section),
-        spec: Arc::clone(&spec),
-        want: Want { need: 0, want: 0 },
-        divisor: 1,
-    };
-    let sections = if shared.desk.link.clustered { SECTIONS } else { 1 };
-    (0..sections).map(ask).collect()
+impl Probes {
+    fn of(&mut self, shared: &Shared, node: u32) -> Ask {
+        let link = &shared.desk.link;
+        let here = |subject: &Subject| link.node(*subject) == node;
+        let known = self.subjects.get(&node).copied().filter(here);
+        let subject = known.or_else(|| {
+            let mut all = (0..MOST_TRIES).map(|it| Subject::of(Key::Bytes(&it.to_be_bytes())));
+            all.find(here)
+        });
+        // Of a master of a slot or two there may be none: then it is one of another's.
+        let subject = subject.unwrap_or(Subject::of(Key::Unknown));
+        self.subjects.insert(node, subject);
+        let want = Want { need: 0, want: 0 };
+        Ask { subject, spec: Arc::clone(&self.spec), want, divisor: 1 }
+    }
 }
 
 /// A node counts as gone after so many heartbeats missed.
 const BEATS_MISSED: u64 = 5;
 /// Between probes of what is out of reach.
 const PROBING: Duration = Duration::from_millis(100);
+/// Keys that are tried until one is a node's: more than it takes for one of a hundred slots, nearly always.
+const MOST_TRIES: u64 = 4_096;
+/// Heartbeats between two looks at the connection that orders come by.
+const LOOK_AT_IT: u32 = 10;
+/// Before that is made again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Orders in one answer.
 const PAGE: usize = 500;

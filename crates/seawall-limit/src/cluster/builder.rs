@@ -109,16 +109,10 @@ impl ClusterLimiterBuilder {
         for name in &exact {
             exactly[usize::from(names.id(name)?)] = true;
         }
-        let link = Link::start(&config).map_err(|error| ClusterError::Url(Box::new(error)))?;
+        let link = Link::start(&config)?;
         let stats = Arc::new(Stats::new());
         let breakers = Breakers::new(config.failures_to_open);
-        let desk = Desk::new(
-            Arc::new(link),
-            breakers,
-            Arc::clone(&stats),
-            config.deadline,
-            config.max_queued,
-        );
+        let desk = Desk::new(Arc::new(link), breakers, Arc::clone(&stats), &config);
         let shared = Arc::new(Shared {
             id: format!("{:032x}", rand::random::<u128>()),
             terms: config.terms(),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use seawall_redis::Settings;
+
 use super::law::micros;
 use super::lease::Terms;
 use super::state::FailureMode;
@@ -93,6 +95,19 @@ impl ClusterConfig {
         in_range("failures_to_open", self.failures_to_open.into(), 1, 1_000)?;
         in_range("heartbeat in microseconds", micros(self.heartbeat), 50_000, 10 * SECOND)?;
         in_range("max_queued", self.max_queued as u64, 1, 1 << 32)
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            url: self.url.clone(),
+            // Who waits has a deadline of its own, and is patient with a busy runtime; this is for what
+            // nobody waits for.
+            command_timeout: (self.deadline * 6).max(Duration::from_secs(1)),
+            unresponsive_timeout: (self.deadline * 20).max(Duration::from_secs(1)),
+            connect_timeout: self.connect_timeout,
+            reconnect_max_delay: Duration::from_secs(1),
+            max_queued: self.max_queued,
+        }
     }
 
     pub(crate) fn terms(&self) -> Terms {

@@ -1,21 +1,19 @@
 //! Questions to Redis: many at once in one command, each within its deadline.
 //!
-//! While nothing is under way, a question goes by itself, at once. Those that come meanwhile queue
-//! up; at most two tasks carry them, each up to 128 at a time, so that the busier it is the more
-//! of them share a command. In a cluster each sixteenth of the slots has a queue of its own.
+//! While nothing is under way to a master, a question goes by itself, at once. Those that come
+//! meanwhile queue up; at most two tasks a master carry them, each up to 128 at a time, so that the
+//! busier it is the more of them share a command.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use parking_lot::Mutex;
+use seawall_redis::{Carry, Fold, Unasked, within};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
-use super::breaker::{Breakers, SECTIONS};
+use super::breaker::Breakers;
+use super::config::ClusterConfig;
 use super::link::SharedLink;
 use super::protocol::{Answer, Spec, Want};
 use super::stats::Stats;
@@ -48,165 +46,153 @@ pub(crate) struct Desk {
     pub(crate) breakers: Breakers,
     stats: Arc<Stats>,
     deadline: Duration,
-    bound: usize,
     pub(crate) runtime: Handle,
-    lanes: [Arc<Lane>; SECTIONS],
+    fold: Fold<Carrier>,
 }
-
-#[derive(Default)]
-struct Lane(Mutex<Waiting>);
 
 type Reply = Result<Answer, NoAnswer>;
-
-#[derive(Default)]
-struct Waiting {
-    queue: VecDeque<(Ask, oneshot::Sender<Reply>)>,
-    /// Questions by themselves, and tasks.
-    under_way: usize,
-}
-
-enum Turn {
-    Alone(Ask),
-    Queued { reply: oneshot::Receiver<Reply>, start: bool },
-    Full,
-}
 
 impl Desk {
     pub(crate) fn new(
         link: SharedLink,
         breakers: Breakers,
         stats: Arc<Stats>,
-        deadline: Duration,
-        bound: usize,
+        config: &ClusterConfig,
     ) -> Self {
-        let lanes = std::array::from_fn(|_| Arc::default());
-        Self { link, breakers, stats, deadline, bound, runtime: Handle::current(), lanes }
+        let (deadline, runtime) = (config.deadline, Handle::current());
+        let carrier = Carrier { link: Arc::clone(&link), stats: Arc::clone(&stats), deadline };
+        let fold = Fold::new(carrier, config.max_queued, runtime.clone());
+        Self { link, breakers, stats, deadline, runtime, fold }
     }
 
-    /// Whether there is use in asking about a subject.
-    pub(crate) fn is_reachable(&self, section: usize) -> bool {
-        !self.breakers.is_open(section) && self.link.is_up()
+    /// Whether there is use in asking a node.
+    pub(crate) fn is_reachable(&self, node: u32) -> bool {
+        !self.breakers.is_open(node) && self.link.is_connected(node)
+    }
+
+    /// How many of the nodes that serve keys are not asked.
+    pub(crate) fn given_up(&self) -> usize {
+        self.link.serving().into_iter().filter(|node| self.breakers.is_open(*node)).count()
     }
 
     /// Asks, within the deadline. Dropping the future is safe: what is under way may be charged.
-    pub(crate) async fn ask(self: &Arc<Self>, ask: Ask) -> Reply {
-        let section = self.link.section(ask.subject);
-        if self.breakers.is_open(section) {
+    pub(crate) async fn ask(&self, ask: Ask) -> Reply {
+        let node = self.link.node(ask.subject);
+        if self.breakers.is_open(node) {
             return Err(NoAnswer::Unreachable);
         }
-        if !self.link.is_up() {
-            self.failed(section);
+        if !self.link.is_connected(node) {
+            self.failed(node, Instant::now());
             return Err(NoAnswer::Unreachable);
         }
-        let lane = &self.lanes[section];
-        let reply = match timeout(self.deadline, self.go(lane, ask)).await {
-            Ok(reply) => reply,
-            Err(_) => {
-                self.stats.late();
-                Err(NoAnswer::Late)
-            }
-        };
+        let asked = Instant::now();
+        let reply = within(self.deadline, self.fold.ask(node, ask)).await.unwrap_or_else(|| {
+            self.stats.late();
+            Err(NoAnswer::Late)
+        });
         match &reply {
-            Ok(_) => self.answered(section),
+            Ok(_) => self.answered(node),
             Err(NoAnswer::Full) => {}
-            Err(_) => self.failed(section),
+            Err(_) => self.failed(node, asked),
         }
         reply
     }
 
     /// Asks whatever the breaker says, and lets it know.
     pub(crate) async fn probe(&self, ask: &Ask) {
-        let section = self.link.section(ask.subject);
+        let node = self.link.node(ask.subject);
         let asks = [(ask.subject, ask.want)];
-        let answer = timeout(self.deadline, self.link.decide(&ask.spec, 1, &asks)).await;
-        if matches!(answer, Ok(Ok(_))) {
-            self.answered(section);
+        let answer = within(self.deadline, self.link.decide(&ask.spec, 1, &asks)).await;
+        if matches!(answer, Some(Ok(_))) {
+            self.answered(node);
         }
     }
 
-    async fn go(self: &Arc<Self>, lane: &Arc<Lane>, ask: Ask) -> Reply {
-        match lane.enter(ask, self.bound) {
-            Turn::Full => Err(NoAnswer::Full),
-            Turn::Alone(ask) => {
-                // Whoever waits by then gets a task, also if this future is dropped.
-                let _under_way = UnderWay { desk: self, lane };
-                let asks = [(ask.subject, ask.want)];
-                // Boxed: fred's futures are large.
-                let answers = Box::pin(self.link.decide(&ask.spec, ask.divisor, &asks)).await;
-                self.one(answers)
-            }
-            Turn::Queued { reply, start } => {
-                if start {
-                    self.start(lane);
-                }
-                reply.await.unwrap_or(Err(NoAnswer::Failed))
-            }
+    fn answered(&self, node: u32) {
+        if self.breakers.success(node) {
+            self.stats.out_of_reach(self.given_up());
         }
     }
 
-    fn start(self: &Arc<Self>, lane: &Arc<Lane>) {
-        let (desk, lane) = (Arc::clone(self), Arc::clone(lane));
-        self.runtime.spawn(async move {
-            let _under_way = UnderWay { desk: &desk, lane: &lane };
-            loop {
-                // Whoever was woken with us asks first, so that we take more at once.
-                yield_now().await;
-                let batch = lane.take();
-                if batch.is_empty() {
-                    return;
-                }
-                desk.carry(batch).await;
-            }
-        });
-    }
-
-    /// Sends what may share a command in one, and all commands at once.
-    async fn carry(&self, batch: Vec<(Ask, oneshot::Sender<Reply>)>) {
-        type Group = (u16, Arc<Spec>, u32, Vec<(Subject, Want)>, Vec<oneshot::Sender<Reply>>);
-        let mut groups: Vec<Group> = Vec::new();
-        for (ask, sender) in batch {
-            let group = self.link.group(ask.subject);
-            let fits = |it: &&mut Group| {
-                it.0 == group && Arc::ptr_eq(&it.1, &ask.spec) && it.2 == ask.divisor
-            };
-            match groups.iter_mut().find(fits) {
-                Some(it) => {
-                    it.3.push((ask.subject, ask.want));
-                    it.4.push(sender);
-                }
-                None => {
-                    let asks = vec![(ask.subject, ask.want)];
-                    groups.push((group, ask.spec, ask.divisor, asks, vec![sender]));
-                }
-            }
+    fn failed(&self, node: u32, asked: Instant) {
+        if self.breakers.failure(node, asked, Instant::now()) {
+            self.stats.out_of_reach(self.given_up());
         }
-        let send = async |(_, spec, divisor, asks, senders): Group| {
-            let answers = timeout(self.deadline, self.link.decide(&spec, divisor, &asks)).await;
-            match answers {
-                Ok(Ok(answers)) => {
-                    for (sender, answer) in senders.into_iter().zip(answers) {
-                        let _ = sender.send(Ok(answer));
-                    }
-                }
-                Ok(Err(error)) => {
-                    let no = self.refused(&error);
-                    senders.into_iter().for_each(|sender| drop(sender.send(Err(no))));
-                }
-                Err(_) => {
-                    senders.into_iter().for_each(|sender| drop(sender.send(Err(NoAnswer::Late))));
-                }
-            }
-        };
-        join_all(groups.into_iter().map(send)).await;
     }
+}
 
-    fn one(&self, answers: Result<Vec<Answer>, fred::error::Error>) -> Reply {
-        match answers {
+/// How questions are put to a node.
+#[derive(Clone)]
+struct Carrier {
+    link: SharedLink,
+    stats: Arc<Stats>,
+    deadline: Duration,
+}
+
+impl Carry for Carrier {
+    type Ask = Ask;
+    type Reply = Reply;
+
+    async fn one(&self, _: u32, ask: Ask) -> Reply {
+        let asks = [(ask.subject, ask.want)];
+        match self.link.decide(&ask.spec, ask.divisor, &asks).await {
             Ok(mut answers) => answers.pop().ok_or(NoAnswer::Failed),
             Err(error) => Err(self.refused(&error)),
         }
     }
 
+    /// Sends what may share a command in one, and all commands at once.
+    async fn many(&self, _: u32, asks: Vec<Ask>) -> Vec<Reply> {
+        let mut replies: Vec<Reply> = asks.iter().map(|_| Err(NoAnswer::Failed)).collect();
+        let mut groups: Vec<Group> = Vec::new();
+        for (place, ask) in asks.into_iter().enumerate() {
+            let slot = self.link.group(ask.subject);
+            let fits = |it: &&mut Group| {
+                it.slot == slot && Arc::ptr_eq(&it.spec, &ask.spec) && it.divisor == ask.divisor
+            };
+            let asked = (ask.subject, ask.want);
+            match groups.iter_mut().find(fits) {
+                Some(group) => {
+                    group.asks.push(asked);
+                    group.places.push(place);
+                }
+                None => groups.push(Group {
+                    slot,
+                    spec: ask.spec,
+                    divisor: ask.divisor,
+                    asks: vec![asked],
+                    places: vec![place],
+                }),
+            }
+        }
+        let send = async |group: Group| {
+            let asked = self.link.decide(&group.spec, group.divisor, &group.asks);
+            let answers = match within(self.deadline, asked).await {
+                Some(Ok(answers)) => Ok(answers),
+                Some(Err(error)) => Err(self.refused(&error)),
+                None => Err(NoAnswer::Late),
+            };
+            (group.places, answers)
+        };
+        for (places, answers) in join_all(groups.into_iter().map(send)).await {
+            match answers {
+                Ok(answers) => {
+                    for (place, answer) in places.into_iter().zip(answers) {
+                        replies[place] = Ok(answer);
+                    }
+                }
+                Err(no) => places.into_iter().for_each(|place| replies[place] = Err(no)),
+            }
+        }
+        replies
+    }
+
+    fn unasked(&self, why: Unasked) -> Reply {
+        Err(if why == Unasked::Full { NoAnswer::Full } else { NoAnswer::Failed })
+    }
+}
+
+impl Carrier {
     fn refused(&self, error: &fred::error::Error) -> NoAnswer {
         self.stats.redis_failed(error);
         if *error.kind() == fred::error::ErrorKind::Timeout {
@@ -215,71 +201,13 @@ impl Desk {
             NoAnswer::Failed
         }
     }
-
-    fn answered(&self, section: usize) {
-        if self.breakers.success(section) {
-            self.stats.breaker(section, false);
-        }
-    }
-
-    fn failed(&self, section: usize) {
-        if self.breakers.failure(section) {
-            self.stats.breaker(section, true);
-        }
-    }
 }
 
-impl Lane {
-    fn enter(&self, ask: Ask, bound: usize) -> Turn {
-        let mut waiting = self.0.lock();
-        if waiting.under_way == 0 {
-            waiting.under_way = 1;
-            return Turn::Alone(ask);
-        }
-        if waiting.queue.len() >= bound {
-            return Turn::Full;
-        }
-        let (sender, reply) = oneshot::channel();
-        waiting.queue.push_back((ask, sender));
-        let start = waiting.under_way < MOST_UNDER_WAY;
-        waiting.under_way += usize::from(start);
-        Turn::Queued { reply, start }
-    }
-
-    /// Those of the front that somebody still waits for.
-    fn take(&self) -> Vec<(Ask, oneshot::Sender<Reply>)> {
-        let mut waiting = self.0.lock();
-        let mut batch = Vec::with_capacity(waiting.queue.len().min(MOST_ASKS));
-        while batch.len() < MOST_ASKS
-            && let Some((ask, sender)) = waiting.queue.pop_front()
-        {
-            if !sender.is_closed() {
-                batch.push((ask, sender));
-            }
-        }
-        batch
-    }
+/// Questions that share a command.
+struct Group {
+    slot: u16,
+    spec: Arc<Spec>,
+    divisor: u32,
+    asks: Vec<(Subject, Want)>,
+    places: Vec<usize>,
 }
-
-/// One of what is counted in a lane.
-struct UnderWay<'a> {
-    desk: &'a Arc<Desk>,
-    lane: &'a Arc<Lane>,
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let mut waiting = self.lane.0.lock();
-        if waiting.queue.iter().all(|(_, sender)| sender.is_closed()) {
-            waiting.queue.clear();
-            waiting.under_way -= 1;
-            return;
-        }
-        drop(waiting);
-        // A runtime that is shutting down drops the task, and with it who waits.
-        self.desk.start(self.lane);
-    }
-}
-
-const MOST_UNDER_WAY: usize = 2;
-const MOST_ASKS: usize = 128;

@@ -30,6 +30,16 @@ pub enum ClusterError {
     Redis(#[source] Cause),
 }
 
+impl From<seawall_redis::Error> for ClusterError {
+    fn from(error: seawall_redis::Error) -> Self {
+        match error {
+            seawall_redis::Error::Url(error) => Self::Url(error),
+            seawall_redis::Error::Timeout { after } => Self::Timeout { after },
+            other => Self::Redis(Box::new(other)),
+        }
+    }
+}
+
 impl ClusterError {
     /// Whether the same call may succeed later. It is then safe to repeat, unless it is a
     /// [refund](crate::ClusterLimiter::refund).

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fred::types::Value;
+use seawall_redis::within;
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::background::Tasks;
 use super::builder::ClusterLimiterBuilder;
@@ -223,10 +224,10 @@ impl ClusterLimiter {
         self.shared.live_nodes()
     }
 
-    /// Whether Redis is asked: there is a connection and no part of the slots is given up.
+    /// Whether Redis is asked about all keys: there is a connection to each master, and none is given up.
     #[must_use]
     pub fn is_reachable(&self) -> bool {
-        self.shared.desk.link.is_up() && self.shared.desk.breakers.open().next().is_none()
+        self.shared.desk.link.is_complete() && self.shared.desk.given_up() == 0
     }
 
     /// The policies, in the order given.
@@ -309,9 +310,9 @@ impl Shared {
         answer: impl Future<Output = Result<T, fred::error::Error>>,
     ) -> Result<T, ClusterError> {
         let after = self.config.deadline;
-        match timeout(after, answer).await {
-            Ok(answer) => answer.map_err(|error| ClusterError::Redis(Box::new(error))),
-            Err(_) => Err(ClusterError::Timeout { after }),
+        match within(after, answer).await {
+            Some(answer) => answer.map_err(|error| ClusterError::Redis(Box::new(error))),
+            None => Err(ClusterError::Timeout { after }),
         }
     }
 }

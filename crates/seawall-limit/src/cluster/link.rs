@@ -1,19 +1,16 @@
-//! The connection to Redis, and the questions that go over it.
+//! The ways to Redis, and the questions that go over them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use fred::clients::Client;
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::ClientLike;
-use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, ReconnectError, ReconnectPolicy, TcpConfig,
-    UnresponsiveConfig,
-};
-use fred::types::{ClientState, ConnectHandle, Value};
+use fred::types::config::Config;
+use fred::types::{FromValue, Value};
+use futures_util::future::try_join_all;
 use parking_lot::Mutex;
+use seawall_redis::{Masters, Reach, Routes, Settings, Way};
+use tokio::task::AbortHandle;
 
-use super::breaker::SECTIONS;
 use super::config::ClusterConfig;
 use super::protocol::{Amend, AmendKind, Answer, Mended, Spec, Want};
 use super::script::Library;
@@ -21,9 +18,11 @@ use super::subject::Subject;
 
 /// See the module.
 pub(crate) struct Link {
-    client: Client,
-    task: Mutex<Option<ConnectHandle>>,
-    pub(crate) clustered: bool,
+    routes: Arc<Routes>,
+    reach: Reach,
+    pub(crate) settings: Settings,
+    /// Follows the masters.
+    task: Mutex<Option<AbortHandle>>,
     functions: bool,
     prefix: Box<str>,
     decide: Library,
@@ -32,13 +31,16 @@ pub(crate) struct Link {
 
 impl Link {
     /// Starts connecting, for ever again.
-    pub(crate) fn start(config: &ClusterConfig) -> Result<Self, Error> {
-        let client = client(config)?;
-        let task = Mutex::new(Some(client.connect()));
+    pub(crate) fn start(config: &ClusterConfig) -> Result<Self, seawall_redis::Error> {
+        let settings = config.settings();
+        let masters = Masters::connect_lazy(&settings)?;
+        let (routes, reach) = (masters.routes(), masters.reach());
+        let task = tokio::spawn(masters.follow(|_, _| {})).abort_handle();
         Ok(Self {
-            clustered: client.is_clustered(),
-            client,
-            task,
+            routes,
+            reach,
+            settings,
+            task: Mutex::new(Some(task)),
             functions: config.functions,
             prefix: config.key_prefix.as_str().into(),
             decide: Library::decide(),
@@ -46,35 +48,114 @@ impl Link {
         })
     }
 
+    /// Whether there is a connection to any node.
     pub(crate) fn is_up(&self) -> bool {
-        self.client.state() == ClientState::Connected
+        self.routes.connected().0
     }
 
-    /// fred reconnects for ever, but some errors of a cluster end its task.
-    pub(crate) fn revive(&self) {
-        let mut task = self.task.lock();
-        if task.as_ref().is_some_and(ConnectHandle::is_finished) {
-            tracing::warn!("the connection to Redis ended by itself, connecting again");
-            *task = Some(self.client.connect());
-        }
+    /// Whether there is one to all nodes that serve slots.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.routes.connected().1
     }
 
-    /// Which breaker and queue a subject has.
-    pub(crate) fn section(&self, subject: Subject) -> usize {
-        if self.clustered { usize::from(self.slot(subject)) * SECTIONS / 16_384 } else { 0 }
+    pub(crate) fn is_connected(&self, node: u32) -> bool {
+        self.routes.is_connected(node)
+    }
+
+    /// The nodes that serve slots.
+    pub(crate) fn serving(&self) -> Vec<u32> {
+        self.routes.topology().serving()
+    }
+
+    /// Which node, breaker and queue a subject has.
+    pub(crate) fn node(&self, subject: Subject) -> u32 {
+        let topology = self.routes.topology();
+        if topology.is_cluster() { topology.node(subject.key("").as_bytes()) } else { 0 }
     }
 
     /// Subjects of one group may stand in one command.
     pub(crate) fn group(&self, subject: Subject) -> u16 {
-        if self.clustered { self.slot(subject) } else { 0 }
+        if self.routes.topology().is_cluster() {
+            fred::util::redis_keyslot(subject.key("").as_bytes())
+        } else {
+            0
+        }
     }
 
-    fn slot(&self, subject: Subject) -> u16 {
-        fred::util::redis_keyslot(subject.key("").as_bytes())
+    /// How to connect to a node that is there, for who needs a connection of its own. What is
+    /// published is told by any of them.
+    pub(crate) fn any(&self) -> Option<Config> {
+        let nodes = self.serving();
+        let there = nodes.into_iter().find(|node| self.is_connected(*node))?;
+        self.reach.to(there)
     }
 
     /// Decides on subjects of one group under one set: one command.
     pub(crate) async fn decide(
+        &self,
+        spec: &Spec,
+        divisor: u32,
+        asks: &[(Subject, Want)],
+    ) -> Result<Vec<Answer>, Error> {
+        match self.decide_together(spec, divisor, asks).await {
+            Err(error) if asks.len() > 1 && is_split(&error) => {
+                let each = asks.chunks(1).map(|ask| self.decide_together(spec, divisor, ask));
+                Ok(try_join_all(each).await?.concat())
+            }
+            answer => answer,
+        }
+    }
+
+    /// Changes what subjects of one group have spent: one command.
+    pub(crate) async fn amend(
+        &self,
+        spec: &Spec,
+        amends: &[(Subject, Amend)],
+    ) -> Result<Vec<Answer>, Error> {
+        match self.amend_together(spec, amends).await {
+            Err(error) if amends.len() > 1 && is_split(&error) => {
+                let each = amends.chunks(1).map(|amend| self.amend_together(spec, amend));
+                Ok(try_join_all(each).await?.concat())
+            }
+            answer => answer,
+        }
+    }
+
+    /// Forgets what a subject has spent.
+    pub(crate) async fn forget(&self, subject: Subject) -> Result<(), Error> {
+        let key = subject.key(&self.prefix);
+        let node = self.routes.topology().node(key.as_bytes());
+        let forget = |way: Way| {
+            let key = key.as_str();
+            async move { way.send::<Value>("DEL", vec![key.into()]).await }
+        };
+        Box::pin(self.routes.ask(node, forget)).await.map(drop)
+    }
+
+    /// Runs the control script.
+    pub(crate) async fn control(&self, arguments: Vec<Value>) -> Result<Vec<Value>, Error> {
+        let keys = ["nodes", "orders", "terms", "head"]
+            .map(|part| [&*self.prefix, "{control}:", part].concat());
+        self.run(&self.control, &keys, arguments).await
+    }
+
+    /// Where orders are told.
+    pub(crate) fn channel(&self) -> String {
+        [&*self.prefix, "orders"].concat()
+    }
+
+    pub(crate) async fn close(&self) {
+        self.stop();
+        let _ = tokio::time::timeout(CLOSING, self.routes.close()).await;
+    }
+
+    fn stop(&self) {
+        if let Some(task) = self.task.lock().take() {
+            task.abort();
+        }
+    }
+
+    async fn decide_together(
         &self,
         spec: &Spec,
         divisor: u32,
@@ -88,8 +169,7 @@ impl Link {
         self.about(spec, subjects, arguments).await
     }
 
-    /// Changes what subjects of one group have spent: one command.
-    pub(crate) async fn amend(
+    async fn amend_together(
         &self,
         spec: &Spec,
         amends: &[(Subject, Amend)],
@@ -107,30 +187,19 @@ impl Link {
         self.about(spec, subjects, arguments).await
     }
 
-    /// Forgets what a subject has spent.
-    pub(crate) async fn forget(&self, subject: Subject) -> Result<(), Error> {
-        use fred::interfaces::KeysInterface as _;
-        self.client.del(subject.key(&self.prefix)).await
-    }
-
-    /// Runs the control script.
-    pub(crate) async fn control(&self, arguments: Vec<Value>) -> Result<Vec<Value>, Error> {
-        let keys = ["nodes", "orders", "terms", "head"]
-            .map(|part| [&*self.prefix, "{control}:", part].concat());
-        self.control.run(&self.client, self.functions, &keys, arguments).await
-    }
-
-    /// Where orders are told.
-    pub(crate) fn channel(&self) -> String {
-        [&*self.prefix, "orders"].concat()
-    }
-
-    pub(crate) async fn close(&self) {
-        let task = self.task.lock().take();
-        let _ = tokio::time::timeout(CLOSING, self.client.quit()).await;
-        if let Some(task) = task {
-            task.abort();
-        }
+    async fn run<R: FromValue>(
+        &self,
+        library: &Library,
+        keys: &[String],
+        arguments: Vec<Value>,
+    ) -> Result<R, Error> {
+        let node = keys.first().map_or(0, |key| self.routes.topology().node(key.as_bytes()));
+        let run = |way: Way| {
+            let arguments = arguments.clone();
+            async move { library.run(&way, self.functions, keys, arguments).await }
+        };
+        // Boxed: fred's futures are large.
+        Ok(Box::pin(self.routes.ask(node, run)).await?.0)
     }
 
     fn head(&self, op: &'static str, spec: &Spec, divisor: u32, more: usize) -> Vec<Value> {
@@ -151,45 +220,21 @@ impl Link {
         arguments: Vec<Value>,
     ) -> Result<Vec<Answer>, Error> {
         let keys: Vec<String> = subjects.map(|subject| subject.key(&self.prefix)).collect();
-        let numbers: Vec<u64> =
-            self.decide.run(&self.client, self.functions, &keys, arguments).await?;
+        let numbers: Vec<u64> = self.run(&self.decide, &keys, arguments).await?;
         answers(&numbers, spec.ids.len(), keys.len())
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        if let Some(task) = self.task.lock().take() {
-            task.abort();
-        }
+        self.stop();
     }
 }
 
-/// A client with none of fred's defaults that wait for ever.
-pub(crate) fn client(config: &ClusterConfig) -> Result<Client, Error> {
-    let mut server = Config::from_url(&config.url)?;
-    server.fail_fast = false;
-    let unresponsive = (config.deadline * 20).max(Duration::from_secs(1));
-    let performance = PerformanceConfig {
-        // Who waits has a deadline of its own; this is for what nobody waits for.
-        default_command_timeout: (config.deadline * 4).max(Duration::from_millis(200)),
-        ..PerformanceConfig::default()
-    };
-    let connection = ConnectionConfig {
-        connection_timeout: config.connect_timeout,
-        internal_command_timeout: config.connect_timeout,
-        max_command_attempts: 1,
-        reconnect_errors: vec![ReconnectError::ReadOnly],
-        max_command_buffer_len: config.max_queued,
-        unresponsive: UnresponsiveConfig {
-            max_timeout: Some(unresponsive),
-            interval: unresponsive / 4,
-        },
-        tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
-        ..ConnectionConfig::default()
-    };
-    let policy = ReconnectPolicy::new_exponential(0, 50, 1_000, 2);
-    Ok(Client::new(server, Some(performance), Some(connection), Some(policy)))
+/// While a slot is on its way, keys of which only some have gone cannot be named together. Nothing was
+/// done then, and each is asked about by itself.
+fn is_split(error: &Error) -> bool {
+    error.details().starts_with("TRYAGAIN")
 }
 
 fn answers(numbers: &[u64], policies: usize, count: usize) -> Result<Vec<Answer>, Error> {

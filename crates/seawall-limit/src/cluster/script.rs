@@ -3,7 +3,8 @@
 use fred::error::Error;
 use fred::interfaces::ClientLike;
 use fred::types::scripts::Script;
-use fred::types::{ClusterHash, CustomCommand, FromValue, Value};
+use fred::types::{FromValue, Value};
+use seawall_redis::{Way, plain};
 
 /// One body of Lua under two forms.
 pub(crate) struct Library {
@@ -35,16 +36,11 @@ impl Library {
     /// Runs it about `keys`, all of one slot. Loads it where Redis does not have it.
     pub(crate) async fn run<R: FromValue>(
         &self,
-        client: &fred::clients::Client,
+        way: &Way,
         as_function: bool,
         keys: &[String],
         arguments: Vec<Value>,
     ) -> Result<R, Error> {
-        let slot = keys.first().map_or(0, |key| fred::util::redis_keyslot(key.as_bytes()));
-        let send = |command: &'static str, words: Vec<Value>| {
-            let command = CustomCommand::new_static(command, ClusterHash::Custom(slot), false);
-            client.custom::<Value, _>(command, words)
-        };
         let words = |first: &str, arguments: Vec<Value>| {
             let mut words = Vec::with_capacity(2 + keys.len() + arguments.len());
             words.push(Value::from(first));
@@ -56,18 +52,18 @@ impl Library {
         let (command, name) =
             if as_function { ("FCALL", self.name) } else { ("EVALSHA", &*self.sha1) };
         // A clone of the arguments shares their bytes.
-        let answer = match send(command, words(name, arguments.clone())).await {
+        match way.send(command, words(name, arguments.clone())).await {
             // EVAL both runs the script and loads it there.
             Err(error) if error.details().starts_with("NOSCRIPT") => {
-                send("EVAL", words(&self.script, arguments)).await
+                way.send("EVAL", words(&self.script, arguments)).await
             }
             Err(error) if as_function && error.details().contains("Function not found") => {
-                let load = vec!["LOAD".into(), "REPLACE".into(), self.function.as_str().into()];
-                send("FUNCTION", load).await?;
-                send(command, words(name, arguments)).await
+                let load: Vec<Value> =
+                    vec!["LOAD".into(), "REPLACE".into(), self.function.as_str().into()];
+                way.client().custom::<Value, _>(plain("FUNCTION"), load).await?;
+                way.send(command, words(name, arguments)).await
             }
             answer => answer,
-        };
-        answer?.convert()
+        }
     }
 }

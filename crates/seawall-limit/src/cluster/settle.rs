@@ -48,7 +48,7 @@ async fn sweep(shared: &Arc<Shared>, all: bool) {
             if !settle || !state.owes() {
                 return;
             }
-            if shared.desk.is_reachable(shared.desk.link.section(state.subject)) {
+            if shared.desk.is_reachable(shared.desk.link.node(state.subject)) {
                 if let Some(amend) = state.settle(&shared.laws, nodes, now) {
                     owed.push((state.subject, amend));
                 }
@@ -108,8 +108,8 @@ async fn send(
     let mut done = Vec::new();
     for group in amends.chunk_by(|a, b| link.group(a.0) == link.group(b.0)) {
         for chunk in group.chunks(CHUNK) {
-            let section = chunk.first().map_or(0, |(subject, _)| link.section(*subject));
-            if shared.desk.is_reachable(section)
+            let node = chunk.first().map_or(0, |(subject, _)| link.node(*subject));
+            if shared.desk.is_reachable(node)
                 && let Ok(answers) = shared.within(link.amend(spec, chunk)).await
             {
                 done.extend(chunk.iter().map(|(subject, _)| *subject).zip(answers));

@@ -79,7 +79,7 @@ impl Shared {
         }
         let decide = |state: &mut KeyState| {
             let subject = state.subject;
-            let memory = || self.desk.is_reachable(self.desk.link.section(subject));
+            let memory = || self.desk.is_reachable(self.desk.link.node(subject));
             (state.decide(spec, need, now, self.terms, memory), subject)
         };
         let make = || {

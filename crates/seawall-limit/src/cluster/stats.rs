@@ -1,6 +1,6 @@
 //! The cluster limiter's metrics, with handles made once, and its warnings.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 
@@ -18,7 +18,8 @@ pub(crate) struct Stats {
     outstanding: Gauge,
     nodes: Gauge,
     open: Gauge,
-    sections: AtomicU64,
+    /// As was told last.
+    out_of_reach: AtomicUsize,
 }
 
 impl Stats {
@@ -30,7 +31,7 @@ impl Stats {
         describe_counter!(SETTLED, "Keys whose spending without Redis was charged to it.");
         describe_gauge!(OUTSTANDING, "Units taken from Redis and not spent yet.");
         describe_gauge!(NODES, "Nodes alive, as this one sees it.");
-        describe_gauge!(OPEN, "Sixteenths of the slots that are out of reach.");
+        describe_gauge!(OPEN, "Masters that are out of reach.");
         let of = |source: Source| {
             let handle = |outcome: &'static str| counter!(DECISIONS, "source" => source.word(), "outcome" => outcome);
             [handle("allowed"), handle("rejected")]
@@ -46,7 +47,7 @@ impl Stats {
             outstanding: gauge!(OUTSTANDING),
             nodes: gauge!(NODES),
             open: gauge!(OPEN),
-            sections: AtomicU64::new(0),
+            out_of_reach: AtomicUsize::new(0),
         }
     }
 
@@ -84,19 +85,16 @@ impl Stats {
         self.nodes.set(f64::from(nodes));
     }
 
-    /// One warning when the first section opens, one word when the last closes.
-    pub(crate) fn breaker(&self, section: usize, open: bool) {
-        let bit = 1 << section;
-        let before = if open {
-            self.sections.fetch_or(bit, Ordering::Relaxed)
-        } else {
-            self.sections.fetch_and(!bit, Ordering::Relaxed)
-        };
-        let after = if open { before | bit } else { before & !bit };
-        self.open.set(f64::from(after.count_ones()));
-        if before == 0 && after != 0 {
-            tracing::warn!("Redis is out of reach: quotas take their failure modes");
-        } else if before != 0 && after == 0 {
+    /// So many masters are not asked. One warning about the first, one word when all are again.
+    pub(crate) fn out_of_reach(&self, nodes: usize) {
+        let before = self.out_of_reach.swap(nodes, Ordering::Relaxed);
+        if before == nodes {
+            return;
+        }
+        self.open.set(nodes as f64);
+        if before == 0 {
+            tracing::warn!(nodes, "Redis is out of reach: quotas take their failure modes");
+        } else if nodes == 0 {
             tracing::info!("Redis answers again");
         }
     }
@@ -109,4 +107,4 @@ const RETURNED: &str = "seawall_limit_cluster_leases_returned_total";
 const SETTLED: &str = "seawall_limit_cluster_settled_total";
 const OUTSTANDING: &str = "seawall_limit_cluster_leased_units";
 const NODES: &str = "seawall_limit_cluster_nodes";
-const OPEN: &str = "seawall_limit_cluster_open_sections";
+const OPEN: &str = "seawall_limit_cluster_open_nodes";

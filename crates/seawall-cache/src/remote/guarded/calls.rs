@@ -28,7 +28,17 @@ impl Guarded {
     /// Within the deadline, if the remote does not answer, or is not asked.
     pub async fn read(&self, text: &str) -> Result<Fetched, RemoteError> {
         let inner = &self.inner;
-        let fetched = inner.call_unhidden(text, || inner.remote.read(text)).await?;
+        if inner.hides(text) {
+            return Err(RemoteError::RemovalPending);
+        }
+        let fetched = if inner.bounds_reads {
+            let attempt = inner.admit(inner.remote.node(text), text)?;
+            let answer = inner.remote.read(text).await;
+            attempt.tell(answer.as_ref().err());
+            answer?
+        } else {
+            inner.call(text, || inner.remote.read(text)).await?
+        };
         inner.note_ttl(fetched.remaining);
         Ok(fetched)
     }

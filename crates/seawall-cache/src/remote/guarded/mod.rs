@@ -69,6 +69,7 @@ impl Guarded {
     ) -> Self {
         let deadline = deadline.clamp(Duration::from_millis(1), HOUR);
         let inner = Inner {
+            bounds_reads: remote.bounds_reads(),
             remote: Box::new(remote),
             name,
             deadline,
@@ -133,6 +134,7 @@ impl fmt::Debug for Guarded {
 
 struct Inner {
     remote: Box<dyn Remote>,
+    bounds_reads: bool,
     name: &'static str,
     deadline: Duration,
     nodes: Nodes,
@@ -199,8 +201,7 @@ impl Inner {
     }
 
     /// Reads, node by node at once: one that does not answer fails its own reads only, as far as
-    /// the remote's connections are separate. (Redis's are not while one is down: see
-    /// [`RedisConfig`](crate::RedisConfig).)
+    /// the remote's connections are separate.
     async fn call_many(self: &Arc<Self>, texts: &[String]) -> Vec<Result<Fetched, RemoteError>> {
         let after = self.deadline;
         let read = async |node: u32, texts: &[String]| -> Vec<Result<Fetched, RemoteError>> {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use seawall_redis::Settings;
+
 use crate::error::ConfigError;
 use crate::remote::guarded::OutageConfig;
 
@@ -110,6 +112,18 @@ impl RedisConfig {
             "10 ms to 1 minute",
         )?;
         self.outage.validate()
+    }
+
+    /// Of what is shared with others that use Redis.
+    pub(super) fn settings(&self) -> Settings {
+        Settings {
+            url: self.url.clone(),
+            command_timeout: self.command_timeout,
+            unresponsive_timeout: (self.command_timeout * 10).max(Duration::from_secs(1)),
+            connect_timeout: self.connect_timeout,
+            reconnect_max_delay: self.reconnect_max_delay,
+            max_queued: self.max_queued_commands,
+        }
     }
 }
 

@@ -1,33 +1,25 @@
-//! Redis as a [`Remote`].
+//! How commands are run: the ways to all nodes, the scripts, and what is known of clocks.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
-use fred::interfaces::{ClientLike, KeysInterface};
-use fred::types::config::Config;
+use fred::interfaces::ClientLike;
 use fred::types::{FromValue, Key, Value};
-use futures_util::future::{join, join_all, try_join_all};
+use futures_util::future::{join, join_all};
+use seawall_redis::{Carry as _, Fold, Masters, Routes, Topology, Way, is_redirection, plain};
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::RedisConfig;
 use super::clock::{Bounds, Clocks};
-use super::fold::{Fetch, Fold, Reply};
-use super::get::{Getter, is_wrong_type};
-use super::routes::{Routes, Way, is_redirection, plain};
+use super::get::{Getter, Reply};
 use super::scripts::{ScriptText, Scripts};
-use super::topology::{Master, Topology};
 use super::tracking::Listening;
 use crate::config::MAX_TTL;
-use crate::marks::{Mark, MarkChange};
-use crate::record;
-use crate::remote::{
-    Fetched, Fill, Leased, MarkRead, Put, ReadMany, Remote, RemoteError, RemoteFuture, Seen, Swept,
-    Ticket, Tracking, Watcher,
-};
+use crate::marks::Mark;
+use crate::remote::{Fetched, RemoteError};
 
 /// The ways to all nodes, and the scripts.
 pub(super) struct Connection {
@@ -36,35 +28,22 @@ pub(super) struct Connection {
     /// The channel where the ends of leases are told.
     landed: String,
     pub(super) command_timeout: Duration,
-    clocks: Arc<Clocks>,
+    pub(super) clocks: Arc<Clocks>,
     getter: Getter,
-    reads: Fold<Getter>,
+    pub(super) reads: Fold<Getter>,
     listening: Arc<Listening>,
     pub(super) scripts: Scripts,
 }
 
 impl Connection {
-    /// `server`: how to reach it; `found`: the masters of a cluster, if they are known already.
-    pub(super) fn new(
-        routes: Arc<Routes>,
-        config: &RedisConfig,
-        server: Config,
-        found: Vec<Master>,
-        runtime: &Handle,
-    ) -> Self {
+    pub(super) fn new(masters: Masters, config: &RedisConfig, runtime: &Handle) -> Self {
+        let routes = masters.routes();
         let clocks = Arc::new(Clocks::new());
         let getter = Getter::new(Arc::clone(&routes));
         Self {
             reads: Fold::new(getter.clone(), config.max_queued_commands, runtime.clone()),
             getter,
-            listening: Arc::new(Listening::start(
-                Arc::clone(&routes),
-                Arc::clone(&clocks),
-                config,
-                server,
-                found,
-                runtime,
-            )),
+            listening: Arc::new(Listening::start(masters, Arc::clone(&clocks), config, runtime)),
             clocks,
             routes,
             key_prefix: config.key_prefix.as_str().into(),
@@ -78,11 +57,11 @@ impl Connection {
         Arc::clone(&self.listening)
     }
 
-    fn topology(&self) -> &Topology {
-        &self.routes.topology
+    pub(super) fn topology(&self) -> &Topology {
+        self.routes.topology()
     }
 
-    fn key(&self, text: &str) -> String {
+    pub(super) fn key(&self, text: &str) -> String {
         [&*self.key_prefix, text].concat()
     }
 
@@ -98,7 +77,7 @@ impl Connection {
     }
 
     /// The same, with arguments for the node that is asked.
-    async fn entry_for<R: FromValue>(
+    pub(super) async fn entry_for<R: FromValue>(
         &self,
         script: &ScriptText,
         text: &str,
@@ -112,7 +91,7 @@ impl Connection {
     }
 
     /// Runs a script about the mark of `text`, which answers with it. Says when and where that was.
-    async fn mark(
+    pub(super) async fn mark(
         &self,
         script: &ScriptText,
         text: &str,
@@ -137,7 +116,7 @@ impl Connection {
     ) -> Result<(R, u32), RemoteError> {
         let node = keys.first().map_or(0, |key| self.topology().node(key.as_bytes()));
         let run = |keys: &[String], way: Way| {
-            let (keys, arguments) = (keys.to_vec(), arguments(way.node));
+            let (keys, arguments) = (keys.to_vec(), arguments(way.node()));
             async move { script.run(&way, keys, arguments).await }
         };
         let mut answer = self.routes.ask(node, |way| run(&keys, way)).await;
@@ -155,14 +134,14 @@ impl Connection {
     }
 
     /// `node`'s clock read `now` in an answer to what was sent at `sent`.
-    fn learn(&self, node: u32, now: u64, sent: Instant) -> Tick {
+    pub(super) fn learn(&self, node: u32, now: u64, sent: Instant) -> Tick {
         let received = Instant::now();
         self.clocks.learn(node, now, sent, received);
         Tick { now, received }
     }
 
     /// What the clock of `node` read at `moment`, asking for it if that was not learned lately.
-    async fn clock(&self, node: u32, moment: Instant) -> Result<Bounds, RemoteError> {
+    pub(super) async fn clock(&self, node: u32, moment: Instant) -> Result<Bounds, RemoteError> {
         if let Some(bounds) = self.clocks.at(node, moment, Instant::now()) {
             return Ok(bounds);
         }
@@ -178,7 +157,7 @@ impl Connection {
     }
 
     /// What `node` was asked for at `sent`, when its clock read `clock`.
-    async fn fetched(
+    pub(super) async fn fetched(
         &self,
         (node, sent): (u32, Instant),
         reply: Reply,
@@ -190,8 +169,36 @@ impl Connection {
         Ok(Fetched::of(bytes, clock.latest, clock.earliest))
     }
 
+    /// Reads a key of a node whose clock is not known.
+    pub(super) async fn read_and_clock(
+        &self,
+        (node, sent): (u32, Instant),
+        key: Key,
+    ) -> Result<Fetched, RemoteError> {
+        let until = sent + self.command_timeout;
+        let read = async {
+            let reply = self.reads.ask_until(node, key, until);
+            let (reply, clock) = join(reply, self.clock(node, sent)).await;
+            self.fetched((node, sent), reply, clock).await
+        };
+        self.within(until, read).await
+    }
+
+    pub(super) async fn within<T>(
+        &self,
+        until: Instant,
+        answer: impl Future<Output = Result<T, RemoteError>>,
+    ) -> Result<T, RemoteError> {
+        let after = self.command_timeout;
+        timeout_at(until, answer).await.unwrap_or(Err(RemoteError::TimedOut { after }))
+    }
+
     /// Reads keys of one node.
-    async fn read_node(&self, node: u32, keys: Vec<Key>) -> Vec<Result<Fetched, RemoteError>> {
+    pub(super) async fn read_node(
+        &self,
+        node: u32,
+        keys: Vec<Key>,
+    ) -> Vec<Result<Fetched, RemoteError>> {
         let sent = Instant::now();
         let (replies, clock) = join(self.getter.many(node, keys), self.clock(node, sent)).await;
         let fetched = replies.into_iter().map(|reply| {
@@ -205,264 +212,20 @@ impl Connection {
     }
 }
 
-impl Remote for Connection {
-    fn node(&self, text: &str) -> u32 {
-        let topology = self.topology();
-        if topology.is_cluster() { topology.node(self.key(text).as_bytes()) } else { 0 }
-    }
-
-    fn read<'a>(&'a self, text: &'a str) -> RemoteFuture<'a, Fetched> {
-        Box::pin(async move {
-            let key = Key::from(self.key(text));
-            let node = self.topology().node(key.as_bytes());
-            let sent = Instant::now();
-            if let Some(clock) = self.clocks.at(node, sent, sent) {
-                let reply = self.reads.get(node, key).await;
-                return self.fetched((node, sent), reply, Ok(clock)).await;
-            }
-            // Boxed, so that the other reads need not carry it about.
-            let clock = Box::pin(self.clock(node, sent));
-            let (reply, clock) = join(self.reads.get(node, key), clock).await;
-            self.fetched((node, sent), reply, clock).await
-        })
-    }
-
-    fn read_many<'a>(&'a self, texts: &'a [String]) -> ReadMany<'a> {
-        Box::pin(async move {
-            let mut nodes = BTreeMap::<u32, (Vec<usize>, Vec<Key>)>::new();
-            for (place, text) in texts.iter().enumerate() {
-                let key = Key::from(self.key(text));
-                let (places, keys) = nodes.entry(self.topology().node(key.as_bytes())).or_default();
-                places.push(place);
-                keys.push(key);
-            }
-            let reads = nodes.into_iter().map(async |(node, (places, keys))| {
-                places.into_iter().zip(self.read_node(node, keys).await)
-            });
-            let mut answers: Vec<_> = join_all(reads).await.into_iter().flatten().collect();
-            answers.sort_unstable_by_key(|(place, _)| *place);
-            answers.into_iter().map(|(_, answer)| answer).collect()
-        })
-    }
-
-    fn versions<'a>(&'a self, texts: &'a [String]) -> RemoteFuture<'a, Vec<u64>> {
-        Box::pin(async move {
-            let version = async |text: &String| {
-                let key = self.key(text);
-                let node = self.topology().node(key.as_bytes());
-                match self.routes.ask(node, |way| head(way, key.clone())).await {
-                    Ok((head, _)) => Ok(record::peek(&head).version),
-                    Err(error) if is_wrong_type(&error) => Ok(0),
-                    Err(error) => Err(self.classify(error)),
-                }
-            };
-            try_join_all(texts.iter().map(version)).await
-        })
-    }
-
-    fn lease<'a>(
-        &'a self,
-        text: &'a str,
-        seen: Seen,
-        token: u64,
-        hold: Duration,
-    ) -> RemoteFuture<'a, Leased> {
-        Box::pin(async move {
-            let arguments = [eight(seen.version), eight(token), millis(hold)];
-            let sent = Instant::now();
-            let ((code, ms, now), by): ((u8, u64, u64), u32) =
-                self.entry(&self.scripts.lease, text, arguments).await?;
-            self.learn(by, now, sent);
-            Ok(match code {
-                0 => Leased::Granted,
-                // A moment more: Redis counts down to the millisecond in which it ends.
-                1 => Leased::Held { for_at_most: Duration::from_millis(ms + 1) },
-                _ => Leased::Moved,
-            })
-        })
-    }
-
-    fn renew<'a>(&'a self, text: &'a str, token: u64, hold: Duration) -> RemoteFuture<'a, bool> {
-        Box::pin(async move {
-            let sent = Instant::now();
-            let ((ours, now), by): ((u8, u64), u32) =
-                self.entry(&self.scripts.renew, text, [eight(token), millis(hold)]).await?;
-            self.learn(by, now, sent);
-            Ok(ours == 1)
-        })
-    }
-
-    fn release<'a>(&'a self, text: &'a str, token: u64) -> RemoteFuture<'a, ()> {
-        Box::pin(async move {
-            let sent = Instant::now();
-            let (now, by): (u64, u32) =
-                self.entry(&self.scripts.release, text, [eight(token)]).await?;
-            self.learn(by, now, sent);
-            Ok(())
-        })
-    }
-
-    fn fill<'a>(
-        &'a self,
-        text: &'a str,
-        ticket: Ticket,
-        record: Bytes,
-        ttl: Duration,
-    ) -> RemoteFuture<'a, Fill> {
-        Box::pin(async move {
-            let arguments = [
-                record.into(),
-                millis(ttl),
-                eight(ticket.seen.version),
-                integer(ticket.seen.at.saturating_add(micros(ticket.keep))),
-                ticket.token.map_or_else(|| Value::from(Bytes::new()), eight),
-                millis(ticket.keep),
-            ];
-            let sent = Instant::now();
-            let ((code, version, now), by): ((u8, u64, u64), u32) =
-                self.entry(&self.scripts.fill, text, arguments).await?;
-            self.learn(by, now, sent);
-            Ok(match code {
-                0 => Fill::Stored(version),
-                2 => Fill::Late,
-                3 => Fill::OldSource,
-                4 => Fill::Fenced,
-                _ => Fill::Moved,
-            })
-        })
-    }
-
-    fn put<'a>(
-        &'a self,
-        text: &'a str,
-        record: Bytes,
-        ttl: Duration,
-        keep: Duration,
-    ) -> RemoteFuture<'a, Put> {
-        Box::pin(async move {
-            let started = Instant::now();
-            let deadline = started + self.command_timeout;
-            loop {
-                // What Redis's clock will surely have passed when the caller has given up: a put
-                // that sat in a socket or a frozen server is refused there from then on.
-                let arguments = |node: u32| {
-                    let last_moment = self
-                        .clocks
-                        .at(node, deadline, Instant::now())
-                        .map_or(0, |bounds| bounds.earliest);
-                    let record = record.clone().into();
-                    vec![record, millis(ttl), integer(last_moment), millis(ttl.max(keep))]
-                };
-                let sent = Instant::now();
-                let ((code, version, now), by): ((u8, u64, u64), u32) =
-                    self.entry_for(&self.scripts.put, text, arguments).await?;
-                self.learn(by, now, sent);
-                match code {
-                    0 => return Ok(Put::Stored(version)),
-                    1 => return Ok(Put::Superseded),
-                    // Late by what we knew of this node's clock; now we know better.
-                    _ if Instant::now() < deadline => {}
-                    _ => {
-                        return Err(RemoteError::TimedOut { after: self.command_timeout });
-                    }
-                }
-            }
-        })
-    }
-
-    fn remove<'a>(&'a self, text: &'a str, source: u64, keep: Duration) -> RemoteFuture<'a, u64> {
-        Box::pin(async move {
-            let arguments = [record::tombstone(text, source).into(), millis(keep)];
-            let sent = Instant::now();
-            let ((version, now), by): ((u64, u64), u32) =
-                self.entry(&self.scripts.remove, text, arguments).await?;
-            self.learn(by, now, sent);
-            Ok(version)
-        })
-    }
-
-    fn marks<'a>(&'a self, texts: &'a [String], since: Instant) -> RemoteFuture<'a, Vec<MarkRead>> {
-        Box::pin(async move {
-            let read = async |text: &String| {
-                let node = self.node(text);
-                let before = self.clocks.earliest_throughout(node, since);
-                let (mark, tick, by) = self.mark(&self.scripts.marks, text, []).await?;
-                // Both what was known of the clock before and what is now: should it have been
-                // set in between, or another server have taken over, the mark may have been
-                // advanced by the other one. Not known: that cannot be ruled out.
-                let unmoved = by == node
-                    && self.topology().settled_since(since)
-                    && before.is_some_and(|it| mark.version() < tick.earliest(since).min(it));
-                Ok(MarkRead { mark, unmoved })
-            };
-            try_join_all(texts.iter().map(read)).await
-        })
-    }
-
-    fn advance<'a>(&'a self, text: &'a str, change: MarkChange) -> RemoteFuture<'a, Mark> {
-        Box::pin(async move {
-            let arguments = match change.bounded() {
-                MarkChange::Hard => vec!["hard".into()],
-                MarkChange::Soft => vec!["soft".into()],
-                MarkChange::Clear { pattern, hard } => {
-                    vec!["clear".into(), pattern.into(), i64::from(hard).into()]
-                }
-            };
-            Ok(self.mark(&self.scripts.advance, text, arguments).await?.0)
-        })
-    }
-
-    fn sweep<'a>(
-        &'a self,
-        pattern: &'a str,
-        before: u64,
-        keep: Duration,
-        progress: &'a (dyn Fn(Swept) + Send + Sync),
-    ) -> RemoteFuture<'a, Swept> {
-        Box::pin(super::sweep::sweep(self, pattern, before, keep, progress))
-    }
-
-    fn watch(&self, namespace: &str, watcher: Weak<dyn Watcher>) -> bool {
-        self.listening.watch(namespace, watcher)
-    }
-
-    fn tracking(&self) -> Tracking {
-        self.listening.status()
-    }
-
-    fn close(&self) -> RemoteFuture<'_, ()> {
-        Box::pin(async move {
-            self.listening.stop();
-            self.routes.clients.close().await.map_err(|error| self.classify(error))
-        })
-    }
-}
-
 /// What the clock of a node read before an answer was received.
 #[derive(Debug, Clone, Copy)]
-struct Tick {
+pub(super) struct Tick {
     now: u64,
     received: Instant,
 }
 
 impl Tick {
     /// The earliest that it can have read at `moment`.
-    fn earliest(&self, moment: Instant) -> u64 {
+    pub(super) fn earliest(&self, moment: Instant) -> u64 {
         let after = micros(moment.saturating_duration_since(self.received));
         let before = micros(self.received.saturating_duration_since(moment));
         self.now.saturating_add(after).saturating_sub(before)
     }
-}
-
-/// As much of a record as says its version.
-async fn head(way: Way, key: String) -> Result<Bytes, Error> {
-    let (first, last) = (0, record::FIXED - 1);
-    if way.asking {
-        let last = i64::try_from(last).unwrap_or(i64::MAX);
-        let words = vec![key.into(), Value::Integer(first), Value::Integer(last)];
-        return way.after_asking("GETRANGE", words).await;
-    }
-    way.client().getrange(key, 0, last).await
 }
 
 pub(super) fn classify(error: Error, deadline: Duration) -> RemoteError {
@@ -499,10 +262,10 @@ pub(super) fn eight(number: u64) -> Value {
     Bytes::copy_from_slice(&number.to_be_bytes()).into()
 }
 
-fn integer(number: u64) -> Value {
+pub(super) fn integer(number: u64) -> Value {
     Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-fn micros(duration: Duration) -> u64 {
+pub(super) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

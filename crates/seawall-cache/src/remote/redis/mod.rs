@@ -1,42 +1,27 @@
 //! Redis as the L2: single, sentinel or cluster, through fred.
 
-mod clients;
 mod clock;
+mod commands;
 mod config;
 mod connection;
-mod discovery;
-mod ends;
-mod fold;
 mod get;
-mod routes;
 mod scripts;
 mod sweep;
-mod topology;
 mod tracking;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fred::clients::Client;
-use fred::interfaces::ClientLike;
-use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, ReconnectError, ReconnectPolicy, TcpConfig,
-    UnresponsiveConfig,
-};
+use seawall_redis::{Masters, Routes};
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
-use self::clients::NodeClient;
 pub use self::config::RedisConfig;
 use self::connection::Connection;
-use self::discovery::Discovery;
-use self::ends::EndsWithUs;
-use self::routes::Routes;
-use self::topology::{Master, Topology};
 use self::tracking::Listening;
 use super::guarded::{Guarded, NodeStatus, RemoteStatus};
-use crate::error::Error;
+use crate::error::{ConfigError, Error};
 use crate::remote::RemoteError;
 
 /// A Redis that caches can share: clones are cheap and share its connections. Redis 6 or newer.
@@ -62,18 +47,15 @@ impl Redis {
     /// [`connect_lazy`](Self::connect_lazy).
     pub async fn connect(config: RedisConfig) -> Result<Self, Error> {
         let end = Instant::now() + config.connect_timeout;
-        let server = server(&config)?;
-        let connecting = async {
-            if server.server.is_clustered() {
-                Self::connect_cluster(&config, server).await
-            } else {
-                Self::connect_single(&config, server).await
+        config.validate()?;
+        let redis = Self::over(Masters::connect(&config.settings()).await?, &config);
+        // They are known for masters when they are connected to, or that takes too long.
+        while !redis.routes.connected().0 {
+            if Instant::now() >= end {
+                return Err(Error::ConnectTimeout { after: config.connect_timeout });
             }
-        };
-        let Ok(redis) = timeout(config.connect_timeout, connecting).await else {
-            return Err(Error::ConnectTimeout { after: config.connect_timeout });
-        };
-        let redis = redis.map_err(|error| Error::Connect(Box::new(error)))?;
+            sleep(SETTLING).await;
+        }
         // So that caches know from the start whether they will hear of writes.
         let patience = end.saturating_duration_since(Instant::now());
         redis.listening.settled(patience.min(SETTLED_WITHIN)).await;
@@ -88,15 +70,8 @@ impl Redis {
     /// # Panics
     /// Never, but it must be called within a Tokio runtime.
     pub fn connect_lazy(config: &RedisConfig) -> Result<Self, Error> {
-        let server = server(config)?;
-        let routes = if server.server.is_clustered() {
-            Routes::new(Topology::cluster())
-        } else {
-            let routes = Routes::new(Topology::single());
-            routes.clients.join(0, node_client(config, server.clone()));
-            routes
-        };
-        Ok(Self::over(Arc::new(routes), config, server, Vec::new()))
+        config.validate()?;
+        Ok(Self::over(Masters::connect_lazy(&config.settings())?, config))
     }
 
     /// Whether Redis is in reach, and what it has not heard of.
@@ -127,36 +102,9 @@ impl Redis {
         self.guarded.shutdown(patience).await
     }
 
-    async fn connect_single(
-        config: &RedisConfig,
-        server: Config,
-    ) -> Result<Self, fred::error::Error> {
-        let client = client(config, Config { fail_fast: true, ..server.clone() });
-        let ends = EndsWithUs::new(client.clone(), config);
-        let task = client.init().await?;
-        let routes = Routes::new(Topology::single());
-        routes.clients.join(0, NodeClient::new(ends.with(task)));
-        Ok(Self::over(Arc::new(routes), config, server, Vec::new()))
-    }
-
-    async fn connect_cluster(
-        config: &RedisConfig,
-        server: Config,
-    ) -> Result<Self, fred::error::Error> {
-        let routes = Arc::new(Routes::new(Topology::cluster()));
-        let discovery = Discovery::new(Arc::clone(&routes), config, server.clone());
-        let found = discovery.ask_configured().await?;
-        let redis = Self::over(Arc::clone(&routes), config, server, found);
-        // They are known for masters when they are connected to, or that takes too long.
-        while !routes.connected().0 {
-            sleep(SETTLING).await;
-        }
-        Ok(redis)
-    }
-
-    fn over(routes: Arc<Routes>, config: &RedisConfig, server: Config, found: Vec<Master>) -> Self {
-        let runtime = Handle::current();
-        let connection = Connection::new(Arc::clone(&routes), config, server, found, &runtime);
+    fn over(masters: Masters, config: &RedisConfig) -> Self {
+        let routes = masters.routes();
+        let connection = Connection::new(masters, config, &Handle::current());
         let listening = connection.listening();
         let command_timeout = config.command_timeout;
         let guarded = Guarded::new(connection, "redis", command_timeout, &config.outage);
@@ -176,53 +124,21 @@ impl fmt::Debug for Redis {
     }
 }
 
-/// Where to connect to.
-fn server(config: &RedisConfig) -> Result<Config, Error> {
-    config.validate()?;
-    let mut server = Config::from_url(&config.url).map_err(|error| Error::Url(Box::new(error)))?;
-    server.fail_fast = false;
-    Ok(server)
+impl From<seawall_redis::Error> for Error {
+    fn from(error: seawall_redis::Error) -> Self {
+        match error {
+            seawall_redis::Error::OutOfBounds { field, value, bound } => {
+                Self::Config(ConfigError { field, value, bound })
+            }
+            seawall_redis::Error::Url(error) => Self::Url(error),
+            seawall_redis::Error::Timeout { after } => Self::ConnectTimeout { after },
+            seawall_redis::Error::Connect(error) => Self::Connect(error),
+            other => Self::Connect(Box::new(other)),
+        }
+    }
 }
 
-/// A client with none of fred's defaults that wait for ever. On a cluster it is one master's.
-fn client(config: &RedisConfig, server: Config) -> Client {
-    let (performance, connection) = settings(config);
-    let max_delay = u32::try_from(config.reconnect_max_delay.as_millis()).unwrap_or(u32::MAX);
-    let policy = ReconnectPolicy::new_exponential(0, 100, max_delay, 2);
-    Client::new(server, Some(performance), Some(connection), Some(policy))
-}
-
-/// One that is being connected, and kept so.
-fn node_client(config: &RedisConfig, server: Config) -> NodeClient {
-    let client = client(config, server);
-    let task = client.connect();
-    NodeClient::new(EndsWithUs::new(client, config).with(task))
-}
-
-fn settings(config: &RedisConfig) -> (PerformanceConfig, ConnectionConfig) {
-    let unresponsive = (config.command_timeout * 10).max(Duration::from_secs(1));
-    let performance = PerformanceConfig {
-        default_command_timeout: config.command_timeout,
-        ..PerformanceConfig::default()
-    };
-    let connection = ConnectionConfig {
-        connection_timeout: config.connect_timeout,
-        internal_command_timeout: config.connect_timeout,
-        max_command_attempts: 1,
-        // A master that became a replica on a connection that stays.
-        reconnect_errors: vec![ReconnectError::ReadOnly],
-        max_command_buffer_len: config.max_queued_commands,
-        unresponsive: UnresponsiveConfig {
-            max_timeout: Some(unresponsive),
-            interval: unresponsive / 4,
-        },
-        tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
-        ..ConnectionConfig::default()
-    };
-    (performance, connection)
-}
-
-/// How long new masters are waited for, and tracking once there is a connection.
+/// How long tracking is waited for once there is a connection.
 const SETTLED_WITHIN: Duration = Duration::from_millis(500);
 
 const SETTLING: Duration = Duration::from_millis(2);

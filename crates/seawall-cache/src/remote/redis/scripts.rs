@@ -4,8 +4,7 @@ use fred::error::Error;
 use fred::interfaces::LuaInterface;
 use fred::types::scripts::Script;
 use fred::types::{FromValue, Value};
-
-use super::routes::Way;
+use seawall_redis::Way;
 
 /// Every script of ours.
 pub(super) struct Scripts {
@@ -58,7 +57,7 @@ impl ScriptText {
         keys: Vec<String>,
         arguments: Vec<Value>,
     ) -> Result<R, Error> {
-        let answer = if way.asking {
+        let answer = if way.asking() {
             let words = words(self.script.sha1().clone().into(), &keys, &arguments);
             way.after_asking("EVALSHA", words).await
         } else {
@@ -67,7 +66,7 @@ impl ScriptText {
         match answer {
             // EVAL both runs the script and loads it there.
             Err(error) if error.details().starts_with("NOSCRIPT") => {
-                if way.asking {
+                if way.asking() {
                     let words = words(Value::from_static_str(self.text), &keys, &arguments);
                     return way.after_asking("EVAL", words).await;
                 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use fred::interfaces::KeysInterface;
 use futures_util::future::try_join_all;
+use seawall_redis::gone;
 
 use super::connection::{Connection, eight, millis};
-use super::routes::gone;
 use crate::marks::glob;
 use crate::record;
 use crate::remote::{RemoteError, Swept};
@@ -23,7 +23,7 @@ pub(super) async fn sweep(
     progress: &(dyn Fn(Swept) + Send + Sync),
 ) -> Result<Swept, RemoteError> {
     let on_redis = [glob::escape(&connection.key_prefix), glob::relaxed(pattern)].concat();
-    let nodes = connection.routes.topology.serving();
+    let nodes = connection.topology().serving();
     if nodes.is_empty() {
         // None is known yet.
         return Err(connection.classify(gone()));

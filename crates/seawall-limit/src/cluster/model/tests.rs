@@ -27,7 +27,7 @@ async fn agree(functions: bool, seed: u64) {
     let stack = Stack::builder().redis().start().await.unwrap();
     let url = stack.redis().unwrap().url();
     let mut config = ClusterConfig { url, functions, ..ClusterConfig::default() };
-    config.deadline = std::time::Duration::from_secs(20);
+    config.deadline = std::time::Duration::from_secs(10);
     let link = Link::start(&config).unwrap();
     while !link.is_up() {
         tokio::task::yield_now().await;

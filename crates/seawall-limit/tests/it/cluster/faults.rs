@@ -167,3 +167,38 @@ async fn a_flushed_redis_counts_from_the_start_and_knows_the_nodes_again() {
     assert_eq!(check(&limiters[0], "k", &set).await.remaining(), 9);
     eventually("both are seen", both).await;
 }
+
+/// A deadline is for Redis: it says nothing of a runtime that does not get round to its answer.
+#[tokio::test]
+async fn a_busy_runtime_is_not_taken_for_a_slow_redis() {
+    let stack = redis().await;
+    let url = stack.redis().unwrap().url();
+    let deadline = Duration::from_millis(50);
+    let config = ClusterConfig { deadline, failures_to_open: 1_000, ..exact(url) };
+    let limiter = node(&config, &[policy("a", 1_000)]).await;
+    let set = limiter.set(&["a"]).unwrap();
+    assert!(check(&limiter, "warm", &set).await.is_allowed());
+    // Between two looks at the socket the deadline passes.
+    let busy: Vec<_> = (0..10)
+        .map(|_| {
+            tokio::spawn(async move {
+                loop {
+                    let start = Instant::now();
+                    while start.elapsed() < deadline / 10 {
+                        std::hint::spin_loop();
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    let mut by_redis = 0;
+    for _ in 0..20 {
+        by_redis += u32::from(check(&limiter, "a", &set).await.source() == Source::Redis);
+        if by_redis > 0 {
+            break;
+        }
+    }
+    busy.iter().for_each(tokio::task::JoinHandle::abort);
+    assert!(by_redis > 0, "its answers lay in the socket");
+}

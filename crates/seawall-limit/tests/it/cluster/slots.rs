@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use seawall_devstack::Redis;
 use seawall_limit::Source;
 
 use super::*;
@@ -93,31 +94,79 @@ async fn a_master_that_hangs_takes_its_own_keys_with_it_and_no_others() {
     cluster.nodes()[0].resume().await.unwrap();
 }
 
-/// What fred's one connection task costs: see `docs/cluster.md`.
 #[tokio::test]
-async fn a_master_that_is_gone_without_a_replica_leaves_all_keys_to_their_failure_modes() {
+async fn a_master_that_is_gone_takes_its_own_keys_with_it_and_no_others() {
     let builder = Stack::builder().redis_cluster();
     let builder = builder.redis_setting("cluster-require-full-coverage", "no");
     let stack = builder.start().await.unwrap();
     let cluster = stack.redis_cluster().unwrap();
-    let limiter = node(&exact(cluster.url()), &[policy("a", 200_000)]).await;
+    // Never spent, and kept by Redis for as long as it takes to look.
+    let quota = Quota::per(1_000, HOUR).unwrap().with_burst(1_000_000).unwrap();
+    let limiter = node(&exact(cluster.url()), &[Policy::new("a", quota)]).await;
     let set = limiter.set(&["a"]).unwrap();
     let by_redis = async || {
-        let mut redis = 0;
-        for key in 0..30_u64 {
+        let mut redis = Vec::new();
+        for key in 0..60_u64 {
             let decision = limiter.check(key, &set, Instant::now()).await;
             assert!(decision.is_allowed(), "{decision:?}");
-            redis += u32::from(decision.source() == Source::Redis);
+            redis.push(decision.source() == Source::Redis);
         }
         redis
     };
-    assert_eq!(by_redis().await, 30);
-    cluster.nodes()[0].kill().await.unwrap();
-    eventually("no key is decided by Redis", async || by_redis().await == 0).await;
-    // Nobody waits for it.
-    let start = Instant::now();
-    assert_eq!(by_redis().await, 0);
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    cluster.nodes()[0].restart().await.unwrap();
-    eventually("all keys are decided by Redis again", async || by_redis().await == 30).await;
+    let all = |by: &[bool]| by.iter().all(|redis| *redis);
+    assert!(all(&by_redis().await));
+    for gone in cluster.nodes() {
+        // Whose keys they are is told by who has them.
+        let own = subjects(gone).await.len();
+        assert!((1..60).contains(&own), "{own}");
+        gone.kill().await.unwrap();
+        let alone = |by: &[bool]| by.iter().filter(|redis| !**redis).count();
+        eventually("its own keys are decided without it", async || alone(&by_redis().await) == own)
+            .await;
+        assert!(!limiter.is_reachable());
+        // They stay so, nobody waits for it, and all others are exact.
+        let start = Instant::now();
+        for _ in 0..20 {
+            assert_eq!(alone(&by_redis().await), own);
+        }
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        gone.restart().await.unwrap();
+        eventually("all keys are decided by Redis again", async || all(&by_redis().await)).await;
+        eventually("and that is known", async || limiter.is_reachable()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_slot_on_its_way_is_decided_where_each_key_is() {
+    let stack = Stack::builder().redis_cluster().start().await.unwrap();
+    let cluster = stack.redis_cluster().unwrap();
+    let limiter = node(&exact(cluster.url()), &[policy("a", 6)]).await;
+    let set = limiter.set(&["a"]).unwrap();
+    assert!(limiter.check(0_u64, &set, Instant::now()).await.is_allowed());
+    let mut holder = None;
+    for node in cluster.nodes() {
+        if let Some(key) = subjects(node).await.pop() {
+            holder = Some((node, key));
+        }
+    }
+    let (giver, key) = holder.unwrap();
+    let taker = cluster.nodes().iter().find(|it| it.addr() != giver.addr()).unwrap();
+    let slot = fred::util::redis_keyslot(key.as_bytes()).to_string();
+    let id = async |node: &Redis| node.command(&["CLUSTER", "MYID"]).await.unwrap().text().unwrap();
+    let (from, to) = (id(giver).await, id(taker).await);
+    taker.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]).await.unwrap();
+    giver.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to]).await.unwrap();
+    let left = async || {
+        let decision = limiter.check(0_u64, &set, Instant::now()).await;
+        assert_eq!(decision.source(), Source::Redis, "{decision:?}");
+        decision.remaining()
+    };
+    assert_eq!(left().await, 4, "it is still there");
+    let (host, port) = (taker.host(), taker.port().to_string());
+    giver.command(&["MIGRATE", &host, &port, &key, "0", "5000"]).await.unwrap();
+    assert_eq!(left().await, 3, "it is asked for where it went, and charged once");
+    for node in [taker, giver] {
+        node.command(&["CLUSTER", "SETSLOT", &slot, "NODE", &to]).await.unwrap();
+    }
+    assert_eq!(left().await, 2, "the slot is the taker's");
 }

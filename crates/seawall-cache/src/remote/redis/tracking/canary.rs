@@ -5,9 +5,8 @@ use fred::clients::Client;
 use fred::error::Error;
 use fred::interfaces::KeysInterface;
 use fred::types::{Expiration, SetOptions, Value};
+use seawall_redis::Topology;
 use tokio::time::{Duration, Instant};
-
-use crate::remote::redis::topology::Topology;
 
 /// What is known of the canary of one master. Nodes share it: each remembers what it saw.
 pub(super) struct Canary {

@@ -11,12 +11,11 @@ use fred::interfaces::{
 use fred::types::client::Toggle;
 use fred::types::config::Config;
 use fred::types::{RespVersion, Value};
+use seawall_redis::EndsWithUs;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Shared;
 use super::listen::Listener;
-use crate::remote::redis::ends::EndsWithUs;
-use crate::remote::redis::settings;
 
 /// Keeps one master listened to.
 pub(super) struct Link {
@@ -51,7 +50,7 @@ impl Link {
                 Ok(mut listener) => {
                     listener.listen().await;
                     self.shared.board.down(self.node);
-                    self.shared.routes.doubt.notify_one();
+                    self.shared.routes.doubt();
                 }
                 Err(Failure::Refused(error)) => {
                     if self.shared.board.refused(self.node) {
@@ -61,7 +60,7 @@ impl Link {
                     self.hear_meanwhile().await;
                     self.shared.board.down(self.node);
                 }
-                Err(Failure::Down) => self.shared.routes.doubt.notify_one(),
+                Err(Failure::Down) => self.shared.routes.doubt(),
             }
             let most = self.shared.config.reconnect_max_delay;
             pause = if started.elapsed() >= most { FIRST_PAUSE } else { (pause * 2).min(most) };
@@ -118,12 +117,12 @@ impl Link {
         server.version = version;
         server.fail_fast = true;
         // It has no policy: a client is one connection.
-        let (mut performance, connection) = settings(config);
+        let (mut performance, connection) = self.shared.settings.for_fred();
         performance.default_command_timeout = config.command_timeout * 2;
         performance.broadcast_channel_capacity = CHANNEL;
         let client = Client::new(server, Some(performance), Some(connection), None);
         let (writes, messages) = (client.invalidation_rx(), client.message_rx());
-        let ends = EndsWithUs::new(client.clone(), config);
+        let ends = EndsWithUs::new(client.clone(), &self.shared.settings);
         match timeout(config.connect_timeout, client.init()).await {
             Ok(Ok(task)) => {
                 let shared = Arc::clone(&self.shared);

@@ -11,6 +11,7 @@ use fred::types::client::Invalidation;
 use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Key, Message, Value};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture, join};
+use seawall_redis::EndsWithUs;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::{Instant, sleep_until};
@@ -18,7 +19,6 @@ use tokio::time::{Instant, sleep_until};
 use super::Shared;
 use super::board::Missed;
 use super::canary::{Canary, Seen};
-use crate::remote::redis::ends::EndsWithUs;
 
 /// An armed connection.
 pub(super) struct Listener {
@@ -68,7 +68,7 @@ impl Listener {
 
     /// Makes the canary, or sees what it is like.
     pub(super) async fn make_canary(&mut self) -> Result<(), Error> {
-        self.canary.place(&self.shared.routes.topology);
+        self.canary.place(self.shared.routes.topology());
         let read = self.canary.read(self.client()).await?;
         self.canary.judge(read);
         Ok(())
@@ -126,7 +126,7 @@ impl Listener {
             }
             .boxed();
         }
-        self.canary.place(&self.shared.routes.topology);
+        self.canary.place(self.shared.routes.topology());
         let canary = self.canary.read(&client);
         async move {
             let sent = Instant::now();
@@ -152,7 +152,7 @@ impl Listener {
                     tracing::debug!(node, %error, "no answer on the tracking connection");
                     board.silent(node);
                 }
-                self.shared.routes.doubt.notify_one();
+                self.shared.routes.doubt();
                 return Seen::Same;
             }
         };

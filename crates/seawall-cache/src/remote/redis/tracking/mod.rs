@@ -14,24 +14,21 @@
 mod board;
 mod canary;
 mod link;
+mod links;
 mod listen;
-mod masters;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use fred::types::config::Config;
 use parking_lot::Mutex;
+use seawall_redis::{Masters, Routes, Settings};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use self::board::Board;
-use self::masters::Masters;
+use self::links::Links;
 use super::clock::Clocks;
-use super::discovery::Discovery;
-use super::routes::Routes;
-use super::topology::Master;
 use super::{RedisConfig, SETTLING};
 use crate::remote::{Tracking, Watcher};
 
@@ -47,34 +44,30 @@ struct Shared {
     routes: Arc<Routes>,
     clocks: Arc<Clocks>,
     config: RedisConfig,
+    settings: Settings,
 }
 
 impl Listening {
-    /// Listens to the server or, on a cluster, to each master, whose connections it also keeps in
-    /// `routes`. `server`: how to reach it; `found`: the masters, if they are known already.
+    /// Follows the masters, and listens to each.
     pub(super) fn start(
-        routes: Arc<Routes>,
+        masters: Masters,
         clocks: Arc<Clocks>,
         config: &RedisConfig,
-        server: Config,
-        found: Vec<Master>,
         runtime: &Handle,
     ) -> Self {
         let board = Arc::new(Board::new(&config.key_prefix, config.tracking));
         let shared = Arc::new(Shared {
             board: Arc::clone(&board),
-            routes: Arc::clone(&routes),
+            routes: masters.routes(),
             clocks,
             config: config.clone(),
+            settings: config.settings(),
         });
-        let masters = Masters::new(Arc::clone(&shared));
-        let task = if shared.routes.topology.is_cluster() {
-            let discovery = Discovery::new(routes, config, server);
-            runtime.spawn(masters.follow(discovery, found))
-        } else {
+        if !shared.routes.topology().is_cluster() {
             board.joins(0);
-            runtime.spawn(masters.alone(server))
-        };
+        }
+        let mut links = Links::new(shared);
+        let task = runtime.spawn(masters.follow(move |change, reach| links.follow(change, reach)));
         Self { board, task: Mutex::new(Some(task)) }
     }
 

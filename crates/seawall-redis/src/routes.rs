@@ -1,49 +1,85 @@
 //! The way of a command to the node that answers it.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use fred::clients::Client;
+use fred::clients::{Client, WithOptions};
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::{ClusterHash, CustomCommand, FromValue, Value};
 use futures_util::future::{FutureExt as _, select_ok};
 use tokio::sync::Notify;
 
-use super::clients::{Clients, NodeClient};
-use super::topology::Topology;
+use crate::clients::{Clients, NodeClient};
+use crate::topology::Topology;
 
 /// Finds the connection for a node, and another where a node says that another has the key.
-pub(super) struct Routes {
-    pub(super) topology: Topology,
-    pub(super) clients: Clients,
+///
+/// Made by [`Masters`](crate::Masters). Commands have the deadline of
+/// [`command_timeout`](crate::Settings::command_timeout); where there is no connection they fail at once.
+pub struct Routes {
+    topology: Topology,
+    clients: Clients,
     /// The masters may have changed.
-    pub(super) doubt: Notify,
+    doubt: Notify,
     /// Who said so last, and should know.
     hint: AtomicU32,
 }
 
 /// Where to send a command, and how.
 #[derive(Clone)]
-pub(super) struct Way {
-    pub(super) node: u32,
+pub struct Way {
+    node: u32,
     to: Arc<NodeClient>,
-    /// The key is on its way there: only after ASKING it is answered.
-    pub(super) asking: bool,
+    asking: bool,
 }
 
 impl Way {
-    pub(super) fn client(&self) -> &Client {
+    /// The node it leads to.
+    #[must_use]
+    pub fn node(&self) -> u32 {
+        self.node
+    }
+
+    /// Whether the key is on its way there: only after ASKING it is answered.
+    #[must_use]
+    pub fn asking(&self) -> bool {
+        self.asking
+    }
+
+    /// The connection.
+    #[must_use]
+    pub fn client(&self) -> &Client {
         self.to.client()
     }
 
-    /// For who has a deadline: see [`NodeClient::alone`].
-    pub(super) fn to(&self) -> &NodeClient {
-        &self.to
+    /// The same without a deadline, for who has one: a second timer would cost as much as the rest.
+    #[must_use]
+    pub fn without_deadline(&self) -> &WithOptions<Client> {
+        self.to.alone()
+    }
+
+    /// Sends a command, after ASKING if need be.
+    ///
+    /// # Errors
+    /// What the node answered, or that it did not.
+    pub async fn send<R: FromValue>(
+        &self,
+        command: &'static str,
+        words: Vec<Value>,
+    ) -> Result<R, Error> {
+        if self.asking {
+            return self.after_asking(command, words).await;
+        }
+        self.client().custom::<Value, _>(plain(command), words).await?.convert()
     }
 
     /// Sends a command right after ASKING.
-    pub(super) async fn after_asking<R: FromValue>(
+    ///
+    /// # Errors
+    /// What the node answered, or that it did not.
+    pub async fn after_asking<R: FromValue>(
         &self,
         command: &'static str,
         words: Vec<Value>,
@@ -54,7 +90,7 @@ impl Way {
 
     /// Sends commands, each right after ASKING, with nothing in between. One reply each, or one
     /// error for all.
-    pub(super) async fn each_after_asking<R: FromValue>(
+    pub async fn each_after_asking<R: FromValue>(
         &self,
         command: &'static str,
         all: Vec<Vec<Value>>,
@@ -81,23 +117,59 @@ impl Way {
 }
 
 impl Routes {
-    pub(super) fn new(topology: Topology) -> Self {
+    pub(crate) fn new(clustered: bool) -> Self {
         let hint = AtomicU32::new(NOBODY);
+        let topology = if clustered { Topology::cluster() } else { Topology::single() };
         Self { topology, clients: Clients::new(), doubt: Notify::new(), hint }
     }
 
-    /// The way to `node`, if there is a connection.
-    pub(super) fn to(&self, node: u32) -> Result<Way, Error> {
+    /// Which node serves which key.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    pub(crate) fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// Ends all connections, for good: every command fails from then on.
+    ///
+    /// # Errors
+    /// If a node did not take it; its connection ends all the same.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.clients.close().await
+    }
+
+    /// Something is odd: [`Masters::follow`](crate::Masters::follow) looks again soon.
+    pub fn doubt(&self) {
+        self.doubt.notify_one();
+    }
+
+    pub(crate) async fn doubted(&self) {
+        self.doubt.notified().await;
+    }
+
+    /// The way to `node`.
+    ///
+    /// # Errors
+    /// If there is no connection.
+    pub fn to(&self, node: u32) -> Result<Way, Error> {
         let to = self.clients.get(node).filter(|to| to.is_connected()).ok_or_else(gone)?;
         Ok(Way { node, to, asking: false })
     }
 
-    /// Asks `node`, and where it says the key is. Also returns who answered.
-    pub(super) async fn ask<T, F>(
-        &self,
-        node: u32,
-        ask: impl Fn(Way) -> F,
-    ) -> Result<(T, u32), Error>
+    /// Whether there is a connection to `node`.
+    #[must_use]
+    pub fn is_connected(&self, node: u32) -> bool {
+        self.clients.is_connected(node)
+    }
+
+    /// Asks `node`, and where it says the key is, up to three times. Also returns who answered.
+    ///
+    /// # Errors
+    /// The last answer, or that there is no connection.
+    pub async fn ask<T, F>(&self, node: u32, ask: impl Fn(Way) -> F) -> Result<(T, u32), Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -118,7 +190,7 @@ impl Routes {
 
     /// The way that `asked` named in its error, if it did and it can be gone. Takes over what a
     /// MOVED tells, and has the masters looked at where something is odd.
-    pub(super) fn redirect(&self, error: &Error, asked: u32) -> Option<Way> {
+    pub fn redirect(&self, error: &Error, asked: u32) -> Option<Way> {
         let Some(redirection) = Redirection::read(error.details()) else {
             if ODD.iter().any(|word| error.details().starts_with(word)) {
                 self.doubt.notify_one();
@@ -141,20 +213,24 @@ impl Routes {
     }
 
     /// Who knows of a change, said once.
-    pub(super) fn take_hint(&self) -> Option<u32> {
+    pub(crate) fn take_hint(&self) -> Option<u32> {
         Some(self.hint.swap(NOBODY, Ordering::Relaxed)).filter(|node| *node != NOBODY)
     }
 
     /// Whether any node is connected to, and whether all are that serve keys.
-    pub(super) fn connected(&self) -> (bool, bool) {
+    #[must_use]
+    pub fn connected(&self) -> (bool, bool) {
         let serving = self.topology.serving();
-        let up = |node: &u32| self.to(*node).is_ok();
+        let up = |node: &u32| self.is_connected(*node);
         let all = !serving.is_empty() && serving.iter().all(up);
         (serving.iter().any(up), all)
     }
 
     /// Asks all nodes that are connected to for a sign of life: the first to answer counts.
-    pub(super) async fn ping(&self) -> Result<(), Error> {
+    ///
+    /// # Errors
+    /// If there is no connection, or no answer.
+    pub async fn ping(&self) -> Result<(), Error> {
         let all = self.clients.all();
         let pings: Vec<_> = all
             .iter()
@@ -165,6 +241,22 @@ impl Routes {
             return Err(gone());
         }
         select_ok(pings).await.map(drop)
+    }
+}
+
+impl fmt::Debug for Routes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (_, all) = self.connected();
+        let mut routes = f.debug_struct("Routes");
+        routes.field("serving", &self.topology.serving()).field("connected", &all);
+        routes.finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut way = f.debug_struct("Way");
+        way.field("node", &self.node).field("asking", &self.asking).finish_non_exhaustive()
     }
 }
 
@@ -195,20 +287,26 @@ impl<'a> Redirection<'a> {
 }
 
 /// Whether a node said that another has the key.
-pub(super) fn is_redirection(error: &Error) -> bool {
+#[must_use]
+pub fn is_redirection(error: &Error) -> bool {
     Redirection::read(error.details()).is_some()
 }
 
-pub(super) fn gone() -> Error {
+/// There is no connection.
+#[must_use]
+pub fn gone() -> Error {
     Error::new(ErrorKind::IO, "not connected")
 }
 
-pub(super) fn another_number() -> Error {
+/// A reply is missing, or there is one too many.
+#[must_use]
+pub fn another_number() -> Error {
     Error::new(ErrorKind::Protocol, "another number of replies than keys")
 }
 
 /// A command that fred need not find a node for.
-pub(super) fn plain(name: &'static str) -> CustomCommand {
+#[must_use]
+pub fn plain(name: &'static str) -> CustomCommand {
     CustomCommand::new_static(name, ClusterHash::FirstKey, false)
 }
 

@@ -10,16 +10,15 @@ use fred::types::config::{Config, Server, ServerConfig};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::timeout;
 
-use super::RedisConfig;
-use super::ends::EndsWithUs;
-use super::routes::{Routes, plain};
-use super::settings;
-use super::topology::{self, Master};
+use crate::ends::EndsWithUs;
+use crate::routes::{Routes, plain};
+use crate::settings::Settings;
+use crate::topology::{self, Master};
 
 /// Asks a master that is connected to, or, if none answers, the nodes of the URL.
-pub(super) struct Discovery {
+pub(crate) struct Discovery {
     routes: Arc<Routes>,
-    config: RedisConfig,
+    settings: Settings,
     /// How to reach a node, but for its address.
     template: Config,
     /// Who answered last, and is asked again.
@@ -27,28 +26,28 @@ pub(super) struct Discovery {
 }
 
 impl Discovery {
-    pub(super) fn new(routes: Arc<Routes>, config: &RedisConfig, template: Config) -> Self {
-        Self { routes, config: config.clone(), template, last: None }
+    pub(crate) fn new(routes: Arc<Routes>, settings: &Settings, template: Config) -> Self {
+        Self { routes, settings: settings.clone(), template, last: None }
     }
 
-    /// The settings for a connection to one node.
-    pub(super) fn to(&self, server: Server) -> Config {
-        Config { server: ServerConfig::Centralized { server }, ..self.template.clone() }
+    /// The settings for a connection to one node, as to the others.
+    pub(crate) fn reach(template: &Config, server: Server) -> Config {
+        Config { server: ServerConfig::Centralized { server }, ..template.clone() }
     }
 
     /// The masters. `doubted`: something is odd; who answered last may know nothing of it.
-    pub(super) async fn look(&mut self, doubted: bool) -> Result<Vec<Master>, Error> {
+    pub(crate) async fn look(&mut self, doubted: bool) -> Result<Vec<Master>, Error> {
         let hint = self.routes.take_hint();
         let last = self.last.take();
         let mut order: Vec<u32> = hint.into_iter().chain(last.filter(|_| !doubted)).collect();
-        order.extend(self.routes.topology.masters().into_iter().filter(|it| Some(*it) != last));
+        order.extend(self.routes.topology().masters().into_iter().filter(|it| Some(*it) != last));
         order.extend(last);
         for (place, node) in order.iter().enumerate() {
             if order[..place].contains(node) {
                 continue;
             }
             let Ok(way) = self.routes.to(*node) else { continue };
-            let Some(server) = self.routes.topology.server(*node) else { continue };
+            let Some(server) = self.routes.topology().server(*node) else { continue };
             if let Ok(masters) = ask(way.client(), &server).await {
                 self.last = Some(*node);
                 return Ok(masters);
@@ -58,7 +57,7 @@ impl Discovery {
     }
 
     /// Asks the nodes of the URL, some at once: the first to answer counts.
-    pub(super) async fn ask_configured(&self) -> Result<Vec<Master>, Error> {
+    pub(crate) async fn ask_configured(&self) -> Result<Vec<Master>, Error> {
         let servers = self.template.server.hosts();
         let answers = stream::iter(servers).map(|server| self.ask_once(server));
         let mut answers = std::pin::pin!(answers.buffer_unordered(AT_ONCE));
@@ -74,13 +73,13 @@ impl Discovery {
 
     /// Over a connection for this alone.
     async fn ask_once(&self, server: Server) -> Result<Vec<Master>, Error> {
-        let config = Config { fail_fast: true, ..self.to(server.clone()) };
-        let (mut performance, connection) = settings(&self.config);
-        performance.default_command_timeout = self.config.connect_timeout;
+        let config = Config { fail_fast: true, ..Self::reach(&self.template, server.clone()) };
+        let (mut performance, connection) = self.settings.for_fred();
+        performance.default_command_timeout = self.settings.connect_timeout;
         // It has no policy: a client is one connection.
         let client = Client::new(config, Some(performance), Some(connection), None);
-        let ends = EndsWithUs::new(client.clone(), &self.config);
-        let connected = timeout(self.config.connect_timeout, client.init()).await;
+        let ends = EndsWithUs::new(client.clone(), &self.settings);
+        let connected = timeout(self.settings.connect_timeout, client.init()).await;
         let task =
             connected.map_err(|_| Error::new(ErrorKind::Timeout, "not connected in time"))?;
         let _ends = ends.with(task?);

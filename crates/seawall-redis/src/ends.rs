@@ -1,5 +1,6 @@
 //! The end of a client, and what happens if fred's task ends before.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,11 +13,11 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::RedisConfig;
+use crate::settings::Settings;
 
 /// Ends fred's task, which would outlive the client's last clone and hold the connection. Until
 /// then it starts the task again should that end by itself.
-pub(super) struct EndsWithUs {
+pub struct EndsWithUs {
     client: Client,
     tasks: Arc<Tasks>,
     deadline: Duration,
@@ -32,22 +33,27 @@ struct Tasks {
 }
 
 impl EndsWithUs {
-    pub(super) fn new(client: Client, config: &RedisConfig) -> Self {
+    /// Of `client`, which is not connecting yet. Within a Tokio runtime.
+    #[must_use]
+    pub fn new(client: Client, settings: &Settings) -> Self {
         Self {
             client,
             tasks: Arc::default(),
-            deadline: config.command_timeout,
-            most_pause: config.reconnect_max_delay,
+            deadline: settings.command_timeout,
+            most_pause: settings.reconnect_max_delay,
             runtime: Handle::current(),
         }
     }
 
-    pub(super) fn client(&self) -> &Client {
+    /// The client.
+    #[must_use]
+    pub fn client(&self) -> &Client {
         &self.client
     }
 
     /// `task` is fred's, and to be started again when it ends.
-    pub(super) fn with(self, task: ConnectHandle) -> Self {
+    #[must_use]
+    pub fn with(self, task: ConnectHandle) -> Self {
         *self.tasks.connection.lock() = Some(task.abort_handle());
         let (client, tasks) = (self.client.clone(), Arc::clone(&self.tasks));
         self.runtime.spawn(tasks.keep(client, task, self.most_pause));
@@ -55,7 +61,7 @@ impl EndsWithUs {
     }
 
     /// From now on an end of fred's task is what was asked for.
-    pub(super) fn closing(&self) {
+    pub(crate) fn closing(&self) {
         self.tasks.closing.store(true, Ordering::Release);
     }
 }
@@ -71,6 +77,12 @@ impl Drop for EndsWithUs {
                 task.abort();
             }
         });
+    }
+}
+
+impl fmt::Debug for EndsWithUs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndsWithUs").finish_non_exhaustive()
     }
 }
 
@@ -113,17 +125,16 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::remote::redis::{client, server};
+    use crate::clients::client;
 
     #[tokio::test]
     async fn a_connection_task_that_ends_by_itself_is_started_again() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
-        let config =
-            RedisConfig { url: format!("redis://127.0.0.1:{port}"), ..RedisConfig::default() };
-        let client = client(&config, server(&config).expect("valid"));
+        let settings = Settings { url: format!("redis://127.0.0.1:{port}"), ..Settings::default() };
+        let client = client(&settings, settings.server().expect("valid"));
         let task = client.connect();
-        let ends = EndsWithUs::new(client, &config).with(task);
+        let ends = EndsWithUs::new(client, &settings).with(task);
         let patience = Duration::from_secs(30);
         let accept = async || timeout(patience, listener.accept()).await.expect("it connects");
         let _first = accept().await.expect("accepts");

@@ -7,13 +7,15 @@ use fred::util::redis_keyslot;
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
-/// A master of a cluster and the slots it serves, first and last.
+/// A master of a cluster and the slots it serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Master {
-    pub(super) server: Server,
+pub(crate) struct Master {
+    /// Its address, by name if it has one.
+    pub(crate) server: Server,
     /// Its address by number, if that is another: nodes may name it either way.
-    pub(super) ip: Option<Box<str>>,
-    pub(super) slots: Vec<(u16, u16)>,
+    pub(crate) ip: Option<Box<str>>,
+    /// First and last.
+    pub(crate) slots: Vec<(u16, u16)>,
 }
 
 /// Which node serves which key. A look-up takes one hash and one load, and no lock.
@@ -21,7 +23,7 @@ pub(super) struct Master {
 /// A node's index belongs to its address; it is not used again for another for a long time.
 /// Without a cluster there is one node, 0, whichever server that is.
 #[derive(Debug)]
-pub(super) struct Topology {
+pub struct Topology {
     /// Node by slot; empty without a cluster.
     owners: Box<[AtomicU32]>,
     nodes: RwLock<Nodes>,
@@ -42,34 +44,40 @@ struct Nodes {
 }
 
 /// What a new view of the cluster changed.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Change {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
     /// Masters that were none before.
-    pub(super) joined: Vec<u32>,
+    pub joined: Vec<u32>,
     /// Nodes that are masters no more.
-    pub(super) left: Vec<u32>,
+    pub left: Vec<u32>,
     /// Nodes that lost slots to others, those that left included.
-    pub(super) gave_slots: Vec<u32>,
+    pub gave_slots: Vec<u32>,
 }
 
 impl Topology {
     /// One node, 0.
-    pub(super) fn single() -> Self {
+    #[must_use]
+    pub fn single() -> Self {
         Self { owners: Box::default(), nodes: RwLock::default(), moved: RwLock::default() }
     }
 
     /// A cluster of which nothing is known yet: all slots are node 0's, the first master's.
-    pub(super) fn cluster() -> Self {
+    #[must_use]
+    pub fn cluster() -> Self {
         let owners = (0..SLOTS).map(|_| AtomicU32::new(0)).collect();
         Self { owners, nodes: RwLock::default(), moved: RwLock::default() }
     }
 
-    pub(super) fn is_cluster(&self) -> bool {
+    /// Whether there are several nodes, or could be.
+    #[must_use]
+    pub fn is_cluster(&self) -> bool {
         !self.owners.is_empty()
     }
 
     /// The node that serves the whole key `key`, prefix included.
-    pub(super) fn node(&self, key: &[u8]) -> u32 {
+    #[must_use]
+    pub fn node(&self, key: &[u8]) -> u32 {
         if self.owners.is_empty() {
             return 0;
         }
@@ -81,12 +89,14 @@ impl Topology {
     }
 
     /// Whether no slot is known to have changed hands since `moment`.
-    pub(super) fn settled_since(&self, moment: Instant) -> bool {
+    #[must_use]
+    pub fn settled_since(&self, moment: Instant) -> bool {
         self.moved.read().is_none_or(|moved| moved < moment)
     }
 
     /// The nodes that serve slots; without a cluster only 0.
-    pub(super) fn serving(&self) -> Vec<u32> {
+    #[must_use]
+    pub fn serving(&self) -> Vec<u32> {
         let mut masters = self.masters();
         if self.is_cluster() {
             let mut serves = vec![false; self.nodes.read().servers.len()];
@@ -101,17 +111,18 @@ impl Topology {
     }
 
     /// The masters, by index; without a cluster only 0.
-    pub(super) fn masters(&self) -> Vec<u32> {
+    pub(crate) fn masters(&self) -> Vec<u32> {
         if self.is_cluster() { self.nodes.read().masters.clone() } else { vec![0] }
     }
 
     /// The address of a node of a cluster.
-    pub(super) fn server(&self, node: u32) -> Option<Server> {
+    #[must_use]
+    pub fn server(&self, node: u32) -> Option<Server> {
         self.nodes.read().servers.get(node as usize).cloned()
     }
 
     /// The master that a node named: `asked` did, and means itself by no host.
-    pub(super) fn find(&self, host: &str, port: u16, asked: u32) -> Option<u32> {
+    pub(crate) fn find(&self, host: &str, port: u16, asked: u32) -> Option<u32> {
         let nodes = self.nodes.read();
         let host = if host.is_empty() { &*nodes.servers.get(asked as usize)?.host } else { host };
         let is = |node: &u32| {
@@ -125,7 +136,7 @@ impl Topology {
     }
 
     /// A node said that `slot` is `node`'s. Who had it is told of with the next view.
-    pub(super) fn correct(&self, slot: u16, node: u32) {
+    pub(crate) fn correct(&self, slot: u16, node: u32) {
         let Some(owner) = self.owners.get(usize::from(slot)) else { return };
         let mut nodes = self.nodes.write();
         let giver = owner.swap(node, Ordering::Relaxed);
@@ -136,7 +147,7 @@ impl Topology {
     }
 
     /// The nodes that the masters of a view are or will be, before it is taken over.
-    pub(super) fn indexes(&self, masters: &[Master]) -> Vec<u32> {
+    pub(crate) fn indexes(&self, masters: &[Master]) -> Vec<u32> {
         let mut nodes = self.nodes.write();
         let before = nodes.masters.clone();
         nodes.taken = before;
@@ -150,7 +161,7 @@ impl Topology {
 
     /// Takes over a new view. A view without any slot changes nothing: it is that of a node that
     /// does not know its cluster yet.
-    pub(super) fn update(&self, masters: &[Master]) -> Change {
+    pub(crate) fn update(&self, masters: &[Master]) -> Change {
         if !self.is_cluster() || masters.iter().all(|master| master.slots.is_empty()) {
             return Change::default();
         }
@@ -187,7 +198,8 @@ impl Topology {
 
     /// A key of the form `prefix` and a number, in a slot that `node` serves. `None` if it serves
     /// none.
-    pub(super) fn key_on(&self, node: u32, prefix: &str) -> Option<String> {
+    #[must_use]
+    pub fn key_on(&self, node: u32, prefix: &str) -> Option<String> {
         let key = |number: usize| format!("{prefix}{number}");
         if !self.is_cluster() {
             return Some(key(0));
@@ -226,7 +238,7 @@ impl Nodes {
 
 /// The masters in an answer to `CLUSTER NODES` from `asked`, those without slots included, those
 /// that have failed or are not reached yet left out unless they serve slots.
-pub(super) fn masters(nodes: &str, asked: &Server) -> Vec<Master> {
+pub(crate) fn masters(nodes: &str, asked: &Server) -> Vec<Master> {
     nodes.lines().filter_map(|line| master(line, asked)).collect()
 }
 
@@ -266,152 +278,4 @@ const SLOTS: u16 = 16_384;
 const MANY: usize = 256;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const THREE: &str = "\
-a1 10.0.0.1:7000@17000 myself,master - 0 0 1 connected 0-5460 [77->-b2]
-b2 10.0.0.2:7000@17000,two.example master - 0 1 2 connected 5461-10921
-c3 10.0.0.3:7000@17000,,shard-id=9 master - 0 1 3 connected 10922-16382 16383
-d4 10.0.0.4:7000@17000 slave a1 0 1 1 connected
-e5 10.0.0.5:7000@17000 master - 0 1 0 connected
-f6 10.0.0.6:7000@17000 master,fail - 1 1 0 disconnected
-g7 :0@0 master,noaddr - 1 1 0 disconnected
-";
-
-    fn asked() -> Server {
-        Server::new("10.0.0.1", 7000)
-    }
-
-    fn known(text: &str) -> (Topology, Change) {
-        let topology = Topology::cluster();
-        let change = topology.update(&masters(text, &asked()));
-        (topology, change)
-    }
-
-    #[test]
-    fn masters_are_read_with_and_without_slots() {
-        let found = masters(THREE, &asked());
-        let servers: Vec<String> = found.iter().map(|it| it.server.to_string()).collect();
-        let expected = ["10.0.0.1:7000", "two.example:7000", "10.0.0.3:7000", "10.0.0.5:7000"];
-        assert_eq!(servers, expected);
-        assert_eq!(found[0].slots, [(0, 5460)], "a slot on its way is still the giver's");
-        assert_eq!(found[2].slots, [(10922, 16382), (16383, 16383)]);
-        assert_eq!(found[3].slots, []);
-    }
-
-    #[test]
-    fn a_node_that_does_not_know_its_address_has_the_one_that_was_asked() {
-        let found = masters("a1 :7000@17000 myself,master - 0 0 1 connected 0-16383\n", &asked());
-        assert_eq!(found[0].server, asked());
-    }
-
-    #[test]
-    fn garbage_is_no_master() {
-        for line in ["", "a", "a b", "a b master", "a b master - 0 0 1 connected 0-5", "-ERR x y z"]
-        {
-            assert_eq!(masters(line, &asked()), [], "{line}");
-        }
-        let odd = "a1 h:1@2 master - 0 0 1 connected 9-3 70000 0-16384 5 x-y\n";
-        assert_eq!(masters(odd, &asked())[0].slots, [(5, 5)]);
-    }
-
-    #[test]
-    fn keys_go_where_their_slot_is() {
-        let (topology, change) = known(THREE);
-        assert_eq!(change.joined, [0, 1, 2, 3]);
-        assert_eq!((change.left, change.gave_slots), (vec![], vec![]));
-        // Slots 5061, 12182 and 866, as Redis has it.
-        assert_eq!(topology.node(b"bar"), 0);
-        assert_eq!(topology.node(b"foo"), 2);
-        assert_eq!(topology.node(b"hello"), 0);
-        assert_eq!(Topology::single().node(b"foo"), 0);
-    }
-
-    #[test]
-    fn a_moved_slot_and_a_failover_are_told_and_indexes_stay() {
-        let (topology, _) = known(THREE);
-        let moved = THREE
-            .replace("0-5460 ", "1-5460 ")
-            .replace("master - 0 1 0 connected", "master - 0 1 0 connected 0");
-        let change = topology.update(&masters(&moved, &asked()));
-        assert_eq!(change, Change { gave_slots: vec![0], ..Change::default() });
-        let failed_over = moved
-            .replace("b2 10.0.0.2:7000@17000,two.example master", "b2 10.0.0.9:7000@17000 master");
-        let change = topology.update(&masters(&failed_over, &asked()));
-        assert_eq!(change, Change { joined: vec![4], left: vec![1], gave_slots: vec![1] });
-        assert_eq!(topology.masters(), [0, 4, 2, 3]);
-        let back = topology.update(&masters(&moved, &asked()));
-        assert_eq!(back, Change { joined: vec![1], left: vec![4], gave_slots: vec![4] });
-    }
-
-    #[test]
-    fn a_slot_that_a_node_says_has_moved_is_its_new_masters_and_told_with_the_next_view() {
-        let (topology, _) = known(THREE);
-        let before = Instant::now();
-        assert!(topology.settled_since(before));
-        assert_eq!(topology.find("10.0.0.5", 7000, 0), Some(3));
-        assert_eq!(topology.find("two.example", 7000, 0), Some(1));
-        assert_eq!(topology.find("10.0.0.2", 7000, 0), Some(1), "by its number as well");
-        assert_eq!(topology.find("", 7000, 2), Some(2), "the one that was asked");
-        assert_eq!(topology.find("10.0.0.5", 7001, 0), None);
-        assert_eq!(topology.find("10.0.0.4", 7000, 0), None, "a replica");
-        topology.correct(redis_keyslot(b"bar"), 3);
-        assert_eq!((topology.node(b"bar"), topology.node(b"hello")), (3, 0));
-        assert!(!topology.settled_since(before));
-        assert_eq!(topology.serving(), [0, 1, 2, 3]);
-        let moved = THREE
-            .replace("0-5460 ", "0-5060 5062-5460 ")
-            .replace("master - 0 1 0 connected", "master - 0 1 0 connected 5061");
-        let change = topology.update(&masters(&moved, &asked()));
-        assert_eq!(change, Change { gave_slots: vec![0], ..Change::default() });
-        assert_eq!(topology.update(&masters(&moved, &asked())), Change::default(), "once");
-        // A view from before: it goes back, and so does what was told.
-        let change = topology.update(&masters(THREE, &asked()));
-        assert_eq!(change, Change { gave_slots: vec![3], ..Change::default() });
-        assert_eq!(topology.serving(), [0, 1, 2]);
-        assert_eq!(Topology::single().serving(), [0]);
-    }
-
-    #[test]
-    fn the_indexes_of_pods_that_come_and_go_stay_small() {
-        let topology = Topology::cluster();
-        for pod in 0..5_000 {
-            let nodes = format!(
-                "a h{pod}:1@2 master - 0 0 1 connected 0-99\nb h{}:1@2 master - 0 0 1 connected 100-16383",
-                pod + 1
-            );
-            let found = masters(&nodes, &asked());
-            let indexes = topology.indexes(&found);
-            let change = topology.update(&found);
-            assert_eq!(topology.masters(), indexes);
-            assert_eq!(
-                (change.joined.len(), change.left.len()),
-                (1 + usize::from(pod == 0), usize::from(pod > 0))
-            );
-            let [first, second] = topology.masters()[..] else { panic!("two") };
-            assert!(first != second && first < 300 && second < 300);
-            assert_eq!(topology.server(second).expect("known").host, format!("h{}", pod + 1));
-        }
-    }
-
-    #[test]
-    fn a_view_without_slots_changes_nothing() {
-        let (topology, _) = known(THREE);
-        let lost = "a1 10.0.0.1:7000@17000 myself,master - 0 0 0 connected\n";
-        assert_eq!(topology.update(&masters(lost, &asked())), Change::default());
-        assert_eq!(topology.masters(), [0, 1, 2, 3]);
-        assert_eq!(topology.update(&[]), Change::default());
-    }
-
-    #[test]
-    fn each_node_with_slots_has_a_key_of_its_own() {
-        let (topology, _) = known(THREE);
-        for node in 0..3 {
-            let key = topology.key_on(node, "seawall:#canary").expect("it serves slots");
-            assert_eq!(topology.node(key.as_bytes()), node);
-        }
-        assert_eq!(topology.key_on(3, "seawall:#canary"), None);
-        assert_eq!(Topology::single().key_on(0, "k").as_deref(), Some("k0"));
-    }
-}
+mod tests;

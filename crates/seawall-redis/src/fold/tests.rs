@@ -1,17 +1,23 @@
 //! Folding, against a scripted server.
 
 use std::collections::VecDeque as Script;
-use std::time::Duration;
 
-use tokio::time::sleep;
+use bytes::Bytes;
+use fred::error::{Error, ErrorKind};
+use fred::types::Key;
+use tokio::time::{Instant, sleep};
 
 use super::*;
+
+type Reply = Result<(Option<Bytes>, u32), Error>;
 
 /// Notes each command and answers ten milliseconds later with the key itself.
 #[derive(Clone, Default)]
 struct Server {
     commands: Arc<Mutex<Vec<Vec<Key>>>>,
     under_way: Arc<Mutex<(usize, usize)>>,
+    /// How long an answer takes, if that is not [`TRIP`].
+    takes: Arc<Mutex<Option<Duration>>>,
     /// What befalls the next commands.
     fails: Arc<Mutex<Script<Option<ErrorKind>>>>,
 }
@@ -26,7 +32,8 @@ impl Server {
             under_way.1 = under_way.1.max(under_way.0);
         }
         let _ended = Ended(&self.under_way);
-        sleep(TRIP).await;
+        let takes = self.takes.lock().unwrap_or(TRIP);
+        sleep(takes).await;
         let reply = |key: Key| match &fails {
             Some(kind) => Err(Error::new(kind.clone(), "scripted")),
             None => Ok((Some(key.into_bytes()), 0)),
@@ -47,13 +54,25 @@ impl Drop for Ended<'_> {
     }
 }
 
-impl Fetch for Server {
+impl Carry for Server {
+    type Ask = Key;
+    type Reply = Reply;
+
     async fn one(&self, _: u32, key: Key) -> Reply {
         self.answer(vec![key]).await.remove(0)
     }
 
     async fn many(&self, _: u32, keys: Vec<Key>) -> Vec<Reply> {
         self.answer(keys).await
+    }
+
+    fn unasked(&self, why: Unasked) -> Reply {
+        let kind = match why {
+            Unasked::Full => ErrorKind::Backpressure,
+            Unasked::Ended => ErrorKind::Canceled,
+            Unasked::Late => ErrorKind::Timeout,
+        };
+        Err(Error::new(kind, "scripted"))
     }
 }
 
@@ -66,7 +85,7 @@ fn fold(bound: usize) -> (Server, Arc<Fold<Server>>) {
 }
 
 async fn get(fold: &Fold<Server>, number: usize) -> Reply {
-    fold.get(0, Key::from(number.to_string())).await
+    fold.ask(0, Key::from(number.to_string())).await
 }
 
 fn spawn(fold: &Arc<Fold<Server>>, number: usize) -> tokio::task::JoinHandle<Reply> {
@@ -97,7 +116,7 @@ async fn concurrent_reads_share_commands_and_each_gets_its_own() {
         assert!(is(read.await.expect("no panic"), number));
     }
     let sizes = server.sizes();
-    assert!(sizes.len() <= 5 && sizes.iter().all(|size| *size <= MOST_KEYS), "{sizes:?}");
+    assert!(sizes.len() <= 5 && sizes.iter().all(|size| *size <= MOST_ASKS), "{sizes:?}");
     assert!(server.under_way.lock().1 <= MOST_COMMANDS);
     sleep(MS).await;
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 0, "tasks end with the work");
@@ -176,16 +195,76 @@ async fn a_node_that_hangs_does_not_hold_up_another() {
     let hung: Vec<_> = (0..10_u64)
         .map(|number| {
             let busy = Arc::clone(&busy);
-            tokio::spawn(async move { busy.get(1, Key::from(number.to_string())).await })
+            tokio::spawn(async move { busy.ask(1, Key::from(number.to_string())).await })
         })
         .collect();
     yield_now().await;
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     assert!(is(get(&other, 7).await, 7));
     assert_eq!(started.elapsed(), TRIP, "by itself");
     for read in hung {
         read.await.expect("no panic").expect("answers");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_is_told_at_its_time_though_the_server_hangs() {
+    let (server, fold) = fold(100);
+    *server.takes.lock() = Some(Duration::from_secs(60));
+    let start = Instant::now();
+    let asks: Vec<_> = (0..20)
+        .map(|number| {
+            let fold = Arc::clone(&fold);
+            tokio::spawn(async move {
+                // One after the other, some while all commands are under way.
+                sleep(MS * number).await;
+                let until = Instant::now() + 50 * MS;
+                let reply = fold.ask_until(0, Key::from(number.to_string()), until).await;
+                (reply.map(drop).map_err(|error| error.kind().clone()), Instant::now() - until)
+            })
+        })
+        .collect();
+    for ask in asks {
+        let (reply, late) = ask.await.expect("no panic");
+        assert_eq!(reply, Err(ErrorKind::Timeout));
+        assert!(late <= LOOK + MS, "{late:?}");
+    }
+    // Those that come much later are told too: nothing has come back yet.
+    sleep(Duration::from_secs(1)).await;
+    let until = Instant::now() + 50 * MS;
+    let reply = fold.ask_until(0, Key::from("late"), until).await;
+    assert_eq!(reply.map(drop).map_err(|error| error.kind().clone()), Err(ErrorKind::Timeout));
+    assert!(until.elapsed() <= LOOK + MS);
+    // It answers again.
+    *server.takes.lock() = None;
+    sleep(Duration::from_secs(120)).await;
+    assert!(is(fold.ask_until(0, Key::from("7"), Instant::now() + 50 * MS).await, 7));
+    assert!(start.elapsed() > Duration::from_secs(60));
+    sleep(MS).await;
+    assert_eq!(fold.lane(0).state.lock().commands, 0);
+}
+
+#[test]
+fn who_waits_elsewhere_is_told_though_the_home_of_the_tasks_stands_still() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let (home, away) = (runtime().expect("a runtime"), runtime().expect("a runtime"));
+    let server = Server::default();
+    *server.takes.lock() = Some(Duration::from_secs(60));
+    let fold = Arc::new(Fold::new(server, 100, home.handle().clone()));
+    away.block_on(async {
+        let ask = |number: usize| {
+            let fold = Arc::clone(&fold);
+            async move {
+                fold.ask_until(0, Key::from(number.to_string()), Instant::now() + 5 * MS).await
+            }
+        };
+        let asks: Vec<_> = (0..3).map(|number| tokio::spawn(ask(number))).collect();
+        for ask in asks {
+            let reply = tokio::time::timeout(Duration::from_secs(20), ask).await;
+            let error = reply.expect("it is told").expect("no panic").expect_err("nobody asked");
+            assert_eq!(*error.kind(), ErrorKind::Timeout);
+        }
+    });
 }
 
 #[test]

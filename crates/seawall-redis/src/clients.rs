@@ -7,15 +7,16 @@ use fred::clients::{Client, WithOptions};
 use fred::error::Error;
 use fred::interfaces::ClientLike;
 use fred::types::ClientState;
-use fred::types::config::Options;
+use fred::types::config::{Config, Options};
 use futures_util::future::join_all;
 use parking_lot::{Mutex, RwLock};
 
-use super::ends::EndsWithUs;
-use crate::remote::per_node::PerNode;
+use crate::ends::EndsWithUs;
+use crate::per_node::PerNode;
+use crate::settings::Settings;
 
 /// A connection to one node, kept up for ever.
-pub(super) struct NodeClient {
+pub(crate) struct NodeClient {
     ends: EndsWithUs,
     /// Without a deadline: who reads one key has one, and a second timer would cost as much as the
     /// rest.
@@ -23,38 +24,53 @@ pub(super) struct NodeClient {
 }
 
 impl NodeClient {
-    pub(super) fn new(ends: EndsWithUs) -> Self {
+    /// One that is being connected, and kept so.
+    pub(crate) fn start(settings: &Settings, server: Config) -> Self {
+        let client = client(settings, server);
+        let task = client.connect();
+        Self::new(EndsWithUs::new(client, settings).with(task))
+    }
+
+    /// The same, once it is connected.
+    pub(crate) async fn connected(settings: &Settings, server: Config) -> Result<Self, Error> {
+        let client = client(settings, Config { fail_fast: true, ..server });
+        let ends = EndsWithUs::new(client.clone(), settings);
+        let task = client.init().await?;
+        Ok(Self::new(ends.with(task)))
+    }
+
+    fn new(ends: EndsWithUs) -> Self {
         let none = Options { timeout: Some(Duration::ZERO), ..Options::default() };
         Self { alone: ends.client().with_options(&none), ends }
     }
 
-    pub(super) fn client(&self) -> &Client {
+    pub(crate) fn client(&self) -> &Client {
         self.ends.client()
     }
 
-    pub(super) fn alone(&self) -> &WithOptions<Client> {
+    pub(crate) fn alone(&self) -> &WithOptions<Client> {
         &self.alone
     }
 
     /// If it is not, fred would queue a command until its deadline.
-    pub(super) fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.client().state() == ClientState::Connected
     }
 }
 
 /// By node. Each has a task of its own in fred: none waits for another's.
-pub(super) struct Clients {
+pub(crate) struct Clients {
     nodes: PerNode<RwLock<Option<Arc<NodeClient>>>>,
     closed: Mutex<bool>,
 }
 
 impl Clients {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { nodes: PerNode::new(), closed: Mutex::new(false) }
     }
 
     /// Commands for `node` go through `client`. After the end they go nowhere.
-    pub(super) fn join(&self, node: u32, client: NodeClient) {
+    pub(crate) fn join(&self, node: u32, client: NodeClient) {
         let closed = self.closed.lock();
         if !*closed {
             let before = self.of(node).write().replace(Arc::new(client));
@@ -63,23 +79,28 @@ impl Clients {
     }
 
     /// The connection to `node` ends with the last command under way on it.
-    pub(super) fn leave(&self, node: u32) {
+    pub(crate) fn leave(&self, node: u32) {
         let before = self.of(node).write().take();
         drop(before);
     }
 
     /// The connection to `node`, whatever it is like.
-    pub(super) fn get(&self, node: u32) -> Option<Arc<NodeClient>> {
+    pub(crate) fn get(&self, node: u32) -> Option<Arc<NodeClient>> {
         self.of(node).read().clone()
     }
 
+    /// Whether there is a connection to `node` that is up.
+    pub(crate) fn is_connected(&self, node: u32) -> bool {
+        self.of(node).read().as_ref().is_some_and(|client| client.is_connected())
+    }
+
     /// All that are there.
-    pub(super) fn all(&self) -> Vec<Arc<NodeClient>> {
+    pub(crate) fn all(&self) -> Vec<Arc<NodeClient>> {
         self.nodes.iter().filter_map(|node| node.read().clone()).collect()
     }
 
     /// Ends them all, for good.
-    pub(super) async fn close(&self) -> Result<(), Error> {
+    pub(crate) async fn close(&self) -> Result<(), Error> {
         let all: Vec<_> = {
             let mut closed = self.closed.lock();
             *closed = true;
@@ -95,4 +116,10 @@ impl Clients {
     fn of(&self, node: u32) -> &RwLock<Option<Arc<NodeClient>>> {
         self.nodes.get(node, |_| RwLock::default())
     }
+}
+
+/// A client with none of fred's defaults that wait for ever. On a cluster it is one master's.
+pub(crate) fn client(settings: &Settings, server: Config) -> Client {
+    let (performance, connection) = settings.for_fred();
+    Client::new(server, Some(performance), Some(connection), Some(settings.policy()))
 }
