@@ -66,14 +66,14 @@ where
 
     /// What L1 says where [`plain`](Self::plain) found `look`.
     #[cold]
-    pub(super) fn first<Q>(&self, key: &Q, look: Box<Look<V>>) -> First<V>
+    pub(super) fn first<Q>(&self, key: &Q, look: Look<V>) -> First<V>
     where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
         let now = self.local.clock().now();
         if !self.local.clock().is_coarse() {
-            return self.second(*look, now);
+            return self.second(look, now);
         }
         // By a coarse clock it may only seem to be over.
         match self.local.hit(key, now) {

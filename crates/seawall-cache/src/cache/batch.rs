@@ -51,7 +51,7 @@ where
                 Slot::Vacant(free) => {
                     let first = match inner.plain(key) {
                         Ok(plain) => First::Hit(plain.into_got()),
-                        Err(look) => inner.first(key, look),
+                        Err(look) => inner.first(key, *look),
                     };
                     let part = match first {
                         First::Hit(got) => Ok(got),

@@ -107,7 +107,7 @@ where
             Ok(plain) => return Ok(Some(plain.into_got())),
             Err(look) => look,
         };
-        match self.inner.first(key, look) {
+        match self.inner.first(key, *look) {
             First::Hit(got) | First::Early(got, _) => Ok(Some(got)),
             First::Else(look) => Box::pin(self.inner.get_slowly(key.to_owned(), look)).await,
         }
@@ -160,7 +160,7 @@ where
             Ok(plain) => return Ok(plain.into_got()),
             Err(look) => look,
         };
-        match inner.first(key, look) {
+        match inner.first(key, *look) {
             First::Hit(got) => Ok(got),
             First::Early(got, entry) => {
                 inner.refresh_ahead(key.to_owned(), &entry, loader::erase(loader));
