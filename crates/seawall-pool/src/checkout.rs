@@ -32,7 +32,7 @@ pub(crate) struct Ask {
 /// One deadline over waiting, connecting and validating, for all nodes that a
 /// call tries. It starts with the first wait, so that a call which finds a
 /// connection idle neither reads the clock nor sets a timer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Patience {
     pub(crate) limit: Duration,
     started: Option<Instant>,
@@ -44,7 +44,7 @@ impl Patience {
     }
 
     /// A wait begins, perhaps not the first.
-    fn begins(&mut self) -> Instant {
+    pub(crate) fn begins(&mut self) -> Instant {
         let now = Instant::now();
         self.started.get_or_insert(now);
         now

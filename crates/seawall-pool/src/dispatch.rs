@@ -69,7 +69,7 @@ impl Answer {
 }
 
 /// Tells the balancer how a call failed, as far as it is the node's doing.
-fn ended_badly(choice: Choice, node: &Node, error: &Error) {
+pub(crate) fn ended_badly(choice: Choice, node: &Node, error: &Error) {
     let Some(since) = choice.since() else { return };
     let took = Instant::now() - since;
     match error {
@@ -184,6 +184,15 @@ impl<'p> Search<'p> {
         let index = choice.node;
         self.request.excluded |= 1 << index;
         Ok((&self.pool.nodes[index], choice))
+    }
+
+    /// Another replica for a call that is under way on one, if one fits.
+    pub(crate) fn another_replica(&mut self) -> Option<(&'p Arc<Node>, Choice)> {
+        let excluded = self.request.excluded | !self.pool.replicas();
+        let choice = self.pool.choose(&Request { excluded, ..self.request })?;
+        let index = choice.node;
+        self.request.excluded |= 1 << index;
+        Some((&self.pool.nodes[index], choice))
     }
 
     /// Takes a connection to `node`. A write gives that up when the node is no longer the primary.

@@ -30,7 +30,7 @@ mod seat;
 use config::LaneConfig;
 use metrics::LaneMetrics;
 use seat::Seat;
-pub(crate) use seat::run;
+pub(crate) use seat::{ride, run};
 
 /// The shared connections to one node.
 pub(crate) struct Lanes {

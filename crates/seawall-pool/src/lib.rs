@@ -78,6 +78,10 @@
 //! is closed instead. If the borrower used the connection directly, or sent `SET`, `DO` and the
 //! like, it is reset first. All else costs nothing.
 //!
+//! A read that takes longer than most may be sent to a second replica too ([`HedgeConfig`], off by
+//! default): the first answer counts, and the other attempt is cancelled as if its future had been
+//! dropped.
+//!
 //! Reads that come in large numbers need not each take a connection. [`Route::shared`] sends
 //! them down a few connections per node that many use at once, one statement after the other
 //! without waiting for answers; a connection that a slow statement holds up is given up, and
@@ -146,7 +150,7 @@
 //! | `advisor` | `Pool::advisor`: indexes to make and to drop, from the statistics of all nodes; includes `classify` | off |
 //! | `classify` | `Pool::auto`: reads told from writes by their text | off |
 //! | `tower` | `CausalLayer`: a [`Causal`] for each request, carried in a signed cookie or header | off |
-//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`], [`LoaderConfig`], [`BufferConfig`] and the configuration of the advisor, [`Lsn`] and [`Token`] as strings | off |
+//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`], [`HedgeConfig`], [`LoaderConfig`], [`BufferConfig`] and the configuration of the advisor, [`Lsn`] and [`Token`] as strings | off |
 //!
 //! Metrics are listed in `docs/metrics.md`.
 
@@ -170,6 +174,7 @@ mod error;
 mod exec;
 mod handle;
 mod health;
+mod hedge;
 mod lag;
 mod lanes;
 mod lease;
@@ -205,6 +210,8 @@ pub use config::{LagLimits, NodeConfig, PoolConfig, Role, RoutingConfig};
 pub use conn::Conn;
 pub use error::{Error, Outcome};
 pub use handle::{At, Route};
+pub use hedge::Hedge;
+pub use hedge::config::HedgeConfig;
 pub use lag::Lag;
 pub use lanes::config::LaneConfig;
 pub use loader::config::LoaderConfig;

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::checkout::{Ask, Patience};
 use crate::error::Error;
 use crate::handle::Route;
+use crate::hedge::Hedger;
 use crate::ledger::Class;
 use crate::monitor::{Board, Monitor};
 use crate::node::Node;
@@ -73,6 +74,7 @@ impl Pool {
         let (first, ()) = join(first, looks).await;
         drop(first?);
 
+        let hedger = Hedger::new(&config.hedge);
         let config = Arc::new(config);
         let mut tasks = Vec::with_capacity(2 * nodes.len());
         for (monitor, node) in monitors.into_iter().zip(&nodes) {
@@ -84,6 +86,7 @@ impl Pool {
             config,
             board,
             router,
+            hedger,
             #[cfg(feature = "classify")]
             auto: crate::classify::Auto::default(),
             tasks: Mutex::new(tasks),
@@ -195,6 +198,7 @@ pub(crate) struct Inner {
     pub(crate) config: Arc<PoolConfig>,
     pub(crate) board: Arc<Board>,
     pub(crate) router: Arc<Router>,
+    pub(crate) hedger: Hedger,
     #[cfg(feature = "classify")]
     pub(crate) auto: crate::classify::Auto,
     tasks: Mutex<Vec<JoinHandle<()>>>,

@@ -16,7 +16,7 @@ use crate::lsn::EVERYTHING;
 use crate::node::Node;
 use crate::pool::Inner;
 use crate::route::{Intent, Request};
-use crate::{Causal, Lsn, Token, dispatch, lanes, text};
+use crate::{Causal, Lsn, Token, dispatch, hedge, lanes, text};
 
 impl<'p> Route<'p> {
     pub(super) async fn run(
@@ -75,7 +75,10 @@ impl<'p> Route<'p> {
         let unsettled = guard(self.causal.filter(|_| writing), |causal| {
             causal.inspect(|causal| causal.observe_unknown());
         });
-        let ran = if self.shared && !writing {
+        let ran = if self.hedged && self.intent == Intent::Read {
+            // Boxed, as others need not carry the size of two attempts.
+            Box::pin(hedge::run(self.pool, request, call, self.shared)).await
+        } else if self.shared && !writing {
             lanes::run(self.pool, request, call).await
         } else {
             dispatch::run(self.pool, request, call).await
@@ -141,13 +144,13 @@ impl<'p> Route<'p> {
 
     /// The way of a loader's query.
     pub(crate) fn of_loader(way: Way<'p>, after: Option<Token>) -> Self {
-        let Way { pool, intent, limit, shared, key, tag } = way;
-        Self { after, key, tag, limit, shared, ..Self::new(pool, intent) }
+        let Way { pool, intent, limit, shared, hedged, key, tag } = way;
+        Self { after, key, tag, limit, shared, hedged, ..Self::new(pool, intent) }
     }
 
     pub(super) fn way(&self) -> Way<'p> {
-        let Self { pool, intent, limit, shared, key, tag, .. } = *self;
-        Way { pool, intent, limit, shared, key, tag }
+        let Self { pool, intent, limit, shared, hedged, key, tag, .. } = *self;
+        Way { pool, intent, limit, shared, hedged, key, tag }
     }
 
     /// What a loader starts with: a causal handle counts as it is now.

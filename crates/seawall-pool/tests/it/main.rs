@@ -19,6 +19,7 @@ mod connections;
 mod consistency;
 mod failover;
 mod failure;
+mod hedge;
 mod lag;
 mod lanes;
 mod loader;
