@@ -15,7 +15,7 @@ use crate::slow::SlowConfig;
 
 mod routing;
 
-pub use routing::{LagLimits, RoutingConfig};
+pub use routing::{LagLimits, RoutingConfig, Spill};
 
 /// The configuration of a [`Pool`](crate::Pool).
 ///

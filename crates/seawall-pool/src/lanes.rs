@@ -222,6 +222,11 @@ impl Lanes {
         self.open.read().len()
     }
 
+    /// Statements under way.
+    pub(crate) fn load(&self) -> usize {
+        self.open.read().iter().map(|lane| lane.in_flight.load(Ordering::Relaxed)).sum()
+    }
+
     /// Lanes that are not closed yet, which a pause or a shutdown waits for.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)

@@ -206,7 +206,7 @@ pub use buffer::config::BufferConfig;
 pub use causal::Causal;
 #[cfg(feature = "tower")]
 pub use causal_layer::{CausalFuture, CausalLayer, CausalService};
-pub use config::{LagLimits, NodeConfig, PoolConfig, Role, RoutingConfig};
+pub use config::{LagLimits, NodeConfig, PoolConfig, Role, RoutingConfig, Spill};
 pub use conn::Conn;
 pub use error::{Error, Outcome};
 pub use handle::{At, Route};

@@ -255,6 +255,17 @@ impl Node {
         self.state.load(Ordering::Acquire) == DOWN
     }
 
+    /// Whether nobody waits for a connection and less than this share of them is in use.
+    pub(crate) fn is_idle(&self, share: f64) -> bool {
+        let books = self.books.lock();
+        let (counts, max) = (books.counts(), books.max());
+        drop(books);
+        let used = counts.lent + counts.cleaning + self.lanes.load();
+        #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+        let is_below = (used as f64) < max as f64 * share;
+        is_below && counts.waiting == 0
+    }
+
     pub(crate) fn lag(&self) -> Option<Lag> {
         self.detail.lock().lag
     }

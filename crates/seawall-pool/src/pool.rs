@@ -213,6 +213,11 @@ impl Inner {
         self.router.choose(view, request, Instant::now())
     }
 
+    /// The primary, if it may serve `request`.
+    pub(crate) fn on_primary(&self, request: &Request) -> Option<Choice> {
+        self.router.primary(|node| self.nodes[node].view(), request)
+    }
+
     /// Whether a replica would serve `request`.
     pub(crate) fn has_replica(&self, request: &Request) -> bool {
         let view = |node: usize| self.nodes[node].view();

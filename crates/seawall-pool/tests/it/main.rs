@@ -34,6 +34,7 @@ mod seeing;
 mod session;
 mod sizing;
 mod slow;
+mod spill;
 mod statements;
 mod support;
 mod tokens;
