@@ -266,7 +266,7 @@ impl Lease {
         let until = patience.until().min(Instant::now() + limit);
         // Given up half-way, it is not lent again.
         self.condemn();
-        let answered = timeout_at(until, self.link().client.check_connection()).await;
+        let answered = timeout_at(until, self.link().is_there()).await;
         let sound = matches!(answered, Ok(Ok(())));
         if sound {
             self.acquit();

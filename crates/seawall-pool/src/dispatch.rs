@@ -33,12 +33,33 @@ pub(crate) async fn run<'p>(
         let served = async {
             let lease = search.lease(node).await?;
             let start = lease.granted().or(choice.since());
-            lease.session().run_from(start, &call).await
+            match lease.session().run_from(start, &call).await {
+                Err(Error::Query { source, node, outcome })
+                    if call.intent == Intent::Write && classify::is_read_only(&source) =>
+                {
+                    let error = Error::Query { source, node, outcome };
+                    Err(Box::pin(refused(&lease, error, call.limit)).await)
+                }
+                served => served,
+            }
         };
         let served = { unless_down(node, pin!(served)).await };
         if let Some(answer) = search.ended(node, choice, served, |answer| answer.lasted(&call))? {
             return Ok((node, answer));
         }
+    }
+}
+
+/// A write was refused, having done nothing, because its transaction was read-only. If that is
+/// because the node is a standby by now, which its monitor has yet to find out, it is as one that
+/// met no primary.
+async fn refused(lease: &Lease, error: Error, limit: Duration) -> Error {
+    match lease.session().position(limit).await {
+        Ok(position) if position.recovering => {
+            lease.node.found_recovering();
+            Error::NotWritable { node: Arc::clone(&lease.node.name) }
+        }
+        _ => error,
     }
 }
 

@@ -6,6 +6,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scopeguard::ScopeGuard;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -305,8 +306,11 @@ impl<'p> Route<'p> {
             return Ok(Vec::new());
         }
         let call = self.call(sql, &[], Shape::All, Ask::No)?;
-        let answers = batch::each::run(self.pool, self.request()?, &call, sets).await;
-        self.wrote_somewhere();
+        let request = self.request()?;
+        let unsettled = self.in_sight();
+        let answers = batch::each::run(self.pool, request, &call, sets).await;
+        ScopeGuard::into_inner(unsettled);
+        self.wrote_somewhere(&answers);
         answers
     }
 

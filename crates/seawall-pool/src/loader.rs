@@ -244,6 +244,9 @@ impl<K: Key> Shared<K> {
         if let Some(keyword) = text::session_keyword(&self.sql) {
             return Err(Error::SessionStatement { keyword });
         }
+        if let Some(token) = after {
+            self.pool.check_cluster(token)?;
+        }
         let mut gather = self.gather.lock();
         if gather.room() < count {
             self.make_room(&mut gather);

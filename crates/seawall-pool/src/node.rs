@@ -247,6 +247,12 @@ impl Node {
         self.evict();
     }
 
+    /// A statement found it in recovery.
+    pub(crate) fn found_recovering(&self) {
+        self.writable.store(false, Ordering::Release);
+        self.poke.notify_one();
+    }
+
     pub(crate) fn is_up(&self) -> bool {
         self.state.load(Ordering::Acquire) == UP
     }

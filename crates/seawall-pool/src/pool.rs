@@ -247,13 +247,19 @@ impl Inner {
         others.fold(0, |all, (index, _)| all | 1 << index)
     }
 
-    /// The nodes that may not serve a read after `token`, whatever their position: bit `i` for
-    /// node `i`.
-    pub(crate) fn ruled_out_by(&self, token: Token) -> Result<u64, Error> {
-        let (system, timeline) = (self.board.system(), self.board.timeline());
+    /// Fails if `token` is of another cluster. The cluster of the pool; zero if unknown.
+    pub(crate) fn check_cluster(&self, token: Token) -> Result<u64, Error> {
+        let system = self.board.system();
         if token.system != 0 && system != 0 && token.system != system {
             return Err(Error::ForeignToken { token, system });
         }
+        Ok(system)
+    }
+
+    /// The nodes that may not serve a read after `token`, whatever their position: bit `i` for
+    /// node `i`.
+    pub(crate) fn ruled_out_by(&self, token: Token) -> Result<u64, Error> {
+        let (system, timeline) = (self.check_cluster(token)?, self.board.timeline());
         if token.timeline == 0 || timeline == 0 || token.timeline == timeline {
             return Ok(0);
         }

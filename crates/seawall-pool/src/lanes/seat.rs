@@ -114,7 +114,7 @@ impl Drop for Seat<'_> {
         let lane = Arc::clone(&self.lane);
         self.node.spawn_at_home(async move {
             // Answered when everything sent before it is over.
-            let _ = lane.link.client.check_connection().await;
+            let _ = lane.link.is_there().await;
             lane.let_go();
         });
     }

@@ -15,6 +15,8 @@ mod auto;
 mod balancing;
 mod batch;
 mod buffer;
+#[cfg(feature = "tower")]
+mod carried;
 mod connections;
 mod consistency;
 mod failover;

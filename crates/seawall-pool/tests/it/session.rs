@@ -380,3 +380,20 @@ fn nothing_of_a_session_reaches_the_next_borrower_on_another_runtime() {
     });
     servers.block_on(stack.shutdown());
 }
+
+/// tokio-postgres ends a copy that never began, and takes the answer to that for the next one.
+#[tokio::test]
+async fn a_copy_of_the_borrower_that_was_refused_harms_nobody_else() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    for _ in 0..20 {
+        let conn = pool.write().get().await.unwrap();
+        let sink = conn.copy_in::<_, &'static [u8]>("COPY nothing_of_this_name FROM STDIN").await;
+        assert!(sink.is_err());
+        drop(conn);
+        for _ in 0..3 {
+            let row = pool.write().query_one("SELECT 1", &[]).await.unwrap();
+            assert_eq!(row.get::<_, i32>(0), 1);
+        }
+    }
+}
