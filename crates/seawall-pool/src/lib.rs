@@ -156,6 +156,7 @@
 
 #[cfg(feature = "advisor")]
 pub mod advisor;
+mod alarm;
 mod aside;
 mod batch;
 mod buffer;

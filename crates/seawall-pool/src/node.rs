@@ -48,6 +48,8 @@ pub(crate) struct Node {
     pub(crate) opened: Notify,
     /// Asks for the connections to be looked after now.
     pub(crate) tend: Notify,
+    /// Somebody who waits for a connection has less time than others.
+    pub(crate) alarm: Arc<Notify>,
     /// Connections that many reads share.
     pub(crate) lanes: Lanes,
     /// Statements that took long.
@@ -133,6 +135,7 @@ impl Node {
             returned: Notify::new(),
             opened: Notify::new(),
             tend: Notify::new(),
+            alarm: Arc::default(),
             closing: AtomicUsize::new(0),
             index,
             weight: config.weight,
