@@ -18,7 +18,7 @@ use crate::{lanes, text};
 mod budget;
 pub(crate) mod config;
 mod delay;
-mod metrics;
+pub(crate) mod metrics;
 
 use budget::Budget;
 use config::HedgeConfig;

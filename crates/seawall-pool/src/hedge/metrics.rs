@@ -4,8 +4,8 @@ use std::sync::Once;
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
-pub(super) struct HedgeMetrics {
-    pub(super) sent: Counter,
+pub(crate) struct HedgeMetrics {
+    pub(crate) sent: Counter,
     pub(super) won: Counter,
     pub(super) no_budget: Counter,
     pub(super) no_replica: Counter,
@@ -13,7 +13,7 @@ pub(super) struct HedgeMetrics {
 }
 
 impl HedgeMetrics {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static DESCRIBED: Once = Once::new();
         DESCRIBED.call_once(describe);
         Self {
