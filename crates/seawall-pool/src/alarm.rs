@@ -6,6 +6,7 @@
 //! has less time than that moves it up.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -27,11 +28,14 @@ impl Node {
         }
     }
 
-    /// Takes those out of the line whose time is up, who notice; says when to look again.
+    /// Takes those out of the line whose time is up, and tells them how things are at this
+    /// moment; says when to look again.
     fn ring(&self) -> Option<Instant> {
         let (late, next) = self.books.lock().expire(Instant::now());
-        // Not under the lock: it wakes them.
-        late.into_iter().for_each(drop::<Teller>);
+        for teller in late {
+            // Each knows its own limit.
+            drop(teller.send(Err(self.timed_out(Duration::MAX))));
+        }
         next
     }
 }

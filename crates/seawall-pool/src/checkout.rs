@@ -198,7 +198,7 @@ impl Node {
         });
     }
 
-    fn timed_out(&self, limit: Duration) -> Error {
+    pub(crate) fn timed_out(&self, limit: Duration) -> Error {
         let books = self.books.lock();
         let (counts, max_size) = (books.counts(), books.max());
         drop(books);
@@ -234,18 +234,16 @@ struct InLine<'a> {
 
 impl InLine<'_> {
     /// Nothing if it is to be tried again: nobody looks any more whose time is up.
-    async fn wait(mut self, patience: &mut Patience) -> Result<Option<Lease>, Error> {
+    async fn wait(mut self, patience: &Patience) -> Result<Option<Lease>, Error> {
         let told = (&mut self.told).await;
         self.served = true;
-        let result = match told {
-            Ok(told) => told,
-            Err(_) if Instant::now() >= patience.until() => {
-                Err(self.node.timed_out(patience.limit))
-            }
-            Err(_) => return Ok(None),
-        };
-        if result.is_err() {
+        let Ok(mut result) = told else { return Ok(None) };
+        if let Err(error) = &mut result {
             self.node.metrics.failed_acquires.increment(1);
+            if let Error::AcquireTimeout { limit, .. } | Error::ConnectTimeout { limit, .. } = error
+            {
+                *limit = patience.limit.min(*limit);
+            }
         }
         result.map(Some)
     }

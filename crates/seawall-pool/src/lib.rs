@@ -46,7 +46,8 @@
 //! a broken connection takes the node out at once and wakes its monitor. The request path
 //! reads atomics and asks a balancer, [`route::Router`], which takes the cheaper of two replicas
 //! by latency, queue and failures; slow replicas get little, ones that come back start slowly,
-//! and failure, lag and saturation each have their own way in and out ([`RoutingConfig`]).
+//! and failure, lag and saturation each have their own way in and out ([`RoutingConfig`]). While all
+//! replicas are full, reads stand in their lines, or do as [`Spill`] says.
 //!
 //! How far a replica lags is read off a history of the primary's positions: the time since the
 //! primary passed what the replica has. That is right on an idle primary and needs no server's
@@ -134,7 +135,7 @@
 //! Choosing among replicas costs about 150 ns, with one look at the clock; with the primary alone, a few
 //! loads. Taking and returning an idle connection costs two short locks of the
 //! node's books: about half a microsecond, no allocation, no timer, no look at the clock. Who has to wait pays
-//! for one small allocation, one timer and two reads of the clock; a statement, for another timer and one or two
+//! for one small allocation and two reads of the clock, and shares its timer with all who wait; a statement, for another timer and one or two
 //! reads. `after` on a replica and `query_at` send one or two small
 //! statements in the same flight: no round trip, some tens of microseconds of
 //! server time. A read on a shared connection costs about 0.6 of one on a connection of its
