@@ -135,7 +135,7 @@
 //! Choosing among replicas costs about 150 ns, with one look at the clock; with the primary alone, a few
 //! loads. Taking and returning an idle connection costs two short locks of the
 //! node's books: about half a microsecond, no allocation, no timer, no look at the clock. Who has to wait pays
-//! for one small allocation and two reads of the clock, and shares its timer with all who wait; a statement, for another timer and one or two
+//! for one small allocation and two reads of the clock, and shares its timer with all who wait; a statement, for a timer and one or two
 //! reads. `after` on a replica and `query_at` send one or two small
 //! statements in the same flight: no round trip, some tens of microseconds of
 //! server time. A read on a shared connection costs about 0.6 of one on a connection of its
