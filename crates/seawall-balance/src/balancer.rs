@@ -263,6 +263,19 @@ impl<N: fmt::Debug> Balancer<N> {
         self.shared.try_pick(options, self.nanos(now))
     }
 
+    /// Picks among the nodes that only rest, being saturated, for those who would rather
+    /// stand in line there than go without: the one with the fewest requests outstanding for
+    /// its weight, whatever the policy. None while no node rests; open ones are not looked
+    /// at. Linear.
+    #[must_use]
+    pub fn try_pick_saturated(
+        &self,
+        options: &PickOptions<'_, N>,
+        now: Instant,
+    ) -> Option<Pick<N>> {
+        self.shared.pick_resting(options, self.nanos(now))
+    }
+
     /// Picks a node for a request that has no key and no wishes.
     ///
     /// # Errors

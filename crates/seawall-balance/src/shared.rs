@@ -53,6 +53,20 @@ impl<N: fmt::Debug> Shared<N> {
         self.view.load()
     }
 
+    /// Of those that rest and fit, the one with the least to do for its weight.
+    pub(crate) fn pick_resting(&self, options: &PickOptions<'_, N>, now: u64) -> Option<Pick<N>> {
+        let view = self.current(now);
+        let ask = self.ask(&view, options, now);
+        let load = |index: &usize| {
+            let weight = f64::from(view.members.weights[*index].max(1));
+            f64::from(ask.node(*index).outstanding.count()) / weight
+        };
+        let fits =
+            view.resting.iter().map(|index| *index as usize).filter(|index| ask.fits(*index));
+        let index = fits.min_by(|a, b| load(a).total_cmp(&load(b)))?;
+        Some(Pick::begin(&view.members.nodes[index], now))
+    }
+
     /// Whether some open node fits.
     pub(crate) fn can_pick(&self, options: &PickOptions<'_, N>, now: u64) -> bool {
         let view = self.current(now);

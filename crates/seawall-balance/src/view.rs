@@ -20,7 +20,9 @@ pub(crate) struct View<N> {
     pub(crate) members: Arc<Members<N>>,
     /// Who may be picked: indices of nodes, ascending.
     pub(crate) open: Box<[u32]>,
-    /// The same, by node.
+    /// Who would be, were it not saturated.
+    pub(crate) resting: Box<[u32]>,
+    /// Who is open, by node.
     pub(crate) is_open: Box<[bool]>,
     /// Weights over their mean among the open ones, by node.
     pub(crate) shares: Box<[f32]>,
@@ -37,7 +39,7 @@ pub(crate) struct View<N> {
 impl<N> View<N> {
     /// `ramp` is set if some open node is starting: see [`ramp_first`](Self::ramp_first).
     pub(crate) fn new(members: Arc<Members<N>>, admission: Admission, ramp: Option<u64>) -> Self {
-        let Admission { open, panic, shut } = admission;
+        let Admission { open, resting, panic, shut } = admission;
         let mut is_open = vec![false; members.nodes.len()];
         for index in &open {
             is_open[*index as usize] = true;
@@ -54,6 +56,7 @@ impl<N> View<N> {
         Self {
             members,
             open: open.into(),
+            resting: resting.into(),
             is_open: is_open.into(),
             shares,
             alias,

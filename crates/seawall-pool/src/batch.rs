@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::panic::Location;
 
+use scopeguard::ScopeGuard;
 use tokio_postgres::types::Type;
 
 use crate::dispatch;
@@ -133,8 +134,10 @@ impl<'p> InChunks<'p> {
                     let written = lease.session().copy(sql, types, &chunk, limit).await?;
                     Ok((lease, written))
                 };
+                let unsettled = self.route.in_sight();
                 let written = written.await;
-                self.route.wrote_somewhere();
+                ScopeGuard::into_inner(unsettled);
+                self.route.wrote_somewhere(&written);
                 let written = written.map(|(kept, written)| {
                     lease = Some(kept);
                     written

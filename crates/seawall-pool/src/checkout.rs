@@ -32,7 +32,7 @@ pub(crate) struct Ask {
 /// One deadline over waiting, connecting and validating, for all nodes that a
 /// call tries. It starts with the first wait, so that a call which finds a
 /// connection idle neither reads the clock nor sets a timer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Patience {
     pub(crate) limit: Duration,
     started: Option<Instant>,
@@ -44,7 +44,7 @@ impl Patience {
     }
 
     /// A wait begins, perhaps not the first.
-    fn begins(&mut self) -> Instant {
+    pub(crate) fn begins(&mut self) -> Instant {
         let now = Instant::now();
         self.started.get_or_insert(now);
         now
@@ -67,11 +67,10 @@ impl Node {
         let mut checked = false;
         loop {
             // Those who need not wait count as zero.
-            let (mut lease, waited) = match self.take(ask)? {
+            let (mut lease, waited) = match self.take(ask, patience)? {
                 Taken::Ready(lease) => (lease, Duration::ZERO),
-                Taken::Wait(place) => {
-                    let asked = patience.begins();
-                    let mut lease = place.wait(patience).await?;
+                Taken::Wait(place, asked) => {
+                    let Some(mut lease) = place.wait(patience).await? else { continue };
                     let now = Instant::now();
                     lease.granted_at(now);
                     self.gauge.waited(now - asked);
@@ -101,7 +100,7 @@ impl Node {
 
     /// Looks for a connection, or stands in line, all under one lock: nothing
     /// comes free unnoticed in between.
-    fn take(self: &Arc<Self>, ask: Ask) -> Result<Taken<'_>, Error> {
+    fn take(self: &Arc<Self>, ask: Ask, patience: &mut Patience) -> Result<Taken<'_>, Error> {
         let mut books = self.books.lock();
         match books.take(ask.class, ask.site) {
             Take::Ready(held) => {
@@ -109,13 +108,15 @@ impl Node {
                 Ok(Taken::Ready(Lease::new(held, Arc::clone(self))))
             }
             Take::Wait => {
+                let asked = patience.begins();
                 let (teller, told) = oneshot::channel();
-                let number = books.wait(ask.class, ask.site, teller);
+                let (number, alarm) = books.wait(ask.class, ask.site, teller, patience.until());
                 let opening = books.claim();
                 drop(books);
-                let place = InLine { node: self, class: ask.class, number, told };
+                let place = InLine { node: self, class: ask.class, number, told, served: false };
+                self.ring_at(alarm);
                 self.open(opening);
-                Ok(Taken::Wait(place))
+                Ok(Taken::Wait(place, asked))
             }
             Take::Full => {
                 let waiting = books.counts().waiting;
@@ -197,7 +198,7 @@ impl Node {
         });
     }
 
-    fn timed_out(&self, limit: Duration) -> Error {
+    pub(crate) fn timed_out(&self, limit: Duration) -> Error {
         let books = self.books.lock();
         let (counts, max_size) = (books.counts(), books.max());
         drop(books);
@@ -217,7 +218,8 @@ impl Node {
 
 enum Taken<'a> {
     Ready(Lease),
-    Wait(InLine<'a>),
+    /// And since when.
+    Wait(InLine<'a>, Instant),
 }
 
 /// A place in the line, left when dropped.
@@ -226,32 +228,32 @@ struct InLine<'a> {
     class: Class,
     number: u64,
     told: oneshot::Receiver<Result<Lease, Error>>,
+    /// Whether it was taken out of the line.
+    served: bool,
 }
 
 impl InLine<'_> {
-    async fn wait(mut self, patience: &mut Patience) -> Result<Lease, Error> {
-        let told = timeout_at(patience.until(), &mut self.told).await;
-        let result = match told {
-            Ok(Ok(told)) => told,
-            Ok(Err(_)) => Err(Error::Closed),
-            Err(_) => {
-                let node = self.node;
-                // Out of the line first: the error tells how many others wait.
-                drop(self);
-                node.metrics.failed_acquires.increment(1);
-                return Err(node.timed_out(patience.limit));
-            }
-        };
-        if result.is_err() {
+    /// Nothing if it is to be tried again: nobody looks any more whose time is up.
+    async fn wait(mut self, patience: &Patience) -> Result<Option<Lease>, Error> {
+        let told = (&mut self.told).await;
+        self.served = true;
+        let Ok(mut result) = told else { return Ok(None) };
+        if let Err(error) = &mut result {
             self.node.metrics.failed_acquires.increment(1);
+            if let Error::AcquireTimeout { limit, .. } | Error::ConnectTimeout { limit, .. } = error
+            {
+                *limit = patience.limit.min(*limit);
+            }
         }
-        result
+        result.map(Some)
     }
 }
 
 impl Drop for InLine<'_> {
     fn drop(&mut self) {
-        self.node.books.lock().forget(self.class, self.number);
+        if !self.served {
+            self.node.books.lock().forget(self.class, self.number);
+        }
     }
 }
 
@@ -266,7 +268,7 @@ impl Lease {
         let until = patience.until().min(Instant::now() + limit);
         // Given up half-way, it is not lent again.
         self.condemn();
-        let answered = timeout_at(until, self.link().client.check_connection()).await;
+        let answered = timeout_at(until, self.link().is_there()).await;
         let sound = matches!(answered, Ok(Ok(())));
         if sound {
             self.acquit();

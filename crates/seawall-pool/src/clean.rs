@@ -25,7 +25,7 @@ use crate::wire::Traces;
 /// Starts it. The connection goes back by itself.
 pub(crate) fn begin(held: HeldLink, node: &Arc<Node>, marks: &Marks) {
     let work = Work { busy: marks.is_busy(), dirty: marks.is_dirty() };
-    let spoilt = marks.is_spoilt();
+    let spoilt = marks.is_spoilt() || held.connection.wire.is_adrift();
     node.books.lock().begin_cleaning(&held);
     // A task that never runs must not hand the connection on as it is.
     let quarantine = guard((held, Arc::clone(node)), |(held, node)| {
@@ -38,7 +38,10 @@ pub(crate) fn begin(held: HeldLink, node: &Arc<Node>, marks: &Marks) {
     node.spawn(async move {
         let (held, node) = &*quarantine;
         let work = work.run(&held.connection, node);
-        if timeout(node.limits.cancel, work).await.unwrap_or(false) && !spoilt {
+        if timeout(node.limits.cancel, work).await.unwrap_or(false)
+            && !spoilt
+            && !held.connection.wire.is_adrift()
+        {
             let (held, node) = ScopeGuard::into_inner(quarantine);
             node.give_back(held);
         }
@@ -63,7 +66,7 @@ impl Work {
         if self.busy || !link.wire.is_idle() {
             // Answered when everything sent before it is over, such as the
             // rollback of a transaction that was dropped.
-            let mut marker = pin!(link.client.check_connection());
+            let mut marker = pin!(link.is_there());
             let soon = if self.busy { Duration::ZERO } else { grace };
             let answered = match timeout(soon, &mut marker).await {
                 Ok(answered) => Some(answered),

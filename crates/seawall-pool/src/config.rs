@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::buffer::config::BufferConfig;
 use crate::error::Error;
+use crate::hedge::config::HedgeConfig;
 use crate::lanes::config::LaneConfig;
 use crate::ledger::Limits;
 use crate::route::MAX_NODES;
@@ -14,7 +15,7 @@ use crate::slow::SlowConfig;
 
 mod routing;
 
-pub use routing::{LagLimits, RoutingConfig};
+pub use routing::{LagLimits, RoutingConfig, Spill};
 
 /// The configuration of a [`Pool`](crate::Pool).
 ///
@@ -138,6 +139,8 @@ pub struct PoolConfig {
     pub health_timeout: Duration,
     /// The connections that [`Route::shared`](crate::Route::shared) reads share.
     pub lanes: LaneConfig,
+    /// Reads that are sent to a second replica when the first takes long. Off by default.
+    pub hedge: HedgeConfig,
     /// How long a read that asks for a position waits for a replica to replay
     /// it before it goes to the primary. Default 20 ms; zero never waits. At
     /// most 10 s.
@@ -179,6 +182,7 @@ impl Default for PoolConfig {
             health_interval: Duration::from_millis(250),
             health_timeout: Duration::from_millis(500),
             lanes: LaneConfig::default(),
+            hedge: HedgeConfig::default(),
             catch_up_wait: Duration::from_millis(20),
         }
     }
@@ -224,6 +228,7 @@ impl PoolConfig {
         self.slow_queries.validate()?;
         self.sizing.validate()?;
         self.lanes.validate()?;
+        self.hedge.validate()?;
         self.buffer.validate()?;
         self.routing.validate()?;
         self.primary.validate(self)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::Spill;
 use crate::buffer::Place;
 use crate::checkout::{Ask, Patience};
 use crate::error::{Error, Outcome, classify};
@@ -32,12 +33,33 @@ pub(crate) async fn run<'p>(
         let served = async {
             let lease = search.lease(node).await?;
             let start = lease.granted().or(choice.since());
-            lease.session().run_from(start, &call).await
+            match lease.session().run_from(start, &call).await {
+                Err(Error::Query { source, node, outcome })
+                    if call.intent == Intent::Write && classify::is_read_only(&source) =>
+                {
+                    let error = Error::Query { source, node, outcome };
+                    Err(Box::pin(refused(&lease, error, call.limit)).await)
+                }
+                served => served,
+            }
         };
         let served = { unless_down(node, pin!(served)).await };
         if let Some(answer) = search.ended(node, choice, served, |answer| answer.lasted(&call))? {
             return Ok((node, answer));
         }
+    }
+}
+
+/// A write was refused, having done nothing, because its transaction was read-only. If that is
+/// because the node is a standby by now, which its monitor has yet to find out, it is as one that
+/// met no primary.
+async fn refused(lease: &Lease, error: Error, limit: Duration) -> Error {
+    match lease.session().position(limit).await {
+        Ok(position) if position.recovering => {
+            lease.node.found_recovering();
+            Error::NotWritable { node: Arc::clone(&lease.node.name) }
+        }
+        _ => error,
     }
 }
 
@@ -69,7 +91,7 @@ impl Answer {
 }
 
 /// Tells the balancer how a call failed, as far as it is the node's doing.
-fn ended_badly(choice: Choice, node: &Node, error: &Error) {
+pub(crate) fn ended_badly(choice: Choice, node: &Node, error: &Error) {
     let Some(since) = choice.since() else { return };
     let took = Instant::now() - since;
     match error {
@@ -173,7 +195,8 @@ impl<'p> Search<'p> {
         let choice = if self.request.intent == Intent::Write {
             self.primary().await?
         } else {
-            let Some(choice) = self.pick().await else {
+            let picked = self.pick().await.and_then(|choice| self.spill(choice));
+            let Some(choice) = picked else {
                 return Err(self.exhausted());
             };
             if let Some((failed, _)) = &self.failure {
@@ -184,6 +207,19 @@ impl<'p> Search<'p> {
         let index = choice.node;
         self.request.excluded |= 1 << index;
         Ok((&self.pool.nodes[index], choice))
+    }
+
+    /// Another replica for a call that is under way on one, if one fits.
+    pub(crate) fn another_replica(&mut self) -> Option<(&'p Arc<Node>, Choice)> {
+        let excluded = self.request.excluded | !self.pool.replicas();
+        let choice = self.pool.choose(&Request { excluded, ..self.request })?;
+        if choice.is_full() {
+            choice.release();
+            return None;
+        }
+        let index = choice.node;
+        self.request.excluded |= 1 << index;
+        Some((&self.pool.nodes[index], choice))
     }
 
     /// Takes a connection to `node`. A write gives that up when the node is no longer the primary.
@@ -258,8 +294,9 @@ impl<'p> Search<'p> {
             self.pool.look();
         }
         if matches!(error, Error::QueueFull { .. }) && !node.is_primary() {
-            // No time was lost, and another may have room. But overload goes to nobody else.
-            self.request.excluded |= self.pool.unlike(node);
+            // No time was lost, and another may have room. Beyond those, overload goes where
+            // `spill` says.
+            self.request.excluded |= self.pool.unlike(node) & !self.spills_over();
             self.full.get_or_insert(error);
             return Ok(());
         }
@@ -313,6 +350,47 @@ impl<'p> Search<'p> {
             if timeout_at(deadline, progress).await.is_err() {
                 return chosen;
             }
+        }
+    }
+
+    /// What becomes of a read for which there are replicas, all of them full.
+    fn spill(&self, choice: Choice) -> Option<Choice> {
+        if !choice.is_full() && self.full.is_none() {
+            return Some(choice);
+        }
+        let primary = self.pool.primary();
+        let routing = &self.pool.config.routing;
+        if !choice.is_full() {
+            let spills = self.full.is_some() && choice.node == primary.index;
+            if spills && !primary.is_idle(routing.spill_below) {
+                return None;
+            }
+            primary.metrics.spilled.increment(u64::from(spills));
+            return Some(choice);
+        }
+        match routing.spill {
+            Spill::Wait => Some(choice),
+            Spill::Primary => {
+                let there = self.pool.on_primary(&self.request);
+                let Some(there) = there.filter(|_| primary.is_idle(routing.spill_below)) else {
+                    return Some(choice);
+                };
+                choice.release();
+                primary.metrics.spilled.increment(1);
+                Some(there)
+            }
+            Spill::Shed => {
+                choice.release();
+                None
+            }
+        }
+    }
+
+    /// The primary, if it may take what is too much for the replicas: bit `i` for node `i`.
+    fn spills_over(&self) -> u64 {
+        match self.pool.config.routing.spill {
+            Spill::Primary => 1 << self.pool.primary().index,
+            Spill::Wait | Spill::Shed => 0,
         }
     }
 

@@ -13,6 +13,7 @@ use tokio_postgres::{Row, Statement};
 
 use crate::Lsn;
 use crate::error::{Error, Outcome, classify};
+use crate::hedge::Hedge;
 use crate::lease::Marks;
 use crate::node::Node;
 use crate::position::{ALL_SETTLED, POSITION, Position, REACHED};
@@ -82,6 +83,8 @@ pub(crate) struct Answer {
     pub(crate) timeline: u32,
     /// From sending the statement to its last row.
     pub(crate) took: Duration,
+    /// Of a read that was sent twice: which attempt gave it.
+    pub(crate) hedge: Option<Hedge>,
 }
 
 impl Answer {
@@ -340,7 +343,8 @@ impl Session<'_> {
             return Err(Error::RowCount { expected: "at most one", many: true });
         }
         let affected = stream.rows_affected().unwrap_or(0);
-        Ok(Answer { rows, affected, lsn: None, seen: None, timeline: 0, took: Duration::ZERO })
+        let took = Duration::ZERO;
+        Ok(Answer { rows, affected, lsn: None, seen: None, timeline: 0, took, hedge: None })
     }
 
     async fn row(

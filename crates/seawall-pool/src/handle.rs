@@ -6,6 +6,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use scopeguard::ScopeGuard;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -17,7 +18,7 @@ use crate::loader::config::LoaderConfig;
 use crate::loader::{Key, Loader};
 use crate::pool::Inner;
 use crate::route::Intent;
-use crate::{After, Causal, Lsn, Token, batch, dispatch};
+use crate::{After, Causal, Hedge, Lsn, Token, batch, dispatch};
 
 mod request;
 
@@ -60,6 +61,7 @@ pub struct Route<'p> {
     tag: Option<&'p str>,
     limit: Duration,
     shared: bool,
+    hedged: bool,
 }
 
 impl<'p> Route<'p> {
@@ -76,6 +78,7 @@ impl<'p> Route<'p> {
             tag: None,
             limit,
             shared: false,
+            hedged: pool.config.hedge.enabled,
         }
     }
 
@@ -158,6 +161,15 @@ impl<'p> Route<'p> {
         self
     }
 
+    /// Says for this read whether it may be sent to a second replica when the first takes
+    /// long, in place of [`HedgeConfig::enabled`](crate::HedgeConfig::enabled); all else of
+    /// [`HedgeConfig`](crate::HedgeConfig) holds, the budget too. Writes, analytics and
+    /// [`get`](Self::get) are not affected.
+    pub fn hedged(mut self, hedged: bool) -> Self {
+        self.hedged = hedged;
+        self
+    }
+
     /// Runs a statement and returns its rows.
     ///
     /// # Errors
@@ -228,7 +240,8 @@ impl<'p> Route<'p> {
         let lsn = answer.lsn.unwrap_or_default();
         let token = node.token(lsn, answer.timeline);
         let seen = answer.seen.map_or(token, |seen| node.token(seen, answer.timeline));
-        Ok(At { value: answer.rows, lsn, token, seen, node: Arc::clone(&node.name) })
+        let (hedge, node) = (answer.hedge, Arc::clone(&node.name));
+        Ok(At { value: answer.rows, lsn, token, seen, node, hedge })
     }
 
     /// A loader of rows by key: point reads that are asked for at the same time run as
@@ -293,8 +306,11 @@ impl<'p> Route<'p> {
             return Ok(Vec::new());
         }
         let call = self.call(sql, &[], Shape::All, Ask::No)?;
-        let answers = batch::each::run(self.pool, self.request()?, &call, sets).await;
-        self.wrote_somewhere();
+        let request = self.request()?;
+        let unsettled = self.in_sight();
+        let answers = batch::each::run(self.pool, request, &call, sets).await;
+        ScopeGuard::into_inner(unsettled);
+        self.wrote_somewhere(&answers);
         answers
     }
 
@@ -366,6 +382,8 @@ pub struct At<T> {
     pub seen: Token,
     /// The node that was read.
     pub node: Arc<str>,
+    /// Of a read that was sent to a second replica too: which attempt gave the answer.
+    pub hedge: Option<Hedge>,
 }
 
 /// Keeps a deadline within what a clock can hold.

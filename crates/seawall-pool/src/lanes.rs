@@ -30,7 +30,7 @@ mod seat;
 use config::LaneConfig;
 use metrics::LaneMetrics;
 use seat::Seat;
-pub(crate) use seat::run;
+pub(crate) use seat::{ride, run};
 
 /// The shared connections to one node.
 pub(crate) struct Lanes {
@@ -220,6 +220,11 @@ impl Lanes {
     /// Lanes that take statements.
     pub(crate) fn ready(&self) -> usize {
         self.open.read().len()
+    }
+
+    /// Statements under way.
+    pub(crate) fn load(&self) -> usize {
+        self.open.read().iter().map(|lane| lane.in_flight.load(Ordering::Relaxed)).sum()
     }
 
     /// Lanes that are not closed yet, which a pause or a shutdown waits for.

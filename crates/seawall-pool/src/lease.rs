@@ -161,7 +161,7 @@ fn take_home(Loan { held, node, marks, .. }: Loan) {
     let link = &held.connection;
     if marks.condemned.load(Ordering::Relaxed) || link.is_closed() {
         node.retire(held, Reason::Broken);
-    } else if marks.is_spoilt() && !marks.is_busy() {
+    } else if (marks.is_spoilt() || link.wire.is_adrift()) && !marks.is_busy() {
         node.metrics.discarded.increment(1);
         node.retire(held, Reason::Unsettled);
     } else if marks.is_busy()

@@ -13,6 +13,7 @@ use std::panic::Location;
 
 use tokio::time::Instant;
 
+use crate::alarm::Alarm;
 pub(crate) use config::{Class, Limits};
 pub(crate) use slots::{Borrow, Held};
 use slots::{Place, Slots};
@@ -28,6 +29,8 @@ pub(crate) struct Ledger<C, W> {
     slots: Slots,
     connecting: usize,
     queues: Queues<W>,
+    /// When somebody looks next whose time is up; none while nobody does.
+    alarm: Option<Instant>,
     /// Connections of an earlier epoch are not kept.
     epoch: u32,
     /// Connections opened so far.
@@ -97,6 +100,7 @@ impl<C, W> Ledger<C, W> {
             slots: Slots::default(),
             connecting: 0,
             queues: Queues::default(),
+            alarm: None,
             epoch: 0,
             opened: 0,
             asked: 0,
@@ -122,9 +126,40 @@ impl<C, W> Ledger<C, W> {
         if self.queues.len(class) >= self.limits.waiting { Take::Full } else { Take::Wait }
     }
 
-    /// Stands in line; returns the number to [`forget`](Self::forget).
-    pub(crate) fn wait(&mut self, class: Class, site: Option<Site>, handle: W) -> u64 {
-        self.queues.push(class, Waiter { handle, site })
+    /// Stands in line, until that time; returns the number to [`forget`](Self::forget), and whether
+    /// anybody looks in time.
+    pub(crate) fn wait(
+        &mut self,
+        class: Class,
+        site: Option<Site>,
+        handle: W,
+        until: Instant,
+    ) -> (u64, Alarm) {
+        let alarm = match self.alarm {
+            Some(alarm) if alarm <= until => Alarm::Set,
+            Some(_) => Alarm::Earlier,
+            None => Alarm::Off,
+        };
+        if alarm != Alarm::Set {
+            self.alarm = Some(until);
+        }
+        (self.queues.push(class, Waiter { handle, site, until }), alarm)
+    }
+
+    /// Takes those out of the line whose time is up. When to do so again; none if nobody is left, and
+    /// then the alarm is off.
+    pub(crate) fn expire(&mut self, now: Instant) -> (Vec<W>, Option<Instant>) {
+        let late = self.queues.expire(now);
+        self.alarm = self.queues.next_end();
+        (late, self.alarm)
+    }
+
+    /// The alarm is off while somebody waits: all are taken out of the line, to stand in it anew.
+    pub(crate) fn unwatched(&mut self) -> Vec<W> {
+        if self.alarm.take().is_none() {
+            return Vec::new();
+        }
+        std::iter::from_fn(|| self.next_disappointed()).collect()
     }
 
     /// A waiter left. Nothing to do if it was served already.

@@ -46,7 +46,8 @@
 //! a broken connection takes the node out at once and wakes its monitor. The request path
 //! reads atomics and asks a balancer, [`route::Router`], which takes the cheaper of two replicas
 //! by latency, queue and failures; slow replicas get little, ones that come back start slowly,
-//! and failure, lag and saturation each have their own way in and out ([`RoutingConfig`]).
+//! and failure, lag and saturation each have their own way in and out ([`RoutingConfig`]). While all
+//! replicas are full, reads stand in their lines, or do as [`Spill`] says.
 //!
 //! How far a replica lags is read off a history of the primary's positions: the time since the
 //! primary passed what the replica has. That is right on an idle primary and needs no server's
@@ -77,6 +78,10 @@
 //! cancel request can hit nothing else; after [`cancel_timeout`](PoolConfig::cancel_timeout) it
 //! is closed instead. If the borrower used the connection directly, or sent `SET`, `DO` and the
 //! like, it is reset first. All else costs nothing.
+//!
+//! A read that takes longer than most may be sent to a second replica too ([`HedgeConfig`], off by
+//! default): the first answer counts, and the other attempt is cancelled as if its future had been
+//! dropped.
 //!
 //! Reads that come in large numbers need not each take a connection. [`Route::shared`] sends
 //! them down a few connections per node that many use at once, one statement after the other
@@ -130,7 +135,7 @@
 //! Choosing among replicas costs about 150 ns, with one look at the clock; with the primary alone, a few
 //! loads. Taking and returning an idle connection costs two short locks of the
 //! node's books: about half a microsecond, no allocation, no timer, no look at the clock. Who has to wait pays
-//! for one small allocation, one timer and two reads of the clock; a statement, for another timer and one or two
+//! for one small allocation and two reads of the clock, and shares its timer with all who wait; a statement, for a timer and one or two
 //! reads. `after` on a replica and `query_at` send one or two small
 //! statements in the same flight: no round trip, some tens of microseconds of
 //! server time. A read on a shared connection costs about 0.6 of one on a connection of its
@@ -146,12 +151,13 @@
 //! | `advisor` | `Pool::advisor`: indexes to make and to drop, from the statistics of all nodes; includes `classify` | off |
 //! | `classify` | `Pool::auto`: reads told from writes by their text | off |
 //! | `tower` | `CausalLayer`: a [`Causal`] for each request, carried in a signed cookie or header | off |
-//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`], [`LoaderConfig`], [`BufferConfig`] and the configuration of the advisor, [`Lsn`] and [`Token`] as strings | off |
+//! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`], [`HedgeConfig`], [`LoaderConfig`], [`BufferConfig`] and the configuration of the advisor, [`Lsn`] and [`Token`] as strings | off |
 //!
 //! Metrics are listed in `docs/metrics.md`.
 
 #[cfg(feature = "advisor")]
 pub mod advisor;
+mod alarm;
 mod aside;
 mod batch;
 mod buffer;
@@ -170,6 +176,7 @@ mod error;
 mod exec;
 mod handle;
 mod health;
+mod hedge;
 mod lag;
 mod lanes;
 mod lease;
@@ -201,10 +208,12 @@ pub use buffer::config::BufferConfig;
 pub use causal::Causal;
 #[cfg(feature = "tower")]
 pub use causal_layer::{CausalFuture, CausalLayer, CausalService};
-pub use config::{LagLimits, NodeConfig, PoolConfig, Role, RoutingConfig};
+pub use config::{LagLimits, NodeConfig, PoolConfig, Role, RoutingConfig, Spill};
 pub use conn::Conn;
 pub use error::{Error, Outcome};
 pub use handle::{At, Route};
+pub use hedge::Hedge;
+pub use hedge::config::HedgeConfig;
 pub use lag::Lag;
 pub use lanes::config::LaneConfig;
 pub use loader::config::LoaderConfig;

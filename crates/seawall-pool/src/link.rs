@@ -40,6 +40,12 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// Resolves when the server has answered everything that was sent before.
+    pub(crate) async fn is_there(&self) -> Result<(), Error> {
+        self.wire.expect_bare();
+        self.client.check_connection().await
+    }
+
     /// Connects and logs in. `on_end` runs when the connection is over, however
     /// that comes about.
     pub(crate) async fn open(

@@ -76,6 +76,7 @@ impl<K: Key> Loader<K> {
             intent: way.intent,
             limit: way.limit,
             lanes: way.shared && way.intent != Intent::Write,
+            hedged: way.hedged,
             affinity: way.key,
             tag: way.tag.map(Box::from),
             sql: sql.into(),
@@ -179,6 +180,7 @@ pub(crate) struct Way<'p> {
     pub(crate) intent: Intent,
     pub(crate) limit: Duration,
     pub(crate) shared: bool,
+    pub(crate) hedged: bool,
     pub(crate) key: Option<u64>,
     pub(crate) tag: Option<&'p str>,
 }
@@ -193,6 +195,8 @@ pub(crate) struct Shared<K: Key> {
     limit: Duration,
     /// Whether its queries share connections with other calls.
     lanes: bool,
+    /// Whether its queries may be sent to a second replica.
+    hedged: bool,
     /// Which node, as the route has it.
     affinity: Option<u64>,
     tag: Option<Box<str>>,
@@ -212,6 +216,7 @@ impl<K: Key> Shared<K> {
             intent: self.intent,
             limit: self.limit,
             shared: self.lanes,
+            hedged: self.hedged,
             key: self.affinity,
             tag: self.tag.as_deref(),
         }
@@ -238,6 +243,9 @@ impl<K: Key> Shared<K> {
     ) -> Result<(), Error> {
         if let Some(keyword) = text::session_keyword(&self.sql) {
             return Err(Error::SessionStatement { keyword });
+        }
+        if let Some(token) = after {
+            self.pool.check_cluster(token)?;
         }
         let mut gather = self.gather.lock();
         if gather.room() < count {

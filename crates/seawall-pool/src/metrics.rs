@@ -39,6 +39,7 @@ pub(crate) struct NodeMetrics {
     #[cfg(feature = "classify")]
     pub(crate) overruled: Counter,
     pub(crate) saturated: Counter,
+    pub(crate) spilled: Counter,
     pub(crate) failovers: Counter,
     pub(crate) fenced: Gauge,
     pub(crate) resets: Counter,
@@ -86,6 +87,7 @@ impl NodeMetrics {
             #[cfg(feature = "classify")]
             overruled: counter!(OVERRULED, "node" => node()),
             saturated: counter!(SATURATED, "node" => node()),
+            spilled: counter!(SPILLED, "node" => node()),
             failovers: counter!(FAILOVERS, "node" => node()),
             fenced: gauge!(FENCED, "node" => node()),
             resets: counter!(RESETS, "node" => node()),
@@ -161,6 +163,11 @@ fn describe() {
     #[cfg(feature = "classify")]
     describe_counter!(OVERRULED, Unit::Count, "Supposed reads that a standby refused as writes");
     describe_counter!(SATURATED, Unit::Count, "Reads that found a replica's connections used up");
+    describe_counter!(
+        SPILLED,
+        Unit::Count,
+        "Reads that went to the primary as all replicas were full"
+    );
     describe_counter!(FAILOVERS, Unit::Count, "Times the node took over as the primary");
     describe_gauge!(FENCED, Unit::Count, "1 while the node takes writes and is not the primary");
     describe_counter!(RESETS, Unit::Count, "Rollbacks and resets sent between two borrowers");
@@ -208,6 +215,7 @@ const SHED: &str = "seawall_pool_shed_total";
 #[cfg(feature = "classify")]
 const OVERRULED: &str = "seawall_pool_overruled_reads_total";
 const SATURATED: &str = "seawall_pool_saturated_total";
+const SPILLED: &str = "seawall_pool_spilled_reads_total";
 const FAILOVERS: &str = "seawall_pool_failovers_total";
 const FENCED: &str = "seawall_pool_node_fenced";
 const RESETS: &str = "seawall_pool_resets_total";

@@ -48,6 +48,8 @@ pub(crate) struct Node {
     pub(crate) opened: Notify,
     /// Asks for the connections to be looked after now.
     pub(crate) tend: Notify,
+    /// Somebody who waits for a connection has less time than others.
+    pub(crate) alarm: Arc<Notify>,
     /// Connections that many reads share.
     pub(crate) lanes: Lanes,
     /// Statements that took long.
@@ -133,6 +135,7 @@ impl Node {
             returned: Notify::new(),
             opened: Notify::new(),
             tend: Notify::new(),
+            alarm: Arc::default(),
             closing: AtomicUsize::new(0),
             index,
             weight: config.weight,
@@ -247,12 +250,29 @@ impl Node {
         self.evict();
     }
 
+    /// A statement found it in recovery.
+    pub(crate) fn found_recovering(&self) {
+        self.writable.store(false, Ordering::Release);
+        self.poke.notify_one();
+    }
+
     pub(crate) fn is_up(&self) -> bool {
         self.state.load(Ordering::Acquire) == UP
     }
 
     pub(crate) fn is_down(&self) -> bool {
         self.state.load(Ordering::Acquire) == DOWN
+    }
+
+    /// Whether nobody waits for a connection and less than this share of them is in use.
+    pub(crate) fn is_idle(&self, share: f64) -> bool {
+        let books = self.books.lock();
+        let (counts, max) = (books.counts(), books.max());
+        drop(books);
+        let used = counts.lent + counts.cleaning + self.lanes.load();
+        #[expect(clippy::cast_precision_loss, reason = "some thousands")]
+        let is_below = (used as f64) < max as f64 * share;
+        is_below && counts.waiting == 0
     }
 
     pub(crate) fn lag(&self) -> Option<Lag> {

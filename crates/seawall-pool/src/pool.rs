@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::checkout::{Ask, Patience};
 use crate::error::Error;
 use crate::handle::Route;
+use crate::hedge::Hedger;
 use crate::ledger::Class;
 use crate::monitor::{Board, Monitor};
 use crate::node::Node;
@@ -73,6 +74,7 @@ impl Pool {
         let (first, ()) = join(first, looks).await;
         drop(first?);
 
+        let hedger = Hedger::new(&config.hedge);
         let config = Arc::new(config);
         let mut tasks = Vec::with_capacity(2 * nodes.len());
         for (monitor, node) in monitors.into_iter().zip(&nodes) {
@@ -84,6 +86,7 @@ impl Pool {
             config,
             board,
             router,
+            hedger,
             #[cfg(feature = "classify")]
             auto: crate::classify::Auto::default(),
             tasks: Mutex::new(tasks),
@@ -195,6 +198,7 @@ pub(crate) struct Inner {
     pub(crate) config: Arc<PoolConfig>,
     pub(crate) board: Arc<Board>,
     pub(crate) router: Arc<Router>,
+    pub(crate) hedger: Hedger,
     #[cfg(feature = "classify")]
     pub(crate) auto: crate::classify::Auto,
     tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -207,6 +211,11 @@ impl Inner {
             return self.router.primary(view, request);
         }
         self.router.choose(view, request, Instant::now())
+    }
+
+    /// The primary, if it may serve `request`.
+    pub(crate) fn on_primary(&self, request: &Request) -> Option<Choice> {
+        self.router.primary(|node| self.nodes[node].view(), request)
     }
 
     /// Whether a replica would serve `request`.
@@ -238,13 +247,19 @@ impl Inner {
         others.fold(0, |all, (index, _)| all | 1 << index)
     }
 
-    /// The nodes that may not serve a read after `token`, whatever their position: bit `i` for
-    /// node `i`.
-    pub(crate) fn ruled_out_by(&self, token: Token) -> Result<u64, Error> {
-        let (system, timeline) = (self.board.system(), self.board.timeline());
+    /// Fails if `token` is of another cluster. The cluster of the pool; zero if unknown.
+    pub(crate) fn check_cluster(&self, token: Token) -> Result<u64, Error> {
+        let system = self.board.system();
         if token.system != 0 && system != 0 && token.system != system {
             return Err(Error::ForeignToken { token, system });
         }
+        Ok(system)
+    }
+
+    /// The nodes that may not serve a read after `token`, whatever their position: bit `i` for
+    /// node `i`.
+    pub(crate) fn ruled_out_by(&self, token: Token) -> Result<u64, Error> {
+        let (system, timeline) = (self.check_cluster(token)?, self.board.timeline());
         if token.timeline == 0 || timeline == 0 || token.timeline == timeline {
             return Ok(0);
         }

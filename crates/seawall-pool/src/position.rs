@@ -84,7 +84,8 @@ pub(crate) const POSITION: &str = "SELECT recovering, \
 /// What a node has reached, so that everything a statement before it saw lies at or below.
 ///
 /// A standby shows a commit a moment before its replay position covers the commit's record. While
-/// there is log left to replay (the last column) that record may be the next one.
+/// there is log left to replay (the last column) that record may be the next one. Of log that comes
+/// from an archive nobody knows how much is left: there is nothing received, or less than replayed.
 /// So the position is read once: were it read again for that column, the record might be replayed
 /// in between, and not be covered.
 pub(crate) const REACHED: &str = "SELECT recovering, \
@@ -93,7 +94,7 @@ pub(crate) const REACHED: &str = "SELECT recovering, \
      pg_size_bytes(current_setting('wal_segment_size')), \
      CASE WHEN recovering THEN 0 \
      ELSE ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int8 END, \
-     recovering AND pg_last_wal_receive_lsn() > replayed \
+     recovering AND pg_last_wal_receive_lsn() IS DISTINCT FROM replayed \
      FROM (SELECT pg_is_in_recovery() AS recovering, pg_last_wal_replay_lsn() AS replayed \
      OFFSET 0) AS node";
 

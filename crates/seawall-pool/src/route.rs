@@ -9,6 +9,9 @@
 //! | [`Intent::Read`] | a general replica that is up | an analytics replica, if no general replica is up | the primary |
 //! | [`Intent::Analytics`] | an analytics replica that is up | a general replica that is up | the primary |
 //!
+//! Before the primary come replicas that would serve, were they not full
+//! ([`Choice::is_full`]): the pool then does as [`Spill`](crate::Spill) says.
+//!
 //! Which of several replicas is said by a balancer, one for each intent and role, so
 //! that reads of milliseconds are not compared with reports of minutes. It leaves out
 //! replicas that lag, fail or are full, as [`RoutingConfig`] says. With `after`, a
@@ -208,11 +211,35 @@ impl Router {
                 pick(analytics).or_else(|| pick(general))
             }
         };
-        match replica {
-            Some(pick) => {
-                Some(Choice { node: pick.id().node(), picked: Some(Picked { pick, since: now }) })
-            }
+        if let Some(pick) = replica {
+            return Some(Choice::of(pick, now, false));
+        }
+        match self.full(&view, &options, request.intent, now) {
+            Some(pick) => Some(Choice::of(pick, now, true)),
             None => self.primary(view, request),
+        }
+    }
+
+    /// A replica that fits and is full, when none is that is not.
+    #[cold]
+    fn full(
+        &self,
+        view: impl Fn(usize) -> NodeView,
+        options: &PickOptions<'_, Seat>,
+        intent: Intent,
+        now: Instant,
+    ) -> Option<Pick<Seat>> {
+        let pick = |rank: &Option<Balancer<Seat>>| rank.as_ref()?.try_pick_saturated(options, now);
+        match intent {
+            Intent::Write => None,
+            Intent::Read => {
+                let [general, analytics] = &self.ranks[READ];
+                pick(general).or_else(|| if self.general_up(view) { None } else { pick(analytics) })
+            }
+            Intent::Analytics => {
+                let [general, analytics] = &self.ranks[ANALYTICS];
+                pick(analytics).or_else(|| pick(general))
+            }
         }
     }
 
@@ -231,7 +258,11 @@ impl Router {
                 Intent::Write => seen.writable,
                 Intent::Read | Intent::Analytics => request.satisfied_by(&seen),
             };
-            return (fit && request.allows(node)).then_some(Choice { node, picked: None });
+            return (fit && request.allows(node)).then_some(Choice {
+                node,
+                picked: None,
+                full: false,
+            });
         }
         None
     }
@@ -327,6 +358,7 @@ pub struct Choice {
     pub node: usize,
     /// Of a replica: how it will turn out is of interest.
     picked: Option<Picked>,
+    full: bool,
 }
 
 /// A replica that was picked, until the call has ended.
@@ -337,6 +369,17 @@ struct Picked {
 }
 
 impl Choice {
+    fn of(pick: Pick<Seat>, since: Instant, full: bool) -> Self {
+        Self { node: pick.id().node(), picked: Some(Picked { pick, since }), full }
+    }
+
+    /// Whether it is a replica that rests because its connections were used up a moment ago,
+    /// and every other that would serve does too.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
     /// When it was chosen; nothing for the primary.
     #[must_use]
     pub fn since(&self) -> Option<Instant> {

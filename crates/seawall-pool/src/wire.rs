@@ -17,6 +17,10 @@ pub(crate) struct Wire {
     traces: AtomicU8,
     /// Whether an answer came to its end since that was last asked.
     ready: AtomicBool,
+    /// Ends of answers that are to come without an answer.
+    bare: AtomicU8,
+    /// Whether one came that was not to: requests and answers do not match any more.
+    adrift: AtomicBool,
 }
 
 impl Wire {
@@ -29,6 +33,18 @@ impl Wire {
     /// Whether an answer came to its end since the last call.
     pub(crate) fn take_ready(&self) -> bool {
         self.ready.swap(false, Ordering::AcqRel)
+    }
+
+    /// Something is about to be sent that is answered by `ReadyForQuery` alone.
+    pub(crate) fn expect_bare(&self) {
+        self.bare.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether the server answered more often than it was asked. After a `COPY` that it refuses
+    /// tokio-postgres sends the end of one all the same, and takes the answer to that for
+    /// the answer to what is sent next.
+    pub(crate) fn is_adrift(&self) -> bool {
+        self.adrift.load(Ordering::Acquire)
     }
 
     /// What the session may have kept, though no text of a statement told.
@@ -46,6 +62,13 @@ impl Wire {
             Event::Ready(status) => {
                 self.status.store(status, Ordering::Release);
                 return self.ready.store(true, Ordering::Release);
+            }
+            Event::Bare => {
+                let one_less = |bare: u8| bare.checked_sub(1);
+                if self.bare.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_err() {
+                    self.adrift.store(true, Ordering::Release);
+                }
+                return;
             }
             Event::Lost => return self.status.store(0, Ordering::Release),
             Event::Command(tag) if tag.starts_with(b"PREPARE\0") => PREPARED,
@@ -84,6 +107,8 @@ pub(crate) enum Event {
     /// `ReadyForQuery` with its status: `I` idle, `T` in a transaction block, `E`
     /// in a failed one.
     Ready(u8),
+    /// A `ReadyForQuery` follows, with no answer since the one before.
+    Bare,
     /// `CommandComplete`, the beginning of its tag, padded with zeros.
     Command([u8; PEEKED]),
     /// `ParameterStatus`: a setting that the server reports has changed.
@@ -99,6 +124,8 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct Scanner {
     state: State,
+    /// Whether there was an answer since the last `ReadyForQuery`.
+    answered: bool,
 }
 
 #[derive(Debug)]
@@ -124,7 +151,7 @@ enum State {
 
 impl Scanner {
     pub(crate) fn new() -> Self {
-        Self { state: BETWEEN }
+        Self { state: BETWEEN, answered: true }
     }
 
     /// Takes in the next bytes.
@@ -136,6 +163,13 @@ impl Scanner {
                     header[*have..*have + taken.len()].copy_from_slice(taken);
                     *have += taken.len();
                     if *have == HEADER {
+                        match header[0] {
+                            READY if std::mem::take(&mut self.answered) => {}
+                            READY => on(Event::Bare),
+                            // Of their own accord.
+                            NOTICE | PARAMETER | NOTIFICATION => {}
+                            _ => self.answered = true,
+                        }
                         self.state = begin(*header, &mut on);
                     }
                 }
@@ -200,6 +234,7 @@ const READY: u8 = b'Z';
 const COMMAND: u8 = b'C';
 const PARAMETER: u8 = b'S';
 const NOTIFICATION: u8 = b'A';
+const NOTICE: u8 = b'N';
 const IDLE: u8 = b'I';
 
 const PREPARED: u8 = 1;

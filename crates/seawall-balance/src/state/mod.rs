@@ -77,6 +77,8 @@ pub(crate) enum Shut {
 pub(crate) struct Admission {
     /// Indices, ascending.
     pub(crate) open: Vec<u32>,
+    /// Those that only rest, being saturated; ascending.
+    pub(crate) resting: Vec<u32>,
     /// Failed nodes are used, too.
     pub(crate) panic: bool,
     /// Set if and only if `open` is empty.
@@ -89,7 +91,13 @@ pub(crate) fn admit<'a>(
     config: &BalanceConfig,
 ) -> Admission {
     if states.len() == 0 {
-        return Admission { open: Vec::new(), panic: false, shut: Some(Shut::NoNodes) };
+        let none = Vec::new;
+        return Admission {
+            open: none(),
+            resting: none(),
+            panic: false,
+            shut: Some(Shut::NoNodes),
+        };
     }
     let mut open: Vec<(u32, &State)> = (0..).zip(states).filter(|(_, s)| s.takes_work()).collect();
     let all = open.len();
@@ -106,9 +114,10 @@ pub(crate) fn admit<'a>(
 
     keep_fresh(&mut open, config.lag.keep as usize);
     shut = shut.or_else(|| open.is_empty().then_some(Shut::Lagging));
-    open.retain(|(_, state)| state.saturated_until == 0);
+    let resting: Vec<_> = open.extract_if(.., |(_, state)| state.saturated_until > 0).collect();
     shut = shut.or_else(|| open.is_empty().then_some(Shut::Saturated));
-    Admission { open: open.into_iter().map(|(index, _)| index).collect(), panic, shut }
+    let indices = |nodes: Vec<(u32, &State)>| nodes.into_iter().map(|(index, _)| index).collect();
+    Admission { open: indices(open), resting: indices(resting), panic, shut }
 }
 
 /// Leaves out who lags, but for the `keep` least lagged below the hard limit.

@@ -230,6 +230,24 @@ fn a_clean_interval_forgives_one_ejection_and_an_idle_one_none() {
 }
 
 #[test]
+fn who_would_rather_wait_finds_the_emptiest_of_the_saturated_and_no_other() {
+    let now = Instant::now();
+    let balancer = balancer(config(Policy::PeakEwma), 4, now);
+    let any = PickOptions::new();
+    assert!(balancer.try_pick_saturated(&any, now).is_none(), "nobody rests");
+    balancer.set_healthy(&3, false, now).unwrap();
+    for node in [0, 1, 3] {
+        balancer.saturate(&node, SECOND, now).unwrap();
+    }
+    let held: Vec<_> = (0..4).map(|_| balancer.try_pick_saturated(&any, now).unwrap()).collect();
+    let on = |node| held.iter().filter(|pick| *pick.id() == node).count();
+    assert_eq!((on(0), on(1)), (2, 2), "in turn, and none that is open or dead");
+    let only = |id: &usize| *id == 2;
+    assert!(balancer.try_pick_saturated(&PickOptions::new().filter(&only), now).is_none());
+    assert!(balancer.try_pick_saturated(&any, now + SECOND).is_none(), "they have rested");
+}
+
+#[test]
 fn a_saturated_node_rests_and_has_not_failed() {
     let now = Instant::now();
     let balancer = balancer(config(Policy::RoundRobin), 2, now);

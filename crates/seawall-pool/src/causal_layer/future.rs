@@ -10,12 +10,14 @@ use http::{HeaderValue, Response};
 use pin_project_lite::pin_project;
 
 use super::layer::{Carrier, Config};
+use super::seal::Carried;
 use crate::Causal;
 
 pin_project! {
     /// Resolves to the inner response; if the request moved its
     /// [`Causal`](crate::Causal), with the new token. What moves it while the body is sent is
-    /// not carried.
+    /// not carried, and what may be running when the future is dropped neither: there is no
+    /// response to carry it.
     pub struct CausalFuture<F> {
         #[pin]
         inner: F,
@@ -39,8 +41,9 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let mut response = ready!(this.inner.poll(cx))?;
-        if let Some(token) = this.causal.token().filter(|_| this.causal.has_advanced()) {
-            let text = this.config.seal.close(token);
+        let carried = Carried { token: this.causal.token(), unknown: this.causal.unknown() };
+        if this.causal.has_news() {
+            let text = this.config.seal.close(carried);
             let headers = response.headers_mut();
             match &this.config.carrier {
                 Carrier::Header(name) => {

@@ -13,7 +13,8 @@ use crate::error::Error;
 /// A tower layer that gives each request a [`Causal`](crate::Causal), in its extensions, starting
 /// from the token that the client sent; if the request moves it, the response
 /// carries the new token. So a user sees what he wrote a moment ago, also when the
-/// next request is served by another process.
+/// next request is served by another process. That a write was done whose position is not known, or
+/// may have been, is carried too: reads then go to the primary, in the next request as in this one.
 ///
 /// The token travels in a cookie or in a header, signed with HMAC-SHA256: whoever could
 /// make tokens up could send all reads to the primary. One whose signature is

@@ -9,6 +9,7 @@ use sha2::Sha256;
 
 use super::layer::out_of_bounds;
 use crate::Token;
+use crate::causal::Unknown;
 use crate::error::Error;
 
 /// Keys: the first signs, all are accepted.
@@ -37,9 +38,12 @@ impl Seal {
         Ok(())
     }
 
-    /// `TOKEN.SIGNATURE`: letters, digits, points, `-` and `_`.
-    pub(super) fn close(&self, token: Token) -> String {
-        let mut text = token.to_string();
+    /// `TOKEN.SIGNATURE`: letters, digits, points, `-` and `_`. The token ends with a `-` if a
+    /// write of unknown position was done, and with a `_` if one may be; it may be
+    /// that alone.
+    pub(super) fn close(&self, carried: Carried) -> String {
+        let mut text = carried.token.map_or_else(String::new, |token| token.to_string());
+        text.extend(carried.unknown.map(mark));
         if let Some(keyed) = self.0.first() {
             let signature = keyed.clone().chain_update(text.as_bytes()).finalize().into_bytes();
             text.push('.');
@@ -50,7 +54,7 @@ impl Seal {
 
     /// The token, if one of the keys signed it. Takes the same time however much of
     /// the signature is right.
-    pub(super) fn open(&self, text: &str) -> Option<Token> {
+    pub(super) fn open(&self, text: &str) -> Option<Carried> {
         if text.len() > LONGEST {
             return None;
         }
@@ -59,7 +63,33 @@ impl Seal {
         let signed = |keyed: &Hmac<Sha256>| {
             keyed.clone().chain_update(token.as_bytes()).verify_slice(&signature).is_ok()
         };
-        if self.0.iter().any(signed) { token.parse().ok() } else { None }
+        if self.0.iter().any(signed) { Carried::read(token) } else { None }
+    }
+}
+
+/// What goes from one request of a user to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Carried {
+    pub(super) token: Option<Token>,
+    pub(super) unknown: Option<Unknown>,
+}
+
+impl Carried {
+    fn read(text: &str) -> Option<Self> {
+        let marked = |unknown| Some((text.strip_suffix(mark(unknown))?, Some(unknown)));
+        let (token, unknown) =
+            marked(Unknown::Done).or_else(|| marked(Unknown::Open)).unwrap_or((text, None));
+        if token.is_empty() && unknown.is_some() {
+            return Some(Self { token: None, unknown });
+        }
+        Some(Self { token: Some(token.parse().ok()?), unknown })
+    }
+}
+
+const fn mark(unknown: Unknown) -> char {
+    match unknown {
+        Unknown::Done => '-',
+        Unknown::Open => '_',
     }
 }
 
@@ -71,5 +101,5 @@ impl fmt::Debug for Seal {
 
 const LEAST_KEY: usize = 32;
 const PURPOSE: &[u8] = b"seawall-pool causal token 1:";
-/// Three numbers of 16, 8 and 16 digits, a signature of 43, and the points.
-const LONGEST: usize = 16 + 8 + 16 + 43 + 3;
+/// Three numbers of 16, 8 and 16 digits, a mark, a signature of 43, and the points.
+const LONGEST: usize = 16 + 8 + 16 + 1 + 43 + 3;

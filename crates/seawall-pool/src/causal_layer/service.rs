@@ -10,7 +10,8 @@ use tower_service::Service;
 
 use super::future::CausalFuture;
 use super::layer::{Carrier, Config};
-use crate::{Causal, Token};
+use super::seal::Carried;
+use crate::Causal;
 
 /// Made by [`CausalLayer`](super::CausalLayer).
 #[derive(Clone)]
@@ -26,7 +27,7 @@ impl<S> CausalService<S> {
         Self { inner, config, forged: counter!(crate::metrics::FORGED) }
     }
 
-    fn token<B>(&self, request: &Request<B>) -> Option<Token> {
+    fn carried<B>(&self, request: &Request<B>) -> Option<Carried> {
         let text = match &self.config.carrier {
             Carrier::Header(name) => request.headers().get(name)?.to_str().ok()?,
             Carrier::Cookie { name, .. } => {
@@ -39,11 +40,11 @@ impl<S> CausalService<S> {
                 })?
             }
         };
-        let token = self.config.seal.open(text);
-        if token.is_none() {
+        let carried = self.config.seal.open(text);
+        if carried.is_none() {
             self.forged.increment(1);
         }
-        token
+        carried
     }
 }
 
@@ -60,7 +61,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let causal = Causal::starting_at(self.token(&request));
+        let causal = match self.carried(&request) {
+            Some(Carried { token, unknown }) => Causal::resuming(token, unknown),
+            None => Causal::new(),
+        };
         request.extensions_mut().insert(causal.clone());
         CausalFuture::new(self.inner.call(request), causal, Arc::clone(&self.config))
     }

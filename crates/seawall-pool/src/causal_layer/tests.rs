@@ -7,7 +7,8 @@ use tower::{ServiceExt, service_fn};
 use tower_layer::Layer;
 
 use super::CausalLayer;
-use super::seal::Seal;
+use super::seal::{Carried, Seal};
+use crate::causal::Unknown;
 use crate::{Causal, Error, Lsn, Token};
 
 const KEY: &[u8] = b"a key of thirty-two bytes or more";
@@ -69,6 +70,48 @@ async fn a_cookie_is_found_among_others_and_set_so_that_scripts_cannot_read_it()
     assert_eq!(found, Some(token(5)));
 }
 
+/// Sends a request whose handler does `act`; what the next one is to carry.
+async fn carries(
+    layer: &CausalLayer,
+    carried: Option<&HeaderValue>,
+    act: impl Fn(&Causal),
+) -> Option<HeaderValue> {
+    let name = HeaderName::from_static("x-seen");
+    let mut request = Request::new(());
+    request.headers_mut().extend(carried.map(|value| (name.clone(), value.clone())));
+    let handler = service_fn(async |request: Request<()>| {
+        act(request.extensions().get::<Causal>().unwrap());
+        Ok::<_, Infallible>(Response::new(()))
+    });
+    let response = layer.layer(handler).oneshot(request).await.unwrap();
+    response.headers().get(&name).cloned()
+}
+
+#[tokio::test]
+async fn a_write_of_unknown_position_is_carried_until_one_is_known() {
+    let layer = CausalLayer::header(HeaderName::from_static("x-seen"), KEY).unwrap();
+    let first = carries(&layer, None, Causal::observe_unknown).await.unwrap();
+    let next = carries(&layer, Some(&first), |causal| {
+        assert_eq!((causal.token(), causal.unknown()), (None, Some(Unknown::Done)));
+    });
+    assert_eq!(next.await, None, "nothing new, nothing sent");
+    let settled = carries(&layer, Some(&first), |causal| {
+        causal.read_on_primary(token(5), causal.since());
+    });
+    let settled = settled.await.unwrap();
+    let lost = carries(&layer, Some(&settled), |causal| {
+        assert_eq!((causal.token(), causal.unknown()), (Some(token(5)), None));
+        causal.lost_sight();
+    });
+    let lost = lost.await.unwrap();
+    let known = carries(&layer, Some(&lost), |causal| {
+        assert_eq!((causal.token(), causal.unknown()), (Some(token(5)), Some(Unknown::Open)));
+        // Its position is not news, that it is known is.
+        causal.wrote(token(5), causal.since());
+    });
+    carries(&layer, Some(&known.await.unwrap()), |causal| assert_eq!(causal.unknown(), None)).await;
+}
+
 #[tokio::test]
 async fn a_token_signed_by_somebody_else_counts_as_none_and_an_older_key_still_does() {
     let name = HeaderName::from_static("x-seen");
@@ -92,10 +135,16 @@ fn short_keys_and_bad_names_are_refused_without_showing_the_key() {
 proptest! {
     /// Whatever is changed in a sealed token, it no longer opens.
     #[test]
-    fn a_changed_token_does_not_open(lsn: u64, at: prop::sample::Index, to in "[0-9a-zA-Z.=_-]") {
+    fn a_changed_token_does_not_open(
+        lsn: u64,
+        has: bool,
+        unknown in prop::sample::select(vec![None, Some(Unknown::Done), Some(Unknown::Open)]),
+        at: prop::sample::Index, to in "[0-9a-zA-Z.=_-]") {
         let seal = Seal::new(KEY).unwrap();
-        let text = seal.close(token(lsn));
-        prop_assert_eq!(seal.open(&text), Some(token(lsn)));
+        let carried = Carried { token: has.then_some(token(lsn)), unknown };
+        prop_assume!(has || unknown.is_some());
+        let text = seal.close(carried);
+        prop_assert_eq!(seal.open(&text), Some(carried));
         let at = at.index(text.len());
         let changed = format!("{}{to}{}", &text[..at], &text[at + 1..]);
         if changed != text {

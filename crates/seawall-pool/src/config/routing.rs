@@ -15,7 +15,7 @@ use crate::error::Error;
 /// ([`outlier`](Self::outlier)); it comes back slowly
 /// ([`slow_start`](Self::slow_start)). *Lag*: as [`lag`](Self::lag) says. *Saturation*:
 /// its connections are used up; it rests for [`saturated_for`](Self::saturated_for),
-/// and has not failed.
+/// and has not failed ([`spill`](Self::spill)).
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct RoutingConfig {
@@ -32,6 +32,12 @@ pub struct RoutingConfig {
     /// to 1 h.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub saturated_for: Duration,
+    /// Where reads go while every replica that may serve them rests so. Replicas that are dead or
+    /// lag do not count: then the primary serves. Default [`Spill::Wait`].
+    pub spill: Spill,
+    /// For [`Spill::Primary`]: the share of the primary's connections in use, statements on shared
+    /// ones included, from which on it takes no such read. Default 0.5, 0 to 1.
+    pub spill_below: f64,
     /// How the share of a replica grows that was down, or drained. Default: from a
     /// tenth to all within 10 s.
     pub slow_start: SlowStart,
@@ -41,6 +47,24 @@ pub struct RoutingConfig {
     pub outlier: OutlierConfig,
     /// When a replica is left out for its lag.
     pub lag: LagLimits,
+}
+
+/// What becomes of a read when the connections of all replicas are used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Spill {
+    /// It stands in line at the replica with the least to do, within its
+    /// [`acquire_timeout`](crate::PoolConfig::acquire_timeout), and is refused if that line is full
+    /// ([`Error::QueueFull`]): however many reads come, writes have the primary to themselves.
+    #[default]
+    Wait,
+    /// It goes to the primary while nobody waits there and fewer of its connections are in
+    /// use than [`spill_below`](RoutingConfig::spill_below) says; else as [`Wait`](Self::Wait). The
+    /// count is not exact to the call: some that come at once may pass together.
+    Primary,
+    /// It is refused at once, with [`Error::NoNode`].
+    Shed,
 }
 
 /// When a replica that lags is left out.
@@ -81,6 +105,7 @@ impl RoutingConfig {
         super::within("lag.hard", limits.hard, limits.soft..=super::DAY)?;
         super::within("lag.soft_bytes", limits.soft_bytes, 1..=u64::MAX)?;
         super::within("lag.hard_bytes", limits.hard_bytes, limits.soft_bytes..=u64::MAX)?;
+        super::within("spill_below", self.spill_below, 0.0..=1.0)?;
         self.balance("").validate().map_err(|source| Error::Routing { source })
     }
 
@@ -139,6 +164,8 @@ impl Default for RoutingConfig {
             policy: Policy::PeakEwma,
             decay: Duration::from_secs(1),
             saturated_for: Duration::from_millis(200),
+            spill: Spill::Wait,
+            spill_below: 0.5,
             slow_start: SlowStart::default(),
             outlier: OutlierConfig::default(),
             lag: LagLimits::default(),

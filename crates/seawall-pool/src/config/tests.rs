@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::{NodeConfig, PoolConfig, Role};
-use crate::{BufferConfig, Error};
+use crate::{BufferConfig, Error, HedgeConfig};
 
 fn refused(config: &PoolConfig) -> &'static str {
     match config.validate() {
@@ -20,6 +20,8 @@ fn each_value_out_of_bounds_is_named() {
     let fine = PoolConfig::default;
     let zero = Duration::ZERO;
     let node = NodeConfig::default;
+    let hedge = HedgeConfig::default;
+    let hedged = |hedge| PoolConfig { hedge, ..fine() };
     let buffer = |max_writes, max_wait| BufferConfig { max_writes, max_wait };
     let cases = [
         ("acquire_timeout", PoolConfig { acquire_timeout: zero, ..fine() }),
@@ -46,6 +48,11 @@ fn each_value_out_of_bounds_is_named() {
         ("cancel_timeout", PoolConfig { cancel_timeout: zero, ..fine() }),
         ("max_size", PoolConfig { max_size: 0, ..fine() }),
         ("min_idle", PoolConfig { min_idle: 21, ..fine() }),
+        ("hedge.budget", hedged(HedgeConfig { budget: 1.1, ..hedge() })),
+        ("hedge.burst", hedged(HedgeConfig { burst: 0, ..hedge() })),
+        ("hedge.delay", hedged(HedgeConfig { delay: Some(zero), ..hedge() })),
+        ("hedge.quantile", hedged(HedgeConfig { quantile: 0.4, ..hedge() })),
+        ("hedge.min_delay", hedged(HedgeConfig { min_delay: zero, ..hedge() })),
         ("buffer.max_writes", PoolConfig { buffer: buffer(1_000_001, zero), ..fine() }),
         ("buffer.max_wait", PoolConfig { buffer: buffer(1, Duration::MAX), ..fine() }),
         ("replicas.len()", PoolConfig { replicas: vec![node(); 64], ..fine() }),

@@ -57,6 +57,11 @@ pub(crate) fn is_refusal(error: &Error) -> bool {
         && !is_connection_lost(error)
 }
 
+/// The statement would write, in a transaction that may not.
+pub(crate) fn is_read_only(error: &Error) -> bool {
+    error.code() == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
+}
+
 /// A parameter does not fit the type that the statement wants: found before
 /// anything is sent. Of the errors of running a statement only this one has
 /// a cause that is neither of the link nor of the server.

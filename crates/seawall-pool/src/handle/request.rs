@@ -16,7 +16,7 @@ use crate::lsn::EVERYTHING;
 use crate::node::Node;
 use crate::pool::Inner;
 use crate::route::{Intent, Request};
-use crate::{Causal, Lsn, Token, dispatch, lanes, text};
+use crate::{Causal, Lsn, Token, dispatch, hedge, lanes, text};
 
 impl<'p> Route<'p> {
     pub(super) async fn run(
@@ -72,10 +72,12 @@ impl<'p> Route<'p> {
         let call = self.call(sql, params, shape, position)?;
         let request = self.request()?;
         // Should this be dropped on the way, the write may be done.
-        let unsettled = guard(self.causal.filter(|_| writing), |causal| {
-            causal.inspect(|causal| causal.observe_unknown());
-        });
-        let ran = if self.shared && !writing {
+        let unsettled = self.in_sight();
+        let since = self.causal.map(Causal::since);
+        let ran = if self.hedged && self.intent == Intent::Read {
+            // Boxed, as others need not carry the size of two attempts.
+            Box::pin(hedge::run(self.pool, request, call, self.shared)).await
+        } else if self.shared && !writing {
             lanes::run(self.pool, request, call).await
         } else {
             dispatch::run(self.pool, request, call).await
@@ -83,17 +85,21 @@ impl<'p> Route<'p> {
         ScopeGuard::into_inner(unsettled);
         let (node, answer) = ran.inspect_err(|error| {
             // Whoever looks whether it took effect must not ask a node that is behind.
-            if let Some(causal) = self.causal
-                && (error.outcome() == Some(Outcome::Unknown)
-                    || (writing && matches!(error, Error::RowCount { .. })))
-            {
+            let Some(causal) = self.causal else { return };
+            if error.outcome() == Some(Outcome::Unknown) {
+                causal.lost_sight();
+            } else if writing && matches!(error, Error::RowCount { .. }) {
                 causal.observe_unknown();
             }
         })?;
-        if let Some(causal) = self.causal {
+        if let (Some(causal), Some(since)) = (self.causal, since) {
             let token = answer.seen.map(|lsn| node.token(lsn, answer.timeline));
             match token.filter(|token| token.lsn > Lsn(0)) {
-                Some(token) if writing => causal.wrote(token),
+                Some(token) if writing => causal.wrote(token, since),
+                // A node in recovery does not tell the timeline with the position.
+                Some(token) if answer.timeline > 0 && node.is_primary() => {
+                    causal.read_on_primary(token, since);
+                }
                 Some(token) => causal.observe(token),
                 None if writing => causal.observe_unknown(),
                 None => {}
@@ -132,29 +138,42 @@ impl<'p> Route<'p> {
         Ok((self.pool, self.request()?, self.limit))
     }
 
+    /// What is dropped while a write is under way: what becomes of it is not known.
+    pub(crate) fn in_sight(&self) -> ScopeGuard<Option<&'p Causal>, fn(Option<&'p Causal>)> {
+        guard(self.causal.filter(|_| self.intent == Intent::Write), |causal| {
+            causal.inspect(|causal| causal.lost_sight());
+        })
+    }
+
     /// Something was written in a way that does not tell its position.
-    pub(crate) fn wrote_somewhere(&self) {
-        if let Some(causal) = self.causal.filter(|_| self.intent == Intent::Write) {
-            causal.observe_unknown();
+    pub(crate) fn wrote_somewhere<T>(&self, written: &Result<T, Error>) {
+        let Some(causal) = self.causal.filter(|_| self.intent == Intent::Write) else { return };
+        match written {
+            Err(error) if error.outcome() == Some(Outcome::Unknown) => causal.lost_sight(),
+            _ => causal.observe_unknown(),
         }
     }
 
     /// The way of a loader's query.
     pub(crate) fn of_loader(way: Way<'p>, after: Option<Token>) -> Self {
-        let Way { pool, intent, limit, shared, key, tag } = way;
-        Self { after, key, tag, limit, shared, ..Self::new(pool, intent) }
+        let Way { pool, intent, limit, shared, hedged, key, tag } = way;
+        Self { after, key, tag, limit, shared, hedged, ..Self::new(pool, intent) }
     }
 
     pub(super) fn way(&self) -> Way<'p> {
-        let Self { pool, intent, limit, shared, key, tag, .. } = *self;
-        Way { pool, intent, limit, shared, key, tag }
+        let Self { pool, intent, limit, shared, hedged, key, tag, .. } = *self;
+        Way { pool, intent, limit, shared, hedged, key, tag }
     }
 
     /// What a loader starts with: a causal handle counts as it is now.
     pub(super) fn seen(&self) -> Option<Token> {
         let seen = self.causal.and_then(Causal::token);
         let token = match (self.after, seen) {
-            (Some(after), Some(seen)) => after.merge(seen).or(Some(after)),
+            // Of two clusters the other one than the pool's, which is then refused.
+            (Some(after), Some(seen)) => {
+                let foreign = if self.pool.check_cluster(after).is_err() { after } else { seen };
+                after.merge(seen).or(Some(foreign))
+            }
             (after, seen) => after.or(seen),
         };
         if self.causal.is_some_and(Causal::is_blind) {

@@ -26,14 +26,8 @@ pub(crate) async fn run<'p>(
         let (node, choice) = search.next().await?;
         let call = call.on(node, request.after);
         let served = async {
-            if sharing
-                && let Some(seat) = node.lanes.enter(node)
-                && let Some(served) = seat.run(&call).await
-            {
+            if sharing && let Some(served) = ride(node, &call).await {
                 return served;
-            }
-            if sharing {
-                node.lanes.metrics.overflows.increment(1);
             }
             let lease = node.acquire(search.ask, &mut search.patience).await?;
             lease.session().run_from(lease.granted(), &call).await
@@ -44,6 +38,17 @@ pub(crate) async fn run<'p>(
         }
         sharing = false;
     }
+}
+
+/// Runs a read on a lane of `node`, if one has room and is fit for it.
+pub(crate) async fn ride(node: &Arc<Node>, call: &Call<'_>) -> Option<Result<Answer, Error>> {
+    if let Some(seat) = node.lanes.enter(node)
+        && let Some(served) = seat.run(call).await
+    {
+        return Some(served);
+    }
+    node.lanes.metrics.overflows.increment(1);
+    None
 }
 
 /// A place on a lane. One that is left before its statement is over stays counted
@@ -109,7 +114,7 @@ impl Drop for Seat<'_> {
         let lane = Arc::clone(&self.lane);
         self.node.spawn_at_home(async move {
             // Answered when everything sent before it is over.
-            let _ = lane.link.client.check_connection().await;
+            let _ = lane.link.is_there().await;
             lane.let_go();
         });
     }

@@ -6,8 +6,14 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::{Class, Held, Ledger, Limits, Reason, Take};
+use crate::alarm::Alarm;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// When nobody waits any more.
+fn far() -> Instant {
+    Instant::now() + 1_000 * SECOND
+}
 
 fn limits(max: usize) -> Limits {
     Limits {
@@ -49,7 +55,7 @@ fn take(books: &mut Books) -> Held<u64> {
 
 fn queue(books: &mut Books, waiters: std::ops::Range<u64>) {
     for waiter in waiters {
-        books.wait(Class::Interactive, None, waiter);
+        books.wait(Class::Interactive, None, waiter, far());
     }
 }
 
@@ -68,17 +74,40 @@ fn a_newcomer_does_not_overtake_those_who_wait() {
     let (mut books, now) = books(limits(1));
     open(&mut books, 1, now);
     let held = take(&mut books);
-    books.wait(Class::Interactive, None, 7);
+    books.wait(Class::Interactive, None, 7, far());
     assert!(books.give_back(held).is_none());
     assert!(matches!(books.take(Class::Interactive, None), Take::Wait));
     assert_eq!(books.next_grant().map(|(waiter, _)| waiter), Some(7));
 }
 
 #[test]
+fn whoever_has_the_least_time_is_looked_for_in_time_and_only_those_who_have_none_leave() {
+    let (mut books, now) = books(limits(1));
+    let at = |seconds: u32| now + seconds * SECOND;
+    let wait = |books: &mut Books, waiter, seconds| {
+        books.wait(Class::Interactive, None, waiter, at(seconds)).1
+    };
+    assert_eq!(wait(&mut books, 0, 30), Alarm::Off);
+    assert_eq!(wait(&mut books, 1, 31), Alarm::Set);
+    assert_eq!(wait(&mut books, 2, 5), Alarm::Earlier);
+    assert_eq!(books.wait(Class::Analytics, None, 3, at(4)).1, Alarm::Earlier);
+    assert_eq!(books.expire(at(3)), (vec![], Some(at(4))));
+    assert_eq!(books.expire(at(5)), (vec![2, 3], Some(at(30))), "whatever line they stand in");
+    assert_eq!(wait(&mut books, 4, 32), Alarm::Set);
+    open(&mut books, 1, now);
+    assert_eq!(books.next_grant().map(|(waiter, _)| waiter), Some(0), "the others in their order");
+    assert_eq!(books.expire(at(31)), (vec![1], Some(at(32))));
+    assert_eq!(books.expire(at(33)), (vec![4], None));
+    assert_eq!(wait(&mut books, 5, 40), Alarm::Off, "nobody looks any more");
+    assert_eq!(books.unwatched(), [5]);
+    assert_eq!(books.unwatched(), [0u64; 0]);
+}
+
+#[test]
 fn a_full_line_refuses_and_a_place_that_is_left_is_free_again() {
     let (mut books, _) = books(Limits { waiting: 2, ..limits(1) });
-    let first = books.wait(Class::Interactive, None, 0);
-    books.wait(Class::Interactive, None, 1);
+    let (first, _) = books.wait(Class::Interactive, None, 0, far());
+    books.wait(Class::Interactive, None, 1, far());
     assert!(matches!(books.take(Class::Interactive, None), Take::Full));
     assert!(matches!(books.take(Class::Analytics, None), Take::Wait), "a line of its own");
     books.forget(Class::Interactive, first);
@@ -91,10 +120,10 @@ fn analytics_gets_no_more_than_its_share_and_is_not_forgotten() {
     open(&mut books, 2, now);
     let Take::Ready(heavy) = books.take(Class::Analytics, None) else { panic!("there are two") };
     assert!(matches!(books.take(Class::Analytics, None), Take::Wait));
-    books.wait(Class::Analytics, None, 9);
+    books.wait(Class::Analytics, None, 9, far());
     assert!(books.next_grant().is_none(), "one is idle, for others");
     let light = take(&mut books);
-    books.wait(Class::Interactive, None, 5);
+    books.wait(Class::Interactive, None, 5, far());
     assert!(books.give_back(light).is_none());
     assert_eq!(books.next_grant().map(|(waiter, _)| waiter), Some(5), "not the first in line");
     assert!(books.give_back(heavy).is_none());
@@ -106,7 +135,7 @@ fn the_share_of_analytics_comes_free_when_its_connection_dies() {
     let (mut books, now) = books(Limits { analytics: 1, ..limits(2) });
     open(&mut books, 2, now);
     let Take::Ready(heavy) = books.take(Class::Analytics, None) else { panic!("there are two") };
-    books.wait(Class::Analytics, None, 9);
+    books.wait(Class::Analytics, None, 9, far());
     assert!(books.next_grant().is_none());
     books.remove(heavy);
     assert_eq!(books.next_grant().map(|(waiter, _)| waiter), Some(9), "the idle one");
@@ -298,7 +327,7 @@ impl World {
                     }
                     Take::Wait => {
                         self.next += 1;
-                        let number = self.books.wait(class, None, self.next);
+                        let (number, _) = self.books.wait(class, None, self.next, far());
                         self.lines[line(class)].push_back((number, self.next));
                     }
                     Take::Full => assert_eq!(self.lines[line(class)].len(), 5),

@@ -2,11 +2,15 @@
 
 use std::collections::VecDeque;
 
+use tokio::time::Instant;
+
 use super::{Class, Site};
 
 pub(super) struct Waiter<W> {
     pub(super) handle: W,
     pub(super) site: Option<Site>,
+    /// When its time is up.
+    pub(super) until: Instant,
 }
 
 /// A line for each class; numbers tell who came first over both.
@@ -40,6 +44,28 @@ impl<W> Queues<W> {
             (_, Some(_)) => Class::Analytics,
         };
         self.line_mut(class).pop_front().map(|(_, waiter)| (class, waiter))
+    }
+
+    /// Takes out those whose time is up, wherever they stand: who has tried elsewhere before
+    /// has less of it left than who came first.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<W> {
+        let mut late = Vec::new();
+        for line in [&mut self.interactive, &mut self.analytics] {
+            // In place, and in order.
+            for _ in 0..line.len() {
+                match line.pop_front() {
+                    Some((_, waiter)) if waiter.until <= now => late.push(waiter.handle),
+                    Some(other) => line.push_back(other),
+                    None => break,
+                }
+            }
+        }
+        late
+    }
+
+    /// The earliest time at which one is up.
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        self.interactive.iter().chain(&self.analytics).map(|(_, waiter)| waiter.until).min()
     }
 
     pub(super) fn remove(&mut self, class: Class, number: u64) {

@@ -4,6 +4,7 @@ use metrics_util::debugging::DebuggingRecorder;
 
 use super::NodeMetrics;
 use crate::buffer::metrics::BufferMetrics;
+use crate::hedge::metrics::HedgeMetrics;
 use crate::lanes::metrics::LaneMetrics;
 use crate::loader::metrics::LoaderMetrics;
 use crate::route::Intent;
@@ -19,6 +20,7 @@ fn the_page_lists_every_metric_and_no_other() {
         LaneMetrics::new("primary").queries.increment(1);
         LoaderMetrics::new().loads.increment(1);
         BufferMetrics::new().buffered.increment(1);
+        HedgeMetrics::new().sent.increment(1);
     });
     let emitted: BTreeSet<String> = snapshotter
         .snapshot()
@@ -27,7 +29,8 @@ fn the_page_lists_every_metric_and_no_other() {
         .map(|(key, ..)| {
             let key = key.key();
             let of_a_node = key.labels().any(|l| l.key() == "node" && l.value() == "primary");
-            let of_all = ["_loader_", "_buffer"].iter().any(|part| key.name().contains(part));
+            let of_all =
+                ["_loader_", "_buffer", "_hedge"].iter().any(|part| key.name().contains(part));
             assert!(of_a_node != of_all, "{key}");
             key.name().to_owned()
         })

@@ -112,6 +112,30 @@ fn a_general_replica_behind_does_not_push_reads_onto_analytics() {
 }
 
 #[test]
+fn with_all_replicas_full_one_of_them_is_said_to_be_and_the_primary_is_for_other_reasons() {
+    let router = router(&[GENERAL, GENERAL]);
+    let now = Instant::now();
+    let fill = |nodes: &[NodeView]| {
+        let choice = router.choose(|node| nodes[node], &READ, now).unwrap();
+        let chosen = (choice.node, choice.is_full());
+        choice.finish(Verdict::Saturated(None), Duration::ZERO);
+        chosen
+    };
+    let nodes = [PRIMARY, REPLICA, REPLICA];
+    let first = fill(&nodes);
+    assert!(!first.1);
+    // The other has room.
+    assert_eq!(fill(&nodes), (3 - first.0, false));
+    assert!(matches!(fill(&nodes), (1 | 2, true)));
+    assert_eq!(fill(&[PRIMARY, DOWN, REPLICA]), (2, true));
+    assert_eq!(fill(&[PRIMARY, DOWN, DOWN]), (0, false), "they are dead, which counts for more");
+    let behind = router.choose(|node| nodes[node], &READ.after(Lsn(101)), now).unwrap();
+    assert_eq!((behind.node, behind.is_full()), (0, false), "nor would they do");
+    let rested = router.choose(|node| nodes[node], &READ, now + Duration::from_secs(1)).unwrap();
+    assert!(!rested.is_full());
+}
+
+#[test]
 fn analytics_falls_back_to_a_replica_then_to_the_primary() {
     let router = router(&[GENERAL, REPORTS]);
     let analytics = Request::new(Intent::Analytics);

@@ -10,7 +10,11 @@ fn message(tag: u8, body: &[u8]) -> Vec<u8> {
 fn events(pieces: &[&[u8]]) -> Vec<Event> {
     let (mut scanner, mut events) = (Scanner::new(), Vec::new());
     for piece in pieces {
-        scanner.feed(piece, |event| events.push(event));
+        scanner.feed(piece, |event| {
+            if event != Event::Bare {
+                events.push(event);
+            }
+        });
     }
     events
 }
@@ -113,4 +117,25 @@ fn traces_stay_until_forgotten() {
         wire.forget_traces();
         assert!(wire.traces().is_empty() && wire.is_idle());
     }
+}
+
+/// What the wire makes of messages of these kinds.
+fn adrift(tags: &[u8], expected: usize) -> bool {
+    let wire = Wire::default();
+    (0..expected).for_each(|_| wire.expect_bare());
+    let mut scanner = Scanner::new();
+    for tag in tags {
+        scanner.feed(&message(*tag, b"I"), |event| wire.note(event));
+    }
+    wire.is_adrift()
+}
+
+#[test]
+fn an_end_without_an_answer_that_nobody_asked_for_is_noticed() {
+    // Logging in, a query, one that fails.
+    assert!(!adrift(b"RKZTDCZEZ", 0));
+    assert!(adrift(b"RKZEZZ", 0));
+    assert!(adrift(b"RKZEZNSAZ", 0), "what comes of itself is no answer");
+    assert!(!adrift(b"RKZEZZCZ", 1));
+    assert!(adrift(b"RKZEZZZ", 1), "one was asked for, and two came");
 }

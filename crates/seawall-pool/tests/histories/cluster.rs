@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use seawall_devstack::{Postgres, Proxy, Stack};
-use seawall_pool::{NodeConfig, Pool, PoolConfig};
+use seawall_pool::{HedgeConfig, NodeConfig, Pool, PoolConfig};
 use tokio::time::{Instant, sleep};
 
 use crate::check::NOTHING;
@@ -99,6 +99,13 @@ impl Cluster {
         PoolConfig {
             primary: url(0),
             replicas: vec![url(1), url(2)],
+            // Of every other history.
+            hedge: HedgeConfig {
+                enabled: self.histories % 2 == 0,
+                budget: 0.5,
+                delay: Some(millis(5)),
+                ..HedgeConfig::default()
+            },
             min_idle: 1,
             max_size: 6,
             acquire_timeout: millis(1_000),

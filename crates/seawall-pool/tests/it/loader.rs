@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use seawall_devstack::Stack;
 use seawall_pool::tokio_postgres::Row;
-use seawall_pool::{Error, Loader, LoaderConfig, Outcome, Pool};
+use seawall_pool::{Causal, Error, Loader, LoaderConfig, Outcome, Pool, Token};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -389,4 +389,28 @@ async fn bounds_out_of_range_are_named() {
             other => panic!("{name}: {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_token_of_another_cluster_is_refused_to_its_bearer_alone() {
+    let stack = stack(1).await;
+    admin(stack.primary().unwrap(), "CREATE TABLE one (id bigint); INSERT INTO one VALUES (1)")
+        .await;
+    let pool = pool(&stack).await;
+    let own = pool.token().await.unwrap();
+    let foreign = Token { system: own.system ^ 1, ..own };
+    let sql = "SELECT id FROM one WHERE id = ANY($1)";
+    let key = |row: &Row| row.try_get::<_, i64>(0);
+    let items = pool.read().after(own).loader(sql, key);
+    let strange = items.after(foreign);
+    let (good, bad) = join(items.load(1), strange.load(1)).await;
+    assert_eq!(good.unwrap().unwrap().get::<_, i64>(0), 1);
+    assert!(matches!(bad, Err(Error::ForeignToken { .. })), "{bad:?}");
+    // One of each, from whichever side.
+    let causal = Causal::starting_at(Some(foreign));
+    let mixed = pool.read().after(own).causal(&causal).loader(sql, key);
+    assert!(matches!(mixed.load(1).await, Err(Error::ForeignToken { .. })));
+    let causal = Causal::starting_at(Some(own));
+    let mixed = pool.read().after(foreign).causal(&causal).loader(sql, key);
+    assert!(matches!(mixed.load(1).await, Err(Error::ForeignToken { .. })));
 }

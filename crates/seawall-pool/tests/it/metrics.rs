@@ -5,8 +5,8 @@ use seawall_pool::{Pool, PoolConfig};
 
 use crate::support::{config, millis, secs, stack, until};
 
-/// The value of a counter or gauge of the primary whose other labels include `label`.
-fn value(snapshotter: &Snapshotter, name: &str, label: &str) -> f64 {
+/// The value of a counter or gauge whose labels include `label`.
+pub(crate) fn value(snapshotter: &Snapshotter, name: &str, label: &str) -> f64 {
     let metrics = snapshotter.snapshot().into_vec().into_iter();
     metrics
         .filter(|(key, ..)| {

@@ -394,3 +394,35 @@ async fn a_read_that_waited_longer_than_its_limit_for_a_connection_has_all_of_it
     drop(held);
     read.await.unwrap().unwrap();
 }
+
+/// One timer serves all who wait: nobody is to wait for the time of another.
+#[tokio::test]
+async fn each_of_many_who_wait_has_his_own_time_and_no_more() {
+    let stack = stack(2).await;
+    let mut config = PoolConfig { max_size: 1, acquire_timeout: secs(4), ..config(&stack) };
+    config.connect_timeout = secs(30);
+    let pool = Pool::connect(config).await.unwrap();
+    let held = pool.write().get().await.unwrap();
+    // Nobody waits, then one, then nobody, then several at their own times.
+    for _ in 0..2 {
+        let asked = Instant::now();
+        let error = pool.write().execute("SELECT 1", &[]).await.unwrap_err();
+        assert!(matches!(error, Error::AcquireTimeout { .. }), "{error}");
+        assert!(asked.elapsed() >= millis(3_990), "{:?}", asked.elapsed());
+    }
+    let late = (0..5).map(|turn| {
+        let pool = &pool;
+        async move {
+            tokio::time::sleep(millis(200 * turn)).await;
+            let asked = Instant::now();
+            pool.write().execute("SELECT 1", &[]).await.unwrap_err();
+            asked.elapsed()
+        }
+    });
+    for waited in join_all(late).await {
+        assert!((millis(3_990)..secs(20)).contains(&waited), "{waited:?}");
+    }
+    assert_eq!(node(&pool, "primary").waiting, 0);
+    drop(held);
+    pool.write().execute("SELECT 1", &[]).await.unwrap();
+}

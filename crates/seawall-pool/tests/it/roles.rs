@@ -33,6 +33,44 @@ async fn an_old_primary_that_returns_as_a_standby_serves_reads_and_gets_no_write
 }
 
 #[tokio::test]
+async fn a_write_that_meets_a_demoted_primary_before_any_probe_is_run_once_on_the_new_one() {
+    let stack = stack(1).await;
+    let (old, new) = (stack.primary().unwrap(), stack.replica(0).unwrap());
+    // Nobody looks but for a reason.
+    let config = PoolConfig { health_interval: secs(60), ..config(&stack) };
+    let pool = seawall_pool::Pool::connect(config).await.unwrap();
+    admin(old, "CREATE TABLE mark (id bigint)").await;
+    new.wait_caught_up(old, secs(20)).await.unwrap();
+    old.stop().await.unwrap();
+    new.promote().await.unwrap();
+    std::fs::write(old.data_dir().join("standby.signal"), "").unwrap();
+    old.restart().await.unwrap();
+    old.follow(new.addr()).await.unwrap();
+
+    let insert = "INSERT INTO mark VALUES ($1)";
+    for id in 1..=5i64 {
+        pool.write().execute(insert, &[&id]).await.unwrap();
+    }
+    let rows = "SELECT count(*) * 100 + sum(id)::bigint FROM mark";
+    assert_eq!(count(new, rows).await, 515, "five, each once");
+}
+
+#[tokio::test]
+async fn a_write_that_its_session_forbids_is_refused_at_once_and_no_primary_looked_for() {
+    let stack = stack(1).await;
+    let mut config = config(&stack);
+    let forbids = "&options=-c%20default_transaction_read_only%3Don";
+    config.primary.url = format!("{}{forbids}", config.primary.url);
+    if !config.primary.url.contains('?') {
+        config.primary.url = config.primary.url.replacen('&', "?", 1);
+    }
+    let pool = seawall_pool::Pool::connect(config).await.unwrap();
+    let error = pool.write().execute("CREATE TABLE mark (id bigint)", &[]).await.unwrap_err();
+    assert_eq!(error.sqlstate(), Some(&SqlState::READ_ONLY_SQL_TRANSACTION), "{error}");
+    assert!(node(&pool, "primary").writable, "it is no standby");
+}
+
+#[tokio::test]
 async fn a_transaction_on_a_replica_stays_there_and_a_write_in_it_is_not_run_elsewhere() {
     let stack = stack(2).await;
     let pool = pool(&stack).await;

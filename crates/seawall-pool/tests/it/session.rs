@@ -4,7 +4,9 @@ use seawall_devstack::Stack;
 use seawall_pool::{Error, Lsn, NodeConfig, Outcome, Pool, PoolConfig};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{admin, backend, config, count, millis, pool_of_one, secs, stack, until};
+use crate::support::{
+    admin, backend, config, count, millis, node, pool_of_one, secs, stack, until,
+};
 
 const SLEEPERS: &str = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(50)%' \
      AND pid <> pg_backend_pid()";
@@ -379,4 +381,52 @@ fn nothing_of_a_session_reaches_the_next_borrower_on_another_runtime() {
         assert_ne!(row.get::<_, String>(0), "77MB");
     });
     servers.block_on(stack.shutdown());
+}
+
+/// Who looked whose time was up is lost with the runtime of the caller who waited first.
+#[test]
+fn who_waits_on_one_runtime_is_served_or_told_though_another_ends() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    // On which the connections are: it goes on by itself.
+    let mut servers = tokio::runtime::Builder::new_multi_thread();
+    let servers = servers.worker_threads(1).enable_all().build().unwrap();
+    let stack = servers.block_on(stack(0));
+    let config = PoolConfig { max_size: 1, acquire_timeout: secs(8), ..config(&stack) };
+    let pool = servers.block_on(Pool::connect(config)).unwrap();
+    let held = servers.block_on(pool.write().get()).unwrap();
+    let other = pool.clone();
+    drop(first.spawn(async move { other.write().execute("SELECT 1", &[]).await }));
+    first.block_on(until("one waits", secs(20), async || node(&pool, "primary").waiting == 1));
+    second.block_on(async {
+        let calls = [pool.write(), pool.write()];
+        let [late, served] = calls.map(|route| route.execute("SELECT 1", &[]));
+        let mut late = Box::pin(late);
+        assert!(timeout(millis(1), late.as_mut()).await.is_err());
+        let mut served = Box::pin(served);
+        assert!(timeout(millis(1), served.as_mut()).await.is_err());
+        std::thread::spawn(move || drop(first)).join().unwrap();
+        assert!(matches!(late.await, Err(Error::AcquireTimeout { .. })), "told in time");
+        drop(held);
+        assert!(!matches!(served.await, Err(Error::Closed)));
+        pool.write().execute("SELECT 1", &[]).await.unwrap();
+    });
+    servers.block_on(stack.shutdown());
+}
+
+/// tokio-postgres ends a copy that never began, and takes the answer to that for the next one.
+#[tokio::test]
+async fn a_copy_of_the_borrower_that_was_refused_harms_nobody_else() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    for _ in 0..20 {
+        let conn = pool.write().get().await.unwrap();
+        let sink = conn.copy_in::<_, &'static [u8]>("COPY nothing_of_this_name FROM STDIN").await;
+        assert!(sink.is_err());
+        drop(conn);
+        for _ in 0..3 {
+            let row = pool.write().query_one("SELECT 1", &[]).await.unwrap();
+            assert_eq!(row.get::<_, i32>(0), 1);
+        }
+    }
 }

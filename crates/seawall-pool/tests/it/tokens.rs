@@ -304,3 +304,20 @@ async fn a_write_that_asks_for_it_waits_until_the_replica_shows_it() {
     let row = pool.read().query_one(GET, &[]).await.unwrap();
     assert_eq!(row.get::<_, i64>(0), 62);
 }
+
+/// Nobody knows how much log there is in an archive: the next record may be a commit that shows already.
+#[tokio::test]
+async fn a_standby_that_receives_nothing_claims_one_more_than_it_has_replayed() {
+    let stack = stack(1).await;
+    let replica = stack.replica(0).unwrap();
+    admin(replica, "ALTER SYSTEM SET primary_conninfo = ''").await;
+    replica.restart().await.unwrap();
+    let pool = pool(&stack).await;
+    let serves = async || {
+        let at = pool.read().query_at("SELECT 1", &[]).await.unwrap();
+        let alone = &*at.node == "replica-1";
+        assert!(!alone || at.seen.lsn.0 == at.lsn.0 + 1, "{at:?}");
+        alone
+    };
+    until("the replica serves", secs(30), serves).await;
+}
