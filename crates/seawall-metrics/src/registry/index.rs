@@ -45,7 +45,8 @@ impl<C> Index<C> {
 }
 
 /// The hash of a key is not mixed to the last bit; the table uses the top ones.
-fn spread(key: &Key) -> u64 {
+#[inline]
+pub(super) fn spread(key: &Key) -> u64 {
     let mixed = u128::from(key.get_hash()) * 0x9E37_79B9_7F4A_7C15_u128;
     (mixed >> 64) as u64 ^ mixed as u64
 }

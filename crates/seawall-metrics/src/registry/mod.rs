@@ -1,12 +1,13 @@
 //! All metrics of a recorder: look-up, registration, conflicts, ticks.
 //!
-//! Two levels. A sharded index answers a key seen before with one hash look-up
-//! under a read lock. Behind it the families hold the series in name and label
-//! order, which is the order of the exposition; they are locked only to add a
-//! series or to read.
+//! Three levels. A table of the thread's own answers a key it has seen before;
+//! a sharded index one that any thread has seen, under a read lock. Behind them
+//! the families hold the series in name and label order, which is the order of
+//! the exposition; they are locked only to add a series or to read.
 
 mod family;
 mod index;
+mod local;
 mod name;
 mod own;
 
@@ -21,7 +22,7 @@ pub use family::Kind;
 pub(crate) use family::{Cell, Family};
 pub(crate) use name::metric_name;
 
-use crate::cells::{CounterCell, GaugeCell, HistogramCell, Layout, stripe_count};
+use crate::cells::{CounterCell, GaugeCell, HistogramCell, Layout, Shared};
 use crate::config::Config;
 use crate::window::Clock;
 use index::Index;
@@ -30,7 +31,8 @@ use own::Own;
 
 pub(crate) struct Registry {
     config: Config,
-    stripes: usize,
+    /// Tells this registry's entries in the threads' tables from another's.
+    id: u64,
     counters: Index<CounterCell>,
     gauges: Index<GaugeCell>,
     histograms: Index<HistogramCell>,
@@ -56,74 +58,88 @@ struct Names {
 
 impl Registry {
     pub(crate) fn new(config: Config, now: Instant) -> Self {
-        let stripes = stripe_count();
         let registry = Self {
             config,
-            stripes,
+            id: local::new_id(),
             counters: Index::new(),
             gauges: Index::new(),
             histograms: Index::new(),
             names: RwLock::default(),
             clock: RwLock::new(Clock::new(now)),
-            own: Own::new(stripes),
+            own: Own::new(),
         };
         own::adopt(&registry);
         registry
     }
 
-    pub(crate) fn counter(&self, key: &Key) -> Option<Arc<CounterCell>> {
-        if let Some(cell) = self.counters.get(key) {
-            return Some(cell);
-        }
-        let make = |_: &Family| Cell::Counter(Arc::new(CounterCell::new(self.stripes)));
-        match self.register(key, Kind::Counter, make)? {
-            (Cell::Counter(cell), folded) => {
+    pub(crate) fn counter(&self, key: &Key) -> Option<Arc<Shared<CounterCell>>> {
+        local::get(
+            self.id,
+            key,
+            |tables| &mut tables.counters,
+            || {
+                if let Some(cell) = self.counters.get(key) {
+                    return Some((cell, true));
+                }
+                let make = |_: &Family| Cell::Counter(Arc::new(CounterCell::new()));
+                let (Cell::Counter(cell), folded) = self.register(key, Kind::Counter, make)? else {
+                    return None;
+                };
                 if !folded {
                     self.counters.insert(key, &cell);
                 }
-                Some(cell)
-            }
-            _ => None,
-        }
+                Some((cell, !folded))
+            },
+        )
     }
 
-    pub(crate) fn gauge(&self, key: &Key) -> Option<Arc<GaugeCell>> {
-        if let Some(cell) = self.gauges.get(key) {
-            return Some(cell);
-        }
-        let make = |_: &Family| Cell::Gauge(Arc::new(GaugeCell::new()));
-        match self.register(key, Kind::Gauge, make)? {
-            (Cell::Gauge(cell), folded) => {
+    pub(crate) fn gauge(&self, key: &Key) -> Option<Arc<Shared<GaugeCell>>> {
+        local::get(
+            self.id,
+            key,
+            |tables| &mut tables.gauges,
+            || {
+                if let Some(cell) = self.gauges.get(key) {
+                    return Some((cell, true));
+                }
+                let make = |_: &Family| Cell::Gauge(Arc::new(GaugeCell::new()));
+                let (Cell::Gauge(cell), folded) = self.register(key, Kind::Gauge, make)? else {
+                    return None;
+                };
                 if !folded {
                     self.gauges.insert(key, &cell);
                 }
-                Some(cell)
-            }
-            _ => None,
-        }
+                Some((cell, !folded))
+            },
+        )
     }
 
-    pub(crate) fn histogram(&self, key: &Key) -> Option<Arc<HistogramCell>> {
-        if let Some(cell) = self.histograms.get(key) {
-            return Some(cell);
-        }
-        let make = |family: &Family| {
-            Cell::Histogram(Arc::new(HistogramCell::new(
-                family.layout.clone(),
-                self.own.rejects.clone(),
-                family.name.ends_with("_seconds"),
-                self.stripes,
-            )))
-        };
-        match self.register(key, Kind::Histogram, make)? {
-            (Cell::Histogram(cell), folded) => {
+    pub(crate) fn histogram(&self, key: &Key) -> Option<Arc<Shared<HistogramCell>>> {
+        local::get(
+            self.id,
+            key,
+            |tables| &mut tables.histograms,
+            || {
+                if let Some(cell) = self.histograms.get(key) {
+                    return Some((cell, true));
+                }
+                let make = |family: &Family| {
+                    Cell::Histogram(Arc::new(HistogramCell::new(
+                        family.layout.clone(),
+                        self.own.rejects.clone(),
+                        family.name.ends_with("_seconds"),
+                    )))
+                };
+                let (Cell::Histogram(cell), folded) = self.register(key, Kind::Histogram, make)?
+                else {
+                    return None;
+                };
                 if !folded {
                     self.histograms.insert(key, &cell);
                 }
-                Some(cell)
-            }
-            _ => None,
-        }
+                Some((cell, !folded))
+            },
+        )
     }
 
     /// The first description of a name stays.
@@ -162,8 +178,8 @@ impl Registry {
         for family in self.families() {
             for cell in family.series.read().values() {
                 match cell {
-                    Cell::Counter(counter) => counter.tick(&tick),
-                    Cell::Histogram(histogram) => histogram.tick(&tick),
+                    Cell::Counter(counter) => drop(counter.tick(&tick)),
+                    Cell::Histogram(histogram) => drop(histogram.tick(&tick)),
                     Cell::Gauge(_) => {}
                 }
             }

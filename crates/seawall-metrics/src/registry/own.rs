@@ -14,8 +14,8 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) fn new(stripes: usize) -> Self {
-        let counter = || Arc::new(CounterCell::new(stripes));
+    pub(super) fn new() -> Self {
+        let counter = || Arc::new(CounterCell::new());
         Self {
             rejects: Arc::new(Rejects { nan: counter(), infinite: counter(), negative: counter() }),
             conflicts: counter(),

@@ -1,0 +1,3 @@
+//! The atomics that the cells are made of. The loom test puts loom's in their place.
+
+pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
