@@ -19,16 +19,27 @@ pub enum Error {
     /// installed.
     #[error("a global metrics recorder is installed already")]
     AlreadyInstalled,
+    /// The address of a listener cannot be had. Retrying helps once whoever
+    /// holds it lets go.
+    #[error("cannot listen on {addr}")]
+    Bind {
+        /// The address asked for.
+        addr: std::net::SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// A background task was asked for outside a tokio runtime.
     #[error("no tokio runtime to spawn on")]
     NoRuntime,
 }
 
 impl Error {
-    /// True if the same call may succeed later: only when it lacked a runtime.
+    /// True if the same call may succeed later: when it lacked a runtime or an
+    /// address.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::NoRuntime)
+        matches!(self, Self::NoRuntime | Self::Bind { .. })
     }
 
     pub(crate) fn config(field: &'static str, value: f64, bound: &'static str) -> Self {

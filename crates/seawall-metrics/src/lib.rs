@@ -93,12 +93,12 @@
 mod cells;
 mod config;
 mod error;
+mod expose;
 mod feed;
 mod handle;
 mod recorder;
 mod registry;
 mod snapshot;
-mod text;
 mod window;
 
 #[cfg(feature = "tower")]
@@ -111,13 +111,13 @@ mod resources;
 
 pub use config::{BYTES, Config, SECONDS};
 pub use error::Error;
+pub use expose::{CONTENT_TYPE, Format};
 pub use handle::Handle;
 pub use recorder::{Recorder, RecorderBuilder};
 pub use registry::Kind;
 pub use snapshot::{
     HistogramSnapshot, MetricSnapshot, SeriesInfo, SeriesSnapshot, Snapshot, Value,
 };
-pub use text::CONTENT_TYPE;
 pub use window::{MAX_WINDOW, Window};
 
 #[cfg(feature = "tower")]
@@ -126,8 +126,10 @@ pub use red::{Red, RedBody, RedFuture, RedLayer};
 pub use resources::{
     DiskSample, ProcessSample, ResourceSample, Resources, ResourcesConfig, Sampler, SystemSample,
 };
+#[cfg(feature = "listener")]
+pub use scrape::{Listener, ListenerConfig};
 #[cfg(feature = "tower")]
-pub use scrape::MetricsService;
+pub use scrape::{MetricsService, ScrapeFuture};
 
 #[cfg(all(doctest, feature = "tower", feature = "resources"))]
 #[doc = include_str!("../README.md")]

@@ -18,6 +18,8 @@ pub(crate) struct CounterCell {
 #[derive(Default)]
 struct Past {
     at_last_tick: u64,
+    /// The latest tick during which it grew.
+    grew_at: u64,
     slots: History<u64>,
 }
 
@@ -31,14 +33,23 @@ impl CounterCell {
         self.words.parts().fold(0, |total: u64, word| total.wrapping_add(word.load(Relaxed)))
     }
 
-    /// Ends a slot of the window; true if the counter grew during it.
-    pub(crate) fn tick(&self, tick: &Tick) -> bool {
+    /// Ends a slot of the window.
+    pub(crate) fn tick(&self, tick: &Tick) {
         let mut past = self.past.lock();
         let value = self.value();
         let delta = value.wrapping_sub(past.at_last_tick);
         past.at_last_tick = value;
         past.slots.push(tick, delta);
-        delta != 0
+        // The first tick of a series counts: it is new.
+        if delta != 0 || past.grew_at == 0 {
+            past.grew_at = tick.index;
+        }
+    }
+
+    /// True if it has not grown since the tick `since`, nor after the last one.
+    pub(crate) fn is_idle(&self, since: u64) -> bool {
+        let past = self.past.lock();
+        past.grew_at != 0 && past.grew_at < since && self.value() == past.at_last_tick
     }
 
     /// Increments since the start of the tick `from`.

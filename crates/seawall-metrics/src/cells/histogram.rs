@@ -16,6 +16,7 @@ use super::numbers::suspended;
 use super::per_thread::{Part, PerThread};
 use super::stripe::{PAGE_CELLS, PAGES, Stripe};
 use super::{CounterCell, Layout, Sparse};
+use crate::expose::{Exemplars, Kept};
 use crate::window::{Delta, History, Tick};
 
 pub(crate) struct HistogramCell {
@@ -24,6 +25,7 @@ pub(crate) struct HistogramCell {
     /// Values below this are refused: zero for durations, else `-LARGEST`.
     floor: f64,
     stripes: PerThread<OnceLock<Box<CachePadded<Stripe>>>>,
+    exemplars: Exemplars,
     past: Mutex<Past>,
 }
 
@@ -32,6 +34,8 @@ pub(crate) struct Rejects {
     pub(crate) nan: Arc<CounterCell>,
     pub(crate) infinite: Arc<CounterCell>,
     pub(crate) negative: Arc<CounterCell>,
+    /// Not a value: the example that came with one was too long.
+    pub(crate) exemplar: Arc<CounterCell>,
 }
 
 /// A reading since the series was made.
@@ -55,6 +59,7 @@ impl HistogramCell {
             rejects,
             floor: if durations { 0.0 } else { -LARGEST },
             stripes: PerThread::new(),
+            exemplars: Exemplars::default(),
             past: Mutex::default(),
         }
     }
@@ -79,8 +84,8 @@ impl HistogramCell {
         Totals { cells, sum }
     }
 
-    /// Ends a slot of the window; true if anything was recorded during it.
-    pub(crate) fn tick(&self, tick: &Tick) -> bool {
+    /// Ends a slot of the window.
+    pub(crate) fn tick(&self, tick: &Tick) {
         let mut past = self.past.lock();
         let records = self.records();
         let changed = records != past.records;
@@ -97,7 +102,16 @@ impl HistogramCell {
             past.records = records;
         }
         past.slots.push(tick, slot);
-        changed
+        // The first tick of a series counts: it is new.
+        if changed || past.grew_at == 0 {
+            past.grew_at = tick.index;
+        }
+    }
+
+    /// True if nothing was recorded since the tick `since`, nor after the last one.
+    pub(crate) fn is_idle(&self, since: u64) -> bool {
+        let past = self.past.lock();
+        past.grew_at != 0 && past.grew_at < since && self.records() == past.records
     }
 
     /// Adds what was recorded since the start of the tick `from`.
@@ -112,6 +126,21 @@ impl HistogramCell {
             let cells = totals.cells.minus(&past.totals.cells);
             window.add(&cells, totals.sum - past.totals.sum, max);
         }
+    }
+
+    /// Records `value` and keeps the labels as the example of its bucket.
+    pub(crate) fn record_with(&self, value: f64, labels: &[(&str, &str)]) {
+        self.observe(value, 1);
+        if value >= self.floor && value <= LARGEST {
+            match Kept::new(labels, value) {
+                Some(exemplar) => self.exemplars.keep(self.layout.bucket(value), exemplar),
+                None => self.rejects.exemplar.increment(1),
+            }
+        }
+    }
+
+    pub(crate) fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
     }
 
     pub(crate) fn layout(&self) -> &Arc<Layout> {
@@ -215,6 +244,8 @@ struct Past {
     totals: Totals,
     /// What [`HistogramCell::records`] was at the last tick.
     records: u64,
+    /// The latest tick during which anything was recorded.
+    grew_at: u64,
     slots: History<Slot>,
 }
 

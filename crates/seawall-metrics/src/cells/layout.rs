@@ -52,7 +52,7 @@ impl Layout {
             below: (0..FINE_CELLS)
                 .map(|cell| bounds.partition_point(|bound| fine(*bound) < cell) as u8)
                 .collect(),
-            texts: bounds.iter().map(|bound| crate::text::float(*bound).into()).collect(),
+            texts: bounds.iter().map(|bound| crate::expose::bound(*bound).into()).collect(),
         }
     }
 
@@ -86,6 +86,11 @@ impl Layout {
             below += 1;
         }
         fine + below
+    }
+
+    /// The bucket a value falls into.
+    pub(crate) fn bucket(&self, value: f64) -> usize {
+        self.bounds.partition_point(|bound| *bound < value)
     }
 
     /// The values a cell holds: from, to. The lowest cell starts at minus

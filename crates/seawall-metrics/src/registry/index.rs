@@ -1,5 +1,6 @@
 //! From the key a macro holds to the cell, without building a new key.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
@@ -36,6 +37,13 @@ impl<C> Index<C> {
         if shard.find(hash, |(known, _)| known == key).is_none() {
             let entry = (key.to_retained(), cell.clone());
             shard.insert_unique(hash, entry, |(known, _)| spread(known));
+        }
+    }
+
+    /// Lets go of cells by their addresses.
+    pub(crate) fn forget(&self, cells: &HashSet<usize>) {
+        for shard in &self.shards {
+            shard.write().retain(|(_, cell)| !cells.contains(&(Arc::as_ptr(cell) as usize)));
         }
     }
 

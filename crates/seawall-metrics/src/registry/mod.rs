@@ -5,6 +5,7 @@
 //! the families hold the series in name and label order, which is the order of
 //! the exposition; they are locked only to add a series or to read.
 
+mod crowd;
 mod family;
 mod index;
 mod local;
@@ -13,6 +14,7 @@ mod own;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use metrics::{Key, SharedString, Unit};
 use parking_lot::RwLock;
@@ -20,7 +22,9 @@ use tokio::time::Instant;
 
 pub use family::Kind;
 pub(crate) use family::{Cell, Family};
-pub(crate) use name::metric_name;
+#[cfg(feature = "protobuf")]
+pub(crate) use name::Labels;
+pub(crate) use name::{label_name, metric_name};
 
 use crate::cells::{CounterCell, GaugeCell, HistogramCell, Layout, Shared};
 use crate::config::Config;
@@ -32,7 +36,9 @@ use own::Own;
 pub(crate) struct Registry {
     config: Config,
     /// Tells this registry's entries in the threads' tables from another's.
-    id: u64,
+    /// Renewed now and then, so that the tables let go of what they hold.
+    id: AtomicU64,
+    series: AtomicUsize,
     counters: Index<CounterCell>,
     gauges: Index<GaugeCell>,
     histograms: Index<HistogramCell>,
@@ -60,7 +66,8 @@ impl Registry {
     pub(crate) fn new(config: Config, now: Instant) -> Self {
         let registry = Self {
             config,
-            id: local::new_id(),
+            id: AtomicU64::new(local::new_id()),
+            series: AtomicUsize::new(0),
             counters: Index::new(),
             gauges: Index::new(),
             histograms: Index::new(),
@@ -74,7 +81,7 @@ impl Registry {
 
     pub(crate) fn counter(&self, key: &Key) -> Option<Arc<Shared<CounterCell>>> {
         local::get(
-            self.id,
+            self.id.load(Relaxed),
             key,
             |tables| &mut tables.counters,
             || {
@@ -95,7 +102,7 @@ impl Registry {
 
     pub(crate) fn gauge(&self, key: &Key) -> Option<Arc<Shared<GaugeCell>>> {
         local::get(
-            self.id,
+            self.id.load(Relaxed),
             key,
             |tables| &mut tables.gauges,
             || {
@@ -116,7 +123,7 @@ impl Registry {
 
     pub(crate) fn histogram(&self, key: &Key) -> Option<Arc<Shared<HistogramCell>>> {
         local::get(
-            self.id,
+            self.id.load(Relaxed),
             key,
             |tables| &mut tables.histograms,
             || {
@@ -178,15 +185,44 @@ impl Registry {
         for family in self.families() {
             for cell in family.series.read().values() {
                 match cell {
-                    Cell::Counter(counter) => drop(counter.tick(&tick)),
-                    Cell::Histogram(histogram) => drop(histogram.tick(&tick)),
+                    Cell::Counter(counter) => counter.tick(&tick),
+                    Cell::Histogram(histogram) => histogram.tick(&tick),
                     Cell::Gauge(_) => {}
                 }
             }
         }
+        drop(clock);
+        if tick.index.is_multiple_of(SWEEP) {
+            // A tick is a second long, or longer.
+            self.sweep(tick.index.saturating_sub(self.config.idle_timeout.as_secs()));
+        }
     }
 
-    /// The cell and whether it is the overflow series; `None` on a conflict.
+    /// Removes what has been idle for longer than the setting says.
+    fn sweep(&self, since: u64) {
+        let mut renewed = false;
+        for family in self.families().iter().filter(|family| !family.is_own()) {
+            if !(family.has_been_full() || self.config.expire_idle) {
+                continue;
+            }
+            // A handle in a thread's table would keep its series for ever.
+            if !std::mem::replace(&mut renewed, true) {
+                self.id.store(local::new_id(), Relaxed);
+            }
+            let is_idle = |cell: &Cell| cell.is_idle(since);
+            let removed = family.remove_idle(is_idle, |cells| match family.kind {
+                Kind::Counter => self.counters.forget(cells),
+                Kind::Gauge => self.gauges.forget(cells),
+                Kind::Histogram => self.histograms.forget(cells),
+            });
+            if removed > 0 {
+                self.series.fetch_sub(removed, Relaxed);
+                self.own.count_expired(self, &family.name, removed);
+            }
+        }
+    }
+
+    /// The cell and whether it stands for many; `None` on a conflict.
     fn register(
         &self,
         key: &Key,
@@ -194,11 +230,15 @@ impl Registry {
         make: impl FnOnce(&Family) -> Cell,
     ) -> Option<(Cell, bool)> {
         let family = self.family(key.name(), kind)?;
-        let found = family.find_or_add(key.labels(), self.config.max_series, || make(&family));
+        let own = family.is_own();
+        let full = || !own && self.series.load(Relaxed) >= self.config.max_series_total;
+        let found =
+            family.find_or_add(key.labels(), self.config.max_series, full, || make(&family));
         if found.new {
-            self.own.count_series();
+            self.series.fetch_add(1, Relaxed);
+            self.own.count_series(1.0);
         }
-        if found.folded && !family.is_own() {
+        if found.folded && !own {
             self.count_folded(&family);
         }
         Some((found.cell, found.folded))
@@ -261,7 +301,7 @@ impl Registry {
             tracing::warn!(
                 metric = %family.name,
                 max_series = self.config.max_series,
-                "metric has too many series; further label sets share the one labelled overflow=\"true\""
+                "metric has too many series; further label sets are folded: their values count, their labels do not"
             );
         }
     }
@@ -319,6 +359,8 @@ impl Names {
     }
 }
 
+/// Ticks between two sweeps for idle series.
+const SWEEP: u64 = 10;
 const DERIVED: [&str; 3] = ["_bucket", "_sum", "_count"];
 
 #[cfg(test)]

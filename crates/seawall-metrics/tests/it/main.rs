@@ -11,6 +11,9 @@
 mod axum_router;
 mod differential;
 mod exposition;
+mod formats;
 mod install;
 mod parser;
+#[cfg(all(feature = "protobuf", feature = "listener", feature = "gzip"))]
+mod prometheus;
 mod races;

@@ -1,0 +1,59 @@
+use std::future::Future;
+use std::task::Poll;
+
+use futures_util::future::join_all;
+
+use super::*;
+use crate::Recorder;
+
+const TEXT: Wanted = Wanted { format: Format::Text, gzip: false };
+
+fn handle() -> (Recorder, Handle) {
+    Recorder::builder().build().unwrap()
+}
+
+#[tokio::test]
+async fn eight_scrapes_at_once_are_one_render() {
+    let (_recorder, handle) = handle();
+    let flights = Arc::new(Flights::default());
+    let answers = join_all((0..8).map(|_| flights.clone().answer(handle.clone(), TEXT))).await;
+    // Not equal copies: the same bytes in memory.
+    assert!(answers.iter().all(|answer| answer.as_ptr() == answers[0].as_ptr()));
+    assert!(!answers[0].is_empty());
+}
+
+#[tokio::test]
+async fn a_scrape_after_the_render_gets_a_new_one() {
+    let (recorder, handle) = handle();
+    let flights = Arc::new(Flights::default());
+    let before = flights.clone().answer(handle.clone(), TEXT).await;
+    metrics::with_local_recorder(&recorder, || metrics::counter!("late_total").increment(1));
+    let after = flights.clone().answer(handle, TEXT).await;
+    assert!(!before.windows(10).any(|at| at == b"late_total"));
+    assert!(after.windows(10).any(|at| at == b"late_total"));
+    assert!(flights.open.lock().iter().all(|(_, flight)| flight.strong_count() == 0));
+}
+
+#[tokio::test]
+async fn scrapes_in_two_formats_do_not_share_a_render() {
+    let (_recorder, handle) = handle();
+    let flights = Arc::new(Flights::default());
+    let open = Wanted { format: Format::OpenMetrics, gzip: false };
+    let (text, open) = tokio::join!(
+        flights.clone().answer(handle.clone(), TEXT),
+        flights.clone().answer(handle, open)
+    );
+    assert!(open.ends_with(b"# EOF\n") && !text.ends_with(b"# EOF\n"));
+}
+
+#[tokio::test]
+async fn a_scrape_whose_leader_went_away_is_still_answered() {
+    let (_recorder, handle) = handle();
+    let flights = Arc::new(Flights::default());
+    let mut leader = Box::pin(flights.clone().answer(handle.clone(), TEXT));
+    let polled = std::future::poll_fn(|cx| Poll::Ready(leader.as_mut().poll(cx))).await;
+    assert!(polled.is_pending());
+    let follower = flights.clone().answer(handle, TEXT);
+    drop(leader);
+    assert!(!follower.await.is_empty());
+}
