@@ -49,7 +49,6 @@ impl Prometheus {
         let mut args: Vec<OsString> = [
             format!("--web.listen-address=127.0.0.1:{}", spec.port),
             "--log.level=warn".to_owned(),
-            "--storage.tsdb.no-lockfile".to_owned(),
         ]
         .map(OsString::from)
         .into();
