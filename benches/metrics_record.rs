@@ -8,7 +8,9 @@ use std::thread;
 
 use bench_harness::{Bench, Role, Subject};
 use metrics::{Key, Level, Metadata, Recorder as _, with_local_recorder};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::{ManualReader, SdkMeterProvider};
@@ -132,7 +134,8 @@ fn look_up(bench: &mut Bench, peers: &Peers, threads: usize) {
     let client = Family::<Labels, prometheus_client::metrics::counter::Counter>::default();
     let otel = peers.meters.meter("bench").u64_counter("labelled").build();
     let pairs = [KeyValue::new("method", LABELS[0]), KeyValue::new("route", LABELS[1])];
-    let count = |_| metrics::counter!("hits_total", "method" => "GET", "route" => "/users").increment(1);
+    let count =
+        |_| metrics::counter!("hits_total", "method" => "GET", "route" => "/users").increment(1);
     // The macros take the recorder of the thread.
     let through = |recorder: &(dyn metrics::Recorder + Sync), n| {
         thread::scope(|scope| {

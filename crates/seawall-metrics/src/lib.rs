@@ -95,6 +95,8 @@ mod config;
 mod error;
 mod expose;
 mod feed;
+#[cfg(feature = "hdr")]
+mod full_range;
 mod handle;
 mod recorder;
 mod registry;
@@ -112,6 +114,8 @@ mod resources;
 pub use config::{BYTES, Config, SECONDS};
 pub use error::Error;
 pub use expose::{CONTENT_TYPE, Format};
+#[cfg(feature = "hdr")]
+pub use full_range::FullRange;
 pub use handle::Handle;
 pub use recorder::{Recorder, RecorderBuilder};
 pub use registry::Kind;

@@ -10,9 +10,9 @@ mod family;
 mod index;
 mod local;
 mod name;
+mod names;
 mod own;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
@@ -26,11 +26,11 @@ pub(crate) use family::{Cell, Family};
 pub(crate) use name::Labels;
 pub(crate) use name::{label_name, metric_name};
 
-use crate::cells::{CounterCell, GaugeCell, HistogramCell, Layout, Shared};
+use crate::cells::{CounterCell, GaugeCell, HistogramCell, Shared};
 use crate::config::Config;
 use crate::window::Clock;
 use index::Index;
-use name::escaped_name;
+use names::{Added, Names};
 use own::Own;
 
 pub(crate) struct Registry {
@@ -51,15 +51,6 @@ pub(crate) struct Registry {
 pub(crate) struct Description {
     pub(crate) unit: Option<Unit>,
     pub(crate) text: SharedString,
-}
-
-/// Families by the name of the caller and by the name exposed.
-#[derive(Default)]
-struct Names {
-    by_raw: HashMap<Box<str>, Arc<Family>>,
-    by_exposed: BTreeMap<Arc<str>, Arc<Family>>,
-    descriptions: HashMap<Box<str>, Description>,
-    refused: HashSet<Box<str>>,
 }
 
 impl Registry {
@@ -307,61 +298,8 @@ impl Registry {
     }
 }
 
-/// What became of a new name.
-enum Added {
-    Known(Arc<Family>),
-    New(Arc<Family>),
-    /// Exposed under its escaped name, for the plain one belongs to another.
-    Renamed(Arc<Family>, Box<str>),
-    Refused {
-        first: bool,
-    },
-}
-
-impl Names {
-    fn add(&mut self, raw: &str, kind: Kind, config: &Config) -> Added {
-        if let Some(family) = self.by_raw.get(raw) {
-            return Added::Known(family.clone());
-        }
-        let mut exposed = metric_name(raw).into_owned();
-        let other = self.by_exposed.get(exposed.as_str());
-        let other = other.map(|family| family.raw.clone());
-        if other.is_some() {
-            exposed = escaped_name(raw);
-        }
-        if self.by_exposed.contains_key(exposed.as_str()) || self.clash(&exposed, kind) {
-            return Added::Refused { first: self.refused.insert(raw.into()) };
-        }
-        let layout = Arc::new(Layout::new(config.bounds_of(&exposed)));
-        let exposed: Arc<str> = exposed.into();
-        let family = Arc::new(Family::new(exposed.clone(), raw, kind, layout));
-        self.by_raw.insert(raw.into(), family.clone());
-        self.by_exposed.insert(exposed, family.clone());
-        match other {
-            None => Added::New(family),
-            Some(other) => Added::Renamed(family, other),
-        }
-    }
-
-    /// True if a sample of one metric would carry the name of another's.
-    fn clash(&self, name: &str, kind: Kind) -> bool {
-        let part_of_histogram = DERIVED.iter().any(|suffix| {
-            name.strip_suffix(suffix)
-                .and_then(|base| self.by_exposed.get(base))
-                .is_some_and(|base| base.kind == Kind::Histogram)
-        });
-        let parts_taken = || {
-            DERIVED
-                .iter()
-                .any(|suffix| self.by_exposed.contains_key(format!("{name}{suffix}").as_str()))
-        };
-        part_of_histogram || (kind == Kind::Histogram && parts_taken())
-    }
-}
-
 /// Ticks between two sweeps for idle series.
 const SWEEP: u64 = 10;
-const DERIVED: [&str; 3] = ["_bucket", "_sum", "_count"];
 
 #[cfg(test)]
 mod tests;

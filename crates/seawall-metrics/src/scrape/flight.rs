@@ -72,7 +72,7 @@ fn encode(handle: &Handle, wanted: Wanted) -> Bytes {
     let body = handle.render_as(wanted.format);
     #[cfg(feature = "gzip")]
     if wanted.gzip {
-        return super::gzip::compress(body);
+        return super::gzip::compress(&body);
     }
     body.into()
 }
