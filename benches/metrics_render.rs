@@ -173,7 +173,7 @@ fn slowest(
                 if busy {
                     scope.spawn(|| {
                         while !done.load(Relaxed) {
-                            render()
+                            render();
                         }
                     });
                 }

@@ -29,6 +29,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The address of a collector is not `http://HOST[:PORT]/PATH`.
+    #[error("the endpoint is not an address like http://127.0.0.1:4318/v1/metrics")]
+    Endpoint,
     /// A background task was asked for outside a tokio runtime.
     #[error("no tokio runtime to spawn on")]
     NoRuntime,

@@ -171,6 +171,11 @@ impl Handle {
         }
     }
 
+    #[cfg(feature = "otlp")]
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Name and kind of every metric but the recorder's own.
     pub(crate) fn metrics(&self) -> impl Iterator<Item = (Arc<str>, Kind)> {
         self.registry

@@ -22,6 +22,40 @@ mod layout {
 
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+    use loom::sync::Mutex;
+    use loom::sync::atomic::AtomicBool;
+
+    /// What std's is to the cells, in a way that loom understands.
+    pub(crate) struct OnceLock<T> {
+        value: std::sync::OnceLock<T>,
+        made: AtomicBool,
+        making: Mutex<()>,
+    }
+
+    impl<T> Default for OnceLock<T> {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
+    impl<T> OnceLock<T> {
+        pub(crate) fn new() -> Self {
+            let (made, making) = (AtomicBool::new(false), Mutex::new(()));
+            Self { value: std::sync::OnceLock::new(), made, making }
+        }
+
+        pub(crate) fn get(&self) -> Option<&T> {
+            if self.made.load(Ordering::Acquire) { self.value.get() } else { None }
+        }
+
+        pub(crate) fn get_or_init(&self, make: impl FnOnce() -> T) -> &T {
+            let _alone = self.making.lock().unwrap();
+            let value = self.value.get_or_init(make);
+            self.made.store(true, Ordering::Release);
+            value
+        }
+    }
 }
 
 /// Thread numbers that the model hands out itself.
@@ -183,23 +217,5 @@ fn two_threads_on_the_shared_stripe_lose_nothing() {
         stripe.record_shared(0, 1.0, 1);
         other.join().unwrap();
         assert_eq!((cells(&stripe), stripe.sum(), stripe.max()), (2, 3.0, Some(2.0)));
-    });
-}
-
-#[test]
-fn a_maximum_is_taken_once_and_not_lost_unless_its_value_was_seen_before() {
-    check(|| {
-        let stripe = Arc::new(Stripe::default());
-        let writer = {
-            let stripe = stripe.clone();
-            thread::spawn(move || stripe.record_alone(0, 5.0, 1))
-        };
-        let taken = stripe.take_max();
-        writer.join().unwrap();
-        let left = stripe.take_max();
-        assert!(
-            matches!((taken, left), (Some(5.0), None) | (None, Some(5.0))),
-            "{taken:?} {left:?}"
-        );
     });
 }

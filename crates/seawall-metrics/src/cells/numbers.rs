@@ -134,10 +134,12 @@ mod tests {
 
     #[test]
     fn a_thread_that_ended_gives_its_number_back() {
+        let mut highest = 0;
         for _ in 0..LAST * 4 {
-            let number = std::thread::spawn(slot).join().unwrap();
-            assert!(number <= LAST, "numbers leak: {number}");
+            highest = highest.max(std::thread::spawn(slot).join().unwrap());
         }
+        // The threads of other tests hold some, not nearly all.
+        assert!(highest <= LAST, "numbers leak: {highest}");
     }
 
     #[test]

@@ -12,12 +12,10 @@
 //! orderings are relaxed: a part is a part whoever reads it, and the numbers
 //! change hands under a mutex.
 
-use std::sync::OnceLock;
-
 use crossbeam_utils::CachePadded;
 
 use super::numbers::{self, LAST, SHARED};
-use super::sync::{AtomicU32, Ordering::Relaxed};
+use super::sync::{AtomicU32, OnceLock, Ordering::Relaxed};
 
 pub(crate) struct PerThread<T> {
     /// Nobody, a thread number, or [`SPREAD`].
@@ -98,7 +96,7 @@ impl<T: Default> PerThread<T> {
             _ => {
                 if self.strangers.fetch_add(1, Relaxed) >= PATIENCE {
                     numbers::suspended(|| self.spread.get_or_init(Box::default));
-                    self.owner.store(SPREAD, Relaxed);
+                    self.owner.swap(SPREAD, Relaxed);
                 }
                 Part::Shared(&self.rest)
             }
@@ -116,7 +114,7 @@ impl<T: Default> Default for Spread<T> {
     fn default() -> Self {
         Self {
             first: std::array::from_fn(|_| CachePadded::default()),
-            more: [const { OnceLock::new() }; MORE],
+            more: std::array::from_fn(|_| OnceLock::new()),
         }
     }
 }

@@ -9,15 +9,13 @@
 //! happened since the last look; the count of a histogram is the sum of its
 //! cells and nothing else.
 
-use std::sync::OnceLock;
-
 use crossbeam_utils::CachePadded;
 
 use super::float::add;
 use super::layout::MAX_CELLS;
 use super::numbers::suspended;
 use super::sync::{
-    AtomicU64,
+    AtomicU64, OnceLock,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -36,7 +34,7 @@ impl Default for Stripe {
             sum: AtomicU64::new(0.0_f64.to_bits()),
             max: AtomicU64::new(0),
             records: AtomicU64::new(0),
-            pages: [const { OnceLock::new() }; PAGES],
+            pages: std::array::from_fn(|_| OnceLock::new()),
         }
     }
 }

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 pub use family::Kind;
 pub(crate) use family::{Cell, Family};
-#[cfg(feature = "protobuf")]
+#[cfg(any(feature = "protobuf", feature = "otlp"))]
 pub(crate) use name::Labels;
 pub(crate) use name::{label_name, metric_name};
 
@@ -45,6 +45,8 @@ pub(crate) struct Registry {
     names: RwLock<Names>,
     pub(crate) clock: RwLock<Clock>,
     own: Own,
+    #[cfg(feature = "otlp")]
+    born: std::time::SystemTime,
 }
 
 #[derive(Clone)]
@@ -65,6 +67,12 @@ impl Registry {
             names: RwLock::default(),
             clock: RwLock::new(Clock::new(now)),
             own: Own::new(),
+            #[cfg(feature = "otlp")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "told to collectors, compared with nothing"
+            )]
+            born: std::time::SystemTime::now(),
         };
         own::adopt(&registry);
         registry
@@ -138,6 +146,12 @@ impl Registry {
                 Some((cell, !folded))
             },
         )
+    }
+
+    /// When it was made.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn born(&self) -> std::time::SystemTime {
+        self.born
     }
 
     /// The first description of a name stays.

@@ -91,7 +91,7 @@ const FOLDED: &str = "seawall_metrics_folded_total";
 const REJECTED: &str = "seawall_metrics_rejected_total";
 const SERIES: &str = "seawall_metrics_series";
 
-const HELP: [(&str, &str); 5] = [
+const HELP: [(&str, &str); 6] = [
     (CONFLICTS, "Registrations refused or renamed because the name was taken."),
     (EXPIRED, "Series removed because nothing was recorded in them for the idle timeout."),
     (FOLDED, "Look-ups that were given the overflow series because the metric was full."),
@@ -99,5 +99,6 @@ const HELP: [(&str, &str); 5] = [
         REJECTED,
         "Histogram values not recorded because they are not numbers, infinite, or negative durations, and exemplars dropped because they are too long.",
     ),
+    ("seawall_metrics_pushes_total", "Pushes to a collector, by result."),
     (SERIES, "Series held by the recorder."),
 ];

@@ -13,6 +13,8 @@ mod differential;
 mod exposition;
 mod formats;
 mod install;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod parser;
 #[cfg(all(feature = "protobuf", feature = "listener", feature = "gzip"))]
 mod prometheus;

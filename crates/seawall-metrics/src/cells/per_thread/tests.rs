@@ -1,4 +1,3 @@
-use std::sync::Barrier;
 use std::sync::atomic::AtomicU64;
 use std::thread;
 
@@ -38,24 +37,6 @@ fn a_series_touched_now_and_then_by_others_stays_small() {
     }
     assert!(words.spread.get().is_none());
     assert_eq!(total(&words), u64::from(PATIENCE) + 1);
-}
-
-#[test]
-fn more_threads_than_numbers_lose_nothing() {
-    let words = Words::new();
-    let threads = LAST as usize + 44;
-    let all_alive = Barrier::new(threads);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                (0..200).for_each(|_| add(&words, 1));
-                // Nobody gives a number back before everybody has asked for one.
-                all_alive.wait();
-                (0..200).for_each(|_| add(&words, 1));
-            });
-        }
-    });
-    assert_eq!(total(&words), threads as u64 * 400);
 }
 
 #[test]
