@@ -18,5 +18,6 @@ pub(crate) use counter::{CounterCell, Shared};
 pub(crate) use gauge::GaugeCell;
 pub(crate) use histogram::{HistogramCell, Rejects, WindowSum};
 pub(crate) use layout::{Layout, MAX_BOUNDS, RELATIVE_ERROR};
+#[cfg(feature = "tower")]
 pub(crate) use numbers::{stripe as slot, stripe_count};
 pub(crate) use sparse::Sparse;

@@ -12,7 +12,6 @@
 //! are being destroyed. It then records by read-modify-write.
 
 use std::cell::Cell;
-use std::thread::available_parallelism;
 
 use parking_lot::Mutex;
 
@@ -39,6 +38,7 @@ pub(crate) fn slot() -> u32 {
 
 /// Which of a few stripes this thread writes to, where stripes are shared:
 /// any number, to be taken modulo their number.
+#[cfg(feature = "tower")]
 #[inline]
 pub(crate) fn stripe() -> usize {
     slot() as usize
@@ -46,8 +46,9 @@ pub(crate) fn stripe() -> usize {
 
 /// Stripes for this machine: the parallelism rounded up to a power of two, at
 /// most 16.
+#[cfg(feature = "tower")]
 pub(crate) fn stripe_count() -> usize {
-    available_parallelism().map_or(1, usize::from).next_power_of_two().min(MAX_STRIPES)
+    std::thread::available_parallelism().map_or(1, usize::from).next_power_of_two().min(MAX_STRIPES)
 }
 
 /// Runs `make` with the thread's number put away: whatever `make` records, in an
@@ -108,6 +109,7 @@ impl Drop for Lease {
 
 const UNSET: u32 = u32::MAX - 1;
 const WORDS: usize = 4;
+#[cfg(feature = "tower")]
 const MAX_STRIPES: usize = 16;
 
 static FREE: Mutex<[u64; WORDS]> = Mutex::new([u64::MAX; WORDS]);
