@@ -92,7 +92,7 @@ impl StackBuilder {
         self
     }
 
-    /// Adds a Prometheus that scrapes `http://target/metrics` four times a second; one for all
+    /// Adds a Prometheus that scrapes `http://target/metrics` once a second; one for all
     /// targets if called more often. The label `job` of the first is `target-0`.
     pub fn prometheus(mut self, target: SocketAddr) -> Self {
         self.scrapes.push(target);

@@ -19,7 +19,7 @@ use crate::io_error;
 use crate::process::{Process, Spec, StopSignal};
 use crate::run_as::{self, RunAs};
 
-/// A Prometheus server that scrapes what the stack was told to, four times a second.
+/// A Prometheus server that scrapes what the stack was told to, once a second.
 ///
 /// It keeps its data in the stack's directory. The controls give up after ten seconds; a dropped
 /// future may or may not have acted.
@@ -35,7 +35,7 @@ impl Prometheus {
         home::make_dir(&dir, 0o700)?;
         run_as::give(spec.run_as, &dir)?;
         let mut lines = String::from(
-            "global:\n  scrape_interval: 250ms\n  scrape_timeout: 250ms\n  \
+            "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  \
              evaluation_interval: 1h\nscrape_configs:\n",
         );
         for (number, target) in spec.targets.iter().enumerate() {
