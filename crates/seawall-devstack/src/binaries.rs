@@ -53,6 +53,24 @@ pub(crate) fn redis(dir: Option<&Path>) -> Result<PathBuf, Error> {
     Ok(program)
 }
 
+/// Finds Prometheus with its `promtool` likewise.
+pub(crate) fn prometheus(dir: Option<&Path>) -> Result<PathBuf, Error> {
+    let dirs = dir.map_or_else(redis_dirs, |dir| vec![dir.to_path_buf()]);
+    let program = dirs
+        .iter()
+        .find_map(|dir| {
+            let program = executable(&dir.join("prometheus"))?;
+            executable(&dir.join("promtool")).and(Some(program))
+        })
+        .ok_or(Error::NotInstalled {
+            program: "Prometheus (prometheus, promtool)",
+            debian: "prometheus",
+            brew: "prometheus",
+        })?;
+    version("prometheus", &program, OLDEST_PROMETHEUS)?;
+    Ok(program)
+}
+
 fn postgres_dirs() -> Vec<PathBuf> {
     let mut dirs = path_dirs();
     for (parent, prefix, bin) in [
@@ -119,6 +137,8 @@ fn major(line: &str) -> Option<u32> {
 const OLDEST_POSTGRES: u32 = 13;
 /// The first with client tracking over RESP3.
 const OLDEST_REDIS: u32 = 6;
+/// The first major version that scrapes OpenMetrics.
+const OLDEST_PROMETHEUS: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -129,6 +149,8 @@ mod tests {
         assert_eq!(major("postgres (PostgreSQL) 15.13 (Debian 15.13-0+deb12u1)"), Some(15));
         assert_eq!(major("postgres (PostgreSQL) 18beta1"), Some(18));
         assert_eq!(major("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc"), Some(7));
+        let prometheus = "prometheus, version 2.42.0+ds (branch: debian/sid, revision: 2.42.0)";
+        assert_eq!(major(prometheus), Some(2));
         assert_eq!(major("no version here"), None);
     }
 

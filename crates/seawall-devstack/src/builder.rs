@@ -1,5 +1,6 @@
 //! What a stack is made of.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct StackBuilder {
     pub(crate) redis_cluster: bool,
     pub(crate) redis_cluster_replicas: bool,
     pub(crate) redis_sentinel: bool,
+    pub(crate) scrapes: Vec<SocketAddr>,
+    pub(crate) prometheus_features: Vec<String>,
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) redis_settings: Vec<(String, String)>,
     pub(crate) keep_logs: bool,
@@ -25,6 +28,7 @@ pub struct StackBuilder {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) postgres_bin: Option<PathBuf>,
     pub(crate) redis_bin: Option<PathBuf>,
+    pub(crate) prometheus_bin: Option<PathBuf>,
 }
 
 impl StackBuilder {
@@ -36,6 +40,8 @@ impl StackBuilder {
             redis_cluster: false,
             redis_cluster_replicas: false,
             redis_sentinel: false,
+            scrapes: Vec::new(),
+            prometheus_features: Vec::new(),
             settings: Vec::new(),
             redis_settings: Vec::new(),
             keep_logs: false,
@@ -43,6 +49,7 @@ impl StackBuilder {
             dir: None,
             postgres_bin: None,
             redis_bin: None,
+            prometheus_bin: None,
         }
     }
 
@@ -82,6 +89,19 @@ impl StackBuilder {
     /// others if those are asked for too.
     pub const fn redis_sentinel(mut self) -> Self {
         self.redis_sentinel = true;
+        self
+    }
+
+    /// Adds a Prometheus that scrapes `http://target/metrics` once a second; one for all
+    /// targets if called more often. The label `job` of the first is `target-0`.
+    pub fn prometheus(mut self, target: SocketAddr) -> Self {
+        self.scrapes.push(target);
+        self
+    }
+
+    /// Switches a feature of Prometheus on (`--enable-feature`), for instance `native-histograms`.
+    pub fn prometheus_feature(mut self, feature: impl Into<String>) -> Self {
+        self.prometheus_features.push(feature.into());
         self
     }
 
@@ -132,6 +152,12 @@ impl StackBuilder {
     /// The folder of `redis-server`. Default: as for PostgreSQL.
     pub fn redis_bin(mut self, dir: impl Into<PathBuf>) -> Self {
         self.redis_bin = Some(dir.into());
+        self
+    }
+
+    /// The folder of `prometheus` and `promtool`. Default: as for PostgreSQL.
+    pub fn prometheus_bin(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.prometheus_bin = Some(dir.into());
         self
     }
 

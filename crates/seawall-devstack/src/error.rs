@@ -145,6 +145,15 @@ pub enum Error {
         source: tokio_postgres::Error,
     },
 
+    /// Prometheus refused a connection or a request.
+    #[error("{action} to Prometheus failed")]
+    Prometheus {
+        /// What was being done.
+        action: &'static str,
+        /// What Prometheus or the connection said.
+        #[source]
+        source: io::Error,
+    },
     /// Redis refused a connection or a command.
     #[error("{server}: {action} failed")]
     Redis {
@@ -167,7 +176,9 @@ impl Error {
             Self::Exited { address_in_use, .. } => *address_in_use,
             Self::NotReady { .. } | Self::Deadline { .. } => true,
             Self::Postgres { source, .. } => source.is_closed() || source.as_db_error().is_none(),
-            Self::Redis { source, .. } => source.kind() != io::ErrorKind::Other,
+            Self::Redis { source, .. } | Self::Prometheus { source, .. } => {
+                source.kind() != io::ErrorKind::Other
+            }
             Self::Net { source, .. } => source.kind() == io::ErrorKind::AddrInUse,
             _ => false,
         }

@@ -17,6 +17,7 @@ use crate::home::Home;
 use crate::ports;
 use crate::postgres::{self, Postgres};
 use crate::process::Process;
+use crate::prometheus::{Prometheus, PrometheusSpec};
 use crate::redis::{Redis, RedisCluster, RedisSentinel, Role, ServerSpec, Watched};
 use crate::run_as::RunAs;
 use crate::stack::Stack;
@@ -48,6 +49,11 @@ fn prepare(plan: &StackBuilder) -> Result<Stack, Error> {
     } else {
         None
     };
+    let prometheus = if plan.scrapes.is_empty() {
+        None
+    } else {
+        Some(binaries::prometheus(plan.prometheus_bin.as_deref())?)
+    };
 
     let home = Home::open(plan.dir.as_deref(), run_as)?;
     let dir = home.new_stack(run_as)?;
@@ -58,11 +64,26 @@ fn prepare(plan: &StackBuilder) -> Result<Stack, Error> {
         redis: None,
         cluster: None,
         sentinel: None,
+        prometheus: None,
         ready_in: Duration::ZERO,
         guard,
     };
     if let Some(program) = redis {
         add_redis(&mut stack, plan, &home, &program, run_as)?;
+    }
+    if let Some(program) = prometheus {
+        let port = stack.guard.hold_port(ports::reserve(&home, 0)?);
+        let server = Prometheus::configure(&PrometheusSpec {
+            program: &program,
+            stack_dir: &stack.guard.dir.path,
+            kept_logs: &home.kept_logs(),
+            port,
+            targets: &plan.scrapes,
+            features: &plan.prometheus_features,
+            run_as,
+        })?;
+        start(&stack.guard, server.process())?;
+        stack.prometheus = Some(server);
     }
     if let Some(programs) = postgres {
         add_postgres(&mut stack, plan, &home, &programs, run_as)?;
@@ -221,7 +242,9 @@ async fn wait_ready(stack: &Stack, timeout: Duration) -> Result<(), Error> {
         try_join_all(all.map(|server| server.wait_answer(timeout))).await?;
         sentinel.wait_ready(timeout).await
     };
-    tokio::try_join!(async { postgres.await.map(drop) }, redis, cluster, sentinel).map(drop)
+    let prometheus = try_join_all(stack.prometheus.iter().map(|server| server.wait_ready(timeout)));
+    let postgres = async { postgres.await.map(drop) };
+    tokio::try_join!(postgres, redis, cluster, sentinel, prometheus).map(drop)
 }
 
 /// The masters, and then their replicas.

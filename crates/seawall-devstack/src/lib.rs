@@ -1,4 +1,4 @@
-//! Real PostgreSQL with streaming replicas and real Redis as child processes, for tests, benches and examples.
+//! Real PostgreSQL with streaming replicas, real Redis and Prometheus as child processes, for tests, benches and examples.
 //!
 //! ```
 //! use seawall_devstack::Stack;
@@ -92,6 +92,7 @@ mod ports;
 mod postgres;
 mod process;
 mod process_table;
+mod prometheus;
 mod proxy;
 mod redis;
 mod run_as;
@@ -102,6 +103,7 @@ mod template;
 pub use builder::StackBuilder;
 pub use error::{Error, LogTail};
 pub use postgres::Postgres;
+pub use prometheus::Prometheus;
 pub use proxy::{Direction, Faults, Proxy};
 pub use redis::{Redis, RedisCluster, RedisSentinel, Reply};
 pub use stack::Stack;

@@ -8,6 +8,7 @@ use crate::builder::StackBuilder;
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::postgres::Postgres;
+use crate::prometheus::Prometheus;
 use crate::redis::{Redis, RedisCluster, RedisSentinel};
 
 /// Servers that live as long as this value, at most as long as this process.
@@ -21,6 +22,7 @@ pub struct Stack {
     pub(crate) redis: Option<Redis>,
     pub(crate) cluster: Option<RedisCluster>,
     pub(crate) sentinel: Option<RedisSentinel>,
+    pub(crate) prometheus: Option<Prometheus>,
     pub(crate) ready_in: Duration,
     pub(crate) guard: Guard,
 }
@@ -82,6 +84,15 @@ impl Stack {
         self.sentinel.as_ref().ok_or(Error::NotStarted { server, call })
     }
 
+    /// The Prometheus server.
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`] if the stack was built without.
+    pub fn prometheus(&self) -> Result<&Prometheus, Error> {
+        let (server, call) = ("Prometheus", ".prometheus(target)");
+        self.prometheus.as_ref().ok_or(Error::NotStarted { server, call })
+    }
+
     /// The stack's directory; it goes with the stack.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -118,6 +129,7 @@ impl fmt::Debug for Stack {
             .field("redis", &self.redis)
             .field("redis_cluster", &self.cluster)
             .field("redis_sentinel", &self.sentinel)
+            .field("prometheus", &self.prometheus)
             .field("ready_in", &self.ready_in)
             .finish_non_exhaustive()
     }

@@ -1,6 +1,7 @@
 //! Settings of a recorder.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::cells::MAX_BOUNDS;
 use crate::error::Error;
@@ -29,15 +30,37 @@ pub struct Config {
     /// names ending in `_bytes`, [`SECONDS`] for all others; a list set here
     /// replaces both.
     pub default_buckets: Option<Vec<f64>>,
-    /// Most series per metric, at least 1. Further label sets share one series
-    /// with the single label `overflow="true"`: values are kept, labels are
-    /// not. The series without labels is always let in. Default: 10 000.
+    /// Most series per metric, at least 1. Of further label sets the label with
+    /// the most values is folded, to `_overflow`: values are kept, that label is
+    /// not. A tenth as many (1 to 100) of such stand-ins come on top; the last of
+    /// them is `overflow="true"` for all the rest. The series without labels is
+    /// always let in. Default: 10 000.
     pub max_series: usize,
+    /// Most series of all metrics together, at least 1; beyond them every metric
+    /// folds as if it were full itself. Default: 100 000.
+    pub max_series_total: usize,
+    /// How long a counter or histogram series must have been idle to be removed
+    /// from a metric that has been full, 1 s to 1 day, in ticks of a second. Its
+    /// place goes to a label set that is looked up often. Series whose handle
+    /// somebody keeps are not removed, nor are gauges, the series without labels
+    /// and stand-ins. A series that comes back starts at zero. Default: 10 min.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub idle_timeout: Duration,
+    /// Removes idle series of every metric, also of those that never were full.
+    /// Default: false.
+    pub expire_idle: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { buckets: BTreeMap::new(), default_buckets: None, max_series: 10_000 }
+        Self {
+            buckets: BTreeMap::new(),
+            default_buckets: None,
+            max_series: 10_000,
+            max_series_total: 100_000,
+            idle_timeout: Duration::from_secs(600),
+            expire_idle: false,
+        }
     }
 }
 
@@ -49,6 +72,13 @@ impl Config {
     pub fn validate(&self) -> Result<(), Error> {
         if self.max_series == 0 {
             return Err(Error::config("max_series", 0.0, "at least 1"));
+        }
+        if self.max_series_total == 0 {
+            return Err(Error::config("max_series_total", 0.0, "at least 1"));
+        }
+        let seconds = self.idle_timeout.as_secs_f64();
+        if !(1.0..=86_400.0).contains(&seconds) {
+            return Err(Error::config("idle_timeout", seconds, "1 s to 1 day"));
         }
         if let Some(bounds) = &self.default_buckets {
             check("default_buckets", bounds)?;

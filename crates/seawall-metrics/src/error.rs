@@ -27,16 +27,30 @@ pub enum Error {
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The address of a listener cannot be had. Retrying helps once whoever
+    /// holds it lets go.
+    #[error("cannot listen on {addr}")]
+    Bind {
+        /// The address asked for.
+        addr: std::net::SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The address of a collector is not `http://HOST[:PORT]/PATH`.
+    #[error("the endpoint is not an address like http://127.0.0.1:4318/v1/metrics")]
+    Endpoint,
     /// A background task was asked for outside a tokio runtime.
     #[error("no tokio runtime to spawn on")]
     NoRuntime,
 }
 
 impl Error {
-    /// True if the same call may succeed later: only when it lacked a runtime.
+    /// True if the same call may succeed later: when it lacked a runtime or an
+    /// address.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::NoRuntime)
+        matches!(self, Self::NoRuntime | Self::Bind { .. })
     }
 
     pub(crate) fn config(field: &'static str, value: f64, bound: &'static str) -> Self {

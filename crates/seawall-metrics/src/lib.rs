@@ -28,7 +28,7 @@
 //! Use it in a service that Prometheus scrapes and that also wants its own
 //! recent percentiles: for load shedding, scaling, a status page, a load test.
 //! Do not use it to keep history (a window is at most [`MAX_WINDOW`]), nor
-//! where quantiles must be closer than 1.6 % (record into `hdrhistogram`).
+//! where quantiles must be closer than 1.6 % (`FullRange`, feature `hdr`).
 //!
 //! # How it works
 //! A histogram is an array of log-linear cells, 32 to each power of two, cut
@@ -38,9 +38,18 @@
 //! value, and memory does not depend on how often values come, nor on anyone
 //! scraping.
 //!
-//! Each thread writes to one of a few stripes (as many as the machine has
-//! CPUs, at most 16), so threads that record the same series do not fight for
-//! one cache line. Counters are one word until two threads collide on them.
+//! The first thread that records a series owns its word (a histogram: its
+//! cells) and writes there without locked instructions; others share a second
+//! one. When those have come 64 times, the series gets a part for each thread,
+//! 1 KiB for up to eight threads, and threads no longer fight for a cache line.
+//! Parts belong to numbers that threads hold while they live, at most 256 at a
+//! time: nothing has to be collected when a thread ends. A look-up through a
+//! macro is answered from a table of the thread's own, of at most 4096 keys.
+//!
+//! A metric that has more than [`Config::max_series`] label sets folds the label
+//! with the most values to `_overflow`. Totals stay exact. Once it has been
+//! full, it lets new label sets in by how often they are looked up, into the
+//! places of series that were idle for [`Config::idle_timeout`].
 //!
 //! Once a second a tick stores what each series gained. A window adds up the
 //! ticks inside it: one second apart up to 10 s, five seconds apart beyond.
@@ -52,7 +61,11 @@
 //!   and no count ever falls.
 //! - The sum may be ahead of the count by the values being recorded at the
 //!   moment of the scrape.
-//! - Two scrapes with no change between them are equal byte for byte.
+//! - Two scrapes with no change between them are equal byte for byte. The names
+//!   and bounds of series do not depend on the format.
+//! - A scrape that comes while another one is being rendered gets its answer.
+//! - A series that is removed because it was idle is gone from the exposition
+//!   with its total; it is never removed while somebody keeps its handle.
 //! - A window covers at least the time asked for ([`Window::span`] says how
 //!   much), and a window without values is NaN, never zero.
 //! - NaN, infinite (or beyond 1e280) values, and negative ones of metrics
@@ -71,14 +84,18 @@
 //!
 //! # Cancel safety
 //! [`Handle::run`] may be dropped at any time. The futures and bodies of the
-//! RED layer count what became of the request when they are dropped.
+//! RED layer count what became of the request when they are dropped. A scrape
+//! may be dropped; another that waits for the same render then does it.
+//! Nothing may be recorded from a signal handler. A global allocator may count
+//! in a counter whose handle it keeps, not in a histogram.
 //!
 //! # Cost
 //! Recording through a handle that is kept: no lock, no clock read, and no
 //! allocation but for the first value of a thread in a range (64 cells, two
-//! powers of two). Through a macro: one look-up under a sharded read lock.
-//! Memory: some 0.5 KiB per counter with its labels; for a histogram 1 KiB per
-//! stripe in use and 0.5 KiB per range in use. While a series is active its
+//! powers of two). Through a macro: a look-up in the thread's own table, and
+//! the uncontended counting of a handle made and dropped. `docs/benches.md` has
+//! figures. Memory: some 0.5 KiB per counter with its labels; for a histogram
+//! 1 KiB per part in use and 0.5 KiB per range in use. While a series is active its
 //! windows take at most 80 slots of 16 bytes (counter) or of 10 bytes per cell
 //! in use (histogram); an idle one has no slots. A tick costs some tens of
 //! nanoseconds per idle series.
@@ -87,6 +104,11 @@
 //! | feature | what | default |
 //! |---|---|---|
 //! | `tower` | `RedLayer`, `MetricsService`, `VitalsService` | yes |
+//! | `protobuf` | [`Format`]`::Protobuf`, with native histograms | no |
+//! | `gzip` | compressed answers of `MetricsService` | no |
+//! | `listener` | `Listener`: a small server for `/metrics` with an allow list | no |
+//! | `otlp` | `Handle::push_otlp`: pushes to an OpenTelemetry collector | no |
+//! | `hdr` | `FullRange`: every value of a load test, to three digits | no |
 //! | `resources` | samples of host, process, control group and runtime | no |
 //! | `serde` | settings from configuration files | no |
 
@@ -95,12 +117,14 @@ mod alias;
 mod cells;
 mod config;
 mod error;
+mod expose;
 mod feed;
+#[cfg(feature = "hdr")]
+mod full_range;
 mod handle;
 mod recorder;
 mod registry;
 mod snapshot;
-mod text;
 mod window;
 
 #[cfg(feature = "tower")]
@@ -110,6 +134,8 @@ mod scrape;
 #[cfg(feature = "tower")]
 mod vitals;
 
+#[cfg(feature = "otlp")]
+mod otlp;
 #[cfg(feature = "resources")]
 mod resources;
 
@@ -117,13 +143,17 @@ pub use active::{Active, ActiveConfig, Sketch};
 pub use alias::{Alias, Aliases};
 pub use config::{BYTES, Config, SECONDS};
 pub use error::Error;
+pub use expose::{CONTENT_TYPE, Format};
+#[cfg(feature = "hdr")]
+pub use full_range::FullRange;
 pub use handle::Handle;
+#[cfg(feature = "otlp")]
+pub use otlp::{OtlpConfig, OtlpPush};
 pub use recorder::{Recorder, RecorderBuilder};
 pub use registry::Kind;
 pub use snapshot::{
     HistogramSnapshot, MetricSnapshot, SeriesInfo, SeriesSnapshot, Snapshot, Value,
 };
-pub use text::CONTENT_TYPE;
 pub use window::{MAX_WINDOW, Window};
 
 #[cfg(feature = "tower")]
@@ -133,11 +163,13 @@ pub use resources::{
     CgroupSample, DiskSample, PressureSample, ProcessSample, ResourceSample, Resources,
     ResourcesConfig, RuntimeSample, Sampler, Stall, SystemSample,
 };
+#[cfg(feature = "listener")]
+pub use scrape::{Listener, ListenerConfig};
 #[cfg(feature = "tower")]
-pub use scrape::MetricsService;
+pub use scrape::{MetricsService, ScrapeFuture};
 #[cfg(feature = "tower")]
 pub use vitals::{VITALS_SCRIPT, VitalsConfig, VitalsService};
 
-#[cfg(all(doctest, feature = "tower", feature = "resources"))]
+#[cfg(all(doctest, feature = "tower", feature = "resources", feature = "listener"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,21 +1,16 @@
-//! A counter that is one word until two threads collide on it, and one padded
-//! word per stripe from then on (the scheme of Java's `LongAdder`). A series
-//! that is touched seldom stays small; a hot one does not bounce.
+//! A counter: one word per thread that counts often, exact whoever reads it.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
 
-use crossbeam_utils::CachePadded;
 use metrics::CounterFn;
 use parking_lot::Mutex;
 
-use super::stripe::slot;
+use super::per_thread::{Part, PerThread};
+use super::sync::{AtomicU64, Ordering::Relaxed};
 use crate::window::{History, Tick};
 
 pub(crate) struct CounterCell {
-    base: AtomicU64,
-    stripes: OnceLock<Box<[CachePadded<AtomicU64>]>>,
-    stripe_count: usize,
+    words: PerThread<AtomicU64>,
     past: Mutex<Past>,
 }
 
@@ -23,34 +18,38 @@ pub(crate) struct CounterCell {
 #[derive(Default)]
 struct Past {
     at_last_tick: u64,
+    /// The latest tick during which it grew.
+    grew_at: u64,
     slots: History<u64>,
 }
 
 impl CounterCell {
-    /// `stripe_count` must be a power of two.
-    pub(crate) fn new(stripe_count: usize) -> Self {
-        Self {
-            base: AtomicU64::new(0),
-            stripes: OnceLock::new(),
-            stripe_count,
-            past: Mutex::default(),
-        }
+    pub(crate) fn new() -> Self {
+        Self { words: PerThread::new(), past: Mutex::default() }
     }
 
     /// The exact total of every increment that happened before this call.
     pub(crate) fn value(&self) -> u64 {
-        let striped = self.stripes.get().map_or(0, |stripes| {
-            stripes.iter().fold(0_u64, |total, stripe| total.wrapping_add(stripe.load(Relaxed)))
-        });
-        self.base.load(Relaxed).wrapping_add(striped)
+        self.words.parts().fold(0, |total: u64, word| total.wrapping_add(word.load(Relaxed)))
     }
 
+    /// Ends a slot of the window.
     pub(crate) fn tick(&self, tick: &Tick) {
         let mut past = self.past.lock();
         let value = self.value();
         let delta = value.wrapping_sub(past.at_last_tick);
         past.at_last_tick = value;
         past.slots.push(tick, delta);
+        // The first tick of a series counts: it is new.
+        if delta != 0 || past.grew_at == 0 {
+            past.grew_at = tick.index;
+        }
+    }
+
+    /// True if it has not grown since the tick `since`, nor after the last one.
+    pub(crate) fn is_idle(&self, since: u64) -> bool {
+        let past = self.past.lock();
+        past.grew_at != 0 && past.grew_at < since && self.value() == past.at_last_tick
     }
 
     /// Increments since the start of the tick `from`.
@@ -59,31 +58,16 @@ impl CounterCell {
         let live = self.value().wrapping_sub(past.at_last_tick);
         past.slots.since(from).fold(live, |total, slot| total.wrapping_add(*slot))
     }
-
-    #[cold]
-    fn stripe_up(&self) -> &[CachePadded<AtomicU64>] {
-        self.stripes.get_or_init(|| {
-            (0..self.stripe_count).map(|_| CachePadded::new(AtomicU64::new(0))).collect()
-        })
-    }
 }
 
 impl CounterFn for CounterCell {
     #[inline]
     fn increment(&self, value: u64) {
-        let stripes = match self.stripes.get() {
-            Some(stripes) => stripes,
-            None => {
-                let seen = self.base.load(Relaxed);
-                let next = seen.wrapping_add(value);
-                if self.base.compare_exchange(seen, next, Relaxed, Relaxed).is_ok() {
-                    return;
-                }
-                self.stripe_up()
+        match self.words.part() {
+            Part::Own(word) => word.store(word.load(Relaxed).wrapping_add(value), Relaxed),
+            Part::Shared(word) => {
+                word.fetch_add(value, Relaxed);
             }
-        };
-        if let Some(stripe) = stripes.get(slot() & (self.stripe_count - 1)) {
-            stripe.fetch_add(value, Relaxed);
         }
     }
 
@@ -93,6 +77,22 @@ impl CounterFn for CounterCell {
     fn absolute(&self, value: u64) {
         let _one_at_a_time = self.past.lock();
         let missing = value.saturating_sub(self.value());
-        self.base.fetch_add(missing, Relaxed);
+        self.words.rest().fetch_add(missing, Relaxed);
+    }
+}
+
+/// What a look-up by one thread is answered with. Each thread has an `Arc` of
+/// its own around the cell, so that cloning and dropping handles does not make
+/// threads fight for one reference count.
+pub(crate) struct Shared<C>(pub(crate) Arc<C>);
+
+impl CounterFn for Shared<CounterCell> {
+    #[inline]
+    fn increment(&self, value: u64) {
+        self.0.increment(value);
+    }
+
+    fn absolute(&self, value: u64) {
+        self.0.absolute(value);
     }
 }

@@ -1,8 +1,10 @@
 //! A gauge: one word holding the bits of an `f64`.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use metrics::GaugeFn;
+
+use super::counter::Shared;
+use super::float::add;
+use super::sync::{AtomicU64, Ordering::Relaxed};
 
 pub(crate) struct GaugeCell(AtomicU64);
 
@@ -30,15 +32,16 @@ impl GaugeFn for GaugeCell {
     }
 }
 
-/// Adds to an `f64` kept as bits.
-#[inline]
-pub(super) fn add(word: &AtomicU64, value: f64) {
-    let mut seen = word.load(Relaxed);
-    loop {
-        let next = (f64::from_bits(seen) + value).to_bits();
-        match word.compare_exchange_weak(seen, next, Relaxed, Relaxed) {
-            Ok(_) => return,
-            Err(now) => seen = now,
-        }
+impl GaugeFn for Shared<GaugeCell> {
+    fn increment(&self, value: f64) {
+        self.0.increment(value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.0.decrement(value);
+    }
+
+    fn set(&self, value: f64) {
+        self.0.set(value);
     }
 }

@@ -1,31 +1,22 @@
-//! A histogram: striped log-linear cells that only ever grow.
+//! A histogram: log-linear cells that only ever grow.
 //!
-//! A stripe holds a directory of pages of 64 cells, each page made when a
-//! value first falls into it, so a latency series takes a few KiB per stripe
-//! in use however many values it has seen. There is no buffer to drain.
-//!
-//! The count of a histogram is the sum of its cells and nothing else, so count
-//! and buckets of one reading agree by construction. Cells are never reset:
-//! a window is the difference of two readings, and no rotation can lose a value.
-//!
-//! `changed` lets a tick skip an idle stripe. The writer first adds to the
-//! cell, then looks at the flag; the reader first takes the flag, then reads
-//! the cells; all four are sequentially consistent. If the writer finds the
-//! flag still up, its addition stands before the reader's take and is read;
-//! if it finds it down, it raises it and the next tick reads the value. The
-//! thread that makes a page raises the flag in any case.
+//! The count is the sum of the cells and nothing else, so count and buckets of
+//! one reading agree by construction. Cells are never reset: a window is the
+//! difference of two readings, and no rotation can lose a value. There is no
+//! buffer to drain.
 
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
 
 use crossbeam_utils::CachePadded;
 use metrics::{CounterFn, HistogramFn};
 use parking_lot::Mutex;
 
-use super::gauge::add;
-use super::layout::MAX_CELLS;
-use super::{CounterCell, Layout, Sparse, slot};
+use super::counter::Shared;
+use super::numbers::suspended;
+use super::per_thread::{Part, PerThread};
+use super::stripe::{PAGE_CELLS, PAGES, Stripe};
+use super::{CounterCell, Layout, Sparse};
+use crate::expose::{Exemplars, Kept};
 use crate::window::{Delta, History, Tick};
 
 pub(crate) struct HistogramCell {
@@ -33,7 +24,8 @@ pub(crate) struct HistogramCell {
     rejects: Arc<Rejects>,
     /// Values below this are refused: zero for durations, else `-LARGEST`.
     floor: f64,
-    stripes: Box<[OnceLock<Box<CachePadded<Stripe>>>]>,
+    stripes: PerThread<OnceLock<Box<CachePadded<Stripe>>>>,
+    exemplars: Exemplars,
     past: Mutex<Past>,
 }
 
@@ -42,6 +34,8 @@ pub(crate) struct Rejects {
     pub(crate) nan: Arc<CounterCell>,
     pub(crate) infinite: Arc<CounterCell>,
     pub(crate) negative: Arc<CounterCell>,
+    /// Not a value: the example that came with one was too long.
+    pub(crate) exemplar: Arc<CounterCell>,
 }
 
 /// A reading since the series was made.
@@ -59,17 +53,13 @@ pub(crate) struct WindowSum {
 }
 
 impl HistogramCell {
-    pub(crate) fn new(
-        layout: Arc<Layout>,
-        rejects: Arc<Rejects>,
-        durations: bool,
-        stripe_count: usize,
-    ) -> Self {
+    pub(crate) fn new(layout: Arc<Layout>, rejects: Arc<Rejects>, durations: bool) -> Self {
         Self {
             layout,
             rejects,
             floor: if durations { 0.0 } else { -LARGEST },
-            stripes: (0..stripe_count).map(|_| OnceLock::new()).collect(),
+            stripes: PerThread::new(),
+            exemplars: Exemplars::default(),
             past: Mutex::default(),
         }
     }
@@ -79,44 +69,49 @@ impl HistogramCell {
     pub(crate) fn totals(&self) -> Totals {
         let mut cells = Sparse::default();
         for page in 0..PAGES {
-            let made = || self.stripes().filter_map(|s| s.pages.get(page)?.get());
-            if made().next().is_none() {
-                continue;
-            }
             let mut counts = [0_u64; PAGE_CELLS];
-            for words in made() {
-                for (count, word) in counts.iter_mut().zip(words.iter()) {
-                    *count = count.wrapping_add(word.load(SeqCst));
+            let made = self
+                .stripes()
+                .fold(false, |made, stripe| stripe.read_page(page, &mut counts) | made);
+            if made {
+                for (at, count) in counts.into_iter().enumerate() {
+                    cells.push(page * PAGE_CELLS + at, count);
                 }
             }
-            for (at, count) in counts.into_iter().enumerate() {
-                cells.push(page * PAGE_CELLS + at, count);
-            }
         }
-        let sums = self.stripes().map(|stripe| f64::from_bits(stripe.sum.load(Relaxed)));
         // Not `sum()`: of nothing, that is minus zero.
-        let sum = sums.fold(0.0, |total, sum| total + sum);
+        let sum = self.stripes().fold(0.0, |total, stripe| total + stripe.sum());
         Totals { cells, sum }
     }
 
+    /// Ends a slot of the window.
     pub(crate) fn tick(&self, tick: &Tick) {
         let mut past = self.past.lock();
-        let mut changed = false;
-        for stripe in self.stripes() {
-            changed |= stripe.changed.load(SeqCst) && stripe.changed.swap(false, SeqCst);
-        }
+        let records = self.records();
+        let changed = records != past.records;
         let mut slot = Slot::default();
         if changed {
+            let max = largest(self.stripes().map(Stripe::take_max));
             let totals = self.totals();
-            let max = self.stripes().map(|stripe| stripe.max.swap(0, Relaxed)).max();
             slot = Slot {
                 cells: totals.cells.minus(&past.totals.cells),
                 sum: totals.sum - past.totals.sum,
-                max: max.unwrap_or(0),
+                max,
             };
             past.totals = totals;
+            past.records = records;
         }
         past.slots.push(tick, slot);
+        // The first tick of a series counts: it is new.
+        if changed || past.grew_at == 0 {
+            past.grew_at = tick.index;
+        }
+    }
+
+    /// True if nothing was recorded since the tick `since`, nor after the last one.
+    pub(crate) fn is_idle(&self, since: u64) -> bool {
+        let past = self.past.lock();
+        past.grew_at != 0 && past.grew_at < since && self.records() == past.records
     }
 
     /// Adds what was recorded since the start of the tick `from`.
@@ -125,15 +120,27 @@ impl HistogramCell {
         for slot in past.slots.since(from) {
             window.add(&slot.cells, slot.sum, slot.max);
         }
-        if self.stripes().any(|stripe| stripe.changed.load(SeqCst)) {
+        if self.records() != past.records {
             let totals = self.totals();
-            let max = self.stripes().map(|stripe| stripe.max.load(Relaxed)).max();
-            window.add(
-                &totals.cells.minus(&past.totals.cells),
-                totals.sum - past.totals.sum,
-                max.unwrap_or(0),
-            );
+            let max = largest(self.stripes().map(Stripe::max));
+            let cells = totals.cells.minus(&past.totals.cells);
+            window.add(&cells, totals.sum - past.totals.sum, max);
         }
+    }
+
+    /// Records `value` and keeps the labels as the example of its bucket.
+    pub(crate) fn record_with(&self, value: f64, labels: &[(&str, &str)]) {
+        self.observe(value, 1);
+        if value >= self.floor && value <= LARGEST {
+            match Kept::new(labels, value) {
+                Some(exemplar) => self.exemplars.keep(self.layout.bucket(value), exemplar),
+                None => self.rejects.exemplar.increment(1),
+            }
+        }
+    }
+
+    pub(crate) fn exemplars(&self) -> &Exemplars {
+        &self.exemplars
     }
 
     pub(crate) fn layout(&self) -> &Arc<Layout> {
@@ -141,7 +148,11 @@ impl HistogramCell {
     }
 
     fn stripes(&self) -> impl Iterator<Item = &Stripe> {
-        self.stripes.iter().filter_map(OnceLock::get).map(|stripe| &***stripe)
+        self.stripes.parts().filter_map(OnceLock::get).map(|stripe| &***stripe)
+    }
+
+    fn records(&self) -> u64 {
+        self.stripes().fold(0, |total: u64, stripe| total.wrapping_add(stripe.records()))
     }
 
     #[cold]
@@ -161,29 +172,10 @@ impl HistogramCell {
         if !(value >= self.floor && value <= LARGEST) {
             return self.reject(value, count);
         }
-        let Some(stripe) = self.stripes.get(slot() & (self.stripes.len() - 1)) else {
-            return;
-        };
-        let stripe = stripe.get_or_init(Box::default);
         let cell = self.layout.cell(value);
-        let Some(page) = stripe.pages.get(cell / PAGE_CELLS) else {
-            return;
-        };
-        let (page, new) = match page.get() {
-            Some(page) => (page, false),
-            None => (page.get_or_init(new_page), true),
-        };
-        add(&stripe.sum, value * count as f64);
-        let rank = rank(value);
-        if rank > stripe.max.load(Relaxed) {
-            stripe.max.fetch_max(rank, Relaxed);
-        }
-        if let Some(word) = page.get(cell % PAGE_CELLS) {
-            word.fetch_add(count, SeqCst);
-        }
-        // A tick that lowered the flag may not have seen a new page yet.
-        if new || !stripe.changed.load(SeqCst) {
-            stripe.changed.store(true, SeqCst);
+        match self.stripes.part() {
+            Part::Own(stripe) => made(stripe).record_alone(cell, value, count),
+            Part::Shared(stripe) => made(stripe).record_shared(cell, value, count),
         }
     }
 }
@@ -201,55 +193,59 @@ impl HistogramFn for HistogramCell {
     }
 }
 
+impl HistogramFn for Shared<HistogramCell> {
+    #[inline]
+    fn record(&self, value: f64) {
+        self.0.record(value);
+    }
+
+    fn record_many(&self, value: f64, count: usize) {
+        self.0.record_many(value, count);
+    }
+}
+
 impl WindowSum {
     pub(crate) fn new(layout: &Layout) -> Self {
         Self { cells: vec![0; layout.cells()], sum: 0.0, max: None }
     }
 
-    fn add(&mut self, cells: &Sparse, sum: f64, max: u64) {
+    fn add(&mut self, cells: &Sparse, sum: f64, max: Option<f64>) {
         for (cell, count) in cells.iter() {
             if let Some(total) = self.cells.get_mut(cell) {
                 *total = total.wrapping_add(count);
             }
         }
         self.sum += sum;
-        if max > 0 {
-            let max = unrank(max);
-            self.max = Some(self.max.map_or(max, |seen| seen.max(max)));
-        }
+        self.max = larger(self.max, max);
     }
 }
 
-struct Stripe {
-    /// Bits of the sum of the values.
-    sum: AtomicU64,
-    /// Rank of the largest value since the last tick, zero if none.
-    max: AtomicU64,
-    /// Raised after a cell grew, lowered by a tick before it reads the cells.
-    changed: AtomicBool,
-    pages: [OnceLock<Page>; PAGES],
-}
-
-impl Default for Stripe {
-    fn default() -> Self {
-        Self {
-            sum: AtomicU64::new(0.0_f64.to_bits()),
-            max: AtomicU64::new(0),
-            changed: AtomicBool::new(false),
-            pages: [const { OnceLock::new() }; PAGES],
-        }
+#[inline]
+fn made(stripe: &OnceLock<Box<CachePadded<Stripe>>>) -> &Stripe {
+    match stripe.get() {
+        Some(stripe) => stripe,
+        None => suspended(|| stripe.get_or_init(Box::default)),
     }
 }
 
-type Page = Box<CachePadded<[AtomicU64; PAGE_CELLS]>>;
+fn largest(values: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    values.fold(None, larger)
+}
 
-fn new_page() -> Page {
-    Box::new(CachePadded::new([const { AtomicU64::new(0) }; PAGE_CELLS]))
+fn larger(a: Option<f64>, b: Option<f64>) -> Option<f64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.max(b)),
+        _ => a.or(b),
+    }
 }
 
 #[derive(Default)]
 struct Past {
     totals: Totals,
+    /// What [`HistogramCell::records`] was at the last tick.
+    records: u64,
+    /// The latest tick during which anything was recorded.
+    grew_at: u64,
     slots: History<Slot>,
 }
 
@@ -257,7 +253,7 @@ struct Past {
 struct Slot {
     cells: Sparse,
     sum: f64,
-    max: u64,
+    max: Option<f64>,
 }
 
 impl Delta for Slot {
@@ -268,25 +264,12 @@ impl Delta for Slot {
     fn absorb(&mut self, later: &Self) {
         self.cells = self.cells.plus(&later.cells);
         self.sum += later.sum;
-        self.max = self.max.max(later.max);
+        self.max = larger(self.max, later.max);
     }
-}
-
-/// Maps a finite value to a word of the same order, never zero.
-#[inline]
-fn rank(value: f64) -> u64 {
-    let bits = value.to_bits();
-    if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
-}
-
-fn unrank(rank: u64) -> f64 {
-    f64::from_bits(if rank >> 63 == 1 { rank & !(1 << 63) } else { !rank })
 }
 
 /// Values beyond this count as infinite: no number of them makes the sum so.
 const LARGEST: f64 = 1e280;
-const PAGE_CELLS: usize = 64;
-const PAGES: usize = MAX_CELLS.div_ceil(PAGE_CELLS);
 
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,8 @@ pub(crate) struct Layout {
     bounds: Box<[f64]>,
     /// The last cell at or below each bound.
     last_cells: Box<[usize]>,
+    /// How many bounds lie below each fine cell.
+    below: Box<[u8]>,
     /// Each bound as it is printed after `le=`.
     texts: Box<[Box<str>]>,
 }
@@ -47,7 +49,10 @@ impl Layout {
                 .enumerate()
                 .map(|(index, bound)| fine(*bound) + index)
                 .collect(),
-            texts: bounds.iter().map(|bound| crate::text::float(*bound).into()).collect(),
+            below: (0..FINE_CELLS)
+                .map(|cell| bounds.partition_point(|bound| fine(*bound) < cell) as u8)
+                .collect(),
+            texts: bounds.iter().map(|bound| crate::expose::bound(*bound).into()).collect(),
         }
     }
 
@@ -71,10 +76,21 @@ impl Layout {
         })
     }
 
-    /// The cell of a finite value.
+    /// The cell of a finite value. Only the bounds inside its fine cell are
+    /// compared, of which there is seldom more than one.
     #[inline]
     pub(crate) fn cell(&self, value: f64) -> usize {
-        fine(value) + self.bounds.partition_point(|bound| *bound < value)
+        let fine = fine(value);
+        let mut below = self.below.get(fine).copied().map_or(0, usize::from);
+        while self.bounds.get(below).is_some_and(|bound| *bound < value) {
+            below += 1;
+        }
+        fine + below
+    }
+
+    /// The bucket a value falls into.
+    pub(crate) fn bucket(&self, value: f64) -> usize {
+        self.bounds.partition_point(|bound| *bound < value)
     }
 
     /// The values a cell holds: from, to. The lowest cell starts at minus

@@ -1,12 +1,13 @@
 //! A metric: its name, its kind and its series.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use metrics::Label;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
+use super::crowd::{Crowd, FOLDED};
 use super::name::Labels;
 use crate::cells::{CounterCell, GaugeCell, HistogramCell, Layout};
 
@@ -29,6 +30,35 @@ pub(crate) enum Cell {
     Histogram(Arc<HistogramCell>),
 }
 
+impl Cell {
+    /// Tells one cell from another.
+    fn address(&self) -> usize {
+        match self {
+            Self::Counter(cell) => Arc::as_ptr(cell) as usize,
+            Self::Gauge(cell) => Arc::as_ptr(cell) as usize,
+            Self::Histogram(cell) => Arc::as_ptr(cell) as usize,
+        }
+    }
+
+    fn holders(&self) -> usize {
+        match self {
+            Self::Counter(cell) => Arc::strong_count(cell),
+            Self::Gauge(cell) => Arc::strong_count(cell),
+            Self::Histogram(cell) => Arc::strong_count(cell),
+        }
+    }
+
+    /// True if nothing was recorded since the tick `since`. A gauge that keeps
+    /// its value is not idle.
+    pub(super) fn is_idle(&self, since: u64) -> bool {
+        match self {
+            Self::Counter(cell) => cell.is_idle(since),
+            Self::Gauge(_) => false,
+            Self::Histogram(cell) => cell.is_idle(since),
+        }
+    }
+}
+
 pub(crate) struct Family {
     pub(crate) name: Arc<str>,
     /// The name the callers use; the description is filed under it.
@@ -36,6 +66,7 @@ pub(crate) struct Family {
     pub(crate) kind: Kind,
     pub(crate) series: RwLock<BTreeMap<Labels, Cell>>,
     pub(crate) layout: Arc<Layout>,
+    crowd: Mutex<Option<Crowd>>,
     warned: AtomicBool,
 }
 
@@ -44,7 +75,7 @@ pub(crate) struct Found {
     pub(crate) cell: Cell,
     /// The series did not exist before.
     pub(crate) new: bool,
-    /// The metric is full; the cell is the shared overflow series.
+    /// The metric is full; the cell is one that stands for many label sets.
     pub(crate) folded: bool,
 }
 
@@ -56,43 +87,106 @@ impl Family {
             kind,
             series: RwLock::default(),
             layout,
+            crowd: Mutex::new(None),
             warned: AtomicBool::new(false),
         }
     }
 
+    /// `full` says whether the recorder as a whole has no room left.
     pub(crate) fn find_or_add<'a>(
         &self,
         labels: impl Iterator<Item = &'a Label>,
         max_series: usize,
+        full: impl Fn() -> bool,
         make: impl FnOnce() -> Cell,
     ) -> Found {
         let labels = Labels::new(labels, self.kind == Kind::Histogram);
-        let find = |series: &BTreeMap<Labels, Cell>| {
-            let folded = series.len() >= max_series && !labels.is_empty();
-            let known = |cell: &Cell, folded| Found { cell: cell.clone(), new: false, folded };
-            match series.get(&labels) {
-                Some(cell) => Ok(known(cell, false)),
-                None if folded => {
-                    let overflow = Labels::overflow();
-                    series.get(&overflow).map(|cell| known(cell, true)).ok_or((overflow, true))
-                }
-                None => Err((labels.clone(), false)),
-            }
-        };
         // Of a full metric every look-up of a further label set comes here:
         // it must not wait for a scrape, nor for its likes.
-        if let Ok(found) = find(&self.series.read()) {
-            return found;
-        }
-        let mut series = self.series.write();
-        match find(&series) {
-            Ok(found) => found,
-            Err((labels, folded)) => {
-                let cell = make();
-                series.insert(labels, cell.clone());
-                Found { cell, new: true, folded }
+        {
+            let series = self.series.read();
+            if let Some(cell) = series.get(&labels) {
+                return Found { cell: cell.clone(), new: false, folded: false };
+            }
+            if !labels.is_empty()
+                && let Some(crowd) = &mut *self.crowd.lock()
+                && (self.is_full(&series, crowd.folded, max_series)
+                    || full()
+                    || !crowd.knocks(&labels))
+            {
+                let cell = series.get(&crowd.fold(&labels));
+                if let Some(cell) = cell.or_else(|| series.get(&Labels::overflow())) {
+                    return Found { cell: cell.clone(), new: false, folded: true };
+                }
             }
         }
+        let mut series = self.series.write();
+        if let Some(cell) = series.get(&labels) {
+            return Found { cell: cell.clone(), new: false, folded: false };
+        }
+        let mut crowd = self.crowd.lock();
+        let folded = crowd.as_ref().map_or(0, |crowd| crowd.folded);
+        let full = self.is_full(&series, folded, max_series) || full();
+        if labels.is_empty() || !full {
+            let cell = make();
+            series.insert(labels, cell.clone());
+            return Found { cell, new: true, folded: false };
+        }
+        let crowd = crowd.get_or_insert_with(|| Crowd::new(series.keys()));
+        let mut stand_in = crowd.fold(&labels);
+        // The last of the stand-ins is the one for everything.
+        if !series.contains_key(&stand_in) && crowd.folded + 1 >= most_folded(max_series) {
+            stand_in = Labels::overflow();
+        }
+        if let Some(cell) = series.get(&stand_in) {
+            return Found { cell: cell.clone(), new: false, folded: true };
+        }
+        let cell = make();
+        crowd.folded += 1;
+        series.insert(stand_in, cell.clone());
+        Found { cell, new: true, folded: true }
+    }
+
+    /// Removes the series that `is_idle` and nobody holds; says how many.
+    /// `forget` must make the index let go of the cells it is given.
+    pub(crate) fn remove_idle(
+        &self,
+        is_idle: impl Fn(&Cell) -> bool,
+        forget: impl FnOnce(&HashSet<usize>),
+    ) -> usize {
+        if let Some(crowd) = &mut *self.crowd.lock() {
+            crowd.age(std::iter::empty());
+        }
+        let idle: HashSet<usize> = {
+            let series = self.series.read();
+            let stand_in = |labels: &Labels| labels.iter().any(|(_, value)| value == FOLDED);
+            let candidates = series.iter().filter(|(labels, cell)| {
+                !labels.is_empty()
+                    && !stand_in(labels)
+                    && **labels != Labels::overflow()
+                    && is_idle(cell)
+            });
+            candidates.map(|(_, cell)| cell.address()).collect()
+        };
+        if idle.is_empty() {
+            return 0;
+        }
+        forget(&idle);
+        let mut series = self.series.write();
+        let before = series.len();
+        // With the lock held and no other holder nobody can record or come by a handle.
+        series.retain(|_, cell| {
+            !(idle.contains(&cell.address()) && cell.holders() == 1 && is_idle(cell))
+        });
+        before - series.len()
+    }
+
+    pub(crate) fn has_been_full(&self) -> bool {
+        self.crowd.lock().is_some()
+    }
+
+    fn is_full(&self, series: &BTreeMap<Labels, Cell>, folded: usize, max_series: usize) -> bool {
+        series.len() - folded.min(series.len()) >= max_series
     }
 
     /// True for what the recorder says about itself.
@@ -104,4 +198,9 @@ impl Family {
     pub(crate) fn first_warning(&self) -> bool {
         !self.warned.swap(true, Ordering::Relaxed)
     }
+}
+
+/// Stand-ins a metric may have beside its series.
+fn most_folded(max_series: usize) -> usize {
+    (max_series / 10).clamp(1, 100)
 }

@@ -1,5 +1,6 @@
 //! From the key a macro holds to the cell, without building a new key.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
@@ -39,13 +40,21 @@ impl<C> Index<C> {
         }
     }
 
+    /// Lets go of cells by their addresses.
+    pub(crate) fn forget(&self, cells: &HashSet<usize>) {
+        for shard in &self.shards {
+            shard.write().retain(|(_, cell)| !cells.contains(&(Arc::as_ptr(cell) as usize)));
+        }
+    }
+
     fn shard(&self, hash: u64) -> Option<&Shard<C>> {
         self.shards.get((hash >> 32) as usize % SHARDS).map(|shard| &**shard)
     }
 }
 
 /// The hash of a key is not mixed to the last bit; the table uses the top ones.
-fn spread(key: &Key) -> u64 {
+#[inline]
+pub(super) fn spread(key: &Key) -> u64 {
     let mixed = u128::from(key.get_hash()) * 0x9E37_79B9_7F4A_7C15_u128;
     (mixed >> 64) as u64 ^ mixed as u64
 }

@@ -1,17 +1,20 @@
 //! All metrics of a recorder: look-up, registration, conflicts, ticks.
 //!
-//! Two levels. A sharded index answers a key seen before with one hash look-up
-//! under a read lock. Behind it the families hold the series in name and label
-//! order, which is the order of the exposition; they are locked only to add a
-//! series or to read.
+//! Three levels. A table of the thread's own answers a key it has seen before;
+//! a sharded index one that any thread has seen, under a read lock. Behind them
+//! the families hold the series in name and label order, which is the order of
+//! the exposition; they are locked only to add a series or to read.
 
+mod crowd;
 mod family;
 mod index;
+mod local;
 mod name;
+mod names;
 mod own;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use metrics::{Key, SharedString, Unit};
 use parking_lot::RwLock;
@@ -19,24 +22,31 @@ use tokio::time::Instant;
 
 pub use family::Kind;
 pub(crate) use family::{Cell, Family};
-pub(crate) use name::metric_name;
+#[cfg(any(feature = "protobuf", feature = "otlp"))]
+pub(crate) use name::Labels;
+pub(crate) use name::{label_name, metric_name};
 
-use crate::cells::{CounterCell, GaugeCell, HistogramCell, Layout, stripe_count};
+use crate::cells::{CounterCell, GaugeCell, HistogramCell, Shared};
 use crate::config::Config;
 use crate::window::Clock;
 use index::Index;
-use name::escaped_name;
+use names::{Added, Names};
 use own::Own;
 
 pub(crate) struct Registry {
     config: Config,
-    stripes: usize,
+    /// Tells this registry's entries in the threads' tables from another's.
+    /// Renewed now and then, so that the tables let go of what they hold.
+    id: AtomicU64,
+    series: AtomicUsize,
     counters: Index<CounterCell>,
     gauges: Index<GaugeCell>,
     histograms: Index<HistogramCell>,
     names: RwLock<Names>,
     pub(crate) clock: RwLock<Clock>,
     own: Own,
+    #[cfg(feature = "otlp")]
+    born: std::time::SystemTime,
 }
 
 #[derive(Clone)]
@@ -45,85 +55,103 @@ pub(crate) struct Description {
     pub(crate) text: SharedString,
 }
 
-/// Families by the name of the caller and by the name exposed.
-#[derive(Default)]
-struct Names {
-    by_raw: HashMap<Box<str>, Arc<Family>>,
-    by_exposed: BTreeMap<Arc<str>, Arc<Family>>,
-    descriptions: HashMap<Box<str>, Description>,
-    refused: HashSet<Box<str>>,
-}
-
 impl Registry {
     pub(crate) fn new(config: Config, now: Instant) -> Self {
-        let stripes = stripe_count();
         let registry = Self {
             config,
-            stripes,
+            id: AtomicU64::new(local::new_id()),
+            series: AtomicUsize::new(0),
             counters: Index::new(),
             gauges: Index::new(),
             histograms: Index::new(),
             names: RwLock::default(),
             clock: RwLock::new(Clock::new(now)),
-            own: Own::new(stripes),
+            own: Own::new(),
+            #[cfg(feature = "otlp")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "told to collectors, compared with nothing"
+            )]
+            born: std::time::SystemTime::now(),
         };
         own::adopt(&registry);
         registry
     }
 
-    pub(crate) fn counter(&self, key: &Key) -> Option<Arc<CounterCell>> {
-        if let Some(cell) = self.counters.get(key) {
-            return Some(cell);
-        }
-        let make = |_: &Family| Cell::Counter(Arc::new(CounterCell::new(self.stripes)));
-        match self.register(key, Kind::Counter, make)? {
-            (Cell::Counter(cell), folded) => {
+    pub(crate) fn counter(&self, key: &Key) -> Option<Arc<Shared<CounterCell>>> {
+        local::get(
+            self.id.load(Relaxed),
+            key,
+            |tables| &mut tables.counters,
+            || {
+                if let Some(cell) = self.counters.get(key) {
+                    return Some((cell, true));
+                }
+                let make = |_: &Family| Cell::Counter(Arc::new(CounterCell::new()));
+                let (Cell::Counter(cell), folded) = self.register(key, Kind::Counter, make)? else {
+                    return None;
+                };
                 if !folded {
                     self.counters.insert(key, &cell);
                 }
-                Some(cell)
-            }
-            _ => None,
-        }
+                Some((cell, !folded))
+            },
+        )
     }
 
-    pub(crate) fn gauge(&self, key: &Key) -> Option<Arc<GaugeCell>> {
-        if let Some(cell) = self.gauges.get(key) {
-            return Some(cell);
-        }
-        let make = |_: &Family| Cell::Gauge(Arc::new(GaugeCell::new()));
-        match self.register(key, Kind::Gauge, make)? {
-            (Cell::Gauge(cell), folded) => {
+    pub(crate) fn gauge(&self, key: &Key) -> Option<Arc<Shared<GaugeCell>>> {
+        local::get(
+            self.id.load(Relaxed),
+            key,
+            |tables| &mut tables.gauges,
+            || {
+                if let Some(cell) = self.gauges.get(key) {
+                    return Some((cell, true));
+                }
+                let make = |_: &Family| Cell::Gauge(Arc::new(GaugeCell::new()));
+                let (Cell::Gauge(cell), folded) = self.register(key, Kind::Gauge, make)? else {
+                    return None;
+                };
                 if !folded {
                     self.gauges.insert(key, &cell);
                 }
-                Some(cell)
-            }
-            _ => None,
-        }
+                Some((cell, !folded))
+            },
+        )
     }
 
-    pub(crate) fn histogram(&self, key: &Key) -> Option<Arc<HistogramCell>> {
-        if let Some(cell) = self.histograms.get(key) {
-            return Some(cell);
-        }
-        let make = |family: &Family| {
-            Cell::Histogram(Arc::new(HistogramCell::new(
-                family.layout.clone(),
-                self.own.rejects.clone(),
-                family.name.ends_with("_seconds"),
-                self.stripes,
-            )))
-        };
-        match self.register(key, Kind::Histogram, make)? {
-            (Cell::Histogram(cell), folded) => {
+    pub(crate) fn histogram(&self, key: &Key) -> Option<Arc<Shared<HistogramCell>>> {
+        local::get(
+            self.id.load(Relaxed),
+            key,
+            |tables| &mut tables.histograms,
+            || {
+                if let Some(cell) = self.histograms.get(key) {
+                    return Some((cell, true));
+                }
+                let make = |family: &Family| {
+                    Cell::Histogram(Arc::new(HistogramCell::new(
+                        family.layout.clone(),
+                        self.own.rejects.clone(),
+                        family.name.ends_with("_seconds"),
+                    )))
+                };
+                let (Cell::Histogram(cell), folded) = self.register(key, Kind::Histogram, make)?
+                else {
+                    return None;
+                };
                 if !folded {
                     self.histograms.insert(key, &cell);
                 }
-                Some(cell)
-            }
-            _ => None,
-        }
+                Some((cell, !folded))
+            },
+        )
+    }
+
+    /// When it was made.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn born(&self) -> std::time::SystemTime {
+        self.born
     }
 
     /// The first description of a name stays.
@@ -168,9 +196,38 @@ impl Registry {
                 }
             }
         }
+        drop(clock);
+        if tick.index.is_multiple_of(SWEEP) {
+            // A tick is a second long, or longer.
+            self.sweep(tick.index.saturating_sub(self.config.idle_timeout.as_secs()));
+        }
     }
 
-    /// The cell and whether it is the overflow series; `None` on a conflict.
+    /// Removes what has been idle for longer than the setting says.
+    fn sweep(&self, since: u64) {
+        let mut renewed = false;
+        for family in self.families().iter().filter(|family| !family.is_own()) {
+            if !(family.has_been_full() || self.config.expire_idle) {
+                continue;
+            }
+            // A handle in a thread's table would keep its series for ever.
+            if !std::mem::replace(&mut renewed, true) {
+                self.id.store(local::new_id(), Relaxed);
+            }
+            let is_idle = |cell: &Cell| cell.is_idle(since);
+            let removed = family.remove_idle(is_idle, |cells| match family.kind {
+                Kind::Counter => self.counters.forget(cells),
+                Kind::Gauge => self.gauges.forget(cells),
+                Kind::Histogram => self.histograms.forget(cells),
+            });
+            if removed > 0 {
+                self.series.fetch_sub(removed, Relaxed);
+                self.own.count_expired(self, &family.name, removed);
+            }
+        }
+    }
+
+    /// The cell and whether it stands for many; `None` on a conflict.
     fn register(
         &self,
         key: &Key,
@@ -178,11 +235,15 @@ impl Registry {
         make: impl FnOnce(&Family) -> Cell,
     ) -> Option<(Cell, bool)> {
         let family = self.family(key.name(), kind)?;
-        let found = family.find_or_add(key.labels(), self.config.max_series, || make(&family));
+        let own = family.is_own();
+        let full = || !own && self.series.load(Relaxed) >= self.config.max_series_total;
+        let found =
+            family.find_or_add(key.labels(), self.config.max_series, full, || make(&family));
         if found.new {
-            self.own.count_series();
+            self.series.fetch_add(1, Relaxed);
+            self.own.count_series(1.0);
         }
-        if found.folded && !family.is_own() {
+        if found.folded && !own {
             self.count_folded(&family);
         }
         Some((found.cell, found.folded))
@@ -245,65 +306,14 @@ impl Registry {
             tracing::warn!(
                 metric = %family.name,
                 max_series = self.config.max_series,
-                "metric has too many series; further label sets share the one labelled overflow=\"true\""
+                "metric has too many series; further label sets are folded: their values count, their labels do not"
             );
         }
     }
 }
 
-/// What became of a new name.
-enum Added {
-    Known(Arc<Family>),
-    New(Arc<Family>),
-    /// Exposed under its escaped name, for the plain one belongs to another.
-    Renamed(Arc<Family>, Box<str>),
-    Refused {
-        first: bool,
-    },
-}
-
-impl Names {
-    fn add(&mut self, raw: &str, kind: Kind, config: &Config) -> Added {
-        if let Some(family) = self.by_raw.get(raw) {
-            return Added::Known(family.clone());
-        }
-        let mut exposed = metric_name(raw).into_owned();
-        let other = self.by_exposed.get(exposed.as_str());
-        let other = other.map(|family| family.raw.clone());
-        if other.is_some() {
-            exposed = escaped_name(raw);
-        }
-        if self.by_exposed.contains_key(exposed.as_str()) || self.clash(&exposed, kind) {
-            return Added::Refused { first: self.refused.insert(raw.into()) };
-        }
-        let layout = Arc::new(Layout::new(config.bounds_of(&exposed)));
-        let exposed: Arc<str> = exposed.into();
-        let family = Arc::new(Family::new(exposed.clone(), raw, kind, layout));
-        self.by_raw.insert(raw.into(), family.clone());
-        self.by_exposed.insert(exposed, family.clone());
-        match other {
-            None => Added::New(family),
-            Some(other) => Added::Renamed(family, other),
-        }
-    }
-
-    /// True if a sample of one metric would carry the name of another's.
-    fn clash(&self, name: &str, kind: Kind) -> bool {
-        let part_of_histogram = DERIVED.iter().any(|suffix| {
-            name.strip_suffix(suffix)
-                .and_then(|base| self.by_exposed.get(base))
-                .is_some_and(|base| base.kind == Kind::Histogram)
-        });
-        let parts_taken = || {
-            DERIVED
-                .iter()
-                .any(|suffix| self.by_exposed.contains_key(format!("{name}{suffix}").as_str()))
-        };
-        part_of_histogram || (kind == Kind::Histogram && parts_taken())
-    }
-}
-
-const DERIVED: [&str; 3] = ["_bucket", "_sum", "_count"];
+/// Ticks between two sweeps for idle series.
+const SWEEP: u64 = 10;
 
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,13 @@ impl Labels {
         Self::new(std::iter::once(&Label::from_static_parts("overflow", "true")), false)
     }
 
+    /// The same with another value for one label; `None` if there is no such label.
+    pub(super) fn with(&self, name: &str, value: &str) -> Option<Self> {
+        let mut pairs = self.pairs.clone();
+        pairs.iter_mut().find(|(known, _)| **known == *name)?.1 = value.into();
+        Some(Self { text: print(&pairs).into(), pairs })
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.pairs.is_empty()
     }
@@ -75,7 +82,7 @@ pub(crate) fn escaped_name(raw: &str) -> String {
 
 /// `[a-zA-Z_][a-zA-Z0-9_]*`. Names starting with `__` belong to Prometheus and
 /// get the prefix it uses for such clashes, `exported`.
-fn label_name(raw: &str, histogram: bool) -> Cow<'_, str> {
+pub(crate) fn label_name(raw: &str, histogram: bool) -> Cow<'_, str> {
     if raw.starts_with("__") {
         Cow::Owned(format!("exported{}", replace_invalid(raw, false)))
     } else if histogram && raw == "le" {
@@ -106,7 +113,7 @@ fn print(pairs: &[(Box<str>, Box<str>)]) -> String {
         }
         text.push_str(name);
         text.push_str("=\"");
-        crate::text::escape(&mut text, value, true);
+        crate::expose::escape(&mut text, value, true);
         text.push('"');
     }
     text

@@ -14,10 +14,15 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) fn new(stripes: usize) -> Self {
-        let counter = || Arc::new(CounterCell::new(stripes));
+    pub(super) fn new() -> Self {
+        let counter = || Arc::new(CounterCell::new());
         Self {
-            rejects: Arc::new(Rejects { nan: counter(), infinite: counter(), negative: counter() }),
+            rejects: Arc::new(Rejects {
+                nan: counter(),
+                infinite: counter(),
+                negative: counter(),
+                exemplar: counter(),
+            }),
             conflicts: counter(),
             series: Arc::new(GaugeCell::new()),
         }
@@ -27,8 +32,16 @@ impl Own {
         self.conflicts.increment(1);
     }
 
-    pub(super) fn count_series(&self) {
-        self.series.increment(1.0);
+    pub(super) fn count_series(&self, by: f64) {
+        self.series.increment(by);
+    }
+
+    pub(super) fn count_expired(&self, registry: &Registry, metric: &str, series: usize) {
+        self.count_series(-(series as f64));
+        let label = Label::new("metric", metric.to_owned());
+        if let Some(counter) = registry.counter(&Key::from_parts(EXPIRED, vec![label])) {
+            counter.increment(series as u64);
+        }
     }
 
     pub(super) fn count_folded(&self, registry: &Registry, metric: &str) {
@@ -62,6 +75,7 @@ pub(super) fn adopt(registry: &Registry) {
         ("nan", &own.rejects.nan),
         ("infinite", &own.rejects.infinite),
         ("negative", &own.rejects.negative),
+        ("exemplar", &own.rejects.exemplar),
     ] {
         put(REJECTED, &[("reason", reason)], Cell::Counter(counter.clone()));
     }
@@ -72,16 +86,19 @@ pub(super) fn is_own(name: &str) -> bool {
 }
 
 const CONFLICTS: &str = "seawall_metrics_conflicts_total";
+const EXPIRED: &str = "seawall_metrics_expired_total";
 const FOLDED: &str = "seawall_metrics_folded_total";
 const REJECTED: &str = "seawall_metrics_rejected_total";
 const SERIES: &str = "seawall_metrics_series";
 
-const HELP: [(&str, &str); 4] = [
+const HELP: [(&str, &str); 6] = [
     (CONFLICTS, "Registrations refused or renamed because the name was taken."),
+    (EXPIRED, "Series removed because nothing was recorded in them for the idle timeout."),
     (FOLDED, "Look-ups that were given the overflow series because the metric was full."),
     (
         REJECTED,
-        "Histogram values not recorded because they are not numbers, infinite, or negative durations.",
+        "Histogram values not recorded because they are not numbers, infinite, or negative durations, and exemplars dropped because they are too long.",
     ),
+    ("seawall_metrics_pushes_total", "Pushes to a collector, by result."),
     (SERIES, "Series held by the recorder."),
 ];

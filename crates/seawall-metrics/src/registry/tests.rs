@@ -79,7 +79,7 @@ fn label_sets_beyond_the_cap_share_one_series_and_no_increment_is_lost() {
         }
         counter!("hits_total").increment(1);
     });
-    let overflow = [("overflow", "true")];
+    let overflow = [("path", "_overflow")];
     let series = |name: &str| handle.series().iter().filter(|s| s.name == name).count();
     assert_eq!(handle.counter_value("hits_total", &[]), Some(4_001));
     assert_eq!(handle.counter_value("hits_total", &overflow), Some(3_900));
@@ -87,7 +87,7 @@ fn label_sets_beyond_the_cap_share_one_series_and_no_increment_is_lost() {
     assert_eq!(series("hits_total"), 102);
     assert_eq!(series("took_seconds"), 101);
     let text = handle.render();
-    assert!(text.contains("took_seconds_count{overflow=\"true\"} 3900\n"));
+    assert!(text.contains("took_seconds_count{path=\"_overflow\"} 3900\n"));
     for metric in ["hits_total", "took_seconds"] {
         let folded = handle.counter_value("seawall_metrics_folded_total", &[("metric", metric)]);
         assert_eq!(folded, Some(3_900));
@@ -106,4 +106,108 @@ fn the_number_of_series_is_told() {
     let after = handle.gauge_value("seawall_metrics_series", &[]).unwrap();
     assert_eq!(after - before, 2.0);
     assert_eq!(after as usize, handle.series().len());
+}
+
+fn tick_for(handle: &Handle, start: tokio::time::Instant, seconds: std::ops::Range<u64>) {
+    for second in seconds {
+        handle.tick(start + std::time::Duration::from_secs(second));
+    }
+}
+
+fn names(handle: &Handle, metric: &str) -> Vec<String> {
+    let series = handle.series().into_iter().filter(|series| series.name == metric);
+    series.filter_map(|series| series.labels.first().map(|label| label.1.clone())).collect()
+}
+
+#[test]
+fn four_hundred_thousand_paths_keep_their_total_and_a_hot_one_gets_in_when_idle_ones_age_out() {
+    let start = tokio::time::Instant::now();
+    let (recorder, handle) = Recorder::builder().max_series(100).build().unwrap();
+    let hit = |path: String| counter!("hits_total", "path" => path).increment(1);
+    with_local_recorder(&recorder, || {
+        (0..400_000).for_each(|path| hit(format!("/{path}")));
+        assert_eq!(names(&handle, "hits_total").len(), 101);
+        assert_eq!(handle.counter_value("hits_total", &[]), Some(400_000));
+        let folded = [("path", "_overflow")];
+        assert_eq!(handle.counter_value("hits_total", &folded), Some(399_900));
+        // Ten minutes later: the old paths were seen once and go, a scan goes on.
+        tick_for(&handle, start, 1..700);
+        hit("/scan".to_owned());
+        tick_for(&handle, start, 700..721);
+        (0..1_000).for_each(|path| hit(format!("/new/{path}")));
+        assert_eq!(names(&handle, "hits_total"), ["_overflow"]);
+        (0..50).for_each(|_| hit("/hot".to_owned()));
+    });
+    assert_eq!(names(&handle, "hits_total"), ["/hot", "_overflow"]);
+    assert!(handle.counter_value("hits_total", &[("path", "/hot")]).unwrap() >= 40);
+    let expired = handle.counter_value("seawall_metrics_expired_total", &[]).unwrap();
+    assert_eq!(expired, 100);
+}
+
+#[test]
+fn a_series_whose_handle_is_kept_outlives_the_idle_timeout_and_loses_nothing() {
+    let start = tokio::time::Instant::now();
+    let config = crate::Config { expire_idle: true, ..crate::Config::default() };
+    let (recorder, handle) = Recorder::builder().config(config).build().unwrap();
+    let kept = with_local_recorder(&recorder, || {
+        counter!("hits_total", "path" => "/gone").increment(1);
+        let kept = counter!("hits_total", "path" => "/kept");
+        kept.increment(5);
+        metrics::gauge!("level", "path" => "/constant").set(1.0);
+        // The thread's own table lets go of what it holds at the next look-up.
+        tick_for(&handle, start, 1..700);
+        counter!("other_total").increment(1);
+        kept
+    });
+    tick_for(&handle, start, 700..800);
+    assert_eq!(names(&handle, "hits_total"), ["/kept"]);
+    assert_eq!(names(&handle, "level"), ["/constant"]);
+    kept.increment(2);
+    assert_eq!(handle.counter_value("hits_total", &[]), Some(7));
+    // A series that comes back is a new one.
+    with_local_recorder(&recorder, || counter!("hits_total", "path" => "/gone").increment(3));
+    assert_eq!(handle.counter_value("hits_total", &[("path", "/gone")]), Some(3));
+}
+
+#[test]
+fn a_metric_that_was_never_full_keeps_its_idle_series() {
+    let start = tokio::time::Instant::now();
+    let (recorder, handle) = recorder();
+    with_local_recorder(&recorder, || counter!("hits_total", "path" => "/x").increment(1));
+    tick_for(&handle, start, 1..2_000);
+    assert_eq!(handle.counter_value("hits_total", &[("path", "/x")]), Some(1));
+}
+
+#[test]
+fn all_metrics_together_have_a_cap_too() {
+    let config = crate::Config { max_series_total: 50, ..crate::Config::default() };
+    let (recorder, handle) = Recorder::builder().config(config).build().unwrap();
+    with_local_recorder(&recorder, || {
+        for metric in 0..20 {
+            for path in 0..20 {
+                counter!(format!("hits_{metric}_total"), "path" => path.to_string()).increment(1);
+            }
+        }
+    });
+    let all = handle.series().len();
+    // Fifty, and a stand-in or two for each metric.
+    assert!(all <= 50 + 2 * 20, "{all}");
+    for metric in 0..20 {
+        assert_eq!(handle.counter_value(&format!("hits_{metric}_total"), &[]), Some(20));
+    }
+}
+
+#[test]
+fn a_full_metric_folds_one_label_and_keeps_the_others() {
+    let (recorder, handle) = recorder();
+    with_local_recorder(&recorder, || {
+        for n in 0..3_000 {
+            let method = if n % 3 == 0 { "POST" } else { "GET" };
+            counter!("hits_total", "method" => method, "path" => format!("/{n}")).increment(1);
+        }
+    });
+    let count = |labels: &[(&str, &str)]| handle.counter_value("hits_total", labels).unwrap();
+    assert_eq!(count(&[("method", "POST")]), 1_000);
+    assert_eq!(count(&[("method", "GET")]), 2_000);
+    assert!(count(&[("method", "GET"), ("path", "_overflow")]) > 1_900);
 }

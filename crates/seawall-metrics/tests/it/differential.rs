@@ -73,7 +73,19 @@ fn ours(work: &[(usize, Vec<Label>, Op)]) -> Parsed {
 fn theirs(work: &[(usize, Vec<Label>, Op)]) -> Parsed {
     let recorder = PrometheusBuilder::new().set_buckets(&BOUNDS).unwrap().build_recorder();
     apply(&recorder, work);
-    parse(&recorder.handle().render())
+    let mut parsed = parse(&recorder.handle().render());
+    // It prints a bound as `1`, we print `1.0`, as OpenMetrics wants it.
+    parsed.samples = std::mem::take(&mut parsed.samples)
+        .into_iter()
+        .map(|((name, mut labels), value)| {
+            let bound = labels.get_mut("le").filter(|_| name.ends_with("_bucket"));
+            if let Some(bound) = bound.filter(|bound| !bound.contains(['.', 'e', 'I'])) {
+                bound.push_str(".0");
+            }
+            ((name, labels), value)
+        })
+        .collect();
+    parsed
 }
 
 proptest! {

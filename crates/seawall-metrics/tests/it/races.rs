@@ -1,3 +1,4 @@
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
@@ -114,4 +115,75 @@ fn threads_that_register_at_once_share_their_series() {
     assert_eq!(handle.counter_value("hits_total", &[]), Some(THREADS * 1_000));
     let series = handle.series();
     assert_eq!(series.iter().filter(|s| s.name == "hits_total").count(), 51);
+}
+
+#[test]
+fn more_threads_than_there_are_parts_for_lose_nothing() {
+    // 256 threads have a part of their own, the others share one.
+    let threads = 300;
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    let counter = recorder.register_counter(&Key::from_static_name("hits_total"), &METADATA);
+    let histogram = recorder.register_histogram(&Key::from_static_name("took_seconds"), &METADATA);
+    let all_alive = Barrier::new(threads);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                for _ in 0..2 {
+                    (0..200).for_each(|_| counter.increment(1));
+                    (0..50).for_each(|_| histogram.record(0.5));
+                    // Nobody ends before everybody has begun.
+                    all_alive.wait();
+                }
+            });
+        }
+    });
+    assert_eq!(handle.counter_value("hits_total", &[]), Some(threads as u64 * 400));
+    let parsed = parse(&handle.render());
+    let read = |name: &str| parsed.samples[&(name.to_owned(), [].into())];
+    assert_eq!(read("took_seconds_count"), threads as f64 * 100.0);
+    assert_eq!(read("took_seconds_sum"), threads as f64 * 50.0);
+}
+
+#[test]
+fn ten_thousand_short_threads_lose_nothing_they_recorded() {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    let counter = recorder.register_counter(&Key::from_static_name("hits_total"), &METADATA);
+    let histogram = recorder.register_histogram(&Key::from_static_name("took_seconds"), &METADATA);
+    for _ in 0..1_000 {
+        thread::scope(|scope| {
+            for _ in 0..10 {
+                scope.spawn(|| {
+                    counter.increment(1);
+                    histogram.record(0.5);
+                });
+            }
+        });
+    }
+    assert_eq!(handle.counter_value("hits_total", &[]), Some(10_000));
+    let parsed = parse(&handle.render());
+    assert_eq!(parsed.samples[&("took_seconds_count".into(), [].into())], 10_000.0);
+}
+
+#[test]
+fn a_task_that_moves_from_thread_to_thread_keeps_its_count() {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    let counter = recorder.register_counter(&Key::from_static_name("hits_total"), &METADATA);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).build().unwrap();
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..50)
+            .map(|_| {
+                let counter = counter.clone();
+                tokio::spawn(async move {
+                    for _ in 0..200 {
+                        counter.increment(1);
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert_eq!(handle.counter_value("hits_total", &[]), Some(10_000));
 }

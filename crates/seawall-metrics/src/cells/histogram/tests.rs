@@ -4,12 +4,17 @@ use super::*;
 use crate::window::Clock;
 
 fn rejects() -> Arc<Rejects> {
-    let counter = || Arc::new(CounterCell::new(2));
-    Arc::new(Rejects { nan: counter(), infinite: counter(), negative: counter() })
+    let counter = || Arc::new(CounterCell::new());
+    Arc::new(Rejects {
+        nan: counter(),
+        infinite: counter(),
+        negative: counter(),
+        exemplar: counter(),
+    })
 }
 
 fn histogram(durations: bool) -> HistogramCell {
-    HistogramCell::new(Arc::new(Layout::new(&[1.0])), rejects(), durations, 2)
+    HistogramCell::new(Arc::new(Layout::new(&[1.0])), rejects(), durations)
 }
 
 fn count(histogram: &HistogramCell) -> u64 {
@@ -54,13 +59,15 @@ fn recording_a_value_many_times_equals_recording_it_that_often() {
 #[test]
 fn values_of_threads_that_ended_stay_and_their_stripes_do_not_pile_up() {
     let histogram = histogram(true);
-    for _ in 0..500 {
+    for _ in 0..2_000 {
         std::thread::scope(|scope| {
             scope.spawn(|| histogram.record(0.1));
         });
     }
-    assert_eq!(count(&histogram), 500);
-    assert!(histogram.stripes().count() <= 2);
+    assert_eq!(count(&histogram), 2_000);
+    // One for each number a thread can have, and the two that all series have; how many of the
+    // numbers are free is up to the other tests.
+    assert!(histogram.stripes().count() <= 256 + 2);
 }
 
 #[test]
@@ -76,14 +83,4 @@ fn an_idle_histogram_keeps_no_slots() {
     }
     let past = histogram.past.lock();
     assert_eq!(past.slots.since(0).count(), 0);
-}
-
-#[test]
-fn ranks_keep_the_order_of_values() {
-    let values = [f64::MIN, -1.0, -1e-300, -0.0, 0.0, 1e-300, 1.0, f64::MAX];
-    for pair in values.windows(2) {
-        assert!(rank(pair[0]) < rank(pair[1]), "{pair:?}");
-        assert_eq!(unrank(rank(pair[0])), pair[0]);
-    }
-    assert!(rank(f64::MIN) > 0);
 }

@@ -1,0 +1,237 @@
+//! A Prometheus server of a stack.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::error::Error;
+use crate::home;
+use crate::io_error;
+use crate::process::{Process, Spec, StopSignal};
+use crate::run_as::{self, RunAs};
+
+/// A Prometheus server that scrapes what the stack was told to, once a second.
+///
+/// It keeps its data in the stack's directory. The controls give up after ten seconds; a dropped
+/// future may or may not have acted.
+pub struct Prometheus {
+    process: Arc<Process>,
+    port: u16,
+    promtool: PathBuf,
+}
+
+impl Prometheus {
+    pub(crate) fn configure(spec: &PrometheusSpec<'_>) -> Result<Self, Error> {
+        let dir = spec.stack_dir.join(NAME);
+        home::make_dir(&dir, 0o700)?;
+        run_as::give(spec.run_as, &dir)?;
+        let mut lines = String::from(
+            "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  \
+             evaluation_interval: 1h\nscrape_configs:\n",
+        );
+        for (number, target) in spec.targets.iter().enumerate() {
+            lines.push_str(&format!(
+                "  - job_name: target-{number}\n    static_configs:\n      - targets: ['{target}']\n"
+            ));
+        }
+        let path = dir.join("prometheus.yml");
+        std::fs::write(&path, lines).map_err(io_error("write", &path))?;
+        run_as::give(spec.run_as, &path)?;
+        let mut args: Vec<OsString> = [
+            format!("--web.listen-address=127.0.0.1:{}", spec.port),
+            "--log.level=warn".to_owned(),
+        ]
+        .map(OsString::from)
+        .into();
+        let mut path_arg = |flag: &str, path: PathBuf| {
+            let mut arg = OsString::from(flag);
+            arg.push(path);
+            args.push(arg);
+        };
+        path_arg("--config.file=", path);
+        path_arg("--storage.tsdb.path=", dir.join("data"));
+        if !spec.features.is_empty() {
+            args.push(format!("--enable-feature={}", spec.features.join(",")).into());
+        }
+        let process = Process::new(Spec {
+            name: NAME.to_owned(),
+            program: spec.program.to_path_buf(),
+            args,
+            dir,
+            stack_dir: spec.stack_dir.to_path_buf(),
+            kept_logs: spec.kept_logs.to_path_buf(),
+            run_as: spec.run_as,
+            stop_signal: StopSignal::Kill,
+        });
+        let promtool = spec.program.with_file_name("promtool");
+        Ok(Self { process: Arc::new(process), port: spec.port, promtool })
+    }
+
+    /// `http://127.0.0.1:PORT`
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr())
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
+    /// The server's log.
+    #[must_use]
+    pub fn log_path(&self) -> PathBuf {
+        self.process.log_path()
+    }
+
+    /// Its process id, `None` while it is down.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.pid()
+    }
+
+    /// The program `promtool` that came with it.
+    #[must_use]
+    pub fn promtool(&self) -> &Path {
+        &self.promtool
+    }
+
+    /// Evaluates a PromQL expression now; returns the JSON of `/api/v1/query`.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); a refused expression is [`Error::Prometheus`] with its answer.
+    pub async fn query(&self, expression: &str) -> Result<String, Error> {
+        self.get(&format!("/api/v1/query?query={}", percent(expression))).await
+    }
+
+    /// The body of what it answers to `GET path`.
+    ///
+    /// # Errors
+    /// [`Error::Prometheus`] if it refuses the connection or answers with another status than
+    /// 200, [`Error::Deadline`] if it does not answer within ten seconds.
+    pub async fn get(&self, path: &str) -> Result<String, Error> {
+        match timeout(CONTROL_DEADLINE, get(self.addr(), path)).await {
+            Ok(answer) => {
+                answer.map_err(|source| Error::Prometheus { action: "a request", source })
+            }
+            Err(_) => Err(Error::Deadline {
+                server: NAME.to_owned(),
+                what: "an answer to a request",
+                waited: CONTROL_DEADLINE,
+            }),
+        }
+    }
+
+    /// Kills it with SIGKILL; returns when it is gone. Nothing happens if it is down.
+    ///
+    /// # Errors
+    /// [`Error::Deadline`] if it does not go.
+    pub async fn kill(&self) -> Result<(), Error> {
+        if self.process.signal(Signal::KILL).is_err()
+            || self.process.wait_ended(CONTROL_DEADLINE).await
+        {
+            return Ok(());
+        }
+        let waited = CONTROL_DEADLINE;
+        Err(Error::Deadline { server: NAME.to_owned(), what: "its end", waited })
+    }
+
+    /// Kills it if it is up, starts it with its data on the same port, and returns when it is
+    /// ready.
+    ///
+    /// # Errors
+    /// [`Error::Exited`] or [`Error::NotReady`], with the log, if it does not start.
+    pub async fn restart(&self) -> Result<(), Error> {
+        self.kill().await?;
+        self.process.spawn()?;
+        self.wait_ready(START_DEADLINE).await
+    }
+
+    pub(crate) fn process(&self) -> &Arc<Process> {
+        &self.process
+    }
+
+    /// Waits until it says that it is ready.
+    pub(crate) async fn wait_ready(&self, deadline: Duration) -> Result<(), Error> {
+        let end = Instant::now() + deadline;
+        loop {
+            self.process.check_started()?;
+            let probe = get(self.addr(), "/-/ready");
+            if matches!(timeout(PROBE_DEADLINE, probe).await, Ok(Ok(_))) {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                return Err(self.process.not_ready(deadline));
+            }
+            sleep(POLL).await;
+        }
+    }
+}
+
+impl fmt::Debug for Prometheus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prometheus")
+            .field("addr", &self.addr())
+            .field("pid", &self.pid())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a server is made from.
+#[derive(Debug)]
+pub(crate) struct PrometheusSpec<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) stack_dir: &'a Path,
+    pub(crate) kept_logs: &'a Path,
+    pub(crate) port: u16,
+    pub(crate) targets: &'a [SocketAddr],
+    pub(crate) features: &'a [String],
+    pub(crate) run_as: Option<RunAs>,
+}
+
+/// One request over a connection of its own. HTTP/1.0: the body ends with the connection.
+async fn get(addr: SocketAddr, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(addr).await?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {addr}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+    if head.split(' ').nth(1) == Some("200") {
+        Ok(body.to_owned())
+    } else {
+        let status = head.lines().next().unwrap_or_default();
+        Err(io::Error::other(format!("{status}: {}", body.trim())))
+    }
+}
+
+fn percent(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+const NAME: &str = "prometheus";
+const CONTROL_DEADLINE: Duration = Duration::from_secs(10);
+const START_DEADLINE: Duration = Duration::from_secs(30);
+const PROBE_DEADLINE: Duration = Duration::from_secs(1);
+const POLL: Duration = Duration::from_millis(20);

@@ -1,0 +1,134 @@
+//! The registry as OTLP messages.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint,
+    ResourceMetrics, ScopeMetrics, Sum,
+};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message as _;
+
+use crate::cells::HistogramCell;
+use crate::registry::{Cell, Family, Kind, Registry};
+
+pub(super) fn encode(registry: &Registry, resource: &[(String, String)]) -> Vec<u8> {
+    #[expect(clippy::disallowed_methods, reason = "stamps what is sent, compares nothing")]
+    let now = SystemTime::now();
+    let times = Times { start: nanos(registry.born()), now: nanos(now) };
+    let families = registry.families();
+    let metrics = families.iter().map(|family| metric(registry, family, times)).collect();
+    let scope = InstrumentationScope {
+        name: env!("CARGO_PKG_NAME").to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..InstrumentationScope::default()
+    };
+    let attributes = resource.iter().map(|(name, value)| attribute(name, value)).collect();
+    ExportMetricsServiceRequest {
+        resource_metrics: vec![ResourceMetrics {
+            resource: Some(Resource { attributes, ..Resource::default() }),
+            scope_metrics: vec![ScopeMetrics {
+                scope: Some(scope),
+                metrics,
+                schema_url: String::new(),
+            }],
+            schema_url: String::new(),
+        }],
+    }
+    .encode_to_vec()
+}
+
+#[derive(Clone, Copy)]
+struct Times {
+    start: u64,
+    now: u64,
+}
+
+fn metric(registry: &Registry, family: &Family, times: Times) -> Metric {
+    let short = family.name.strip_suffix("_total");
+    let name = short.unwrap_or(&family.name);
+    let series = family.series.read();
+    let numbers = || {
+        let point = |(labels, cell): (&crate::registry::Labels, &Cell)| {
+            let value = match cell {
+                Cell::Counter(counter) => Number::AsInt(counter.value() as i64),
+                Cell::Gauge(gauge) => Number::AsDouble(gauge.value()),
+                Cell::Histogram(_) => return None,
+            };
+            Some(NumberDataPoint {
+                attributes: labels.iter().map(|(name, value)| attribute(name, value)).collect(),
+                start_time_unix_nano: times.start,
+                time_unix_nano: times.now,
+                value: Some(value),
+                ..NumberDataPoint::default()
+            })
+        };
+        series.iter().filter_map(point).collect()
+    };
+    let aggregation_temporality = AggregationTemporality::Cumulative as i32;
+    let data = match family.kind {
+        Kind::Histogram => {
+            let point = |(labels, cell): (&crate::registry::Labels, &Cell)| match cell {
+                Cell::Histogram(cell) => Some(HistogramDataPoint {
+                    attributes: labels.iter().map(|(name, value)| attribute(name, value)).collect(),
+                    start_time_unix_nano: times.start,
+                    time_unix_nano: times.now,
+                    ..histogram(cell)
+                }),
+                _ => None,
+            };
+            let data_points = series.iter().filter_map(point).collect();
+            Data::Histogram(Histogram { data_points, aggregation_temporality })
+        }
+        Kind::Gauge if short.is_none() => Data::Gauge(Gauge { data_points: numbers() }),
+        Kind::Counter | Kind::Gauge => {
+            Data::Sum(Sum { data_points: numbers(), aggregation_temporality, is_monotonic: true })
+        }
+    };
+    let description = registry.description(family);
+    Metric {
+        name: name.to_owned(),
+        description: description.map(|it| it.text.into_owned()).unwrap_or_default(),
+        unit: unit(name).to_owned(),
+        data: Some(data),
+        ..Metric::default()
+    }
+}
+
+/// Buckets of OTLP are not cumulative; the last one has no bound.
+fn histogram(cell: &HistogramCell) -> HistogramDataPoint {
+    let totals = cell.totals();
+    let mut point = HistogramDataPoint { sum: Some(totals.sum), ..HistogramDataPoint::default() };
+    for (bound, _, below) in cell.layout().buckets(&totals.cells) {
+        point.bucket_counts.push(below.wrapping_sub(point.count));
+        point.count = below;
+        if bound.is_finite() {
+            point.explicit_bounds.push(bound);
+        }
+    }
+    point
+}
+
+fn attribute(name: &str, value: &str) -> KeyValue {
+    let value = AnyValue { value: Some(Value::StringValue(value.to_owned())) };
+    KeyValue { key: name.to_owned(), value: Some(value), ..KeyValue::default() }
+}
+
+/// In the notation of UCUM.
+fn unit(name: &str) -> &'static str {
+    match name.rsplit('_').next() {
+        Some("seconds") => "s",
+        Some("bytes") => "By",
+        Some("ratio") => "1",
+        _ => "",
+    }
+}
+
+fn nanos(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}

@@ -1,0 +1,191 @@
+//! The task that pushes.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderValue, Request, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use metrics::{Key, Label};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::error::Error;
+use crate::handle::Handle;
+
+/// Where and how often to push.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+#[non_exhaustive]
+pub struct OtlpConfig {
+    /// The whole address, `http` only: a collector beside the service, or a
+    /// proxy that speaks TLS. Default: `http://127.0.0.1:4318/v1/metrics`.
+    pub endpoint: String,
+    /// From one push to the next, 100 ms to 1 h. Default: 15 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub interval: Duration,
+    /// Longest time a push may take, 1 ms to 5 min. Default: 10 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub timeout: Duration,
+    /// Attributes of the service: `service.name` and others. Default: none.
+    pub resource: Vec<(String, String)>,
+}
+
+impl Default for OtlpConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: "http://127.0.0.1:4318/v1/metrics".to_owned(),
+            interval: Duration::from_secs(15),
+            timeout: Duration::from_secs(10),
+            resource: Vec::new(),
+        }
+    }
+}
+
+impl OtlpConfig {
+    /// Checks every bound.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the first field that is out of bounds,
+    /// [`Error::Endpoint`] for an address that cannot be pushed to.
+    pub fn validate(&self) -> Result<(), Error> {
+        let seconds = self.interval.as_secs_f64();
+        if !(0.1..=3600.0).contains(&seconds) {
+            return Err(Error::config("interval", seconds, "100 ms to 1 h"));
+        }
+        let seconds = self.timeout.as_secs_f64();
+        if !(0.001..=300.0).contains(&seconds) {
+            return Err(Error::config("timeout", seconds, "1 ms to 5 min"));
+        }
+        self.uri().map(drop)
+    }
+
+    fn uri(&self) -> Result<Uri, Error> {
+        let uri: Uri = self.endpoint.parse().map_err(|_| Error::Endpoint)?;
+        let good = uri.scheme_str() == Some("http") && uri.host().is_some();
+        good.then_some(uri).ok_or(Error::Endpoint)
+    }
+}
+
+/// Pushes until it is dropped.
+#[derive(Debug)]
+#[must_use = "pushing ends when it is dropped"]
+pub struct OtlpPush(AbortHandle);
+
+impl Handle {
+    /// Pushes these metrics to a collector now and then, from a task of the
+    /// current tokio runtime. A push that fails is counted in
+    /// `seawall_metrics_pushes_total{result="error"}` and logged when the one
+    /// before was good; the next one carries everything.
+    ///
+    /// # Errors
+    /// As [`OtlpConfig::validate`], [`Error::NoRuntime`] outside of a runtime.
+    pub fn push_otlp(&self, config: OtlpConfig) -> Result<OtlpPush, Error> {
+        config.validate()?;
+        let uri = config.uri()?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        let task = runtime.spawn(run(self.clone(), config, uri));
+        Ok(OtlpPush(task.abort_handle()))
+    }
+}
+
+impl Drop for OtlpPush {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn run(handle: Handle, config: OtlpConfig, uri: Uri) {
+    let mut timer = interval(config.interval);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        timer.tick().await;
+        let body = Bytes::from(handle.otlp(&config.resource));
+        let result = match timeout(config.timeout, send(&uri, body)).await {
+            Ok(result) => result,
+            Err(_) => Err(Failure::Io(io::ErrorKind::TimedOut.into())),
+        };
+        if let (Err(error), false) = (&result, failing) {
+            tracing::warn!(%uri, %error, "metrics are not taken by the collector");
+        }
+        failing = result.is_err();
+        let label = Label::from_static_parts("result", if failing { "error" } else { "ok" });
+        let key = Key::from_parts("seawall_metrics_pushes_total", vec![label]);
+        if let Some(pushes) = handle.registry().counter(&key) {
+            metrics::CounterFn::increment(&*pushes, 1);
+        }
+    }
+}
+
+/// A connection for each push: they are seconds apart.
+async fn send(uri: &Uri, body: Bytes) -> Result<(), Failure> {
+    let host = uri.host().unwrap_or_default();
+    let port = uri.port_u16().unwrap_or(80);
+    let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let mut request = Request::post(uri.path()).body(Full::new(body))?;
+    let headers = request.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+    if let Some(authority) = uri.authority()
+        && let Ok(value) = authority.as_str().parse()
+    {
+        headers.insert(HOST, value);
+    }
+    let answer = async {
+        let status = sender.send_request(request).await?.status();
+        if status.is_success() { Ok(()) } else { Err(Failure::Refused(status)) }
+    };
+    tokio::select! {
+        answer = answer => answer,
+        // It ends first only if it breaks.
+        ended = connection => Err(ended.err().map_or_else(
+            || Failure::Io(io::ErrorKind::UnexpectedEof.into()),
+            Failure::Http,
+        )),
+    }
+}
+
+/// Why a push failed; for the log.
+#[derive(Debug)]
+enum Failure {
+    Io(io::Error),
+    Http(hyper::Error),
+    Request(http::Error),
+    Refused(StatusCode),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Http(error) => error.fmt(f),
+            Self::Request(error) => error.fmt(f),
+            Self::Refused(status) => write!(f, "status {status}"),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<hyper::Error> for Failure {
+    fn from(error: hyper::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
+impl From<http::Error> for Failure {
+    fn from(error: http::Error) -> Self {
+        Self::Request(error)
+    }
+}

@@ -1,0 +1,72 @@
+//! Which metric is exposed under which name, and which name is refused.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::name::{escaped_name, metric_name};
+use super::{Description, Family, Kind};
+use crate::cells::Layout;
+use crate::config::Config;
+
+/// Families by the name of the caller and by the name exposed.
+#[derive(Default)]
+pub(super) struct Names {
+    pub(super) by_raw: HashMap<Box<str>, Arc<Family>>,
+    pub(super) by_exposed: BTreeMap<Arc<str>, Arc<Family>>,
+    pub(super) descriptions: HashMap<Box<str>, Description>,
+    refused: HashSet<Box<str>>,
+}
+
+/// What became of a new name.
+pub(super) enum Added {
+    Known(Arc<Family>),
+    New(Arc<Family>),
+    /// Exposed under its escaped name, for the plain one belongs to another.
+    Renamed(Arc<Family>, Box<str>),
+    Refused {
+        first: bool,
+    },
+}
+
+impl Names {
+    pub(super) fn add(&mut self, raw: &str, kind: Kind, config: &Config) -> Added {
+        if let Some(family) = self.by_raw.get(raw) {
+            return Added::Known(family.clone());
+        }
+        let mut exposed = metric_name(raw).into_owned();
+        let other = self.by_exposed.get(exposed.as_str());
+        let other = other.map(|family| family.raw.clone());
+        if other.is_some() {
+            exposed = escaped_name(raw);
+        }
+        if self.by_exposed.contains_key(exposed.as_str()) || self.clash(&exposed, kind) {
+            return Added::Refused { first: self.refused.insert(raw.into()) };
+        }
+        let layout = Arc::new(Layout::new(config.bounds_of(&exposed)));
+        let exposed: Arc<str> = exposed.into();
+        let family = Arc::new(Family::new(exposed.clone(), raw, kind, layout));
+        self.by_raw.insert(raw.into(), family.clone());
+        self.by_exposed.insert(exposed, family.clone());
+        match other {
+            None => Added::New(family),
+            Some(other) => Added::Renamed(family, other),
+        }
+    }
+
+    /// True if a sample of one metric would carry the name of another's.
+    fn clash(&self, name: &str, kind: Kind) -> bool {
+        let part_of_histogram = DERIVED.iter().any(|suffix| {
+            name.strip_suffix(suffix)
+                .and_then(|base| self.by_exposed.get(base))
+                .is_some_and(|base| base.kind == Kind::Histogram)
+        });
+        let parts_taken = || {
+            DERIVED
+                .iter()
+                .any(|suffix| self.by_exposed.contains_key(format!("{name}{suffix}").as_str()))
+        };
+        part_of_histogram || (kind == Kind::Histogram && parts_taken())
+    }
+}
+
+const DERIVED: [&str; 3] = ["_bucket", "_sum", "_count"];

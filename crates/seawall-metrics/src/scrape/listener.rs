@@ -1,0 +1,186 @@
+//! A small HTTP/1.1 server for `/metrics` and nothing else.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::{IpNet, Ipv4Net};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+use tower_service::Service;
+
+use super::service::MetricsService;
+use crate::error::Error;
+use crate::handle::Handle;
+
+/// Settings of a [`Listener`].
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+#[non_exhaustive]
+pub struct ListenerConfig {
+    /// Networks whose addresses may scrape; all others get 403. An IPv4 address
+    /// that comes in over IPv6 counts as itself. Default: the loopback networks.
+    pub allow: Vec<IpNet>,
+    /// Most connections at a time, 1 to 4096; more wait to be accepted.
+    /// Default: 32.
+    pub max_connections: usize,
+    /// Longest time a client may take to send the head of a request; a
+    /// connection that sends none is closed after it. 1 ms to 5 min.
+    /// Default: 10 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub header_timeout: Duration,
+}
+
+impl Default for ListenerConfig {
+    fn default() -> Self {
+        Self {
+            allow: vec![
+                IpNet::from(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
+                IpNet::from(IpAddr::from(Ipv6Addr::LOCALHOST)),
+            ],
+            max_connections: 32,
+            header_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl ListenerConfig {
+    /// Checks every bound.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the first field that is out of bounds.
+    pub fn validate(&self) -> Result<(), Error> {
+        if !(1..=4096).contains(&self.max_connections) {
+            let value = self.max_connections as f64;
+            return Err(Error::config("max_connections", value, "1 to 4096"));
+        }
+        let seconds = self.header_timeout.as_secs_f64();
+        if !(0.001..=300.0).contains(&seconds) {
+            return Err(Error::config("header_timeout", seconds, "1 ms to 5 min"));
+        }
+        Ok(())
+    }
+
+    fn allows(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.allow.iter().any(|net| net.contains(&peer))
+    }
+}
+
+/// Serves `/metrics` on an address of its own until it is dropped.
+#[derive(Debug)]
+#[must_use = "the listener ends when it is dropped"]
+pub struct Listener {
+    addr: SocketAddr,
+    task: AbortHandle,
+}
+
+impl Handle {
+    /// Serves these metrics on `addr` (port 0: a free one) at `/metrics`; every
+    /// other path is 404. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a setting out of bounds, [`Error::Bind`] if the
+    /// address cannot be had.
+    pub async fn listen(
+        &self,
+        addr: SocketAddr,
+        config: ListenerConfig,
+    ) -> Result<Listener, Error> {
+        config.validate()?;
+        let bind = |source| Error::Bind { addr, source };
+        let socket = TcpListener::bind(addr).await.map_err(bind)?;
+        let addr = socket.local_addr().map_err(bind)?;
+        let server = Arc::new(Server { config, service: self.service() });
+        let task = tokio::spawn(server.run(socket)).abort_handle();
+        Ok(Listener { addr, task })
+    }
+}
+
+impl Listener {
+    /// Where it listens.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Server {
+    config: ListenerConfig,
+    service: MetricsService,
+}
+
+impl Server {
+    /// Connections are tasks of the set: they end with it.
+    async fn run(self: Arc<Self>, socket: TcpListener) {
+        let places = Arc::new(Semaphore::new(self.config.max_connections));
+        let mut connections = JoinSet::new();
+        loop {
+            while connections.try_join_next().is_some() {}
+            let Ok(place) = places.clone().acquire_owned().await else {
+                return;
+            };
+            match socket.accept().await {
+                Ok((stream, peer)) => {
+                    let server = self.clone();
+                    connections.spawn(async move {
+                        server.connection(stream, peer.ip()).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a scrape");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(&self, stream: TcpStream, peer: IpAddr) {
+        let allowed = self.config.allows(peer);
+        let answer = service_fn(|request: Request<Incoming>| {
+            let mut service = self.service.clone();
+            async move {
+                match request.uri().path() {
+                    _ if !allowed => Ok(status(StatusCode::FORBIDDEN)),
+                    "/metrics" => service.call(request).await,
+                    _ => Ok(status(StatusCode::NOT_FOUND)),
+                }
+            }
+        });
+        // A scraper that goes away in the middle is its own affair.
+        let _ = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.config.header_timeout)
+            .keep_alive(allowed)
+            .serve_connection(TokioIo::new(stream), answer)
+            .await;
+    }
+}
+
+fn status(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    response
+}
+
+/// When the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::*;
+use crate::Recorder;
+
+const LONG: Duration = Duration::from_secs(30);
+
+async fn ask(addr: SocketAddr, request: &str) -> String {
+    let mut stream = TcpStream::connect(addr).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(LONG, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+}
+
+async fn listener(config: ListenerConfig) -> Listener {
+    let (_recorder, handle) = Recorder::builder().build().unwrap();
+    handle.listen(SocketAddr::from(([127, 0, 0, 1], 0)), config).await.unwrap()
+}
+
+#[tokio::test]
+async fn it_serves_metrics_and_nothing_else() {
+    let listener = listener(ListenerConfig::default()).await;
+    let answer = ask(listener.local_addr(), &get("/metrics")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+    assert!(answer.contains("\nseawall_metrics_series "));
+    for path in ["/", "/metrics/", "/admin"] {
+        let answer = ask(listener.local_addr(), &get(path)).await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{path}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_outside_the_list_learns_nothing() {
+    let allow = vec!["10.0.0.0/8".parse().unwrap()];
+    let listener = listener(ListenerConfig { allow, ..ListenerConfig::default() }).await;
+    for path in ["/metrics", "/"] {
+        let answer = ask(listener.local_addr(), &get(path)).await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        assert!(!answer.contains("seawall_metrics"));
+    }
+}
+
+#[test]
+fn the_list_knows_networks_and_ipv4_inside_ipv6() {
+    let allow = vec!["10.1.0.0/16".parse().unwrap(), "fd00::/8".parse().unwrap()];
+    let config = ListenerConfig { allow, ..ListenerConfig::default() };
+    for (peer, allowed) in [
+        ("10.1.255.255", true),
+        ("10.2.0.0", false),
+        ("::ffff:10.1.0.7", true),
+        ("::ffff:10.2.0.7", false),
+        ("fd12::1", true),
+        ("fe80::1", false),
+        ("127.0.0.1", false),
+    ] {
+        assert_eq!(config.allows(peer.parse().unwrap()), allowed, "{peer}");
+    }
+    let loopback = ListenerConfig::default();
+    assert!(loopback.allows("127.9.9.9".parse().unwrap()));
+    assert!(loopback.allows("::1".parse().unwrap()));
+    assert!(!loopback.allows("192.168.0.1".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_client_that_sends_nothing_does_not_keep_its_place() {
+    let config = ListenerConfig {
+        max_connections: 1,
+        header_timeout: Duration::from_millis(50),
+        ..ListenerConfig::default()
+    };
+    let listener = listener(config).await;
+    let _mute = TcpStream::connect(listener.local_addr()).await.unwrap();
+    let answer = timeout(LONG, ask(listener.local_addr(), &get("/metrics"))).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_dropped_listener_gives_its_address_back() {
+    let (_recorder, handle) = Recorder::builder().build().unwrap();
+    let first = listener(ListenerConfig::default()).await;
+    let addr = first.local_addr();
+    let taken = handle.listen(addr, ListenerConfig::default()).await;
+    assert!(matches!(&taken, Err(error @ Error::Bind { .. }) if error.is_retryable()));
+    drop(first);
+    let again = async {
+        loop {
+            match handle.listen(addr, ListenerConfig::default()).await {
+                Ok(listener) => return listener,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    assert_eq!(timeout(LONG, again).await.unwrap().local_addr(), addr);
+}
+
+#[test]
+fn settings_out_of_bounds_are_refused_by_name() {
+    for (config, field) in [
+        (ListenerConfig { max_connections: 0, ..ListenerConfig::default() }, "max_connections"),
+        (
+            ListenerConfig { header_timeout: Duration::ZERO, ..ListenerConfig::default() },
+            "header_timeout",
+        ),
+    ] {
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.starts_with(field), "{error}");
+    }
+    assert!(ListenerConfig::default().validate().is_ok());
+}
