@@ -2,20 +2,24 @@
 //!
 //! ```sh
 //! cargo run --release --example autoscale_replay -- --trace FILE.csv
+//! cargo run --release --example autoscale_replay -- --all FOLDER --report OUT
 //! ```
 //!
 //! Plays a trace (`timestamp_s,value`, any scale) against the policy of seawall-scale and those
-//! that a team would use instead, in the simulator `seawall_scale::sim`, all at one setting.
+//! that a team would use instead, in the simulator `seawall_scale::sim`, all at one setting; or
+//! every trace of a folder by the whole protocol of docs/scores.md.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints")]
+
+mod policy;
+mod protocol;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use seawall_scale::capacity::PlannerConfig;
-use seawall_scale::sim::{
-    Fleet, Join, Load, LoadConfig, Scaler, Score, Seawall, Trace, baselines, bound, run,
-};
+use policy::{Kind, Setting, Stage};
+use protocol::Protocol;
+use seawall_scale::sim::{Join, Score, Trace};
 use serde::Serialize;
 
 #[derive(Parser)]
@@ -24,6 +28,15 @@ struct Arguments {
     /// A file of `timestamp_s,value` lines, evenly spaced. Default: a day that is made up.
     #[arg(long)]
     trace: Option<PathBuf>,
+    /// Plays every `*.csv` of a folder by the protocol of docs/scores.md instead.
+    #[arg(long, conflicts_with_all = ["trace", "json"])]
+    all: Option<PathBuf>,
+    /// With `--all`: the folder for the tables as markdown and the plot.
+    #[arg(long, requires = "all")]
+    report: Option<PathBuf>,
+    /// With `--all`: the defaults only, at one start delay and seed.
+    #[arg(long, requires = "all")]
+    quick: bool,
     /// One JSON object a line, instead of a table.
     #[arg(long)]
     json: bool,
@@ -102,6 +115,9 @@ fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
             return Err(format!("{name} is {value}: must be {least} to {most}").into());
         }
     }
+    if let Some(folder) = &arguments.all {
+        return protocol::play(&whole(arguments, folder));
+    }
     let trace = match &arguments.trace {
         Some(path) => read(path)?,
         None => made_up()?,
@@ -110,19 +126,14 @@ fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Joined::Line => Join::Line,
         Joined::Held => Join::Held,
     };
-    let (peak_instances, seed) = (arguments.peak_instances, arguments.seed);
-    let load =
-        Load::new(&trace, LoadConfig { peak_instances, join, seed, ..LoadConfig::default() });
-    // Room for five times the peak, as the protocol has it.
-    let max = (peak_instances * 5.0).ceil() as u32;
-    let fleet = Fleet { start_delay: arguments.start_delay, max, seed, ..Fleet::default() };
-    let least = bound(&load, fleet);
-
-    let mut config = PlannerConfig::default();
-    config.budget = arguments.budget.unwrap_or(config.budget);
-    let mut policies: Vec<Box<dyn Scaler>> =
-        vec![Box::new(Seawall::new(config, LoadConfig::default().service))];
-    policies.extend(baselines::all(&load, &least, peak_instances, arguments.target));
+    let setting = Setting {
+        join,
+        peak_instances: arguments.peak_instances,
+        start_delay: arguments.start_delay,
+        seed: arguments.seed,
+        most_ticks: usize::MAX,
+    };
+    let stage = Stage::new(&trace, setting);
     if !arguments.json {
         let columns = ["bad %", "inst. h", "cost", "changes", "starts/day", "reversals"];
         println!(
@@ -130,9 +141,13 @@ fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
             "policy", columns[0], columns[1], columns[2], columns[3], columns[4], columns[5]
         );
     }
-    for policy in &mut policies {
-        let score = run(&load, fleet, &mut **policy).score;
-        let line = Line::new(policy.name(), &score, least.instance_seconds);
+    for kind in Kind::ALL {
+        let knob = match kind {
+            Kind::Seawall => arguments.budget.unwrap_or_else(|| kind.default_knob()),
+            _ => arguments.target,
+        };
+        let (score, _) = stage.play(&mut *kind.build(knob, None, &stage));
+        let line = Line::new(kind.name(), &score, stage.least.instance_seconds);
         if arguments.json {
             println!("{}", serde_json::to_string(&line)?);
         } else {
@@ -149,6 +164,20 @@ fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// The protocol; an option that was given takes the place of what it would vary.
+fn whole(arguments: &Arguments, folder: &Path) -> Protocol {
+    let quick = arguments.quick;
+    Protocol {
+        folder: folder.to_owned(),
+        seeds: if quick { vec![arguments.seed] } else { vec![1, 2, 3] },
+        delays: if quick { vec![arguments.start_delay] } else { vec![90.0, 300.0] },
+        peak_instances: arguments.peak_instances,
+        quick,
+        report: arguments.report.clone(),
+        jobs: std::thread::available_parallelism().map_or(1, usize::from),
+    }
 }
 
 fn read(path: &Path) -> Result<Trace, Box<dyn std::error::Error>> {
