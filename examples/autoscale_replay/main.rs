@@ -55,9 +55,9 @@ struct Arguments {
     /// The utilisation that the others aim at.
     #[arg(long, default_value_t = 0.7)]
     target: f64,
-    /// How often, of all moments, ours may have too little ready.
+    /// What a bad request costs beside the capacity for one, to ours.
     #[arg(long)]
-    budget: Option<f64>,
+    price: Option<f64>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -109,7 +109,7 @@ fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         ("--peak-instances", arguments.peak_instances, 1.0, 10_000.0),
         ("--start-delay", arguments.start_delay, 0.0, 86_400.0),
         ("--target", arguments.target, 0.01, 1.0),
-        ("--budget", arguments.budget.unwrap_or(0.01), 0.001, 0.5),
+        ("--price", arguments.price.unwrap_or(1.0), 0.001, 10_000.0),
     ] {
         if !(least..=most).contains(&value) {
             return Err(format!("{name} is {value}: must be {least} to {most}").into());
@@ -143,7 +143,7 @@ fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     for kind in Kind::ALL {
         let knob = match kind {
-            Kind::Seawall => arguments.budget.unwrap_or_else(|| kind.default_knob()),
+            Kind::Seawall => arguments.price.unwrap_or_else(|| kind.default_knob()),
             _ => arguments.target,
         };
         let (score, _) = stage.play(&mut *kind.build(knob, None, &stage));

@@ -49,9 +49,9 @@ impl Kind {
         }
     }
 
-    /// Ours has a budget, the others a target of utilisation.
+    /// Ours has a price of a bad request, the others a target of utilisation.
     pub fn default_knob(self) -> f64 {
-        if self == Self::Seawall { PlannerConfig::default().budget } else { 0.7 }
+        if self == Self::Seawall { PlannerConfig::default().price } else { 0.7 }
     }
 
     /// Ready to play `stage`. `pipeline`: another one than its own, where it measures at all.
@@ -62,7 +62,7 @@ impl Kind {
         match self {
             Self::Seawall => {
                 let mut config = PlannerConfig::default();
-                config.budget = knob;
+                config.price = knob;
                 Box::new(Seawall::through(or(Pipeline::FRESH), config, service))
             }
             Self::Hpa => Box::new(Hpa::new(knob).through(or(Pipeline::HPA))),
@@ -104,8 +104,7 @@ pub struct Setting {
 impl Stage {
     pub fn new(trace: &Trace, setting: Setting) -> Self {
         let Setting { join, peak_instances, start_delay, seed, most_ticks } = setting;
-        let config =
-            LoadConfig { peak_instances, join, seed, most_ticks, ..LoadConfig::default() };
+        let config = LoadConfig { peak_instances, join, seed, most_ticks, ..LoadConfig::default() };
         let load = Load::new(trace, config);
         // Room for five times the peak, as the protocol has it.
         let max = (peak_instances * 5.0).ceil() as u32;

@@ -18,7 +18,10 @@ pub fn bars(cells: &[Cell], means: &Means, titles: &[String], delay: f64) -> Vec
     let defaults = MEASURING.map(|kind| (means.mean(kind).j(), kind.name()));
     let best = defaults.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default();
     let share = ours.j() / best.0;
-    bar(share <= 0.75, format!("mean J {:.2}: {share:.2} of the best default, {}", ours.j(), best.1));
+    bar(
+        share <= 0.75,
+        format!("mean J {:.2}: {share:.2} of the best default, {}", ours.j(), best.1),
+    );
 
     let fresh = curve(cells, Kind::Fresh, delay);
     let own = curve(cells, Kind::Seawall, delay);
@@ -26,7 +29,10 @@ pub fn bars(cells: &[Cell], means: &Means, titles: &[String], delay: f64) -> Vec
         let least = own.iter().map(j).min_by(f64::total_cmp).unwrap_or(f64::NAN);
         let at = own.iter().find(|point| point.knob == Kind::Seawall.default_knob()).map(j);
         let at = at.unwrap_or(least);
-        bar(at < fixed, format!("mean J of the frontier {at:.2}, the best fixed fresh target {fixed:.2}"));
+        bar(
+            at < fixed,
+            format!("mean J of the frontier {at:.2}, the best fixed fresh target {fixed:.2}"),
+        );
     }
     let mut worst = Vec::new();
     for (index, title) in titles.iter().enumerate() {
@@ -53,7 +59,9 @@ pub fn bars(cells: &[Cell], means: &Means, titles: &[String], delay: f64) -> Vec
                 let (less, name) = ((1.0 - share) * 100.0, kind.name());
                 bar(
                     1.0 - share >= least,
-                    format!("at equal mean cost ({what}) at least {less:.0} % fewer bad than {name}"),
+                    format!(
+                        "at equal mean cost ({what}) at least {less:.0} % fewer bad than {name}"
+                    ),
                 );
             }
         }

@@ -41,24 +41,22 @@ impl Means {
 
     pub fn at(&self, kind: Kind, trace: usize) -> Cell {
         let found = self.cells.iter().find(|cell| cell.0 == kind && cell.1 == trace);
-        found.map_or(NOTHING, |cell| cell.2)
+        found.map_or(Cell::NOTHING, |cell| cell.2)
     }
 
     pub fn mean(&self, kind: Kind) -> Cell {
-        let mut sum = Cell { bad: 0.0, cost: 0.0, starts: 0.0, reversals: 0.0, ..NOTHING };
+        let mut sum = Cell { bad: 0.0, cost: 0.0, starts: 0.0, dropped: 0.0, ..Cell::NOTHING };
         let share = 1.0 / self.traces.max(1) as f64;
         for trace in 0..self.traces {
             let cell = self.at(kind, trace);
             sum.bad += cell.bad * share;
             sum.cost += cell.cost * share;
             sum.starts += cell.starts * share;
-            sum.reversals += cell.reversals * share;
+            sum.dropped += cell.dropped * share;
         }
         sum
     }
 }
-
-const NOTHING: Cell = Cell::NOTHING;
 
 /// Prints everything, and writes it to the folder of the report.
 pub fn tell(
@@ -148,12 +146,15 @@ fn worst_seed(text: &mut String, cells: &[Cell], traces: usize, delay: f64) -> s
 }
 
 fn summary(text: &mut String, means: &Means) -> std::fmt::Result {
-    let mut rows = vec![["policy", "bad %", "cost", "starts/day", "J"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["policy", "bad %", "dropped %", "cost", "starts/day", "J"].map(str::to_owned).to_vec(),
+    ];
     for kind in Kind::ALL.into_iter().filter(|kind| means.has(*kind)) {
         let mean = means.mean(kind);
         rows.push(vec![
             kind.name().to_owned(),
             format!("{:.2}", mean.bad),
+            format!("{:.2}", mean.dropped),
             format!("{:.2}", mean.cost),
             format!("{:.0}", mean.starts),
             format!("{:.2}", mean.j()),

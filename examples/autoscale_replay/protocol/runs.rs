@@ -50,7 +50,6 @@ pub struct Cell {
     /// Beside the least that is possible.
     pub cost: f64,
     pub starts: f64,
-    pub reversals: f64,
     /// Per cent of the requests.
     pub dropped: f64,
 }
@@ -114,7 +113,7 @@ fn defaults() -> Vec<Entry> {
 
 fn frontier() -> Vec<Entry> {
     let entry = |kind, knob| Entry { part: Part::Frontier, kind, knob, pipeline: None };
-    let mut entries: Vec<_> = BUDGETS.iter().map(|knob| entry(Kind::Seawall, *knob)).collect();
+    let mut entries: Vec<_> = PRICES.iter().map(|knob| entry(Kind::Seawall, *knob)).collect();
     for kind in MEASURING.into_iter().chain([Kind::Fresh]) {
         entries.extend(TARGETS.iter().map(|knob| entry(kind, *knob)));
     }
@@ -153,7 +152,6 @@ pub fn play(jobs: &[Job<'_>], threads: usize, bar: &ProgressBar) -> Vec<Cell> {
                     bad: score.bad_ratio() * 100.0,
                     cost: score.instance_seconds / stage.least.instance_seconds,
                     starts: score.starts_per_day(),
-                    reversals: score.reversals as f64 * 86_400.0 / score.seconds,
                     dropped: score.dropped / score.requests.max(1.0) * 100.0,
                 });
             }
@@ -172,7 +170,7 @@ pub const MEASURING: [Kind; 4] = [Kind::Hpa, Kind::Keda, Kind::TargetTracking, K
 
 pub const TARGETS: [f64; 6] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
 
-pub const BUDGETS: [f64; 8] = [0.003, 0.006, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2];
+pub const PRICES: [f64; 8] = [3.0, 6.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0];
 
 /// Of an HPA, for all.
 const LATE: Pipeline = Pipeline::HPA;
@@ -190,7 +188,6 @@ impl Cell {
         bad: f64::NAN,
         cost: f64::NAN,
         starts: f64::NAN,
-        reversals: f64::NAN,
         dropped: f64::NAN,
     };
 }

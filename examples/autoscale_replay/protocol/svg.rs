@@ -32,12 +32,19 @@ pub fn frontier(cells: &[Cell], delay: f64) -> Result<String, std::fmt::Error> {
     for mark in [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0] {
         if (low..=high).contains(&f64::ln(mark)) {
             let at = y(mark);
-            writeln!(svg, r##"<path d="M70 {at:.1}H660" stroke="#e4e4e4"/><text x="62" y="{:.1}" text-anchor="end">{mark} %</text>"##, at + 4.0)?;
+            writeln!(
+                svg,
+                r##"<path d="M70 {at:.1}H660" stroke="#e4e4e4"/><text x="62" y="{:.1}" text-anchor="end">{mark} %</text>"##,
+                at + 4.0
+            )?;
         }
     }
     for mark in [1.0, 1.5, 2.0, 2.5, 3.0, 3.5] {
         let at = x(mark);
-        writeln!(svg, r##"<path d="M{at:.1} 50V390" stroke="#e4e4e4"/><text x="{at:.1}" y="408" text-anchor="middle">{mark}</text>"##)?;
+        writeln!(
+            svg,
+            r##"<path d="M{at:.1} 50V390" stroke="#e4e4e4"/><text x="{at:.1}" y="408" text-anchor="middle">{mark}</text>"##
+        )?;
     }
     writeln!(
         svg,
@@ -55,7 +62,12 @@ pub fn frontier(cells: &[Cell], delay: f64) -> Result<String, std::fmt::Error> {
             writeln!(
                 svg,
                 r#"<circle cx="{:.1}" cy="{:.1}" r="3" fill="{colour}"><title>{} {}: {:.2} % bad, cost {:.2}</title></circle>"#,
-                x(point.cost), y(point.bad), kind.name(), point.knob, point.bad, point.cost
+                x(point.cost),
+                y(point.bad),
+                kind.name(),
+                point.knob,
+                point.bad,
+                point.cost
             )?;
         }
         let label = 70 + index * 22;

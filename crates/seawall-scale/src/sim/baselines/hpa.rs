@@ -1,10 +1,10 @@
 use std::time::Duration;
 
+use super::Pipeline;
 use crate::hpa::{
     Answer, Behaviour, Controller, Faults, Hpa as Spec, Memory, Metric, Source, Target, Tolerance,
     World, reconcile,
 };
-use super::Pipeline;
 use crate::sim::{Scaler, View};
 
 /// The Kubernetes HPA on CPU, with rules at their defaults: metrics 30 s late, of a minute, every

@@ -48,7 +48,9 @@ impl Scaler for Knative {
             let concurrency = view.history.concurrency(lag, window)?;
             Some((concurrency / self.target).ceil() as u32)
         };
-        let (Some(stable), Some(short)) = (wish(long), wish(long * SHORT)) else { return view.total };
+        let (Some(stable), Some(short)) = (wish(long), wish(long * SHORT)) else {
+            return view.total;
+        };
         let ready = view.ready.max(1);
         if f64::from(short) / f64::from(ready) >= 2.0 {
             let most = self.panic.map_or(0, |panic| panic.most);
