@@ -10,6 +10,7 @@
 //! every trace of a folder by the whole protocol of docs/scores.md.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints")]
 
+mod forecasts;
 mod policy;
 mod protocol;
 
@@ -37,6 +38,9 @@ struct Arguments {
     /// With `--all`: the defaults only, at one start delay and seed.
     #[arg(long, requires = "all")]
     quick: bool,
+    /// With `--all`: how good the forecasts are, instead of the policies.
+    #[arg(long, requires = "all")]
+    forecasts: bool,
     /// One JSON object a line, instead of a table.
     #[arg(long)]
     json: bool,
@@ -116,6 +120,9 @@ fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     if let Some(folder) = &arguments.all {
+        if arguments.forecasts {
+            return forecasts::play(folder);
+        }
         return protocol::play(&whole(arguments, folder));
     }
     let trace = match &arguments.trace {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use seawall_scale::sim::{Join, Trace};
 
+pub use report::table;
 use runs::Plan;
 
 /// What is to be played.
@@ -58,7 +59,7 @@ pub fn play(protocol: &Protocol) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Every `*.csv` of the folder, in order of names; those of 300 s and more with both joins.
-fn read_all(folder: &Path) -> Result<Vec<Named>, Box<dyn std::error::Error>> {
+pub fn read_all(folder: &Path) -> Result<Vec<Named>, Box<dyn std::error::Error>> {
     let entries = std::fs::read_dir(folder).map_err(|error| named(folder, &error))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|end| end == "csv"));

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use super::Forecaster;
+use super::{Forecaster, sound};
 
 /// As it is now.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +14,7 @@ impl Forecaster for Last {
     }
 
     fn observe(&mut self, value: Option<f64>) {
-        self.value = value.or(self.value);
+        self.value = sound(value).or(self.value);
     }
 
     fn forecast(&self, _: u32) -> Option<f64> {
@@ -28,13 +28,15 @@ pub struct Mean {
     steps: usize,
     values: VecDeque<f64>,
     sum: f64,
+    /// Steps since the sum was exact.
+    since: usize,
 }
 
 impl Mean {
     /// Of so many steps, at least one.
     #[must_use]
     pub fn new(steps: usize) -> Self {
-        Self { steps: steps.max(1), values: VecDeque::new(), sum: 0.0 }
+        Self { steps: steps.max(1), values: VecDeque::new(), sum: 0.0, since: 0 }
     }
 
     /// Over all of them that are there.
@@ -49,7 +51,7 @@ impl Forecaster for Mean {
     }
 
     fn observe(&mut self, value: Option<f64>) {
-        let Some(value) = value.filter(|value| value.is_finite()) else { return };
+        let Some(value) = sound(value) else { return };
         self.values.push_back(value);
         self.sum += value;
         if self.values.len() > self.steps
@@ -57,9 +59,11 @@ impl Forecaster for Mean {
         {
             self.sum -= old;
         }
-        // Sums of differences drift; an exact one now and then costs nothing.
-        if !self.sum.is_finite() || self.values.len() == 1 {
+        // Sums of differences drift: an exact one after as many steps as there are costs a step.
+        self.since += 1;
+        if self.since >= self.steps {
             self.sum = self.values.iter().sum();
+            self.since = 0;
         }
     }
 
@@ -95,7 +99,7 @@ impl Forecaster for Slope {
     }
 
     fn observe(&mut self, value: Option<f64>) {
-        let Some(value) = value.or_else(|| self.values.back().copied()) else { return };
+        let Some(value) = sound(value).or_else(|| self.values.back().copied()) else { return };
         self.values.push_back(value);
         self.sums[1] += value;
         let later = self.values.len().saturating_sub(self.half + 1);
