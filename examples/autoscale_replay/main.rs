@@ -1,7 +1,7 @@
 //! How would each policy have done under this traffic?
 //!
 //! ```sh
-//! cargo run --release --example autoscale_replay -- --trace FILE.csv
+//! cargo run --release --example autoscale_replay -- --trace FILE.csv --timeline PAGE.html
 //! cargo run --release --example autoscale_replay -- --all FOLDER --report OUT
 //! ```
 //!
@@ -11,17 +11,20 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints")]
 
 mod forecasts;
+mod line;
 mod policy;
 mod protocol;
+mod timeline;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use line::Line;
 use policy::{Kind, Setting, Stage};
 use protocol::Protocol;
-use seawall_scale::sim::{Join, Score, Trace};
-use serde::Serialize;
+use seawall_scale::sim::{Join, Trace};
+use timeline::Run;
 
 #[derive(Parser)]
 #[command(about = "Scores scaling policies on a traffic trace")]
@@ -44,6 +47,9 @@ struct Arguments {
     /// One JSON object a line, instead of a table.
     #[arg(long)]
     json: bool,
+    /// Writes a page with a timeline of each policy to this file.
+    #[arg(long, conflicts_with = "all")]
+    timeline: Option<PathBuf>,
     /// Instances that the 99.9th percentile of the trace keeps busy to 70 %.
     #[arg(long, default_value_t = 40.0)]
     peak_instances: f64,
@@ -68,34 +74,6 @@ struct Arguments {
 enum Joined {
     Line,
     Held,
-}
-
-/// A line of the answer.
-#[derive(Serialize)]
-struct Line {
-    policy: &'static str,
-    slo_violation_ratio: f64,
-    instance_hours: f64,
-    scale_events: u64,
-    vs_oracle: f64,
-    starts_per_day: f64,
-    reversals: u64,
-    dropped_ratio: f64,
-}
-
-impl Line {
-    fn new(policy: &'static str, score: &Score, least: f64) -> Self {
-        Self {
-            policy,
-            slo_violation_ratio: score.bad_ratio(),
-            instance_hours: score.instance_hours(),
-            scale_events: score.changes,
-            vs_oracle: score.instance_seconds / least,
-            starts_per_day: score.starts_per_day(),
-            reversals: score.reversals,
-            dropped_ratio: score.dropped / score.requests.max(1.0),
-        }
-    }
 }
 
 fn main() -> ExitCode {
@@ -141,34 +119,29 @@ fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         most_ticks: usize::MAX,
     };
     let stage = Stage::new(&trace, setting);
-    if !arguments.json {
-        let columns = ["bad %", "inst. h", "cost", "changes", "starts/day", "reversals"];
-        println!(
-            "{:<16} {:>8} {:>10} {:>7} {:>8} {:>10} {:>9}",
-            "policy", columns[0], columns[1], columns[2], columns[3], columns[4], columns[5]
-        );
-    }
+    let mut runs = Vec::new();
     for kind in Kind::ALL {
         let knob = match kind {
             Kind::Seawall => arguments.price.unwrap_or_else(|| kind.default_knob()),
             _ => arguments.target,
         };
-        let (score, _) = stage.play(&mut *kind.build(knob, None, &stage));
+        let (score, ready) = stage.play(&mut *kind.build(knob, None, &stage));
         let line = Line::new(kind.name(), &score, stage.least.instance_seconds);
         if arguments.json {
             println!("{}", serde_json::to_string(&line)?);
-        } else {
-            println!(
-                "{:<16} {:>8.2} {:>10.1} {:>7.2} {:>8} {:>10.0} {:>9}",
-                line.policy,
-                line.slo_violation_ratio * 100.0,
-                line.instance_hours,
-                line.vs_oracle,
-                line.scale_events,
-                line.starts_per_day,
-                line.reversals,
-            );
         }
+        runs.push(Run { line, ready });
+    }
+    if !arguments.json {
+        print!("{}", line::table(runs.iter().map(|run| &run.line))?);
+    }
+    let Some(path) = arguments.timeline.as_ref() else { return Ok(()) };
+    let name = arguments.trace.as_ref().and_then(|path| path.file_stem());
+    let title = name.map_or_else(|| "a day".into(), |name| name.to_string_lossy());
+    std::fs::write(path, timeline::page(&title, &stage, &runs)?)
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    if !arguments.json {
+        println!("\ntimelines: {}", path.display());
     }
     Ok(())
 }

@@ -25,8 +25,8 @@ pub fn frontier(cells: &[Cell], delay: f64) -> Result<String, std::fmt::Error> {
     let mut svg = String::new();
     writeln!(
         svg,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 820 450" font-family="sans-serif" font-size="13">
-<rect width="820" height="450" fill="white"/>
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 840 450" font-family="sans-serif" font-size="13">
+<rect width="840" height="450" fill="white"/>
 <text x="70" y="28" font-size="16">Bad requests by cost, instances ready after {delay} s</text>"#
     )?;
     for mark in [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0] {

@@ -89,31 +89,10 @@ impl Period {
     }
 
     fn find(&mut self) {
-        let lags = (self.bins.len() - 1).min(self.seen / 2);
-        // Of a lag there are as many products fewer.
-        let alike = |lag: usize| {
-            let share = (self.seen as f64 / (self.seen - lag) as f64).min(2.0);
-            share * self.products[lag] / self.square.max(f64::MIN_POSITIVE)
-        };
-        // Only after the first fall: everything is like itself a moment ago.
-        let mut lag = 1;
-        while lag < lags && alike(lag) > 0.2 {
-            lag += 1;
-        }
-        let mut best: Option<(usize, f64)> = None;
-        for lag in lag.max(MOST_SHORT)..lags {
-            let here = alike(lag);
-            // Of a period and its multiples the first, unless a later one is clearly better.
-            if best.is_none_or(|(_, most)| here > most + if most > 0.5 { 0.1 } else { 0.0 })
-                || best.is_some_and(|(at, most)| lag <= at + 3 && here > most)
-            {
-                best = Some((lag, here));
-            }
-        }
         let least = if self.found.is_some() { 0.2 } else { 0.3 };
-        match best {
+        match self.peak() {
             // The neighbour of what was found is what was found: a profile is not begun anew.
-            Some((lag, here)) if here >= least => {
+            Some((lag, alike)) if alike >= least => {
                 let lag = self.clock(lag);
                 if self.found.is_none_or(|found| found.abs_diff(lag) * 50 > found) {
                     self.found = Some(lag);
@@ -121,6 +100,28 @@ impl Period {
             }
             _ => self.found = None,
         }
+    }
+
+    /// The first lag that is about as good as the best, and how much the load is like itself.
+    fn peak(&self) -> Option<(usize, f64)> {
+        let lags = (self.bins.len() - 1).min(self.seen / 2);
+        let alike = |lag: usize| {
+            // Of a lag there are as many products fewer.
+            let share = (self.seen as f64 / (self.seen - lag) as f64).min(2.0);
+            share * self.products[lag] / self.square.max(f64::MIN_POSITIVE)
+        };
+        // Only after the first fall, for everything is like itself a moment ago; and not the last
+        // rise, whose peak is yet to come.
+        let first = (1..lags).find(|lag| alike(*lag) < 0.2)?.max(SHORTEST);
+        let mut end = lags;
+        while end > first + 1 && alike(end - 1) >= alike(end - 2) {
+            end -= 1;
+        }
+        let most = (first..end).map(alike).fold(f64::NEG_INFINITY, f64::max);
+        let begin = (first..end).find(|lag| alike(*lag) >= 0.8 * most)?;
+        let near = begin..end.min(begin + begin / 5 + 4);
+        let best = near.max_by(|a, b| alike(*a).total_cmp(&alike(*b)))?;
+        Some((best, alike(best)))
     }
 }
 
@@ -136,9 +137,10 @@ impl Period {
     }
 }
 
-const NEAR_CLOCK: f64 = 0.03;
+/// As far off as the peak of two noisy periods may be.
+const NEAR_CLOCK: f64 = 0.07;
 const BIN: f64 = 300.0;
 const DAY: f64 = 86_400.0;
 const LONGEST: f64 = 8.0 * DAY;
 /// Shorter than three bins is noise.
-const MOST_SHORT: usize = 3;
+const SHORTEST: usize = 3;

@@ -96,8 +96,8 @@ fn a_period_of_six_hours_is_not_taken_for_the_day_that_it_also_has() {
 
 #[test]
 fn a_ramp_that_repeats_is_foreseen_by_those_who_know_the_season() {
-    // Three days, and the fourth until seven: the steepest hours of the ramp follow.
-    let minutes = 3 * 1440 + 7 * 60;
+    // Two days to find the period, one to learn it; the fifth until seven, where the ramp begins.
+    let minutes = 4 * 1440 + 7 * 60;
     let then = day(minutes + 59);
     for mut forecaster in [
         Box::new(SeasonalNaive::new(1440)) as Box<dyn Forecaster>,
