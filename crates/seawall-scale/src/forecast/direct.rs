@@ -119,8 +119,9 @@ fn solve(mut matrix: [[f64; N]; N], mut right: [f64; N]) -> Option<[f64; N]> {
     for pivot in 0..N {
         for row in pivot + 1..N {
             let share = matrix[row][pivot] / matrix[pivot][pivot];
-            for column in pivot..N {
-                matrix[row][column] -= share * matrix[pivot][column];
+            let above = matrix[pivot];
+            for (cell, above) in matrix[row].iter_mut().zip(above).skip(pivot) {
+                *cell -= share * above;
             }
             right[row] -= share * right[pivot];
         }
