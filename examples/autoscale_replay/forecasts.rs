@@ -38,7 +38,7 @@ impl Sum {
 }
 
 /// Prints the loss of each forecaster on each trace, and means.
-pub fn play(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn play(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let mut traces = read_all(folder)?;
     traces.retain(|trace| trace.join == Join::Line);
     let bar = ProgressBar::new((traces.len() * NAMES.len()) as u64);

@@ -7,19 +7,19 @@ use serde::Serialize;
 
 /// A line of the answer.
 #[derive(Serialize)]
-pub struct Line {
-    pub policy: &'static str,
-    pub slo_violation_ratio: f64,
-    pub instance_hours: f64,
-    pub scale_events: u64,
-    pub vs_oracle: f64,
-    pub starts_per_day: f64,
-    pub reversals: u64,
-    pub dropped_ratio: f64,
+pub(crate) struct Line {
+    pub(crate) policy: &'static str,
+    pub(crate) slo_violation_ratio: f64,
+    pub(crate) instance_hours: f64,
+    pub(crate) scale_events: u64,
+    pub(crate) vs_oracle: f64,
+    pub(crate) starts_per_day: f64,
+    pub(crate) reversals: u64,
+    pub(crate) dropped_ratio: f64,
 }
 
 impl Line {
-    pub fn new(policy: &'static str, score: &Score, least: f64) -> Self {
+    pub(crate) fn new(policy: &'static str, score: &Score, least: f64) -> Self {
         Self {
             policy,
             slo_violation_ratio: score.bad_ratio(),
@@ -34,7 +34,7 @@ impl Line {
 }
 
 /// Aligned, for a terminal.
-pub fn table<'a>(lines: impl Iterator<Item = &'a Line>) -> Result<String, std::fmt::Error> {
+pub(crate) fn table<'a>(lines: impl Iterator<Item = &'a Line>) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
     writeln!(
         text,

@@ -9,7 +9,7 @@ use seawall_scale::sim::{bound, run};
 
 /// A policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+pub(crate) enum Kind {
     Seawall,
     Hpa,
     Keda,
@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Seawall,
         Self::Hpa,
         Self::Keda,
@@ -35,7 +35,7 @@ impl Kind {
     ];
 
     /// As in JSON and tables.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Seawall => "seawall",
             Self::Hpa => "hpa",
@@ -50,12 +50,17 @@ impl Kind {
     }
 
     /// Ours has a price of a bad request, the others a target of utilisation.
-    pub fn default_knob(self) -> f64 {
+    pub(crate) fn default_knob(self) -> f64 {
         if self == Self::Seawall { PlannerConfig::default().price } else { 0.7 }
     }
 
     /// Ready to play `stage`. `pipeline`: another one than its own, where it measures at all.
-    pub fn build(self, knob: f64, pipeline: Option<Pipeline>, stage: &Stage) -> Box<dyn Scaler> {
+    pub(crate) fn build(
+        self,
+        knob: f64,
+        pipeline: Option<Pipeline>,
+        stage: &Stage,
+    ) -> Box<dyn Scaler> {
         let service = stage.service;
         let rate = knob * service.rate;
         let or = |own| pipeline.unwrap_or(own);
@@ -83,26 +88,26 @@ impl Kind {
 }
 
 /// One trace, ready to be played to any policy.
-pub struct Stage {
-    pub load: Load,
-    pub fleet: Fleet,
-    pub least: Bound,
+pub(crate) struct Stage {
+    pub(crate) load: Load,
+    pub(crate) fleet: Fleet,
+    pub(crate) least: Bound,
     service: Service,
     peak_instances: f64,
 }
 
 /// How a trace is played.
 #[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    pub join: Join,
-    pub peak_instances: f64,
-    pub start_delay: f64,
-    pub seed: u64,
-    pub most_ticks: usize,
+pub(crate) struct Setting {
+    pub(crate) join: Join,
+    pub(crate) peak_instances: f64,
+    pub(crate) start_delay: f64,
+    pub(crate) seed: u64,
+    pub(crate) most_ticks: usize,
 }
 
 impl Stage {
-    pub fn new(trace: &Trace, setting: Setting) -> Self {
+    pub(crate) fn new(trace: &Trace, setting: Setting) -> Self {
         let Setting { join, peak_instances, start_delay, seed, most_ticks } = setting;
         let config = LoadConfig { peak_instances, join, seed, most_ticks, ..LoadConfig::default() };
         let load = Load::new(trace, config);
@@ -113,7 +118,7 @@ impl Stage {
         Self { load, fleet, least, service: config.service, peak_instances }
     }
 
-    pub fn play(&self, scaler: &mut dyn Scaler) -> (Score, Vec<u32>) {
+    pub(crate) fn play(&self, scaler: &mut dyn Scaler) -> (Score, Vec<u32>) {
         let outcome = run(&self.load, self.fleet, scaler);
         (outcome.score, outcome.ready)
     }

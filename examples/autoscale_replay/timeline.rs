@@ -6,15 +6,15 @@ use crate::line::Line;
 use crate::policy::Stage;
 
 /// One policy's run.
-pub struct Run {
-    pub line: Line,
+pub(crate) struct Run {
+    pub(crate) line: Line,
     /// Instances that served, by tick.
-    pub ready: Vec<u32>,
+    pub(crate) ready: Vec<u32>,
 }
 
 /// A page with one picture a policy, all to the same scale: what was needed as an area, what was
 /// ready as a line, and where there were too few in red.
-pub fn page(title: &str, stage: &Stage, runs: &[Run]) -> Result<String, std::fmt::Error> {
+pub(crate) fn page(title: &str, stage: &Stage, runs: &[Run]) -> Result<String, std::fmt::Error> {
     let mut html = String::new();
     write!(
         html,

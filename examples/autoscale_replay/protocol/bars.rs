@@ -5,13 +5,13 @@ use super::report::Means;
 use super::runs::{Cell, MEASURING};
 use crate::policy::Kind;
 
-pub struct Bar {
-    pub text: String,
-    pub met: bool,
+pub(crate) struct Bar {
+    pub(crate) text: String,
+    pub(crate) met: bool,
 }
 
 /// The bars for one start delay.
-pub fn bars(cells: &[Cell], means: &Means, titles: &[String], delay: f64) -> Vec<Bar> {
+pub(crate) fn bars(cells: &[Cell], means: &Means, titles: &[String], delay: f64) -> Vec<Bar> {
     let mut bars = Vec::new();
     let mut bar = |met: bool, text: String| bars.push(Bar { text, met });
     let ours = means.mean(Kind::Seawall);

@@ -5,15 +5,15 @@ use crate::policy::Kind;
 
 /// A policy at one knob, over all traces.
 #[derive(Clone, Copy, Debug)]
-pub struct Point {
-    pub knob: f64,
-    pub cost: f64,
-    pub bad: f64,
-    pub starts: f64,
+pub(crate) struct Point {
+    pub(crate) knob: f64,
+    pub(crate) cost: f64,
+    pub(crate) bad: f64,
+    pub(crate) starts: f64,
 }
 
 /// The points of `kind` at `delay`, from cheap to dear. One value of the knob for all traces.
-pub fn curve(cells: &[Cell], kind: Kind, delay: f64) -> Vec<Point> {
+pub(crate) fn curve(cells: &[Cell], kind: Kind, delay: f64) -> Vec<Point> {
     let of = |cell: &&Cell| {
         cell.entry.part == Part::Frontier && cell.entry.kind == kind && cell.delay == delay
     };
@@ -42,7 +42,7 @@ pub fn curve(cells: &[Cell], kind: Kind, delay: f64) -> Vec<Point> {
 
 /// The bad requests of a curve at a cost, joined by straight lines of the logarithm; none outside
 /// of what was played.
-pub fn bad_at(curve: &[Point], cost: f64) -> Option<f64> {
+pub(crate) fn bad_at(curve: &[Point], cost: f64) -> Option<f64> {
     let pair = curve.windows(2).find(|pair| (pair[0].cost..=pair[1].cost).contains(&cost))?;
     let share = (cost - pair[0].cost) / (pair[1].cost - pair[0].cost).max(f64::MIN_POSITIVE);
     let log = |point: &Point| point.bad.max(1e-3).ln();

@@ -12,32 +12,32 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 use seawall_scale::sim::{Join, Trace};
 
-pub use report::table;
+pub(crate) use report::table;
 use runs::Plan;
 
 /// What is to be played.
-pub struct Protocol {
-    pub folder: PathBuf,
-    pub seeds: Vec<u64>,
-    pub delays: Vec<f64>,
-    pub peak_instances: f64,
+pub(crate) struct Protocol {
+    pub(crate) folder: PathBuf,
+    pub(crate) seeds: Vec<u64>,
+    pub(crate) delays: Vec<f64>,
+    pub(crate) peak_instances: f64,
     /// Only the defaults, one delay and one seed: a quick look.
-    pub quick: bool,
+    pub(crate) quick: bool,
     /// Where the markdown and the plot go.
-    pub report: Option<PathBuf>,
-    pub jobs: usize,
+    pub(crate) report: Option<PathBuf>,
+    pub(crate) jobs: usize,
 }
 
 /// A trace by its name, and a way to join its points.
-pub struct Named {
-    pub name: String,
-    pub trace: Trace,
-    pub join: Join,
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) trace: Trace,
+    pub(crate) join: Join,
 }
 
 impl Named {
     /// Coarse traces are played twice, and both are named.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         match self.join {
             Join::Held => format!("{} (held)", self.name),
             Join::Line => self.name.clone(),
@@ -46,7 +46,7 @@ impl Named {
 }
 
 /// Plays it all, prints the tables, and writes them.
-pub fn play(protocol: &Protocol) -> Result<(), Box<dyn std::error::Error>> {
+pub(crate) fn play(protocol: &Protocol) -> Result<(), Box<dyn std::error::Error>> {
     let traces = read_all(&protocol.folder)?;
     let jobs = Plan::new(protocol, &traces).jobs;
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {eta} left")?;
@@ -59,7 +59,7 @@ pub fn play(protocol: &Protocol) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Every `*.csv` of the folder, in order of names; those of 300 s and more with both joins.
-pub fn read_all(folder: &Path) -> Result<Vec<Named>, Box<dyn std::error::Error>> {
+pub(crate) fn read_all(folder: &Path) -> Result<Vec<Named>, Box<dyn std::error::Error>> {
     let entries = std::fs::read_dir(folder).map_err(|error| named(folder, &error))?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|end| end == "csv"));

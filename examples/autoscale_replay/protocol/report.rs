@@ -10,13 +10,13 @@ use super::{Named, Protocol, svg};
 use crate::policy::Kind;
 
 /// Medians over the seeds, of policies at their defaults, at one delay.
-pub struct Means {
+pub(crate) struct Means {
     cells: Vec<(Kind, usize, Cell)>,
     traces: usize,
 }
 
 impl Means {
-    pub fn new(cells: &[Cell], traces: usize, part: Part, delay: f64) -> Self {
+    pub(crate) fn new(cells: &[Cell], traces: usize, part: Part, delay: f64) -> Self {
         let mut medians = Vec::new();
         for kind in Kind::ALL {
             for trace in 0..traces {
@@ -35,16 +35,16 @@ impl Means {
         Self { cells: medians, traces }
     }
 
-    pub fn has(&self, kind: Kind) -> bool {
+    pub(crate) fn has(&self, kind: Kind) -> bool {
         self.cells.iter().any(|cell| cell.0 == kind)
     }
 
-    pub fn at(&self, kind: Kind, trace: usize) -> Cell {
+    pub(crate) fn at(&self, kind: Kind, trace: usize) -> Cell {
         let found = self.cells.iter().find(|cell| cell.0 == kind && cell.1 == trace);
         found.map_or(Cell::NOTHING, |cell| cell.2)
     }
 
-    pub fn mean(&self, kind: Kind) -> Cell {
+    pub(crate) fn mean(&self, kind: Kind) -> Cell {
         let mut sum = Cell { bad: 0.0, cost: 0.0, starts: 0.0, dropped: 0.0, ..Cell::NOTHING };
         let share = 1.0 / self.traces.max(1) as f64;
         for trace in 0..self.traces {
@@ -59,7 +59,7 @@ impl Means {
 }
 
 /// Prints everything, and writes it to the folder of the report.
-pub fn tell(
+pub(crate) fn tell(
     protocol: &Protocol,
     traces: &[Named],
     cells: &[Cell],
@@ -181,7 +181,7 @@ fn frontier(text: &mut String, cells: &[Cell], delay: f64) -> std::fmt::Result {
 }
 
 /// Aligned, and markdown as well.
-pub fn table(text: &mut String, rows: &[Vec<String>]) -> std::fmt::Result {
+pub(crate) fn table(text: &mut String, rows: &[Vec<String>]) -> std::fmt::Result {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();

@@ -10,7 +10,7 @@ use crate::policy::{Kind, Setting, Stage};
 
 /// What a run belongs to.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Part {
+pub(crate) enum Part {
     /// Policies at their defaults.
     Defaults,
     /// Over their knob.
@@ -21,52 +21,52 @@ pub enum Part {
 
 /// One policy at one knob.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    pub part: Part,
-    pub kind: Kind,
-    pub knob: f64,
+pub(crate) struct Entry {
+    pub(crate) part: Part,
+    pub(crate) kind: Kind,
+    pub(crate) knob: f64,
     pipeline: Option<Pipeline>,
 }
 
 /// One load, and everybody who plays it.
-pub struct Job<'a> {
-    pub trace: &'a Named,
-    pub index: usize,
-    pub setting: Setting,
-    pub entries: Vec<Entry>,
+pub(crate) struct Job<'a> {
+    pub(crate) trace: &'a Named,
+    pub(crate) index: usize,
+    pub(crate) setting: Setting,
+    pub(crate) entries: Vec<Entry>,
     /// About how many decisions.
-    pub cost: u64,
+    pub(crate) cost: u64,
 }
 
 /// The numbers of one run.
 #[derive(Clone, Copy, Debug)]
-pub struct Cell {
-    pub trace: usize,
-    pub delay: f64,
-    pub seed: u64,
-    pub entry: Entry,
+pub(crate) struct Cell {
+    pub(crate) trace: usize,
+    pub(crate) delay: f64,
+    pub(crate) seed: u64,
+    pub(crate) entry: Entry,
     /// Per cent of the requests.
-    pub bad: f64,
+    pub(crate) bad: f64,
     /// Beside the least that is possible.
-    pub cost: f64,
-    pub starts: f64,
+    pub(crate) cost: f64,
+    pub(crate) starts: f64,
     /// Per cent of the requests.
-    pub dropped: f64,
+    pub(crate) dropped: f64,
 }
 
 impl Cell {
     /// One number for both: a convenience, see the frontier.
-    pub fn j(&self) -> f64 {
+    pub(crate) fn j(&self) -> f64 {
         self.cost + 0.2 * self.bad
     }
 }
 
-pub struct Plan<'a> {
-    pub jobs: Vec<Job<'a>>,
+pub(crate) struct Plan<'a> {
+    pub(crate) jobs: Vec<Job<'a>>,
 }
 
 impl<'a> Plan<'a> {
-    pub fn new(protocol: &Protocol, traces: &'a [Named]) -> Self {
+    pub(crate) fn new(protocol: &Protocol, traces: &'a [Named]) -> Self {
         let mut jobs = Vec::new();
         let (delay, seed) = (protocol.delays[0], protocol.seeds[0]);
         let every = Setting {
@@ -134,7 +134,7 @@ fn equal() -> Vec<Entry> {
 }
 
 /// On `threads` threads, in any order; the cells come back sorted.
-pub fn play(jobs: &[Job<'_>], threads: usize, bar: &ProgressBar) -> Vec<Cell> {
+pub(crate) fn play(jobs: &[Job<'_>], threads: usize, bar: &ProgressBar) -> Vec<Cell> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut cells = Vec::new();
@@ -166,11 +166,12 @@ pub fn play(jobs: &[Job<'_>], threads: usize, bar: &ProgressBar) -> Vec<Cell> {
 }
 
 /// Those with a target and a pipeline of their own.
-pub const MEASURING: [Kind; 4] = [Kind::Hpa, Kind::Keda, Kind::TargetTracking, Kind::Knative];
+pub(crate) const MEASURING: [Kind; 4] =
+    [Kind::Hpa, Kind::Keda, Kind::TargetTracking, Kind::Knative];
 
-pub const TARGETS: [f64; 6] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
+pub(crate) const TARGETS: [f64; 6] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8];
 
-pub const PRICES: [f64; 8] = [3.0, 6.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0];
+pub(crate) const PRICES: [f64; 8] = [3.0, 6.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0];
 
 /// Of an HPA, for all.
 const LATE: Pipeline = Pipeline::HPA;
@@ -180,7 +181,7 @@ const FRONTIER_TICKS: usize = 60_000;
 
 impl Cell {
     /// Of a run that was not made.
-    pub const NOTHING: Self = Self {
+    pub(crate) const NOTHING: Self = Self {
         trace: 0,
         delay: 0.0,
         seed: 0,

@@ -7,7 +7,7 @@ use super::runs::{Cell, MEASURING};
 use crate::policy::Kind;
 
 /// Bad requests (logarithmic) by cost, a line for each policy.
-pub fn frontier(cells: &[Cell], delay: f64) -> Result<String, std::fmt::Error> {
+pub(crate) fn frontier(cells: &[Cell], delay: f64) -> Result<String, std::fmt::Error> {
     let kinds = [Kind::Seawall].into_iter().chain(MEASURING).chain([Kind::Fresh]);
     let curves: Vec<(Kind, Vec<Point>)> =
         kinds.map(|kind| (kind, curve(cells, kind, delay))).collect();
