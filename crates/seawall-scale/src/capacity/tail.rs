@@ -1,3 +1,5 @@
+use std::sync::LazyLock;
+
 /// How far the load went beyond what was ready for it: a histogram of the ratio, weighed by
 /// requests.
 ///
@@ -37,21 +39,35 @@ impl Tail {
     pub(super) fn best(&self, paid: f64, price: f64, assumed: f64) -> f64 {
         let all = self.safe + self.weights.iter().sum::<f64>() + assumed;
         let price = price / all.max(f64::MIN_POSITIVE);
-        let (mut best, mut least) = (MOST, f64::INFINITY);
-        let (mut beyond, mut factor) = (0.0, MOST);
-        // The tail shrinks by the same share from bin to bin only in its exponent; two
-        // multiplications a bin are cheaper than a power.
-        for weight in self.weights.iter().rev() {
-            let costs = factor * paid + price * (beyond + assumed * assumed_beyond(factor));
+        let (mut best, mut least, mut beyond) = (MOST, f64::INFINITY, 0.0);
+        for (weight, edge) in self.weights.iter().zip(EDGES.iter()).rev() {
+            let costs = edge.factor * paid + price * (beyond + assumed * edge.beyond);
             if costs < least {
-                (best, least) = (factor, costs);
+                (best, least) = (edge.factor, costs);
             }
             beyond += weight;
-            factor /= STEP;
         }
         best
     }
 }
+
+/// The upper edge of a bin, and what is assumed to come beyond it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Edge {
+    factor: f64,
+    beyond: f64,
+}
+
+/// Powers and exponentials of fixed numbers, once.
+static EDGES: LazyLock<[Edge; BINS]> = LazyLock::new(|| {
+    let mut edges = [Edge::default(); BINS];
+    let mut factor = LEAST;
+    for edge in &mut edges {
+        factor *= STEP;
+        *edge = Edge { factor, beyond: assumed_beyond(factor) };
+    }
+    edges
+});
 
 /// The factor that a price asks for before anything was seen.
 pub(super) fn assumed_factor(price: f64) -> f64 {

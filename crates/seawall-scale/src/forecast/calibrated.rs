@@ -25,7 +25,10 @@ struct Distance {
     /// The mean offset without sign, lately and in the long run.
     near: f64,
     far: f64,
+    /// In weights that grow, so that the old fade without being touched.
     counts: Vec<f64>,
+    weight: f64,
+    /// The sum of the counts, in units of the present weight.
     total: f64,
     /// The level that is asked of the offsets for each of [`LEVELS`].
     asked: [f64; LEVELS.len()],
@@ -48,6 +51,7 @@ impl<F: Forecaster> Calibrated<F> {
             near: 0.0,
             far: 0.0,
             counts: vec![0.0; BINS],
+            weight: 1.0,
             total: 0.0,
             asked: LEVELS,
         };
@@ -71,7 +75,7 @@ impl<F: Forecaster> Calibrated<F> {
         let point = self.forecaster.forecast(steps)?;
         (distance.total >= LEAST).then(|| {
             let asked = distance.corrected(level);
-            (point + distance.unit() * distance.offset(asked)).max(0.0)
+            (point + distance.unit() * distance.offset(&distance.below(), asked)).max(0.0)
         })
     }
 }
@@ -113,7 +117,8 @@ impl Distance {
 
     fn say(&self, point: f64) -> Said {
         let unit = if self.total >= LEAST { self.unit() } else { 0.0 };
-        let bounds = self.asked.map(|asked| point + unit * self.offset(asked));
+        let below = self.below();
+        let bounds = self.asked.map(|asked| point + unit * self.offset(&below, asked));
         Said { point, unit, bounds }
     }
 
@@ -131,25 +136,36 @@ impl Distance {
         self.far += (off - self.far) * (1.0 / seen).max(1.0 - KEPT);
         // What was said before anything was known has no unit of its own.
         let unit = if said.unit > 0.0 { said.unit } else { self.unit() };
-        self.counts.iter_mut().for_each(|count| *count *= KEPT);
-        self.counts[bin((value - said.point) / unit)] += 1.0;
+        self.weight /= KEPT;
+        if self.weight > MOST_WEIGHT {
+            let by = 1.0 / self.weight;
+            self.counts.iter_mut().for_each(|count| *count *= by);
+            self.weight = 1.0;
+        }
+        self.counts[bin((value - said.point) / unit)] += self.weight;
         self.total = self.total * KEPT + 1.0;
     }
 
-    /// In units: what a share `level` of the offsets did not exceed.
-    fn offset(&self, level: f64) -> f64 {
-        // The (n + 1) of split conformal prediction, for both sides.
-        let middle = self.total / 2.0;
-        let rank = middle + (level - 0.5) * (self.total + 1.0);
-        let mut below = 0.0;
-        for (bin, count) in self.counts.iter().enumerate() {
-            if below + count >= rank && *count > 0.0 {
-                let share = ((rank - below) / count).clamp(0.0, 1.0);
-                return edge(bin as f64 + share);
-            }
-            below += count;
+    /// How many offsets there are up to the end of each bin.
+    fn below(&self) -> [f64; BINS] {
+        let (mut below, mut sum) = ([0.0; BINS], 0.0);
+        for (below, count) in below.iter_mut().zip(&self.counts) {
+            sum += count / self.weight;
+            *below = sum;
         }
-        edge(self.counts.iter().rposition(|count| *count > 0.0).unwrap_or(BINS / 2) as f64 + 1.0)
+        below
+    }
+
+    /// In units: what a share `level` of the offsets did not exceed.
+    fn offset(&self, below: &[f64; BINS], level: f64) -> f64 {
+        let all = below[BINS - 1];
+        // The (n + 1) of split conformal prediction, for both sides; never beyond the last.
+        let rank = (all / 2.0 + (level - 0.5) * (self.total + 1.0)).clamp(all * 1e-9, all);
+        let bin = below.partition_point(|below| *below < rank).min(BINS - 1);
+        let before = if bin > 0 { below[bin - 1] } else { 0.0 };
+        let count = below[bin] - before;
+        let share = if count > 0.0 { ((rank - before) / count).clamp(0.0, 1.0) } else { 0.5 };
+        edge(bin as f64 + share)
     }
 
     fn corrected(&self, level: f64) -> f64 {
@@ -188,5 +204,6 @@ const CORRECTED_MOST: f64 = 0.005;
 /// About three thousand offsets are remembered, and sixty for what is lately.
 const KEPT: f64 = 0.9997;
 const NEAR: f64 = 1.0 / 60.0;
+const MOST_WEIGHT: f64 = 1e12;
 /// Offsets before there are intervals.
 const LEAST: f64 = 10.0;
