@@ -1,22 +1,30 @@
 //! How would each policy have done under this traffic?
 //!
 //! ```sh
-//! cargo run --release --example autoscale_replay -- --trace FILE.csv
+//! cargo run --release --example autoscale_replay -- --trace FILE.csv --timeline PAGE.html
+//! cargo run --release --example autoscale_replay -- --all FOLDER --report OUT
 //! ```
 //!
 //! Plays a trace (`timestamp_s,value`, any scale) against the policy of seawall-scale and those
-//! that a team would use instead, in the simulator `seawall_scale::sim`, all at one setting.
+//! that a team would use instead, in the simulator `seawall_scale::sim`, all at one setting; or
+//! every trace of a folder by the whole protocol of docs/scores.md.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints")]
+
+mod forecasts;
+mod line;
+mod policy;
+mod protocol;
+mod timeline;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use seawall_scale::capacity::PlannerConfig;
-use seawall_scale::sim::{
-    Fleet, Join, Load, LoadConfig, Scaler, Score, Seawall, Trace, baselines, bound, run,
-};
-use serde::Serialize;
+use line::Line;
+use policy::{Kind, Setting, Stage};
+use protocol::Protocol;
+use seawall_scale::sim::{Join, Trace};
+use timeline::Run;
 
 #[derive(Parser)]
 #[command(about = "Scores scaling policies on a traffic trace")]
@@ -24,9 +32,24 @@ struct Arguments {
     /// A file of `timestamp_s,value` lines, evenly spaced. Default: a day that is made up.
     #[arg(long)]
     trace: Option<PathBuf>,
+    /// Plays every `*.csv` of a folder by the protocol of docs/scores.md instead.
+    #[arg(long, conflicts_with_all = ["trace", "json"])]
+    all: Option<PathBuf>,
+    /// With `--all`: the folder for the tables as markdown and the plot.
+    #[arg(long, requires = "all")]
+    report: Option<PathBuf>,
+    /// With `--all`: the defaults only, at one start delay and seed.
+    #[arg(long, requires = "all")]
+    quick: bool,
+    /// With `--all`: how good the forecasts are, instead of the policies.
+    #[arg(long, requires = "all")]
+    forecasts: bool,
     /// One JSON object a line, instead of a table.
     #[arg(long)]
     json: bool,
+    /// Writes a page with a timeline of each policy to this file.
+    #[arg(long, conflicts_with = "all")]
+    timeline: Option<PathBuf>,
     /// Instances that the 99.9th percentile of the trace keeps busy to 70 %.
     #[arg(long, default_value_t = 40.0)]
     peak_instances: f64,
@@ -42,43 +65,15 @@ struct Arguments {
     /// The utilisation that the others aim at.
     #[arg(long, default_value_t = 0.7)]
     target: f64,
-    /// How often, of all moments, ours may have too little ready.
+    /// What a bad request costs beside the capacity for one, to ours.
     #[arg(long)]
-    budget: Option<f64>,
+    price: Option<f64>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Joined {
     Line,
     Held,
-}
-
-/// A line of the answer.
-#[derive(Serialize)]
-struct Line {
-    policy: &'static str,
-    slo_violation_ratio: f64,
-    instance_hours: f64,
-    scale_events: u64,
-    vs_oracle: f64,
-    starts_per_day: f64,
-    reversals: u64,
-    dropped_ratio: f64,
-}
-
-impl Line {
-    fn new(policy: &'static str, score: &Score, least: f64) -> Self {
-        Self {
-            policy,
-            slo_violation_ratio: score.bad_ratio(),
-            instance_hours: score.instance_hours(),
-            scale_events: score.changes,
-            vs_oracle: score.instance_seconds / least,
-            starts_per_day: score.starts_per_day(),
-            reversals: score.reversals,
-            dropped_ratio: score.dropped / score.requests.max(1.0),
-        }
-    }
 }
 
 fn main() -> ExitCode {
@@ -96,11 +91,17 @@ fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         ("--peak-instances", arguments.peak_instances, 1.0, 10_000.0),
         ("--start-delay", arguments.start_delay, 0.0, 86_400.0),
         ("--target", arguments.target, 0.01, 1.0),
-        ("--budget", arguments.budget.unwrap_or(0.01), 0.001, 0.5),
+        ("--price", arguments.price.unwrap_or(1.0), 0.001, 10_000.0),
     ] {
         if !(least..=most).contains(&value) {
             return Err(format!("{name} is {value}: must be {least} to {most}").into());
         }
+    }
+    if let Some(folder) = &arguments.all {
+        if arguments.forecasts {
+            return forecasts::play(folder);
+        }
+        return protocol::play(&whole(arguments, folder));
     }
     let trace = match &arguments.trace {
         Some(path) => read(path)?,
@@ -110,45 +111,53 @@ fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         Joined::Line => Join::Line,
         Joined::Held => Join::Held,
     };
-    let (peak_instances, seed) = (arguments.peak_instances, arguments.seed);
-    let load =
-        Load::new(&trace, LoadConfig { peak_instances, join, seed, ..LoadConfig::default() });
-    // Room for five times the peak, as the protocol has it.
-    let max = (peak_instances * 5.0).ceil() as u32;
-    let fleet = Fleet { start_delay: arguments.start_delay, max, seed, ..Fleet::default() };
-    let least = bound(&load, fleet);
-
-    let mut config = PlannerConfig::default();
-    config.budget = arguments.budget.unwrap_or(config.budget);
-    let mut policies: Vec<Box<dyn Scaler>> =
-        vec![Box::new(Seawall::new(config, LoadConfig::default().service))];
-    policies.extend(baselines::all(&load, &least, peak_instances, arguments.target));
-    if !arguments.json {
-        let columns = ["bad %", "inst. h", "cost", "changes", "starts/day", "reversals"];
-        println!(
-            "{:<16} {:>8} {:>10} {:>7} {:>8} {:>10} {:>9}",
-            "policy", columns[0], columns[1], columns[2], columns[3], columns[4], columns[5]
-        );
-    }
-    for policy in &mut policies {
-        let score = run(&load, fleet, &mut **policy).score;
-        let line = Line::new(policy.name(), &score, least.instance_seconds);
+    let setting = Setting {
+        join,
+        peak_instances: arguments.peak_instances,
+        start_delay: arguments.start_delay,
+        seed: arguments.seed,
+        most_ticks: usize::MAX,
+    };
+    let stage = Stage::new(&trace, setting);
+    let mut runs = Vec::new();
+    for kind in Kind::ALL {
+        let knob = match kind {
+            Kind::Seawall => arguments.price.unwrap_or_else(|| kind.default_knob()),
+            _ => arguments.target,
+        };
+        let (score, ready) = stage.play(&mut *kind.build(knob, None, &stage));
+        let line = Line::new(kind.name(), &score, stage.least.instance_seconds);
         if arguments.json {
             println!("{}", serde_json::to_string(&line)?);
-        } else {
-            println!(
-                "{:<16} {:>8.2} {:>10.1} {:>7.2} {:>8} {:>10.0} {:>9}",
-                line.policy,
-                line.slo_violation_ratio * 100.0,
-                line.instance_hours,
-                line.vs_oracle,
-                line.scale_events,
-                line.starts_per_day,
-                line.reversals,
-            );
         }
+        runs.push(Run { line, ready });
+    }
+    if !arguments.json {
+        print!("{}", line::table(runs.iter().map(|run| &run.line))?);
+    }
+    let Some(path) = arguments.timeline.as_ref() else { return Ok(()) };
+    let name = arguments.trace.as_ref().and_then(|path| path.file_stem());
+    let title = name.map_or_else(|| "a day".into(), |name| name.to_string_lossy());
+    std::fs::write(path, timeline::page(&title, &stage, &runs)?)
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    if !arguments.json {
+        println!("\ntimelines: {}", path.display());
     }
     Ok(())
+}
+
+/// The protocol; an option that was given takes the place of what it would vary.
+fn whole(arguments: &Arguments, folder: &Path) -> Protocol {
+    let quick = arguments.quick;
+    Protocol {
+        folder: folder.to_owned(),
+        seeds: if quick { vec![arguments.seed] } else { vec![1, 2, 3] },
+        delays: if quick { vec![arguments.start_delay] } else { vec![90.0, 300.0] },
+        peak_instances: arguments.peak_instances,
+        quick,
+        report: arguments.report.clone(),
+        jobs: std::thread::available_parallelism().map_or(1, usize::from),
+    }
 }
 
 fn read(path: &Path) -> Result<Trace, Box<dyn std::error::Error>> {

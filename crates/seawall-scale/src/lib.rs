@@ -72,6 +72,7 @@ pub mod capacity;
 mod decide;
 mod decision;
 mod engine;
+pub mod forecast;
 pub mod hpa;
 mod policy;
 pub mod presets;

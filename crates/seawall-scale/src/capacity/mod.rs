@@ -2,17 +2,16 @@
 //!
 //! - [`Service`]: what an instance can do, and the least number of them that keeps
 //!   a latency objective at a rate (square-root staffing).
-//! - [`Headroom`]: by how much the load has grown within a start-up time, as a
-//!   quantile of what was seen (conformal calibration): no fixed target.
-//! - [`Planner`]: both, with the present slope, as a size at each tick.
+//! - [`Planner`]: the size at each tick: ways to predict and to hold are played along, with room
+//!   by the newsvendor's rule: as much as bad requests would have cost more than the room.
 
-mod headroom;
+mod candidate;
+mod extreme;
 mod planner;
-mod predictor;
 mod service;
+mod tail;
 
-pub use headroom::Headroom;
-pub use planner::{Plan, Planner, PlannerConfig};
+pub use planner::{Plan, Planner, PlannerConfig, PlannerError};
 pub use service::Service;
 
 #[cfg(test)]

@@ -60,4 +60,17 @@ impl Service {
         }
         instances
     }
+
+    /// The highest rate at which `instances` keep the objective, to a thousandth.
+    ///
+    /// Cost: some twenty evaluations.
+    #[must_use]
+    pub fn most(self, instances: u32) -> f64 {
+        let (mut low, mut high) = (0.0, f64::from(instances) * self.rate);
+        while high - low > 1e-3 * high.max(f64::MIN_POSITIVE) {
+            let middle = f64::midpoint(low, high);
+            if self.keeps(middle, instances) { low = middle } else { high = middle }
+        }
+        low
+    }
 }

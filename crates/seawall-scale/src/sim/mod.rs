@@ -6,15 +6,19 @@
 //! after half a minute; a policy sees metrics as late and as smoothed as its own pipeline makes
 //! them. The [`baselines`] are what a team would use instead, at their defaults.
 //!
-//! It is a fluid model: what a tick brings and does is counted, not each request. Latency
+//! [`run`] is a fluid model: what a tick brings and does is counted, not each request. Latency
 //! is a proxy, the 95th percentile as three service times and three mean waits (Sakasegawa's
 //! approximation for M/M/c), and the objective is that it stays within four service times.
-//! Drain time, retries, cold caches and zones are not modelled.
+//! [`run_requests`] plays each request, with its own service time, instances that fail, and
+//! metrics that are late and noisy; policies and loads are the same. Retries, cold caches and zones
+//! are in neither.
 
 pub mod baselines;
 mod history;
+mod latency;
 mod load;
 mod ours;
+mod requests;
 mod score;
 mod trace;
 mod world;
@@ -22,6 +26,7 @@ mod world;
 pub use history::History;
 pub use load::{Load, LoadConfig};
 pub use ours::Seawall;
+pub use requests::{Reality, RequestOutcome, ServiceTime, run_requests};
 pub use score::{Bound, Score, bound};
 pub use trace::{Join, Trace, TraceError};
 pub use world::{Fleet, Outcome, Scaler, View, run};

@@ -1,3 +1,4 @@
+use super::baselines::Pipeline;
 use super::{Scaler, View};
 use crate::capacity::{Planner, PlannerConfig, Service};
 
@@ -5,13 +6,20 @@ use crate::capacity::{Planner, PlannerConfig, Service};
 #[derive(Clone, Debug)]
 pub struct Seawall {
     planner: Planner,
+    pipeline: Pipeline,
 }
 
 impl Seawall {
     /// At these settings.
     #[must_use]
     pub fn new(config: PlannerConfig, service: Service) -> Self {
-        Self { planner: Planner::new(config, service, PERIOD) }
+        Self::through(Pipeline::FRESH, config, service)
+    }
+
+    /// With metrics by another way than [`Pipeline::FRESH`].
+    #[must_use]
+    pub fn through(pipeline: Pipeline, config: PlannerConfig, service: Service) -> Self {
+        Self { planner: Planner::new(config, service, pipeline.period), pipeline }
     }
 }
 
@@ -21,15 +29,15 @@ impl Scaler for Seawall {
     }
 
     fn period(&self) -> f64 {
-        PERIOD
+        self.pipeline.period
     }
 
     fn decide(&mut self, view: &View<'_>) -> u32 {
-        let Some(load) = view.history.rate(0.0, PERIOD) else { return view.total };
-        // Until a decision of the next period has become instances.
-        let horizon = view.start_delay + PERIOD;
+        let Pipeline { lag, window, period } = self.pipeline;
+        let Some(load) = view.history.rate(lag, window) else { return view.total };
+        // Until a decision of the next period has become instances; what is late is to be
+        // foreseen as well.
+        let horizon = view.start_delay + period + lag;
         self.planner.plan(view.now, load, view.backlog, view.total, horizon).target
     }
 }
-
-const PERIOD: f64 = 15.0;

@@ -21,12 +21,36 @@ fn a_trace_is_read_and_what_is_none_is_named() {
         ("0,1\n60\n", TraceError::Line { line: 2 }),
         ("0,1\n60,-1\n", TraceError::Value { line: 2 }),
         ("0,1\n60,inf\n", TraceError::Value { line: 2 }),
-        ("0,1\n60,1\n90,1\n", TraceError::Uneven { line: 3 }),
-        ("0,1\n0,1\n", TraceError::Uneven { line: 2 }),
+        ("0,1\n60,1e101\n", TraceError::Value { line: 2 }),
+        ("0,1\nnan,1\n", TraceError::Line { line: 2 }),
+        ("0,1\n60,1\n90,1\n", uneven(3, "30", "60")),
+        ("0,1\n60,1\n120,1\n240,1\n", uneven(4, "120", "60")),
+        ("0,1\n0,1\n", order(2, "0", "0")),
+        ("0,1\n60,1\n30,1\n", order(3, "30", "60")),
         ("0,0\n60,0\n", TraceError::Silent),
     ] {
         assert_eq!(Trace::parse(text), Err(error), "{text:?}");
     }
+}
+
+fn uneven(line: usize, step: &str, first: &str) -> TraceError {
+    TraceError::Uneven { line, step: step.to_owned(), first: first.to_owned() }
+}
+
+fn order(line: usize, at: &str, before: &str) -> TraceError {
+    TraceError::Order { line, at: at.to_owned(), before: before.to_owned() }
+}
+
+#[test]
+fn huge_and_tiny_traces_are_scaled_to_the_same_load() {
+    let played = |by: f64| {
+        let values: Vec<f64> = (0..400).map(|step| by * (1.0 + f64::from(step % 40))).collect();
+        let trace = Trace::new(15.0, values).expect("a trace");
+        let load = Load::new(&trace, LoadConfig::default());
+        play(&load, &mut baselines::Fresh::new(7.0)).bad_ratio()
+    };
+    assert!((played(1e90) - played(1.0)).abs() < 0.01);
+    assert!((played(1e-90) - played(1.0)).abs() < 0.01);
 }
 
 #[test]
@@ -94,4 +118,67 @@ fn ours_is_cheaper_than_a_fixed_target_where_the_load_is_calm_and_as_good() {
     let fixed = play(&load, &mut baselines::Fresh::new(7.0));
     assert!(ours.bad_ratio() < 0.01, "{ours:?}");
     assert!(ours.instance_seconds < 0.9 * fixed.instance_seconds, "{ours:?} {fixed:?}");
+}
+
+fn requests(load: &Load, reality: Reality, scaler: &mut dyn Scaler) -> RequestOutcome {
+    run_requests(load, Fleet::default(), reality, scaler)
+}
+
+/// A tenth of the trace is enough, for each request is played.
+fn short(rate: f64) -> Load {
+    Load::new(&steady(rate), LoadConfig { most_ticks: 200, ..LoadConfig::default() })
+}
+
+#[test]
+fn where_capacity_is_ample_a_request_takes_its_service_time() {
+    let load = short(3.0);
+    let outcome = requests(&load, Reality::default(), &mut baselines::Static::new(60));
+    // Exponential with a mean of 0.8 s: the 95th percentile is three of them.
+    assert!((outcome.p95 / 2.4 - 1.0).abs() < 0.05, "{outcome:?}");
+    assert!((outcome.p99 / (0.8 * 100.0_f64.ln()) - 1.0).abs() < 0.05, "{outcome:?}");
+    assert_eq!((outcome.score.bad, outcome.score.dropped, outcome.recovery), (0.0, 0.0, 0.0));
+    let constant = Reality { service_time: ServiceTime::Constant, ..Reality::default() };
+    let outcome = requests(&load, constant, &mut baselines::Static::new(60));
+    // Until the sixty are ready, some wait a little.
+    assert!((outcome.p95 / 0.8 - 1.0).abs() < 0.03 && outcome.p99 < 1.0, "{outcome:?}");
+}
+
+#[test]
+fn requests_and_the_fluid_model_agree_on_what_is_too_few() {
+    for (size, bad) in [(20, true), (60, false)] {
+        let load = short(3.0);
+        let fluid = run(&load, Fleet::default(), &mut baselines::Static::new(size)).score;
+        let each = requests(&load, Reality::default(), &mut baselines::Static::new(size)).score;
+        let all = |ratio: f64| if bad { ratio > 0.95 } else { ratio < 0.005 };
+        assert!(all(fluid.bad_ratio()) && all(each.bad_ratio()), "{size}: {fluid:?} {each:?}");
+        assert!((fluid.dropped - each.dropped).abs() < 0.05 * fluid.requests);
+        assert_eq!(fluid.requests, each.requests);
+    }
+}
+
+#[test]
+fn what_fails_is_lost_and_replaced_and_what_is_noisy_still_decides() {
+    let load = short(3.0);
+    let reality = Reality {
+        start_failures: 0.2,
+        life: 3_600.0,
+        metric_delay: 30.0,
+        metric_noise: 0.1,
+        service_time: ServiceTime::LogNormal(2.0),
+    };
+    let outcome = requests(&load, reality, &mut baselines::Fresh::new(6.0));
+    assert!(outcome.lost > 0, "{outcome:?}");
+    assert!(outcome.score.starts > 20, "{outcome:?}");
+    assert!(outcome.score.bad_ratio() < 0.5, "{outcome:?}");
+    let again = requests(&load, reality, &mut baselines::Fresh::new(6.0));
+    assert_eq!((outcome.score, outcome.lost), (again.score, again.lost), "the same seed");
+}
+
+#[test]
+fn a_step_is_recovered_from_and_how_long_it_took_is_told() {
+    let values: Vec<f64> = (0..200).map(|step| if step < 100 { 1.0 } else { 4.0 }).collect();
+    let trace = Trace::new(15.0, values).expect("a trace");
+    let load = Load::new(&trace, LoadConfig { join: Join::Held, ..LoadConfig::default() });
+    let outcome = requests(&load, Reality::default(), &mut baselines::Fresh::new(7.0));
+    assert!((60.0..=600.0).contains(&outcome.recovery), "{outcome:?}");
 }

@@ -31,17 +31,33 @@ pub enum TraceError {
         /// Which one, from 1.
         line: usize,
     },
-    /// A value is negative or no finite number.
-    #[error("line {line}: a value must be a finite number, at least 0")]
+    /// A value is negative, no finite number, or larger than anything that is counted.
+    #[error("line {line}: a value must be a number from 0 to 1e100")]
     Value {
         /// Which one, from 1.
         line: usize,
     },
-    /// The points are not evenly spaced, or not in order.
-    #[error("line {line}: the points must be evenly spaced")]
+    /// A point is not later than the one before.
+    #[error("line {line}: timestamp {at} is not after {before}: the points must be in order")]
+    Order {
+        /// Which one, from 1.
+        line: usize,
+        /// Its timestamp, as it stands there.
+        at: String,
+        /// The one before.
+        before: String,
+    },
+    /// The step to a point is another than that of the first two.
+    #[error(
+        "line {line}: {step} s after the line before, where the first two are {first} s apart: fill the gap, or resample"
+    )]
     Uneven {
         /// Which one, from 1.
         line: usize,
+        /// Seconds since the one before.
+        step: String,
+        /// Seconds from the first to the second.
+        first: String,
     },
     /// All values are zero.
     #[error("all values are zero")]
@@ -64,7 +80,10 @@ impl Trace {
             let number =
                 |text: &str| text.trim().parse::<f64>().map_err(|_| TraceError::Line { line });
             let (at, value) = (number(at)?, number(value)?);
-            if !value.is_finite() || value < 0.0 {
+            if !at.is_finite() {
+                return Err(TraceError::Line { line });
+            }
+            if !(0.0..=MOST_VALUE).contains(&value) {
                 return Err(TraceError::Value { line });
             }
             points.push((line, at, value));
@@ -72,9 +91,14 @@ impl Trace {
         let [first, second, ..] = &*points else { return Err(TraceError::TooShort) };
         let step = second.1 - first.1;
         for pair in points.windows(2) {
-            let even = (pair[1].1 - pair[0].1 - step).abs() <= step * 1e-6;
-            if step <= 0.0 || !even {
-                return Err(TraceError::Uneven { line: pair[1].0 });
+            let (before, (line, at, _)) = (pair[0].1, pair[1]);
+            if at <= before {
+                let (at, before) = (at.to_string(), before.to_string());
+                return Err(TraceError::Order { line, at, before });
+            }
+            if (at - before - step).abs() > step * 1e-6 {
+                let (step, first) = ((at - before).to_string(), step.to_string());
+                return Err(TraceError::Uneven { line, step, first });
             }
         }
         Self::new(step, points.into_iter().map(|(_, _, value)| value).collect())
@@ -130,3 +154,6 @@ impl Trace {
         }
     }
 }
+
+/// Larger values would overflow sums.
+const MOST_VALUE: f64 = 1e100;

@@ -75,15 +75,8 @@ pub fn run(load: &Load, fleet: Fleet, scaler: &mut dyn Scaler) -> Outcome {
         world.start(now);
         world.serve(load, tick);
         if tick % every == 0 {
-            let view = View {
-                now: now + load.tick,
-                ready: world.ready,
-                total: world.total(),
-                backlog: world.backlog,
-                start_delay: world.delay_seen,
-                history: &world.history,
-            };
-            let target = scaler.decide(&view).clamp(fleet.min, fleet.max);
+            let target = scaler.decide(&world.view(now + load.tick));
+            let target = target.clamp(fleet.min, fleet.max);
             world.resize(now + load.tick, target);
         }
     }
@@ -91,23 +84,24 @@ pub fn run(load: &Load, fleet: Fleet, scaler: &mut dyn Scaler) -> Outcome {
     Outcome { score: world.score, ready: world.sizes }
 }
 
-struct World {
+pub(super) struct World {
     fleet: Fleet,
+    pub(super) tick: f64,
     random: StdRng,
-    ready: u32,
+    pub(super) ready: u32,
     /// When those that start are ready, in order of launch.
     starting: VecDeque<f64>,
-    backlog: f64,
+    pub(super) backlog: f64,
     delay_seen: f64,
-    history: History,
-    score: Score,
+    pub(super) history: History,
+    pub(super) score: Score,
     sizes: Vec<u32>,
     last_change: Option<(f64, bool)>,
 }
 
 impl World {
     /// The group is of the right size when the trace begins.
-    fn new(load: &Load, fleet: Fleet) -> Self {
+    pub(super) fn new(load: &Load, fleet: Fleet) -> Self {
         let first = load.rates.first().copied().unwrap_or_default();
         Self {
             random: StdRng::seed_from_u64(fleet.seed),
@@ -115,6 +109,7 @@ impl World {
             starting: VecDeque::new(),
             backlog: 0.0,
             delay_seen: fleet.start_delay,
+            tick: load.tick,
             history: History::new(load.tick, load.ticks()),
             score: Score::default(),
             sizes: Vec::with_capacity(load.ticks()),
@@ -123,11 +118,22 @@ impl World {
         }
     }
 
-    fn total(&self) -> u32 {
+    pub(super) fn total(&self) -> u32 {
         self.ready + u32::try_from(self.starting.len()).unwrap_or(u32::MAX)
     }
 
-    fn start(&mut self, now: f64) {
+    pub(super) fn view(&self, now: f64) -> View<'_> {
+        View {
+            now,
+            ready: self.ready,
+            total: self.total(),
+            backlog: self.backlog,
+            start_delay: self.delay_seen,
+            history: &self.history,
+        }
+    }
+
+    pub(super) fn start(&mut self, now: f64) {
         let before = self.starting.len();
         self.starting.retain(|at| *at > now);
         self.ready += u32::try_from(before - self.starting.len()).unwrap_or(0);
@@ -159,7 +165,7 @@ impl World {
         self.history.push(Measured { arrived, served, capacity, inside: busy + kept });
     }
 
-    fn resize(&mut self, now: f64, target: u32) {
+    pub(super) fn resize(&mut self, now: f64, target: u32) {
         let total = self.total();
         if target == total {
             return;
@@ -189,7 +195,7 @@ impl World {
 }
 
 /// Seconds a request waits.
-const PATIENCE: f64 = 30.0;
+pub(super) const PATIENCE: f64 = 30.0;
 
 /// A change back within so many seconds is a reversal.
 const REVERSAL: f64 = 600.0;

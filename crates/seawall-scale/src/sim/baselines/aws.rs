@@ -1,3 +1,4 @@
+use super::Pipeline;
 use crate::sim::{Scaler, View};
 
 /// Target tracking as in AWS: points of a minute; out after three of them above the target, in
@@ -5,6 +6,7 @@ use crate::sim::{Scaler, View};
 #[derive(Clone, Debug)]
 pub struct TargetTracking {
     target: f64,
+    pipeline: Pipeline,
     alarms: Alarms,
     last_in: f64,
 }
@@ -13,7 +15,14 @@ impl TargetTracking {
     /// Aiming at this utilisation.
     #[must_use]
     pub fn new(target: f64) -> Self {
-        Self { target, alarms: Alarms::default(), last_in: f64::NEG_INFINITY }
+        let (pipeline, alarms) = (Pipeline::CLOUD, Alarms::default());
+        Self { target, pipeline, alarms, last_in: f64::NEG_INFINITY }
+    }
+
+    /// With metrics by this way: as many points as before, of another length.
+    #[must_use]
+    pub fn through(self, pipeline: Pipeline) -> Self {
+        Self { pipeline, ..self }
     }
 }
 
@@ -23,11 +32,12 @@ impl Scaler for TargetTracking {
     }
 
     fn period(&self) -> f64 {
-        POINT
+        self.pipeline.period
     }
 
     fn decide(&mut self, view: &View<'_>) -> u32 {
-        let Some(use_) = view.history.utilisation(0.0, POINT) else { return view.total };
+        let Pipeline { lag, window, .. } = self.pipeline;
+        let Some(use_) = view.history.utilisation(lag, window) else { return view.total };
         self.alarms.point(use_, self.target, 0.9 * self.target);
         // Of those that work; what starts already counts.
         let wanted = (f64::from(view.ready) * use_ / self.target).ceil() as u32;

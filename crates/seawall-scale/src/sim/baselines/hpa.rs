@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::Pipeline;
 use crate::hpa::{
     Answer, Behaviour, Controller, Faults, Hpa as Spec, Memory, Metric, Source, Target, Tolerance,
     World, reconcile,
@@ -11,6 +12,7 @@ use crate::sim::{Scaler, View};
 #[derive(Clone, Debug)]
 pub struct Hpa {
     target: f64,
+    pipeline: Pipeline,
     loop_: Loop,
 }
 
@@ -18,7 +20,13 @@ impl Hpa {
     /// Aiming at this utilisation.
     #[must_use]
     pub fn new(target: f64) -> Self {
-        Self { target, loop_: Loop::default() }
+        Self { target, pipeline: Pipeline::HPA, loop_: Loop::default() }
+    }
+
+    /// With metrics by this way.
+    #[must_use]
+    pub fn through(self, pipeline: Pipeline) -> Self {
+        Self { pipeline, ..self }
     }
 
     /// What the controller makes of CPU use: whole per cents, ready pods, and those that start
@@ -41,11 +49,11 @@ impl Scaler for Hpa {
     }
 
     fn period(&self) -> f64 {
-        15.0
+        self.pipeline.period
     }
 
     fn decide(&mut self, view: &View<'_>) -> u32 {
-        match view.history.utilisation(30.0, 60.0) {
+        match view.history.utilisation(self.pipeline.lag, self.pipeline.window) {
             Some(use_) => {
                 let wish = self.wish(use_, view);
                 self.loop_.decide(view, wish.ceil(), 1.0, Tolerance { down: 0.0, up: 0.0 })
@@ -60,6 +68,7 @@ impl Scaler for Hpa {
 #[derive(Clone, Debug)]
 pub struct Keda {
     per_instance: f64,
+    pipeline: Pipeline,
     polled: Option<(f64, f64)>,
     loop_: Loop,
 }
@@ -68,7 +77,14 @@ impl Keda {
     /// Aiming at so many requests a second for each instance.
     #[must_use]
     pub fn new(per_instance: f64) -> Self {
-        Self { per_instance, polled: None, loop_: Loop::default() }
+        let (pipeline, loop_) = (Pipeline::KEDA, Loop::default());
+        Self { per_instance, pipeline, polled: None, loop_ }
+    }
+
+    /// With metrics by this way.
+    #[must_use]
+    pub fn through(self, pipeline: Pipeline) -> Self {
+        Self { pipeline, ..self }
     }
 }
 
@@ -82,8 +98,9 @@ impl Scaler for Keda {
     }
 
     fn decide(&mut self, view: &View<'_>) -> u32 {
-        if self.polled.is_none_or(|(at, _)| view.now - at >= 30.0)
-            && let Some(rate) = view.history.rate(15.0, 60.0)
+        let Pipeline { lag, window, period } = self.pipeline;
+        if self.polled.is_none_or(|(at, _)| view.now - at >= period)
+            && let Some(rate) = view.history.rate(lag, window)
         {
             self.polled = Some((view.now, rate));
         }

@@ -1,3 +1,4 @@
+use super::Pipeline;
 use crate::sim::{Scaler, View};
 
 /// The autoscaler of Knative: concurrency over a minute, and over a tenth of it in a panic.
@@ -6,6 +7,7 @@ use crate::sim::{Scaler, View};
 pub struct Knative {
     /// Concurrency for each instance.
     target: f64,
+    pipeline: Pipeline,
     panic: Option<Panic>,
 }
 
@@ -21,7 +23,13 @@ impl Knative {
     /// Aiming at so many requests at a time for each instance.
     #[must_use]
     pub fn new(target: f64) -> Self {
-        Self { target, panic: None }
+        Self { target, pipeline: Pipeline::KNATIVE, panic: None }
+    }
+
+    /// With metrics by this way.
+    #[must_use]
+    pub fn through(self, pipeline: Pipeline) -> Self {
+        Self { pipeline, ..self }
     }
 }
 
@@ -31,20 +39,23 @@ impl Scaler for Knative {
     }
 
     fn period(&self) -> f64 {
-        2.0
+        self.pipeline.period
     }
 
     fn decide(&mut self, view: &View<'_>) -> u32 {
+        let Pipeline { lag, window: long, .. } = self.pipeline;
         let wish = |window| {
-            let concurrency = view.history.concurrency(0.0, window)?;
+            let concurrency = view.history.concurrency(lag, window)?;
             Some((concurrency / self.target).ceil() as u32)
         };
-        let (Some(stable), Some(short)) = (wish(STABLE), wish(SHORT)) else { return view.total };
+        let (Some(stable), Some(short)) = (wish(long), wish(long * SHORT)) else {
+            return view.total;
+        };
         let ready = view.ready.max(1);
         if f64::from(short) / f64::from(ready) >= 2.0 {
             let most = self.panic.map_or(0, |panic| panic.most);
             self.panic = Some(Panic { since: view.now, most });
-        } else if self.panic.is_some_and(|panic| view.now - panic.since >= STABLE) {
+        } else if self.panic.is_some_and(|panic| view.now - panic.since >= long) {
             self.panic = None;
         }
         let wish = match &mut self.panic {
@@ -59,5 +70,5 @@ impl Scaler for Knative {
     }
 }
 
-const STABLE: f64 = 60.0;
-const SHORT: f64 = 6.0;
+/// The share of the stable window that tells a panic.
+const SHORT: f64 = 0.1;

@@ -4,11 +4,13 @@ mod aws;
 mod fixed;
 mod hpa;
 mod knative;
+mod pipeline;
 
 pub use aws::{StepScaling, TargetTracking};
 pub use fixed::{Oracle, Static};
 pub use hpa::{Fresh, Hpa, Keda};
 pub use knative::Knative;
+pub use pipeline::Pipeline;
 
 use super::score::Bound;
 use super::{Load, Scaler};
