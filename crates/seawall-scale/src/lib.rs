@@ -68,6 +68,8 @@
 //! | `serde` | policies from and to files; decisions and reasons to logs | no |
 //! | `sim` | [`sim`]: policies and their rivals under traffic traces | no |
 
+pub mod actuate;
+mod bounds;
 pub mod capacity;
 mod decide;
 mod decision;
@@ -83,6 +85,7 @@ mod telemetry;
 #[cfg(feature = "serde")]
 mod text;
 
+pub use bounds::ConfigError;
 pub use decide::decide;
 pub use decision::{Action, Decision, Trigger};
 pub use engine::{Engine, Event};
