@@ -27,6 +27,8 @@ mod backoff;
 mod config;
 mod dry_run;
 mod error;
+#[cfg(feature = "keda")]
+pub mod keda;
 mod reconcile;
 mod resize;
 mod telemetry;

@@ -1,0 +1,23 @@
+//! Actuators, sources and the lease against real sockets and real servers.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
+
+#[cfg(feature = "keda")]
+mod keda;
+#[cfg(feature = "keda")]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    unreachable_pub,
+    unused_qualifications,
+    dead_code,
+    reason = "generated"
+)]
+#[rustfmt::skip]
+mod keda_client;
