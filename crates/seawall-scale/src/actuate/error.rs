@@ -60,6 +60,14 @@ pub enum ActuateError {
         /// What was looked for.
         object: Box<str>,
     },
+    /// It exists, but has no size that could be set.
+    #[error("{phase}: {object} has no number of instances")]
+    NotScalable {
+        /// When.
+        phase: Phase,
+        /// What it is.
+        object: Box<str>,
+    },
     /// The other side refuses this size, or this kind of object.
     #[error("{phase}: refused (status {status})")]
     Rejected {
@@ -97,6 +105,7 @@ impl ActuateError {
             | Self::Busy { phase, .. }
             | Self::Forbidden { phase, .. }
             | Self::NotFound { phase, .. }
+            | Self::NotScalable { phase, .. }
             | Self::Rejected { phase, .. }
             | Self::Answer { phase, .. }
             | Self::ShutDown { phase } => *phase,
@@ -115,6 +124,7 @@ impl ActuateError {
             | Self::Answer { .. } => true,
             Self::Forbidden { .. }
             | Self::NotFound { .. }
+            | Self::NotScalable { .. }
             | Self::Rejected { .. }
             | Self::ShutDown { .. } => false,
         }
@@ -146,6 +156,7 @@ impl ActuateError {
             Self::Busy { .. } => "busy",
             Self::Forbidden { .. } => "forbidden",
             Self::NotFound { .. } => "not_found",
+            Self::NotScalable { .. } => "not_scalable",
             Self::Rejected { .. } => "rejected",
             Self::Answer { .. } => "answer",
             Self::ShutDown { .. } => "shut_down",

@@ -23,14 +23,22 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(any(feature = "kube", feature = "swarm"))]
+mod answer;
 mod backoff;
 mod config;
 mod dry_run;
 mod error;
+#[cfg(feature = "external-metrics")]
+pub mod external_metrics;
 #[cfg(feature = "keda")]
 pub mod keda;
+#[cfg(feature = "kube")]
+pub mod kubernetes;
 mod reconcile;
 mod resize;
+#[cfg(feature = "swarm")]
+pub mod swarm;
 mod telemetry;
 mod workers;
 mod world;
@@ -47,7 +55,7 @@ pub use resize::Resize;
 pub use workers::{Worker, WorkerPool};
 pub use world::{Observed, Outcome, Warning};
 
-pub(crate) use backoff::Backoff;
+pub(crate) use backoff::{Backoff, jitter};
 
 /// A future in a box, so that actuators and sources can be kept behind `dyn`.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

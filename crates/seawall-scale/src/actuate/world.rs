@@ -87,6 +87,10 @@ pub enum Outcome {
         /// The size that it took.
         granted: u32,
     },
+    /// Nothing was written, for another autoscaler owns the size.
+    Yielded,
+    /// Nothing was written, for another engine leads.
+    NotLeading,
     /// Nothing was written, for this is a dry run.
     Recorded,
 }
@@ -99,6 +103,8 @@ impl Outcome {
             Self::Unchanged => "unchanged",
             Self::Accepted { .. } => "accepted",
             Self::Partial { .. } => "partial",
+            Self::Yielded => "yielded",
+            Self::NotLeading => "not_leading",
             Self::Recorded => "recorded",
         }
     }

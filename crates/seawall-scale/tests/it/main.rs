@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+#[cfg(any(feature = "http", feature = "kube"))]
+mod fake;
 #[cfg(feature = "keda")]
 mod keda;
 #[cfg(feature = "keda")]
@@ -21,3 +23,11 @@ mod keda;
 )]
 #[rustfmt::skip]
 mod keda_client;
+#[cfg(feature = "kube")]
+mod kubernetes;
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod stores;
+#[cfg(feature = "swarm")]
+mod swarm;
+#[cfg(all(feature = "prometheus", feature = "rabbitmq"))]
+mod web_sources;

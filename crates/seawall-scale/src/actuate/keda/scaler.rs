@@ -30,7 +30,8 @@ impl ExternalScaler for KedaScaler {
         &self,
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<IsActiveResponse>, Status> {
-        let answer = self.target(request.get_ref()).map(|target| IsActiveResponse { result: target > 0 });
+        let answer =
+            self.target(request.get_ref()).map(|target| IsActiveResponse { result: target > 0 });
         counted("IsActive", answer)
     }
 
@@ -56,11 +57,8 @@ impl ExternalScaler for KedaScaler {
         &self,
         _request: Request<ScaledObjectRef>,
     ) -> Result<Response<GetMetricSpecResponse>, Status> {
-        let spec = MetricSpec {
-            metric_name: METRIC.to_owned(),
-            target_size: 1,
-            target_size_float: 1.0,
-        };
+        let spec =
+            MetricSpec { metric_name: METRIC.to_owned(), target_size: 1, target_size_float: 1.0 };
         counted("GetMetricSpec", Ok(GetMetricSpecResponse { metric_specs: vec![spec] }))
     }
 

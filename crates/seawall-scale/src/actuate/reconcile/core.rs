@@ -175,13 +175,16 @@ impl Core {
 
     pub(super) fn wrote(&mut self, target: u32, outcome: Outcome, now: Instant) {
         self.failures.reset();
-        self.written = Some(target);
+        let told = !matches!(outcome, Outcome::Yielded | Outcome::NotLeading);
+        self.written = told.then_some(target);
         self.rewrite_at = Some(now + self.rewrites.fail());
         self.told_at = Some(now);
         self.dry = outcome == Outcome::Recorded;
         (self.granted, self.standing) = match outcome {
             Outcome::Unchanged | Outcome::Accepted { .. } => (Some(target), Standing::Following),
             Outcome::Partial { granted } => (Some(granted), Standing::Short),
+            Outcome::Yielded => (None, Standing::Yielding),
+            Outcome::NotLeading => (None, Standing::Standby),
             Outcome::Recorded => (None, Standing::Recorded),
         };
     }

@@ -67,6 +67,8 @@ pub enum Standing {
     /// Somebody changed the size again and again; nothing is written until
     /// [`resume`](super::Reconciler::resume).
     ObserveOnly,
+    /// Another engine leads; this one watches.
+    Standby,
     /// A dry run: the wish is written down, and nowhere else.
     Recorded,
 }
@@ -76,7 +78,7 @@ impl Standing {
     #[must_use]
     pub fn is_degraded(self) -> bool {
         match self {
-            Self::Idle | Self::Settled | Self::Following | Self::Recorded => false,
+            Self::Idle | Self::Settled | Self::Following | Self::Standby | Self::Recorded => false,
             Self::Late
             | Self::Short
             | Self::BackingOff
@@ -99,6 +101,7 @@ impl fmt::Display for Standing {
             Self::Halted => "stopped by an error that waiting does not cure",
             Self::Yielding => "another autoscaler owns the size",
             Self::ObserveOnly => "watching only: somebody else keeps changing the size",
+            Self::Standby => "another engine leads",
             Self::Recorded => "a dry run",
         })
     }
