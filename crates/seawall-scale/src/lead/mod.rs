@@ -9,8 +9,9 @@
 //! clock that never jumps; so with stores that keep time, no two believe in it at once, also when
 //! renewals hang. A process that is stopped between its last look and its write is not covered by
 //! any lease: [`Led`] therefore asks the store once more just before each write, and the number of
-//! the term ([`Elector::leads`]) is there for worlds that can refuse an older one. A Redis that
-//! fails over may forget a lease that it gave; where that matters, use PostgreSQL.
+//! the term ([`Elector::leads`]) is there for worlds that can refuse an older one. A store that
+//! fails over to a replica that was behind may forget a lease that it gave; where that matters, use
+//! PostgreSQL with synchronous replication.
 
 mod config;
 mod core;

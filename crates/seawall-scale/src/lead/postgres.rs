@@ -12,7 +12,8 @@ use crate::postgres::Link;
 /// A lease in a row of the table `seawall_lease`, by the clock of the database.
 ///
 /// Each clone of the engine makes its own, with its own connection to the primary. It holds no
-/// session lock, so it works through a pooler such as PgBouncer.
+/// session lock, so it works through a pooler such as PgBouncer. A replica that is promoted without
+/// the last commits may have missed the lease: where that matters, replicate synchronously.
 #[derive(Debug)]
 pub struct PostgresLease {
     link: Link,

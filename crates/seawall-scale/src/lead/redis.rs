@@ -59,14 +59,16 @@ impl fmt::Debug for RedisLease {
     }
 }
 
+/// A term that was lost, by eviction or by hand, is no reason to hold a lease without one.
 const TAKE: &str = "
 local held = redis.call('GET', KEYS[1])
-if held == ARGV[1] then
+if held and held ~= ARGV[1] then return 0 end
+local term = redis.call('GET', KEYS[2])
+if held and term then
   redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  return tonumber(redis.call('GET', KEYS[2]))
+  return tonumber(term)
 end
-if held then return 0 end
-local term = redis.call('INCR', KEYS[2])
+term = redis.call('INCR', KEYS[2])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return term";
 

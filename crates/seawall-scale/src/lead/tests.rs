@@ -12,8 +12,11 @@ const TTL: Duration = Duration::from_secs(15);
 /// A store in memory, by the paused clock.
 #[derive(Debug, Default)]
 struct Memory {
-    held: Mutex<(Option<(Arc<str>, Instant)>, u64)>,
+    held: Mutex<(Option<Held>, u64)>,
 }
+
+/// By whom, and until when.
+type Held = (Arc<str>, Instant);
 
 /// How one process sees it; a frozen one gets no answers, and its questions wait.
 #[derive(Debug)]
@@ -58,9 +61,7 @@ impl LeaseStore for View {
         Box::pin(async move {
             self.thaw().await;
             let held = self.memory.held.lock().unwrap();
-            let mine = |(holder, until): &(Arc<str>, Instant)| {
-                *holder == self.holder && *until > Instant::now()
-            };
+            let mine = |(holder, until): &Held| *holder == self.holder && *until > Instant::now();
             Ok(held.1 == term && held.0.as_ref().is_some_and(mine))
         })
     }

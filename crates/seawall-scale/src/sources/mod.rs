@@ -26,6 +26,8 @@
 
 mod config;
 mod error;
+#[cfg(feature = "kube")]
+mod kubernetes;
 mod measure;
 mod poller;
 #[cfg(feature = "postgres")]
@@ -46,6 +48,8 @@ use crate::actuate::Boxed;
 
 pub use config::PollConfig;
 pub use error::SourceError;
+#[cfg(feature = "kube")]
+pub use kubernetes::KubernetesPods;
 pub use measure::Measure;
 pub use poller::{Poller, ProbeStatus};
 #[cfg(feature = "postgres")]

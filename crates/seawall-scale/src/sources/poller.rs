@@ -92,6 +92,7 @@ impl Poller {
     }
 
     /// Each probe's name and how it does, in the order in which they were added.
+    #[must_use]
     pub fn status(&self) -> impl ExactSizeIterator<Item = (&str, ProbeStatus)> {
         self.probes.iter().map(|task| (&*task.name, task.status.borrow().clone()))
     }

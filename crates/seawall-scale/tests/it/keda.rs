@@ -190,6 +190,8 @@ async fn a_stream_ends_when_its_engine_goes_and_says_nothing_before_the_first_de
     assert_eq!(pushed(&mut stream).await, Some(true));
     drop(web);
     assert_eq!(pushed(&mut stream).await, None);
+    let refused = it.client.stream_is_active(object("web", &[])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unavailable);
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use seawall_scale::actuate::kubernetes::{Kubernetes, Workload};
 use seawall_scale::actuate::{
     ActuateError, Actuator, Outcome, Phase, Reconciler, ReconcilerConfig, Standing, Warning,
 };
+use seawall_scale::sources::{KubernetesPods, Probe, Reading, SourceError};
+use seawall_signal::Unit;
 use serde_json::{Value, json};
 
 use crate::fake::{Answer, Asked, Fake};
@@ -87,7 +89,8 @@ impl Cluster {
             self.races -= 1;
             self.version += 1;
         }
-        if patch["metadata"]["resourceVersion"] != self.version.to_string() {
+        let version = self.version.to_string();
+        if patch["metadata"]["resourceVersion"] != version {
             return refusal(409, "the object has been modified");
         }
         let wished = u32::try_from(patch["spec"]["replicas"].as_u64().unwrap()).unwrap();
@@ -209,10 +212,11 @@ async fn a_slow_server_does_not_hold_up_the_reconciler_and_is_not_told_twice() {
     }
     assert!(it.status().error.as_ref().is_some_and(|error| error.may_have_happened()));
     // It was taken nevertheless.
-    let mut taken = cluster.lock().unwrap();
-    taken.instead.clear();
-    taken.replicas = 5;
-    drop(taken);
+    {
+        let mut taken = cluster.lock().unwrap();
+        taken.instead.clear();
+        taken.replicas = 5;
+    }
     it.resume();
     while it.step().await.standing == Standing::BackingOff {
         it.resume();
@@ -297,6 +301,49 @@ async fn an_answer_that_is_none_may_have_been_a_yes() {
     assert!(matches!(error, ActuateError::Rejected { status: 422, .. }), "{error}");
     let said = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(said, "spec.replicas: Invalid value");
+}
+
+async fn pods(items: Value) -> Result<Vec<Reading>, SourceError> {
+    let fake = Fake::start(move |asked| {
+        assert_eq!(asked.path, "/apis/metrics.k8s.io/v1beta1/namespaces/shop/pods");
+        assert_eq!(asked.query, "labelSelector=app%3Dweb");
+        Answer::json(&json!({ "kind": "PodMetricsList", "items": items }))
+            .header("date", "Tue, 14 Nov 2023 22:13:20 GMT")
+    })
+    .await;
+    let config = kube::Config::new(fake.url.parse().unwrap());
+    let client = kube::Client::try_from(config).unwrap();
+    KubernetesPods::new(client, "web", "shop", "app=web").read().await
+}
+
+fn pod(timestamp: &str, usages: &[(&str, &str)]) -> Value {
+    let containers: Vec<_> = usages
+        .iter()
+        .map(|(cpu, memory)| json!({ "name": "c", "usage": { "cpu": cpu, "memory": memory } }))
+        .collect();
+    json!({ "timestamp": timestamp, "window": "15s", "containers": containers })
+}
+
+#[tokio::test]
+async fn the_metrics_api_tells_the_mean_over_pods_and_the_age_of_the_oldest_sample() {
+    let young = pod("2023-11-14T22:13:10Z", &[("250m", "1Mi"), ("50000000n", "1Mi")]);
+    let old = pod("2023-11-14T22:12:50Z", &[("500m", "4Mi")]);
+    let readings = pods(json!([young, old])).await.unwrap();
+    let age = Duration::from_secs(30);
+    let cpu = &readings[0];
+    assert!((cpu.value - 0.4).abs() < 1e-9 && &*cpu.signal == "web_cpu" && cpu.age == age);
+    let mega = 1_048_576.0;
+    assert_eq!(readings[1], Reading::new("web_memory", 3.0 * mega, Unit::Bytes).aged(age));
+    assert_eq!(readings[2], Reading::new("web_pods", 2.0, Unit::Count).aged(age));
+}
+
+#[tokio::test]
+async fn pods_without_samples_or_with_senseless_ones_are_no_zero() {
+    assert!(matches!(pods(json!([])).await, Err(SourceError::Empty { .. })));
+    let odd = pod("2023-11-14T22:13:10Z", &[("some", "1Mi")]);
+    assert!(matches!(pods(json!([odd])).await, Err(SourceError::NotANumber { .. })));
+    let undated = pod("yesterday", &[("1", "1Mi")]);
+    assert!(matches!(pods(json!([undated])).await, Err(SourceError::Answer { .. })));
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod keda;
 #[allow(
     clippy::all,
     clippy::pedantic,
+    clippy::allow_attributes_without_reason,
     unreachable_pub,
     unused_qualifications,
     dead_code,

@@ -174,6 +174,12 @@ async fn a_lease_in_redis_has_one_holder_and_growing_terms() {
     let lease = RedisLease::new(client(&stack).await, "web");
     let other = RedisLease::new(client(&stack).await, "web");
     keeps_its_promises(&lease, &other).await;
+    // A term that is lost while the lease is held does not hold it without a term for ever.
+    assert!(lease.take(LONG).await.unwrap().is_some());
+    stack.redis().unwrap().command(&["DEL", "{web}:term"]).await.unwrap();
+    let anew = lease.take(LONG).await.unwrap().expect("renewed in a term");
+    assert!(lease.holds(anew).await.unwrap());
+    lease.release().await.unwrap();
     let unrelated = RedisLease::new(client(&stack).await, "other");
     assert!(unrelated.take(LONG).await.unwrap().is_some());
     follows_a_dead_leader(lease, other).await;

@@ -48,7 +48,8 @@ impl Manager {
                 longer["ServiceStatus"] = json!({ "RunningTasks": 99, "DesiredTasks": 99 });
                 let mut this = self.service();
                 this["ServiceStatus"] = json!({ "RunningTasks": self.running, "DesiredTasks": 3 });
-                Answer::json(&json!([longer, this]))
+                let id = asked.query.contains("abc123");
+                Answer::json(&if id { json!([this]) } else { json!([longer, this]) })
             }
             (&Method::GET, "/v1.44/services/shop_web") => Answer::json(&self.service()),
             (&Method::POST, "/v1.44/services/abc123/update") => self.update(asked),
@@ -155,7 +156,11 @@ async fn tasks_that_do_not_run_are_seen_and_a_missing_service_is_named() {
     let mut reconciler = Reconciler::new("web", it, ReconcilerConfig::default()).unwrap();
     reconciler.want(3, "steady");
     assert_eq!(reconciler.step().await.standing, Standing::Following);
+    let it = Swarm::new(Http::plain(&fake.url).unwrap(), "abc123").unwrap();
+    assert_eq!(it.observe().await.unwrap().running, 1, "by its id");
     let it = Swarm::new(Http::plain(&fake.url).unwrap(), "typo").unwrap();
+    let said = it.observe().await.unwrap_err().to_string();
+    assert_eq!(said, "observing: service typo does not exist");
     let said = it.apply(3, "queue").await.unwrap_err().to_string();
     assert_eq!(said, "applying: service typo does not exist");
 }

@@ -130,10 +130,13 @@ impl Series {
         self.values.send_replace(value.is_finite().then(|| (value, Instant::now())));
     }
 
-    /// Forgets the series: who asks for it hears that there is none.
+    /// Forgets the series: who asks for it hears that there is none. One that has replaced it stays.
     pub fn remove(self) {
-        if let Some(all) = self.all.upgrade() {
-            all.write().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+        let Some(all) = self.all.upgrade() else { return };
+        let mut all = all.write().unwrap_or_else(PoisonError::into_inner);
+        let own = self.values.subscribe();
+        if all.get(&self.key).is_some_and(|reader| reader.same_channel(&own)) {
+            all.remove(&self.key);
         }
     }
 }

@@ -83,7 +83,11 @@ async fn one_stale_series_fails_the_question_and_never_makes_the_sum_smaller() {
     web.publish(f64::NAN);
     let of_web = format!("{path}?labelSelector=group=web");
     assert_eq!(ask(&metrics, "GET", &of_web).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    let newer = metrics.series("seawall-instances", &[("group", "web")]).unwrap();
+    newer.publish(5.0);
     web.remove();
+    assert_eq!(values(&metrics, "group=web").await, ["5"], "the newer one stays");
+    newer.remove();
     assert_eq!(ask(&metrics, "GET", &of_web).await.1["items"], json!([]));
 }
 

@@ -33,6 +33,7 @@ mod scaler;
 #[allow(
     clippy::all,
     clippy::pedantic,
+    clippy::allow_attributes_without_reason,
     unreachable_pub,
     unused_qualifications,
     missing_docs,

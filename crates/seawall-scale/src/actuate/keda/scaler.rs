@@ -42,7 +42,7 @@ impl ExternalScaler for KedaScaler {
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<Self::StreamIsActiveStream>, Status> {
         let max_age = self.keda.config.max_age;
-        let answer = self.reading(request.get_ref()).map(|reader| -> Pushed {
+        let answer = self.living(request.get_ref()).map(|reader| -> Pushed {
             let open = Open { reader, told: None };
             Box::pin(stream::unfold(open, move |mut open| async move {
                 let active = open.next(max_age).await?;
@@ -101,6 +101,16 @@ impl KedaScaler {
                 Some(age) => format!("the last decision is {} s old", age.as_secs()),
             })
         })
+    }
+
+    /// Of a group whose engine is gone no stream is opened: one that ends at once would be opened
+    /// again at once.
+    fn living(&self, object: &ScaledObjectRef) -> Result<watch::Receiver<Reading>, Status> {
+        let reader = self.reading(object)?;
+        match reader.has_changed() {
+            Ok(_) => Ok(reader),
+            Err(_) => Err(Status::unavailable("the engine is gone")),
+        }
     }
 
     fn reading(&self, object: &ScaledObjectRef) -> Result<watch::Receiver<Reading>, Status> {

@@ -86,20 +86,23 @@ impl Swarm {
     async fn look(&self) -> Result<Observed, ActuateError> {
         let object = self.object();
         let tried = Tried { phase: Phase::Observe, action: "list", object: &object };
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("status", "true")
-            .append_pair("filters", &json!({ "name": [*self.service] }).to_string())
-            .finish();
-        // The filter also finds longer names; ids are found by another one.
-        let found: Vec<Service> = self.get(&format!("/services?{query}"), tried).await?;
-        let named = |it: &Service| it.spec["Name"] == *self.service;
-        let service = match found.into_iter().find(named) {
-            Some(service) => service,
-            None => self.service(Phase::Observe).await?,
-        };
-        let desired = self.replicas(&service, Phase::Observe)?;
-        let running = service.service_status.map_or(desired, |status| status.running_tasks);
-        Ok(Observed { desired: Some(desired), running, ready: running, warning: None })
+        for filter in ["name", "id"] {
+            let filters = json!({ filter: [*self.service] }).to_string();
+            let query = form_urlencoded::Serializer::new(String::new())
+                .append_pair("status", "true")
+                .append_pair("filters", &filters)
+                .finish();
+            let found: Vec<Service> = self.get(&format!("/services?{query}"), tried).await?;
+            // The filters also find what only begins so.
+            let meant = |it: &Service| it.spec["Name"] == *self.service || it.id == *self.service;
+            if let Some(service) = found.into_iter().find(meant) {
+                let desired = self.replicas(&service, Phase::Observe)?;
+                let status = service.service_status.ok_or_else(|| tried.senseless(NO_STATUS))?;
+                let running = Observed::counted(status.running_tasks);
+                return Ok(Observed { desired: Some(desired), ..running });
+            }
+        }
+        Err(ActuateError::NotFound { phase: Phase::Observe, object: object.into() })
     }
 
     async fn service(&self, phase: Phase) -> Result<Service, ActuateError> {
@@ -183,5 +186,6 @@ impl Actuator for Swarm {
     }
 }
 
+const NO_STATUS: &str = "the list of services has no ServiceStatus";
 const API: &str = "/v1.44";
 const ATTEMPTS: u32 = 3;
