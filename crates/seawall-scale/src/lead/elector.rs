@@ -71,8 +71,14 @@ impl Elector {
     /// Cancel safe.
     pub async fn elected(&self) -> Option<u64> {
         let mut belief = self.belief.clone();
-        let led = belief.wait_for(|it| it.leads(Instant::now()).is_some()).await.ok()?;
-        led.leads(Instant::now())
+        loop {
+            let seen = *belief.borrow_and_update();
+            // An election that ended before this task ran is none.
+            if let Some(term) = seen.leads(Instant::now()) {
+                return Some(term);
+            }
+            belief.changed().await.ok()?;
+        }
     }
 
     /// Gives the lease back. Takes at most half of the lease; if it fails, the lease expires.

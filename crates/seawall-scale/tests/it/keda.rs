@@ -12,6 +12,7 @@ use crate::keda_client::external_scaler_client::ExternalScalerClient;
 use crate::keda_client::{GetMetricsRequest, IsActiveResponse, ScaledObjectRef};
 
 const LONG: Duration = Duration::from_secs(20);
+const HOUR: Duration = Duration::from_secs(3_600);
 
 struct Served {
     keda: Keda,
@@ -80,7 +81,7 @@ async fn pushed(stream: &mut Streaming<IsActiveResponse>) -> Option<bool> {
 
 #[tokio::test]
 async fn keda_reads_the_decision_as_a_metric_whose_target_is_one() {
-    let mut it = serve(LONG).await;
+    let mut it = serve(HOUR).await;
     let web = it.keda.group("web");
     web.publish(7);
     // By the name of the object, and by the metadata.
@@ -96,7 +97,7 @@ async fn keda_reads_the_decision_as_a_metric_whose_target_is_one() {
 
 #[tokio::test]
 async fn zero_is_said_in_both_number_fields_and_is_not_active() {
-    let mut it = serve(LONG).await;
+    let mut it = serve(HOUR).await;
     let web = it.keda.group("web");
     web.publish(0);
     assert_eq!(it.value(object("web", &[])).await, Ok((0, 0.0)));
@@ -105,7 +106,7 @@ async fn zero_is_said_in_both_number_fields_and_is_not_active() {
 
 #[tokio::test]
 async fn an_unknown_group_or_metric_is_not_found_and_others_are_unaffected() {
-    let mut it = serve(LONG).await;
+    let mut it = serve(HOUR).await;
     let web = it.keda.group("web");
     web.publish(3);
     assert_eq!(it.value(object("typo", &[])).await, Err(Code::NotFound));
@@ -122,7 +123,7 @@ async fn an_unknown_group_or_metric_is_not_found_and_others_are_unaffected() {
 
 #[tokio::test]
 async fn bad_metadata_fail_the_trigger_but_never_the_metric_spec() {
-    let mut it = serve(LONG).await;
+    let mut it = serve(HOUR).await;
     let _web = it.keda.group("web");
     for bad in ["", "x".repeat(101).as_str()] {
         let object = object("web", &[("group", bad)]);
@@ -154,7 +155,7 @@ async fn an_engine_that_stopped_deciding_is_unavailable_and_not_zero() {
 
 #[tokio::test]
 async fn a_stream_tells_the_state_on_opening_and_then_each_wake_once() {
-    let mut it = serve(LONG).await;
+    let mut it = serve(HOUR).await;
     let web = it.keda.group("web");
     web.publish(0);
     let mut stream = it.stream(object("web", &[])).await;
@@ -182,7 +183,7 @@ async fn pushed_or_nothing(stream: &mut Streaming<IsActiveResponse>) -> Option<b
 
 #[tokio::test]
 async fn a_stream_ends_when_its_engine_goes_and_says_nothing_before_the_first_decision() {
-    let mut it = serve(LONG).await;
+    let mut it = serve(HOUR).await;
     let web = it.keda.group("web");
     let mut stream = it.stream(object("web", &[])).await;
     assert_eq!(pushed_or_nothing(&mut stream).await, None);
@@ -196,7 +197,7 @@ async fn a_stream_ends_when_its_engine_goes_and_says_nothing_before_the_first_de
 
 #[tokio::test]
 async fn specs_are_not_streamed_and_keda_is_told_so() {
-    let it = serve(LONG).await;
+    let it = serve(HOUR).await;
     let mut grpc = tonic::client::Grpc::new(it.channel.clone());
     grpc.ready().await.unwrap();
     let path = "/externalscaler.ExternalScaler/StreamMetricSpec".parse().unwrap();

@@ -16,7 +16,7 @@ use tokio_postgres::{Config, NoTls};
 
 const LONG: Duration = Duration::from_secs(20);
 /// Long enough for a machine that is slow; waits are for conditions.
-const TTL: Duration = Duration::from_secs(2);
+const TTL: Duration = Duration::from_secs(4);
 
 async fn stack() -> Stack {
     Stack::builder().postgres().redis().start().await.unwrap()
