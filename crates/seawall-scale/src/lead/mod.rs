@@ -23,6 +23,7 @@ mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 
+#[cfg(any(feature = "redis", feature = "postgres", test))]
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,10 +77,7 @@ impl<S: LeaseStore + ?Sized> LeaseStore for Arc<S> {
 }
 
 /// A name for one who wants the lease, which no other has: 128 bits of chance.
-#[cfg_attr(
-    not(any(feature = "redis", feature = "postgres")),
-    expect(dead_code, reason = "for stores")
-)]
+#[cfg(any(feature = "redis", feature = "postgres", test))]
 fn holder() -> Arc<str> {
     let half = || RandomState::new().hash_one(std::process::id());
     format!("{:016x}{:016x}", half(), half()).into()
