@@ -32,7 +32,8 @@
 //! # When to use it, and when not
 //! When a service sizes something itself (instances, workers, replicas) and you
 //! want to know, test and replay why. If a Kubernetes HPA with one CPU target
-//! does, keep it. The crate decides; it does not start or stop anything.
+//! does, keep it. The decision itself starts and stops nothing:
+//! [`actuate`] does, with signals from [`sources`].
 //!
 //! # How it works
 //! [`decide`] is a pure function of a [`Policy`], a [`State`], the
@@ -67,23 +68,41 @@
 //! |---|---|---|
 //! | `serde` | policies from and to files; decisions and reasons to logs | no |
 //! | `sim` | [`sim`]: policies and their rivals under traffic traces | no |
+//! | `kube` | [`actuate`]: the scale subresource of Kubernetes workloads | no |
+//! | `keda` | [`actuate`]: an external scaler that KEDA asks over gRPC | no |
+//! | `external-metrics` | [`actuate`]: the external metrics API that an HPA asks | no |
+//! | `swarm` | [`actuate`]: services of Docker Swarm | no |
+//! | `prometheus`, `rabbitmq` | [`sources`] over HTTP | no |
+//! | `postgres`, `redis` | [`sources`], and leases for [`lead`] | no |
+//! | `http` | `Http`, which some of these share | no |
 
+pub mod actuate;
+mod bounds;
 pub mod capacity;
+#[cfg(feature = "http")]
+mod client;
 mod decide;
 mod decision;
 mod engine;
 pub mod forecast;
 pub mod hpa;
+pub mod lead;
 mod policy;
+#[cfg(feature = "postgres")]
+mod postgres;
 pub mod presets;
 mod reason;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod sources;
 mod state;
 mod telemetry;
 #[cfg(feature = "serde")]
 mod text;
 
+pub use bounds::ConfigError;
+#[cfg(feature = "http")]
+pub use client::Http;
 pub use decide::decide;
 pub use decision::{Action, Decision, Trigger};
 pub use engine::{Engine, Event};
