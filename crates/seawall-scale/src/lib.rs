@@ -73,9 +73,14 @@ mod decide;
 mod decision;
 mod engine;
 pub mod hpa;
+mod mix;
+#[cfg(feature = "serde")]
+mod offset;
 mod policy;
 pub mod presets;
 mod reason;
+#[cfg(feature = "schedules")]
+pub mod schedule;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod state;
@@ -86,9 +91,16 @@ mod text;
 pub use decide::decide;
 pub use decision::{Action, Decision, Trigger};
 pub use engine::{Engine, Event};
-pub use policy::{Goal, Policy, PolicyError, Rule, RuleAction, Step, StepLimit, Target};
+pub use mix::{Mix, Rejected, Share, Why};
+pub use policy::{
+    Activation, Band, Bands, Budget, Burst, Busy, Change, Churn, Dependency, Fleet, Forecast, Goal,
+    Kind, Policy, PolicyError, Queue, Rate, Rates, Rule, RuleAction, Select, Skill, Step,
+    StepLimit, Target, Vertical, Zero,
+};
 pub use reason::{Measured, Reason};
-pub use state::State;
+#[cfg(feature = "serde")]
+pub use state::SavedState;
+pub use state::{Freeze, Pin, State};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
