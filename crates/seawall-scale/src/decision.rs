@@ -38,6 +38,23 @@ impl Decision {
         reasons.join("; ")
     }
 
+    /// The whole decision as a sentence, for a group that had `previous`
+    /// instances: `auction scaled up from 3 to 4 instances: ...`.
+    #[must_use]
+    pub fn tell(&self, group: &str, previous: u32) -> String {
+        let (target, why) = (self.target, self.explain());
+        let s = if target == 1 { "" } else { "s" };
+        match self.action {
+            Action::Up => {
+                format!("{group} scaled up from {previous} to {target} instance{s}: {why}.")
+            }
+            Action::Down => {
+                format!("{group} scaled down from {previous} to {target} instance{s}: {why}.")
+            }
+            Action::Hold => format!("{group} stays at {target} instance{s}: {why}."),
+        }
+    }
+
     /// Whether it is the same in all that can be written down: all but what it
     /// leaves in the state.
     #[must_use]

@@ -72,13 +72,17 @@ pub mod capacity;
 mod decide;
 mod decision;
 mod engine;
+mod feed;
 pub mod hpa;
+#[cfg(feature = "log")]
+pub mod log;
 mod mix;
 #[cfg(feature = "serde")]
 mod offset;
 mod policy;
 pub mod presets;
 mod reason;
+pub mod report;
 #[cfg(feature = "schedules")]
 pub mod schedule;
 #[cfg(feature = "sim")]
@@ -90,7 +94,8 @@ mod text;
 
 pub use decide::decide;
 pub use decision::{Action, Decision, Trigger};
-pub use engine::{Engine, Event};
+pub use engine::{Difference, Engine, Event, EventRow, ShadowReport, Sink};
+pub use feed::PlanFeed;
 pub use mix::{Mix, Rejected, Share, Why};
 pub use policy::{
     Activation, Band, Bands, Budget, Burst, Busy, Change, Churn, Dependency, Fleet, Forecast, Goal,

@@ -360,6 +360,25 @@ pub struct Measured {
 }
 
 impl Reason {
+    /// Whether it says what stood in the way of a wish.
+    #[must_use]
+    pub fn limits(&self) -> bool {
+        match self {
+            Self::Cooldown { .. }
+            | Self::Stabilising { .. }
+            | Self::StepLimited { .. }
+            | Self::RateLimited { .. }
+            | Self::ChurnBudget { .. }
+            | Self::AtMaximum { .. }
+            | Self::AtMinimum { .. }
+            | Self::WouldFlap { .. }
+            | Self::DownstreamLimited { .. }
+            | Self::Frozen { .. } => true,
+            Self::Missing { held, .. } => *held,
+            _ => false,
+        }
+    }
+
     /// A stable word for this kind of reason, as the field `code` when
     /// serialised.
     #[must_use]

@@ -55,7 +55,6 @@ pub(crate) struct Wall {
     pub(crate) unix: i64,
 }
 
-#[cfg(feature = "schedules")]
 impl Wall {
     /// Nanoseconds after 1970 at `now`.
     pub(crate) fn unix(self, now: Instant) -> i64 {

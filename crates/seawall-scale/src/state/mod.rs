@@ -18,6 +18,8 @@ pub(crate) use command::Wall;
 pub use command::{Freeze, Pin};
 #[cfg(feature = "serde")]
 pub use saved::SavedState;
+#[cfg(feature = "log")]
+pub use saved::{SavedFreeze, SavedPin};
 use starts::Starts;
 
 /// What a group remembers between two decisions.
@@ -147,6 +149,26 @@ impl State {
     #[must_use]
     pub fn start_delay(&self, policy: &Policy) -> Duration {
         self.starts.p95().unwrap_or(policy.start_delay)
+    }
+
+    /// Nanoseconds and all since 1970 at `now`, if the time of day is known.
+    pub(crate) fn unix(&self, now: Instant) -> Option<Duration> {
+        let unix = self.wall?.unix(now);
+        u64::try_from(unix).ok().map(Duration::from_nanos)
+    }
+
+    /// Takes over what happened to the group of `live`, and keeps what only this
+    /// state has seen: wishes, holds, bursts.
+    pub(crate) fn follow(&mut self, live: &Self) {
+        self.current = live.current;
+        self.last_up = live.last_up;
+        self.last_down = live.last_down;
+        self.added.clone_from(&live.added);
+        self.changes.clone_from(&live.changes);
+        self.freeze.clone_from(&live.freeze);
+        self.pin.clone_from(&live.pin);
+        self.starts.clone_from(&live.starts);
+        self.wall = live.wall;
     }
 
     /// Records `decision` as carried out at `now`. A correction of a size out

@@ -41,17 +41,19 @@ pub struct SavedState {
     wall: Option<(i64, i64)>,
 }
 
+/// A [`Freeze`] that can be written down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SavedFreeze {
+pub struct SavedFreeze {
     until: Option<i64>,
     only_down: bool,
     by: String,
 }
 
+/// A [`Pin`] that can be written down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SavedPin {
+pub struct SavedPin {
     size: u32,
     until: Option<i64>,
     by: String,
