@@ -8,7 +8,8 @@ use std::time::Duration;
 use bench_harness::{Bench, Role, Row, Subject};
 use seawall_scale::capacity::{Planner, PlannerConfig, Service};
 use seawall_scale::{
-    Bands, Burst, Dependency, Engine, Forecast, PlanFeed, Policy, Queue, Rule, State, Target, decide,
+    Bands, Burst, Dependency, Engine, Forecast, PlanFeed, Policy, Queue, Rule, State, Target,
+    decide,
 };
 use seawall_signal::{Signals, Unit};
 use tokio::time::Instant;
@@ -86,7 +87,8 @@ fn main() -> std::io::Result<()> {
 
 /// Ten, of every kind that looks at signals.
 fn policy() -> Policy {
-    let band = |from, to, change: &str| seawall_scale::Band { from, to, change: change.parse().unwrap() };
+    let band =
+        |from, to, change: &str| seawall_scale::Band { from, to, change: change.parse().unwrap() };
     let bands = Bands {
         signal: "signal_9".into(),
         bands: vec![band(None, Some(0.7), "0"), band(Some(0.7), None, "+10%")],
@@ -128,7 +130,24 @@ fn refresh(signals: &mut Signals, level: f64, now: Instant) {
 const GROUPS: usize = 10_000;
 const TICK: Duration = Duration::from_secs(15);
 const NAMES: [&str; 20] = [
-    "signal_0", "signal_1", "signal_2", "signal_3", "signal_4", "signal_5", "signal_6", "signal_7",
-    "signal_8", "signal_9", "signal_10", "signal_11", "signal_12", "signal_13", "signal_14",
-    "signal_15", "signal_16", "signal_17", "signal_18", "signal_19",
+    "signal_0",
+    "signal_1",
+    "signal_2",
+    "signal_3",
+    "signal_4",
+    "signal_5",
+    "signal_6",
+    "signal_7",
+    "signal_8",
+    "signal_9",
+    "signal_10",
+    "signal_11",
+    "signal_12",
+    "signal_13",
+    "signal_14",
+    "signal_15",
+    "signal_16",
+    "signal_17",
+    "signal_18",
+    "signal_19",
 ];

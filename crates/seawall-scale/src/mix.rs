@@ -106,6 +106,20 @@ impl Mix {
     }
 }
 
+/// What a unit costs an hour at least, with as much spot as there may be.
+/// `None` without kinds.
+pub(crate) fn unit_cost(kinds: &[Kind], max_spot: f64) -> Option<f64> {
+    let cheapest = |spot: bool| {
+        let each = |kind: &Kind| kind.cost / f64::from(kind.capacity.max(1));
+        kinds.iter().filter(|kind| kind.spot == spot).map(each).min_by(f64::total_cmp)
+    };
+    let share = max_spot.clamp(0.0, 1.0);
+    match (cheapest(false), cheapest(true)) {
+        (Some(firm), Some(spot)) => Some(firm.min(firm * (1.0 - share) + spot * share)),
+        (firm, spot) => firm.or(spot),
+    }
+}
+
 /// Most of a kind, by its own bound and by the bound on spot.
 fn most_of(kind: &Kind, spot_most: u32) -> u32 {
     let most = kind.most.unwrap_or(u32::MAX);

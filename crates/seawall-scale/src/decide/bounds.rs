@@ -3,7 +3,7 @@ use std::time::Duration;
 use seawall_signal::{Signals, Truth};
 use tokio::time::Instant;
 
-use crate::{Policy, Reason, State, Zero};
+use crate::{Policy, Reason, State, Zero, mix};
 
 /// The sizes that may be, and why they are not the policy's alone.
 #[derive(Debug)]
@@ -116,9 +116,9 @@ impl Bounds {
 
     fn budget(&mut self, policy: &Policy) {
         let Some(budget) = policy.budget else { return };
-        let each = |kind: &crate::Kind| kind.cost / f64::from(kind.capacity.max(1));
-        let cheapest = policy.kinds.iter().map(each).min_by(f64::total_cmp);
-        let most = budget.most(cheapest.unwrap_or(budget.each));
+        // What a mix costs in the end is looked at when the group grows.
+        let each = mix::unit_cost(&policy.kinds, policy.max_spot);
+        let most = budget.most(each.unwrap_or(budget.each));
         let per_hour = budget.per_hour;
         self.lower(most.max(self.min), Reason::OverBudget { most, per_hour });
     }

@@ -40,7 +40,8 @@ use propose::{Proposal, Proposals};
 /// **A missing signal never shrinks the group, and never keeps it from growing.**
 ///
 /// Cost: a look-up per signal read, and an allocation per reason; with
-/// [`Policy::kinds`], on a change of size, also [`Mix::cheapest`].
+/// [`Policy::kinds`], on a change of size, also [`Mix::cheapest`], and for growth
+/// under a budget about ten of them.
 pub fn decide(policy: &Policy, state: &State, signals: &Signals, now: Instant) -> Decision {
     let bounds = Bounds::of(policy, state, signals, now);
     let free = correct(policy, state, &bounds)
@@ -140,6 +141,8 @@ impl Course {
             wish
         });
         cut = self.bound(bounds, cut);
+        let (cut, reason) = limit::budget(policy, self.current, cut);
+        self.note(reason);
         let (cut, reason) = limit::downstream(policy, self.current, cut, signals, now);
         self.note(reason);
         if cut >= self.current || bounds.idle {

@@ -295,3 +295,27 @@ fn a_full_disk_is_counted_and_stops_nothing() {
     super::LogSink::entry(&mut file, Entry::Observe { current: 4 });
     assert_eq!(file.lost(), 2);
 }
+
+#[test]
+fn a_state_does_not_grow_with_the_number_of_decisions() {
+    let start = Instant::now() + seconds(1_000_000);
+    let (policy, mut state) = (scheduled(), State::new(5));
+    let mut sizes = Vec::new();
+    for tick in 0..12_000_u64 {
+        let now = start + seconds(tick);
+        let mut signals = Signals::new();
+        // A load that never rests: changes, wishes and bursts to remember.
+        let load = if tick % 97 < 40 { 4000.0 } else { 300.0 };
+        for (name, value) in
+            [("cpu", load / 4000.0), ("rate", load), ("short", load), ("queue", 0.0)]
+        {
+            signals.set(name, value, Unit::None, now);
+        }
+        state.apply(&crate::decide(&policy, &state, &signals, now), now);
+        if tick % 4_000 == 3_999 {
+            sizes.push(serde_json::to_string(&state.save(now)).expect("writes").len());
+        }
+    }
+    assert!(sizes[2] < sizes[0] * 11 / 10, "{sizes:?}");
+    assert!(sizes[2] < 20_000, "{sizes:?}");
+}

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use seawall_signal::Unit;
 
 use super::{codes, cpu, once};
@@ -84,4 +85,27 @@ fn a_change_of_size_says_which_kinds_it_is_made_of() {
     let decision = once(&policy, 5, &[("cpu", 0.9, Unit::Ratio)]);
     assert_eq!(decision.target, 8);
     assert!(decision.reasons.contains(&Reason::OverBudget { most: 8, per_hour: 6.0 }));
+}
+
+proptest! {
+    #[test]
+    fn growth_never_costs_more_than_the_budget(
+        current in 1_u32..20,
+        use_ in 0.6..4.0_f64,
+        per_hour in 1.0..40.0_f64,
+        max_spot in 0.0..1.0_f64,
+    ) {
+        let kinds = vec![
+            Kind::new("small", 3, 1.0),
+            Kind::new("large", 8, 2.2),
+            Kind { spot: true, ..Kind::new("spot", 5, 0.6) },
+        ];
+        let budget = Some(Budget::new(per_hour));
+        let policy = Policy { kinds, budget, max_spot, ..cpu(0.5) };
+        let decision = once(&policy, current, &[("cpu", use_, Unit::Ratio)]);
+        if let (Action::Up, Some(mix)) = (decision.action, &decision.mix) {
+            prop_assert!(mix.cost <= per_hour + 1e-6, "{mix:?}");
+            prop_assert!(mix.capacity >= decision.target);
+        }
+    }
 }
