@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use seawall_scale::{
-    Action, Decision, Engine, Policy, Queue, Rate, Rates, Rule, Target, Trigger, log,
+    Action, Decision, Engine, Policy, Queue, Rate, Rates, Rule, Step, Target, Trigger, log,
 };
 use seawall_signal::{Signals, Unit};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -68,7 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Seconds in place of minutes, so that a surge fits into nine of them.
 fn policy() -> Result<Policy, Box<dyn Error>> {
-    let calm = Rule::scale_down("busy < 40% and queue < 20 for 500ms")?;
+    let calm = Rule::scale_down("busy < 40% and queue < 20 for 500ms")?.by(Step::Percent(50.0));
     let policy = Policy {
         group: "workers".into(),
         min: 2,
