@@ -43,7 +43,9 @@ impl Engine {
         Self::resume(policy, State::new(current))
     }
 
-    /// An engine that goes on from a state, such as a saved one.
+    /// An engine that goes on from a state, such as a saved one. Rules and bursts
+    /// are remembered by their place: resume with the policy it was saved under,
+    /// and give it another one by [`set_policy`](Self::set_policy).
     ///
     /// # Errors
     /// The policy does not validate.

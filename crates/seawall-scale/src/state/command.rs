@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// An operator's order to leave the size alone.
+/// An operator's order to leave the size alone, even one out of its bounds.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made by callers")]
 pub struct Freeze {
