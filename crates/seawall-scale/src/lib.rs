@@ -37,36 +37,45 @@
 //!
 //! # How it works
 //! [`decide`] is a pure function of a [`Policy`], a [`State`], the
-//! [`Signals`](seawall_signal::Signals) and `now`. Each [`Target`] and each
-//! [`Rule`] that holds proposes a size; **the largest wins, so any may grow the
-//! group and all must agree to shrink it**. A proposal passes cooldowns,
-//! stabilisation windows, step limits and bounds; each that cuts it leaves a
-//! [`Reason`]. An [`Engine`] keeps policy and state together, and reports.
+//! [`Signals`](seawall_signal::Signals) and `now`. Whatever a policy holds names
+//! a size: a [`Target`], a [`Rule`] or [`Bands`] that hold, a [`Queue`], a
+//! [`Burst`], a [`Forecast`]. **The largest wins, so any may grow the group and
+//! all must agree to shrink it**. Schedules, what instances share
+//! ([`Dependency`]), a [`Budget`] and sleep ([`Zero`]) move the bounds. Cooldowns,
+//! stabilisation windows, [`Rates`], step limits and [`Churn`] limit the way;
+//! each that cuts a wish leaves a [`Reason`]. An operator's [`Freeze`] and
+//! [`Pin`] go over all of it. An [`Engine`] keeps policy and state together,
+//! tries a candidate beside the live policy, and reports.
 //!
 //! - **A missing, stale or senseless signal never shrinks the group**, and never
 //!   keeps it from growing.
 //! - **A scale-down never blocks a scale-up**, and a scale-up ends its cooldown.
 //! - **No size is chosen from which the same load would scale up again**: use
 //!   per instance is projected to the smaller size first.
-//! - **The target is always within `min` and `max`.** A size outside them is
-//!   corrected at once, without asking any signal.
+//! - **The target is always within the bounds.** A size outside them is
+//!   corrected at once, without asking what is measured.
+//! - **Every decision can be made again**, to the bit, from a [`log`] of JSON lines.
 //!
-//! The tolerance band, the rounding and the stabilisation window are those of
-//! the Kubernetes HPA v2, computed on real numbers.
+//! The tolerance band, the rounding, the stabilisation window and the rates are
+//! those of the Kubernetes HPA v2, computed on real numbers; [`hpa`] is the HPA
+//! itself. How policies combine, and each kind in a file: `docs/policies.md`.
 //!
 //! # Consistency and cancel safety
-//! Nothing is shared, asynchronous or read from a clock. The same inputs give
-//! the same decision.
+//! Nothing is shared, asynchronous or read from a clock: an [`Engine`] is told the
+//! time of day if schedules need it. The same inputs give the same decision.
 //!
 //! # Cost
-//! A decision costs a few look-ups per signal and an allocation per reason. A
-//! state keeps one small entry per decision within its longest window, at most
-//! 1024; an engine its last 256 events.
+//! A decision costs a few look-ups per signal and an allocation per reason: some
+//! microseconds for ten policies. A state keeps one small entry per decision
+//! within its longest window, at most 1024, and the last 256 changes; an engine
+//! its last 256 events.
 //!
 //! # Features
 //! | feature | what | default |
 //! |---|---|---|
-//! | `serde` | policies from and to files; decisions and reasons to logs | no |
+//! | `serde` | policies from and to files; states and decisions too | no |
+//! | `schedules` | [`schedule`]: windows on a zone's clock, event days | no |
+//! | `log` | [`log`]: decisions as JSON lines, and their replay | no |
 //! | `sim` | [`sim`]: policies and their rivals under traffic traces | no |
 //! | `kube` | [`actuate`]: the scale subresource of Kubernetes workloads | no |
 //! | `keda` | [`actuate`]: an external scaler that KEDA asks over gRPC | no |
@@ -84,14 +93,23 @@ mod client;
 mod decide;
 mod decision;
 mod engine;
+mod feed;
 pub mod forecast;
 pub mod hpa;
 pub mod lead;
+#[cfg(feature = "log")]
+pub mod log;
+mod mix;
+#[cfg(feature = "serde")]
+mod offset;
 mod policy;
 #[cfg(feature = "postgres")]
 mod postgres;
 pub mod presets;
 mod reason;
+pub mod report;
+#[cfg(feature = "schedules")]
+pub mod schedule;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod sources;
@@ -105,10 +123,18 @@ pub use bounds::ConfigError;
 pub use client::Http;
 pub use decide::decide;
 pub use decision::{Action, Decision, Trigger};
-pub use engine::{Engine, Event};
-pub use policy::{Goal, Policy, PolicyError, Rule, RuleAction, Step, StepLimit, Target};
+pub use engine::{Difference, Engine, Event, EventRow, ShadowReport, Sink};
+pub use feed::PlanFeed;
+pub use mix::{Mix, Rejected, Share, Why};
+pub use policy::{
+    Activation, Band, Bands, Budget, Burst, Busy, Change, Churn, Dependency, Fleet, Forecast, Goal,
+    Kind, Policy, PolicyError, Queue, Rate, Rates, Rule, RuleAction, Select, Skill, Step,
+    StepLimit, Target, Vertical, Zero,
+};
 pub use reason::{Measured, Reason};
-pub use state::State;
+#[cfg(feature = "serde")]
+pub use state::SavedState;
+pub use state::{Freeze, Pin, State};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -10,6 +10,12 @@ pub(crate) struct Telemetry {
     up: Counter,
     down: Counter,
     hold: Counter,
+    differs: Counter,
+    /// By the code of the reason; each registered when it first happens.
+    limits: Vec<(&'static str, Counter)>,
+    group: String,
+    /// What a dry run said last: it is told once, not each time.
+    would: Option<u32>,
     /// Whether signals were missing at the last decision: one warning per
     /// change, not per decision.
     degraded: bool,
@@ -28,6 +34,16 @@ impl Telemetry {
             "Signals that the last decision needed and that were missing or stale."
         );
         describe_counter!(DECISIONS, Unit::Count, "Decisions made, by outcome.");
+        describe_counter!(
+            DIFFERENCES,
+            Unit::Count,
+            "Decisions on which a shadow policy disagreed with the live one."
+        );
+        describe_counter!(
+            LIMITS,
+            Unit::Count,
+            "Decisions in which something stood in the way of a wish, by what it was."
+        );
         let target = gauge!(TARGET, "group" => group.to_owned());
         target.set(f64::from(current));
         let decisions = |action: Action| counter!(DECISIONS, "group" => group.to_owned(), "action" => action.name());
@@ -37,28 +53,61 @@ impl Telemetry {
             up: decisions(Action::Up),
             down: decisions(Action::Down),
             hold: decisions(Action::Hold),
+            differs: counter!(DIFFERENCES, "group" => group.to_owned()),
+            limits: Vec::new(),
+            group: group.to_owned(),
+            would: None,
             degraded: false,
         }
     }
 
-    pub(crate) fn record(&mut self, group: &str, previous: u32, decision: &Decision) {
+    /// A shadow disagrees.
+    pub(crate) fn differs(&self) {
+        self.differs.increment(1);
+    }
+
+    pub(crate) fn record(
+        &mut self,
+        group: &str,
+        previous: u32,
+        decision: &Decision,
+        dry_run: bool,
+    ) {
         self.target.set(f64::from(decision.target));
         match decision.action {
             Action::Up => self.up.increment(1),
             Action::Down => self.down.increment(1),
             Action::Hold => self.hold.increment(1),
         }
-        if decision.action != Action::Hold {
+        for reason in decision.reasons.iter().filter(|reason| reason.limits()) {
+            self.limit(reason.code());
+        }
+        let told = dry_run && self.would == Some(decision.target);
+        self.would = dry_run.then_some(decision.target);
+        if decision.action != Action::Hold && !told {
             tracing::info!(
                 group,
                 action = decision.action.name(),
                 previous,
                 new = decision.target,
                 reason = decision.explain(),
+                dry_run,
                 "scaling"
             );
         }
         self.signals(group, decision);
+    }
+
+    fn limit(&mut self, code: &'static str) {
+        let known = self.limits.iter().position(|(known, _)| *known == code);
+        let index = known.unwrap_or_else(|| {
+            let counter = counter!(LIMITS, "group" => self.group.clone(), "reason" => code);
+            self.limits.push((code, counter));
+            self.limits.len() - 1
+        });
+        if let Some((_, counter)) = self.limits.get(index) {
+            counter.increment(1);
+        }
     }
 
     fn signals(&mut self, group: &str, decision: &Decision) {
@@ -82,3 +131,5 @@ impl Telemetry {
 const TARGET: &str = "seawall_scale_target";
 const MISSING: &str = "seawall_scale_signals_missing";
 const DECISIONS: &str = "seawall_scale_decisions_total";
+const DIFFERENCES: &str = "seawall_scale_shadow_differences_total";
+const LIMITS: &str = "seawall_scale_limits_total";

@@ -2,7 +2,7 @@ use seawall_signal::{Op, Sample, Signals, Truth, Unit};
 use tokio::time::Instant;
 
 use super::propose;
-use crate::{Measured, Policy, Reason, RuleAction, State};
+use crate::{Band, Change, Measured, Policy, Reason, RuleAction, State};
 
 /// The smallest size from `wish` up to which the group can shrink without the
 /// same load scaling it up again; the present size if there is none. The reason
@@ -51,7 +51,7 @@ fn rises_at(
         };
         let value = target.goal.measured(sample.value, state.current, size);
         let level = target.goal.level();
-        if propose::off(value, level, policy.tolerance) == Some(Op::Above) {
+        if propose::off(value, level, policy) == Some(Op::Above) {
             return flap(Some(Measured {
                 signal: target.signal.clone(),
                 value,
@@ -75,6 +75,25 @@ fn rises_at(
         Some(Sample { value, ..sample })
     };
     let worlds: [World<'_>; 2] = [&projected, &measured];
+    for bands in &policy.bands {
+        let Some(sample) = projected(&bands.signal) else { continue };
+        let Ok(value) = sample.usable(now, max_age) else { continue };
+        let rises = |band: &&Band| match band.change {
+            Change::Add(_) => true,
+            Change::Exactly(wish) => wish > size,
+            Change::Remove(_) | Change::Stay => false,
+        };
+        if let Some(band) = bands.find(value).filter(rises) {
+            return flap(Some(Measured {
+                signal: bands.signal.clone(),
+                value,
+                unit: sample.unit,
+                relation: Op::AtLeast,
+                threshold: band.from.unwrap_or(f64::NEG_INFINITY),
+                per_instance: false,
+            }));
+        }
+    }
     let ups = policy.rules.iter().filter(|rule| rule.action == RuleAction::ScaleUp);
     for rule in ups {
         for world in worlds {

@@ -1,7 +1,10 @@
+use std::time::Duration;
+
+use seawall_signal::{Op, Signals};
 use tokio::time::Instant;
 
 use crate::state::Wish;
-use crate::{Policy, Reason, State};
+use crate::{Measured, Mix, Policy, Reason, Select, State};
 
 /// Up to the lowest wish of the up window, down to the highest of the down
 /// window; the Kubernetes HPA's stabilisation. A wish counts while it is
@@ -61,20 +64,111 @@ pub(super) fn step(
     (allowed, (allowed != wish).then_some(reason))
 }
 
-/// Within `min` and `max`.
-pub(super) fn bounds(
+/// No further than the rates of the direction allow.
+pub(super) fn rates(
     policy: &Policy,
-    _state: &State,
+    state: &State,
     wish: u32,
-    _now: Instant,
+    now: Instant,
 ) -> (u32, Option<Reason>) {
-    let allowed = policy.within_bounds(wish);
-    let reason = if allowed < wish {
-        let max = policy.max;
-        Reason::AtMaximum { wish, max }
-    } else {
-        let min = policy.min;
-        Reason::AtMinimum { wish, min }
-    };
+    let current = state.current;
+    let up = wish > current;
+    let rates = if up { &policy.rates_up } else { &policy.rates_down };
+    if rates.select == Select::Disabled {
+        return (current, Some(Reason::RateLimited { wish, allowed: current, period: None }));
+    }
+    let most = rates.select == Select::Max;
+    let mut bound: Option<(u32, Duration)> = None;
+    for rate in &rates.policies {
+        let start = state.changes().start(current, now, rate.period);
+        let limit = if up { rate.highest(start) } else { rate.lowest(start) };
+        // Up the larger size is the larger change, down the smaller one is.
+        let binds =
+            |(other, _): (u32, Duration)| if up == most { limit > other } else { limit < other };
+        if bound.is_none_or(binds) {
+            bound = Some((limit, rate.period));
+        }
+    }
+    let Some((limit, period)) = bound else { return (wish, None) };
+    let allowed = if up { wish.min(limit.max(current)) } else { wish.max(limit.min(current)) };
+    let reason = Reason::RateLimited { wish, allowed, period: Some(period) };
     (allowed, (allowed != wish).then_some(reason))
+}
+
+/// No shrinking once the group has changed too often.
+pub(super) fn churn(
+    policy: &Policy,
+    state: &State,
+    wish: u32,
+    now: Instant,
+) -> (u32, Option<Reason>) {
+    let current = state.current;
+    let Some(churn) = policy.churn.filter(|_| wish < current) else { return (wish, None) };
+    let (count, remaining) = state.changes().within(now, churn.within);
+    let changes = u32::try_from(count).unwrap_or(u32::MAX);
+    if changes < churn.changes {
+        return (wish, None);
+    }
+    (current, Some(Reason::ChurnBudget { changes, within: churn.within, remaining }))
+}
+
+/// No growing beyond what the budget pays for, of the kinds there are: the
+/// largest size whose cheapest mix it pays. More units never cost less.
+pub(super) fn budget(policy: &Policy, current: u32, wish: u32) -> (u32, Option<Reason>) {
+    let Some(budget) = policy.budget.filter(|_| wish > current && !policy.kinds.is_empty()) else {
+        return (wish, None);
+    };
+    let paid = |size: u32| {
+        let mix = Mix::cheapest(&policy.kinds, size, policy.ready_within, policy.max_spot);
+        mix.cost <= budget.per_hour * (1.0 + 1e-9)
+    };
+    if paid(wish) {
+        return (wish, None);
+    }
+    let (mut pays, mut dear) = (current, wish);
+    while dear - pays > 1 {
+        let middle = pays + (dear - pays) / 2;
+        if paid(middle) {
+            pays = middle;
+        } else {
+            dear = middle;
+        }
+    }
+    (pays, Some(Reason::OverBudget { most: pays, per_hour: budget.per_hour }))
+}
+
+/// No growing while something that all share is too busy for more. What is not
+/// known of it does not keep the group from growing.
+pub(super) fn downstream(
+    policy: &Policy,
+    current: u32,
+    wish: u32,
+    signals: &Signals,
+    now: Instant,
+) -> (u32, Option<Reason>) {
+    if wish <= current {
+        return (wish, None);
+    }
+    for dependency in &policy.dependencies {
+        let Some(busy) = &dependency.busy else { continue };
+        let fresh = |signal: &str| signals.fresh(signal, now, policy.max_signal_age);
+        let Ok(sample) = fresh(&busy.signal) else { continue };
+        let waits = match &busy.waiting {
+            Some(signal) => fresh(signal).is_ok_and(|sample| sample.value > 0.0),
+            None => true,
+        };
+        if sample.value >= busy.above && waits {
+            let measured = Measured {
+                signal: busy.signal.clone(),
+                value: sample.value,
+                unit: sample.unit,
+                relation: Op::AtLeast,
+                threshold: busy.above,
+                per_instance: false,
+            };
+            let name = dependency.name.clone();
+            return (current, Some(Reason::DownstreamLimited { name, measured, wish }));
+        }
+    }
+    (wish, None)
 }

@@ -1,18 +1,24 @@
 //! The decision: pure, total, deterministic.
 //!
-//! 1. A size outside the bounds is corrected at once, without asking signals.
-//! 2. Every target and every rule that holds makes a proposal (`propose`).
+//! 1. Schedules, what instances share, the budget and sleep narrow the bounds
+//!    (`bounds`). A size outside them is corrected at once, without asking
+//!    what is measured.
+//! 2. Everything in the policy makes a proposal (`propose`).
 //! 3. A proposal in its cooldown counts as less: a growth starts from the size
 //!    before the instances added lately, a shrinkage waits.
 //! 4. The largest proposal wins. If that shrinks the group while anything is
 //!    unknown, nothing changes.
-//! 5. The stabilisation windows, the step limits and the bounds cut the winner
-//!    (`limit`); none of them turns a growth into a shrinkage or back.
+//! 5. The stabilisation windows, rates, step limits, the churn budget, the
+//!    bounds and a busy dependency cut the winner (`limit`); none of them turns
+//!    a growth into a shrinkage or back.
 //! 6. A smaller size from which the same load would scale up is refused
 //!    (`ahead`).
+//! 7. Operators' orders go over all of it (`orders`).
 
 mod ahead;
+mod bounds;
 mod limit;
+mod orders;
 mod propose;
 
 use std::time::Duration;
@@ -21,7 +27,8 @@ use seawall_signal::Signals;
 use tokio::time::Instant;
 
 use crate::state::Memory;
-use crate::{Action, Decision, Policy, Reason, State, Trigger};
+use crate::{Action, Decision, Mix, Policy, Reason, State, Trigger};
+use bounds::Bounds;
 use propose::{Proposal, Proposals};
 
 /// Decides how many instances `policy` wants now. Reads no clock, does no IO,
@@ -32,20 +39,38 @@ use propose::{Proposal, Proposals};
 ///
 /// **A missing signal never shrinks the group, and never keeps it from growing.**
 ///
-/// Cost: a look-up per signal read, and an allocation per reason.
+/// Cost: a look-up per signal read, and an allocation per reason; with
+/// [`Policy::kinds`], on a change of size, also [`Mix::cheapest`], and for growth
+/// under a budget about ten of them.
 pub fn decide(policy: &Policy, state: &State, signals: &Signals, now: Instant) -> Decision {
-    if let Some(decision) = correct(policy, state) {
-        return decision;
+    let bounds = Bounds::of(policy, state, signals, now);
+    let free = correct(policy, state, &bounds)
+        .unwrap_or_else(|| measured(policy, state, signals, now, &bounds));
+    let mut decision = orders::obey(state, &bounds, now, free);
+    if decision.action != Action::Hold && !policy.kinds.is_empty() {
+        let (need, within) = (decision.target, policy.ready_within);
+        decision.mix = Some(Mix::cheapest(&policy.kinds, need, within, policy.max_spot));
     }
+    decision
+}
+
+/// The decision on what is measured, for a size within the bounds.
+fn measured(
+    policy: &Policy,
+    state: &State,
+    signals: &Signals,
+    now: Instant,
+    bounds: &Bounds,
+) -> Decision {
     let mut proposals = propose::all(policy, state, signals, now);
-    let memory = remember(policy, state, &mut proposals);
+    let memory = remember(policy, state, bounds, &mut proposals);
     let mut course = Course {
         current: state.current,
-        reasons: Vec::new(),
+        reasons: Vec::with_capacity(proposals.made.len() + 4),
         trigger: None,
-        soonest: policy.evaluate_every,
+        soonest: soonest(policy, bounds),
     };
-    let target = course.run(policy, state, signals, now, &proposals);
+    let target = course.run(policy, state, signals, now, bounds, &mut proposals);
 
     let action = Action::between(state.current, target);
     let mut reasons = course.reasons;
@@ -58,8 +83,14 @@ pub fn decide(policy: &Policy, state: &State, signals: &Signals, now: Instant) -
         reasons,
         trigger: course.trigger.filter(|_| action != Action::Hold),
         next_evaluation: course.soonest.max(Duration::from_millis(1)),
+        mix: None,
         memory,
     }
+}
+
+fn soonest(policy: &Policy, bounds: &Bounds) -> Duration {
+    let bursts = policy.bursts.iter().map(|burst| burst.every);
+    bursts.chain(bounds.next).fold(policy.evaluate_every, Duration::min)
 }
 
 /// The way from proposals to a size, collecting reasons.
@@ -77,21 +108,31 @@ impl Course {
         state: &State,
         signals: &Signals,
         now: Instant,
-        proposals: &Proposals,
+        bounds: &Bounds,
+        proposals: &mut Proposals,
     ) -> u32 {
-        let wish = self.win(proposals);
-        for (_, remaining) in &proposals.pending {
-            self.soonest = self.soonest.min(*remaining);
+        let mut wish = self.win(proposals);
+        if bounds.idle {
+            // Whatever else is wished for, there is nothing to do.
+            wish = 0;
+            self.reasons.insert(0, Reason::Idle);
         }
-        self.reasons.extend(proposals.notes());
-        let held = wish < self.current && !proposals.missing.is_empty();
-        for (signal, why) in &proposals.missing {
-            self.reasons.push(Reason::Missing { signal: signal.clone(), why: *why, held });
+        for (condition, remaining) in proposals.pending.drain(..) {
+            self.soonest = self.soonest.min(remaining);
+            self.reasons.push(Reason::Pending { condition, remaining });
         }
+        self.reasons.append(&mut proposals.notes);
+        let unknown = !proposals.missing.is_empty() || bounds.unknown.is_some();
+        let held = wish < self.current && unknown;
+        for (signal, why) in proposals.missing.drain(..) {
+            self.reasons.push(Reason::Missing { signal, why, held });
+        }
+        self.reasons.extend(bounds.unknown.clone());
         if held || wish == self.current {
             return self.current;
         }
-        let cut = [limit::window, limit::step, limit::bounds].iter().fold(wish, |wish, cut| {
+        let cuts = [limit::window, limit::rates, limit::step, limit::churn];
+        let mut cut = cuts.iter().fold(wish, |wish, cut| {
             if wish == self.current {
                 return wish;
             }
@@ -99,7 +140,12 @@ impl Course {
             self.note(reason);
             wish
         });
-        if cut >= self.current {
+        cut = self.bound(bounds, cut);
+        let (cut, reason) = limit::budget(policy, self.current, cut);
+        self.note(reason);
+        let (cut, reason) = limit::downstream(policy, self.current, cut, signals, now);
+        self.note(reason);
+        if cut >= self.current || bounds.idle {
             return cut;
         }
         let (target, reason) = ahead::smallest_safe(policy, state, signals, now, cut);
@@ -109,31 +155,48 @@ impl Course {
 
     /// The largest proposal, after cooldowns. Its reason comes first, then the
     /// others' by what they ask for.
-    fn win(&mut self, proposals: &Proposals) -> u32 {
-        let mut sorted: Vec<&Proposal> = proposals.made.iter().collect();
-        // Stable: a tie keeps the first.
-        sorted.sort_by_key(|proposal| std::cmp::Reverse(proposal.size.asks));
-        let most = sorted.first().map(|proposal| proposal.size.asks);
-        let cooling = sorted.iter().find_map(|p| p.size.cooling.clone());
-
-        let Some(largest) = sorted.iter().map(|p| p.size.counts).max() else {
+    fn win(&mut self, proposals: &mut Proposals) -> u32 {
+        let most = proposals.largest(self.current, |size| size.asks);
+        let Some(largest) = proposals.largest(self.current, |size| size.counts) else {
             return self.current;
         };
-        sorted.sort_by_key(|proposal| proposal.size.counts != largest);
-        let reasons = sorted.iter().map(|proposal| proposal.reason.clone());
-        self.reasons.extend(reasons);
-        self.trigger = sorted.first().and_then(|winner| winner.trigger.clone());
-
+        let first = |p: &Proposal| (p.size.counts != largest, std::cmp::Reverse(p.size.asks));
+        // Stable: a tie keeps the first.
+        proposals.made.sort_by_key(first);
         // A cooldown is worth a word if without it the size would be another.
-        if most != Some(largest) {
-            self.note(cooling);
-        }
+        let cooling = proposals
+            .made
+            .iter()
+            .filter(|_| most != Some(largest))
+            .filter(|proposal| proposal.size.cooling.is_some())
+            .max_by_key(|proposal| proposal.size.asks)
+            .and_then(|proposal| proposal.size.cooling.clone());
+        self.trigger = proposals.made.first_mut().and_then(|winner| winner.trigger.take());
+        self.reasons.extend(proposals.made.drain(..).map(|proposal| proposal.reason));
+        self.note(cooling);
         largest
     }
 
+    fn bound(&mut self, bounds: &Bounds, wish: u32) -> u32 {
+        let allowed = bounds.cut(wish);
+        if allowed < wish {
+            let max = bounds.max;
+            self.reasons.push(Reason::AtMaximum { wish, max });
+            self.reasons.extend(bounds.high.clone());
+        } else if allowed > wish {
+            let min = bounds.min;
+            self.reasons.push(Reason::AtMinimum { wish, min });
+            self.reasons.extend(bounds.low.clone());
+        }
+        allowed
+    }
+
     fn note(&mut self, reason: Option<Reason>) {
-        if let Some(Reason::Stabilising { remaining, .. } | Reason::Cooldown { remaining, .. }) =
-            &reason
+        if let Some(
+            Reason::Stabilising { remaining, .. }
+            | Reason::Cooldown { remaining, .. }
+            | Reason::ChurnBudget { remaining, .. },
+        ) = &reason
         {
             self.soonest = self.soonest.min(*remaining);
         }
@@ -141,37 +204,47 @@ impl Course {
     }
 }
 
-/// A size outside the bounds. Holds and wishes stay as they are.
-fn correct(policy: &Policy, state: &State) -> Option<Decision> {
+/// A size outside the bounds. Holds, bursts and wishes stay as they are.
+fn correct(policy: &Policy, state: &State, bounds: &Bounds) -> Option<Decision> {
     let current = state.current;
-    let target = policy.within_bounds(current);
-    let (metric, bound, reason) = match Action::between(current, target) {
+    let target = bounds.cut(current);
+    let (metric, bound, reason, why) = match Action::between(current, target) {
         Action::Hold => return None,
         Action::Up => {
-            let min = policy.min;
-            ("min", min, Reason::BelowMinimum { current, min })
+            let min = bounds.min;
+            ("min", min, Reason::BelowMinimum { current, min }, &bounds.low)
         }
         Action::Down => {
-            let max = policy.max;
-            ("max", max, Reason::AboveMaximum { current, max })
+            let max = bounds.max;
+            ("max", max, Reason::AboveMaximum { current, max }, &bounds.high)
         }
     };
-    let holds = (0..policy.rules.len()).map(|rule| state.hold(rule));
-    Some(Decision {
-        target,
-        action: Action::between(current, target),
-        reasons: vec![reason],
-        trigger: Some(Trigger {
+    let trigger = match why {
+        Some(Reason::Active { signal, value, above }) => {
+            Trigger { metric: signal.clone(), value: *value, threshold: *above }
+        }
+        _ => Trigger {
             metric: metric.to_owned(),
             value: f64::from(current),
             threshold: f64::from(bound),
-        }),
-        next_evaluation: policy.evaluate_every.max(Duration::from_millis(1)),
+        },
+    };
+    let holds = (0..policy.rules.len()).map(|rule| state.hold(rule));
+    let panics = (0..policy.bursts.len()).map(|burst| state.panic(burst));
+    Some(Decision {
+        target,
+        action: Action::between(current, target),
+        reasons: std::iter::once(reason).chain(why.clone()).collect(),
+        trigger: Some(trigger),
+        next_evaluation: soonest(policy, bounds).max(Duration::from_millis(1)),
+        mix: None,
         memory: Memory {
             high: target,
             low: u32::MAX,
             keep: policy.window_up.max(policy.window_down),
             holds: holds.collect(),
+            panics: panics.collect(),
+            active: bounds.active,
             corrects: true,
         },
     })
@@ -179,10 +252,10 @@ fn correct(policy: &Policy, state: &State) -> Option<Decision> {
 
 /// What the windows shall know of this evaluation: an unknown counts as a wish
 /// to stay for the way down, and as no wish for the way up.
-fn remember(policy: &Policy, state: &State, proposals: &mut Proposals) -> Memory {
-    let wish = proposals.made.iter().map(|p| p.size.wish).max();
-    let unknown = !proposals.missing.is_empty();
+fn remember(policy: &Policy, state: &State, bounds: &Bounds, proposals: &mut Proposals) -> Memory {
     let stay = state.current;
+    let wish = if bounds.idle { Some(0) } else { proposals.largest(stay, |size| size.wish) };
+    let unknown = !proposals.missing.is_empty() || bounds.unknown.is_some();
     Memory {
         high: match wish {
             Some(wish) if unknown => wish.max(stay),
@@ -196,6 +269,8 @@ fn remember(policy: &Policy, state: &State, proposals: &mut Proposals) -> Memory
         },
         keep: policy.window_up.max(policy.window_down),
         holds: std::mem::take(&mut proposals.holds),
+        panics: std::mem::take(&mut proposals.panics),
+        active: bounds.active,
         corrects: false,
     }
 }

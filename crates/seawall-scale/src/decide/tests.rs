@@ -1,9 +1,21 @@
 mod ahead;
+mod bands;
+mod bounds;
+mod bursts;
+mod fleet;
+mod forecasts;
 mod laws;
+mod limits;
 mod missing;
+mod orders;
+mod queues;
 mod rules;
+mod safety;
+#[cfg(feature = "schedules")]
+mod schedules;
 mod targets;
 mod timing;
+mod zero;
 
 use std::time::Duration;
 

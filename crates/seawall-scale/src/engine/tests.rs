@@ -4,7 +4,7 @@ use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use seawall_signal::{Signals, Unit};
 use tokio::time::Instant;
 
-use super::{Engine, MAX_EVENTS};
+use super::{Engine, Event, EventRow, MAX_EVENTS};
 use crate::{Action, Policy, PolicyError, Rule, Target};
 
 fn policy() -> Policy {
@@ -89,6 +89,8 @@ fn metrics_count_every_decision_and_show_missing_signals() {
         ("seawall_scale_decisions_total web hold", 2.0),
         ("seawall_scale_decisions_total web scale_down", 1.0),
         ("seawall_scale_decisions_total web scale_up", 1.0),
+        ("seawall_scale_limits_total web step_limited", 1.0),
+        ("seawall_scale_shadow_differences_total web", 0.0),
         ("seawall_scale_signals_missing web", 1.0),
         ("seawall_scale_target web", 2.0),
     ];
@@ -122,4 +124,102 @@ fn a_new_policy_keeps_cooldowns_and_forgets_the_holds_of_other_rules() {
     let later = now + Duration::from_secs(400);
     assert_eq!(engine.tick(&signals(0.85, later), later).target, 4);
     assert_eq!(engine.state().last_up, Some(now));
+}
+
+#[test]
+fn sinks_hear_of_changes_only_and_rows_fit_the_history() {
+    let now = Instant::now();
+    let mut engine = Engine::new(policy(), 3).expect("valid");
+    let (send, heard) = std::sync::mpsc::channel();
+    engine.add_sink(move |event: &Event| send.send(event.row()).expect("heard"));
+    engine.set_clock(now, Duration::from_secs(1_800_000_000));
+    let later = now + Duration::from_secs(5);
+    let _ = engine.tick(&signals(0.7, later), later);
+    let _ = engine.tick(&signals(0.912_345, later), later);
+    let rows: Vec<_> = heard.try_iter().collect();
+    let expected = EventRow {
+        scaling_group: "web".into(),
+        scaling_action: "scale_up",
+        previous_capacity: 3,
+        new_capacity: 4,
+        trigger_metric: "cpu_usage".into(),
+        trigger_value: 0.91,
+        threshold_value: 0.7,
+        timestamp: Some(Duration::from_secs(1_800_000_005)),
+    };
+    assert_eq!(rows, [expected]);
+}
+
+#[test]
+fn a_row_is_cut_to_its_columns() {
+    let event = Event {
+        at: Instant::now(),
+        unix: None,
+        group: "g".repeat(100),
+        action: Action::Up,
+        previous: 0,
+        new: u32::MAX,
+        trigger: Some(crate::Trigger {
+            metric: "m\u{e9}".repeat(50),
+            value: f64::INFINITY,
+            threshold: f64::NAN,
+        }),
+        reasons: Vec::new(),
+    };
+    let row = event.row();
+    assert_eq!((row.new_capacity, row.trigger_metric.chars().count()), (i32::MAX, 50));
+    assert_eq!((row.trigger_value, row.threshold_value), (99_999_999.99, 0.0));
+    assert_eq!(Event { trigger: None, ..event }.row().trigger_metric, "manual");
+}
+
+#[test]
+fn a_dry_run_tells_and_does_not_move() {
+    let now = Instant::now();
+    let mut engine = Engine::new(policy(), 3).expect("valid").dry_run(true);
+    for _ in 0..3 {
+        assert_eq!(engine.tick(&signals(0.91, now), now).target, 4);
+    }
+    assert_eq!((engine.state().current, engine.events().len()), (3, 0));
+    // The world moved all the same.
+    engine.observe(4);
+    assert_eq!(engine.tick(&signals(0.7, now), now).action, Action::Hold);
+}
+
+#[test]
+fn a_shadow_decides_from_the_live_size_and_is_not_obeyed() {
+    let now = Instant::now();
+    let mut engine = Engine::new(policy(), 10).expect("valid");
+    let eager = Policy { targets: vec![Target::utilisation("cpu_usage", 0.5)], ..policy() };
+    engine.set_shadow(Some(eager)).expect("valid");
+    assert_eq!(engine.tick(&signals(0.7, now), now).target, 10);
+    assert_eq!(engine.tick(&signals(0.84, now), now).target, 12);
+    assert_eq!(engine.tick(&signals(0.5, now), now).target, 9);
+    let report = engine.shadow().expect("a candidate");
+    assert_eq!((report.decisions, report.larger, report.smaller), (3, 3, 0));
+    // 14 and not 10, 17 and not 12; from 12, as it is and not 9.
+    assert_eq!((report.instances, report.share()), (4 + 5 + 3, 1.0));
+    let last = report.last.as_ref().expect("it differed");
+    assert_eq!((last.current, last.live.target, last.candidate.target), (12, 9, 12));
+    assert!(last.explain().starts_with("live wants 9 and the candidate 12, from 12. Live: "));
+    assert_eq!(engine.state().current, 9);
+    let wrong = Policy { min: 9, max: 8, ..policy() };
+    engine.set_shadow(Some(wrong)).expect_err("wrong");
+    assert!(engine.shadow().is_some());
+    engine.set_shadow(None).expect("none");
+    assert!(engine.shadow().is_none());
+}
+
+#[test]
+fn a_shadow_keeps_its_own_windows() {
+    let start = Instant::now();
+    let mut engine = Engine::new(policy(), 10).expect("valid");
+    let patient = Policy { window_down: Duration::from_secs(60), ..policy() };
+    engine.set_shadow(Some(patient)).expect("valid");
+    for second in [0, 15, 30, 45, 60, 75] {
+        let now = start + Duration::from_secs(second);
+        let _ = engine.tick(&signals(0.35, now), now);
+    }
+    // The live one went down at each tick; the candidate waited a minute.
+    let report = engine.shadow().expect("a candidate");
+    assert_eq!((report.decisions, report.larger > 0, report.smaller), (6, true, 0));
 }

@@ -1,20 +1,44 @@
 //! What the operator wants: bounds, targets, rules, and how cautious to be.
 
+mod bands;
+mod burst;
+mod cost;
+mod dependency;
 mod error;
+mod fleet;
+mod forecast;
+mod queue;
+mod rates;
 mod rule;
+mod signals;
 mod step;
 mod target;
 mod validate;
+mod vertical;
+mod zero;
 
 use std::time::Duration;
 
-use seawall_signal::{Lint, Units};
-
+pub use bands::{Band, Bands, Change};
+pub use burst::Burst;
+pub use cost::{Budget, Kind};
+pub use dependency::{Busy, Dependency};
 pub use error::PolicyError;
+pub use fleet::Fleet;
+pub use forecast::{Forecast, Skill};
+pub use queue::Queue;
+pub use rates::{Churn, Rate, Rates, Select};
 pub use rule::{Rule, RuleAction};
 pub use step::{Step, StepLimit};
-pub(crate) use target::NOISE;
 pub use target::{Goal, Target};
+pub(crate) use target::{NOISE, ceil};
+#[cfg(feature = "schedules")]
+pub(crate) use validate::{DAY, duration};
+#[cfg(not(feature = "schedules"))]
+use validate::{DAY, duration};
+use validate::{HOUR, SECOND, finite, number, positive};
+pub use vertical::Vertical;
+pub use zero::{Activation, Zero};
 
 /// How one group of instances is sized.
 ///
@@ -35,6 +59,42 @@ pub struct Policy {
     pub targets: Vec<Target>,
     /// Thresholds that add or remove a step. Default: none.
     pub rules: Vec<Rule>,
+    /// Actions by the band that a signal lies in. Default: none.
+    pub bands: Vec<Bands>,
+    /// Queues to keep short. Default: none.
+    pub queues: Vec<Queue>,
+    /// Loads that may burst. Default: none.
+    pub bursts: Vec<Burst>,
+    /// What is foreseen. Default: none.
+    pub forecasts: Vec<Forecast>,
+    /// Windows by the clock. Need the time of day:
+    /// [`State::set_clock`](crate::State::set_clock). Default: none.
+    #[cfg(feature = "schedules")]
+    pub schedules: Vec<crate::schedule::Schedule>,
+    /// What all instances share. Default: none.
+    pub dependencies: Vec<Dependency>,
+    /// Advice on the size of one instance. Default: none.
+    pub vertical: Vec<Vertical>,
+    /// When to have no instance at all. Default: as the targets say.
+    pub zero: Option<Zero>,
+    /// How many instances a mean does not speak for. Default: none.
+    pub fleet: Fleet,
+    /// Kinds of instances to choose from. Default: none, all are alike.
+    pub kinds: Vec<Kind>,
+    /// Most of the capacity that kinds of spot may make up, 0 to 1. Default:
+    /// 0.5.
+    pub max_spot: f64,
+    /// Kinds that take longer to start are not chosen if others do. Up to 1
+    /// day. Default: none, any will do.
+    #[cfg_attr(feature = "serde", serde(with = "crate::text::optional_duration"))]
+    pub ready_within: Option<Duration>,
+    /// Most that the group may cost. Default: no limit.
+    pub budget: Option<Budget>,
+    /// How long an instance takes to be ready, until enough starts were
+    /// [told](crate::State::started): schedules raise their minimum so much
+    /// ahead. Up to 1 day. Default: 0 s.
+    #[cfg_attr(feature = "serde", serde(with = "crate::text::duration"))]
+    pub start_delay: Duration,
     /// How long added instances count as not yet working: until then what is
     /// measured is still the work of those before them, so wishes start from
     /// that size, and only a wish beyond the present size adds more. The same
@@ -56,6 +116,8 @@ pub struct Policy {
     /// A target within this share of its level asks for nothing, both ends
     /// included. 0 to below 1. Default: 0.1.
     pub tolerance: f64,
+    /// In place of `tolerance` below a level. Default: the same.
+    pub tolerance_down: Option<f64>,
     /// An older sample counts as missing. 1 s to 1 day. Default: 60 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::text::duration"))]
     pub max_signal_age: Duration,
@@ -64,6 +126,12 @@ pub struct Policy {
     /// Most instances one decision removes, so that one wrong signal cannot
     /// take the fleet. Default: half of them, and at least 1.
     pub limit_down: Option<StepLimit>,
+    /// How fast it may grow. Default: no limit but `limit_up`.
+    pub rates_up: Rates,
+    /// How fast it may shrink. Default: no limit but `limit_down`.
+    pub rates_down: Rates,
+    /// How often it may change before it stops shrinking. Default: no limit.
+    pub churn: Option<Churn>,
     /// How often to decide when nothing is due sooner. 100 ms to 1 h.
     /// Default: 15 s.
     #[cfg_attr(feature = "serde", serde(with = "crate::text::duration"))]
@@ -78,44 +146,39 @@ impl Default for Policy {
             max: 10,
             targets: Vec::new(),
             rules: Vec::new(),
+            bands: Vec::new(),
+            queues: Vec::new(),
+            bursts: Vec::new(),
+            forecasts: Vec::new(),
+            #[cfg(feature = "schedules")]
+            schedules: Vec::new(),
+            dependencies: Vec::new(),
+            vertical: Vec::new(),
+            zero: None,
+            fleet: Fleet::default(),
+            kinds: Vec::new(),
+            max_spot: 0.5,
+            ready_within: None,
+            budget: None,
+            start_delay: Duration::ZERO,
             cooldown_up: Duration::from_secs(300),
             cooldown_down: Duration::from_secs(600),
             window_up: Duration::ZERO,
             window_down: Duration::from_secs(300),
             tolerance: 0.1,
+            tolerance_down: None,
             max_signal_age: Duration::from_secs(60),
             limit_up: None,
             limit_down: Some(StepLimit { instances: 1, percent: 50.0 }),
+            rates_up: Rates::default(),
+            rates_down: Rates::default(),
+            churn: None,
             evaluate_every: Duration::from_secs(15),
         }
     }
 }
 
 impl Policy {
-    /// The names of all signals it reads, each once, sorted.
-    #[must_use]
-    pub fn signals(&self) -> Vec<&str> {
-        let targets = self.targets.iter().map(|target| &*target.signal);
-        let rules = self.rules.iter().flat_map(|rule| rule.condition.signals());
-        let mut names: Vec<_> = targets.chain(rules).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
-    }
-
-    /// What looks wrong when the signals have these units: unknown names, units
-    /// that cannot match, bare numbers. For start-up checks.
-    #[must_use]
-    pub fn lint(&self, units: &Units) -> Vec<Lint> {
-        let targets = self
-            .targets
-            .iter()
-            .filter(|target| !units.contains_key(&target.signal))
-            .map(|target| Lint::UnknownSignal { signal: target.signal.clone() });
-        let rules = self.rules.iter().flat_map(|rule| rule.condition.lint(units));
-        targets.chain(rules).collect()
-    }
-
     /// `instances` within the bounds. Total even if they contradict: `max`
     /// wins.
     #[must_use]

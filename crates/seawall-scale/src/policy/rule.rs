@@ -33,13 +33,16 @@ pub struct Rule {
     /// Higher speaks first. Default: 0.
     #[cfg_attr(feature = "serde", serde(default))]
     pub priority: i32,
+    /// With [`RuleAction::Advise`]: what to do about it. Default: none.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub advice: Option<String>,
 }
 
 impl Rule {
     /// A rule that moves by one instance.
     #[must_use]
     pub fn new(condition: Condition, action: RuleAction) -> Self {
-        Self { condition, action, by: Step::default(), cooldown: None, priority: 0 }
+        Self { condition, action, by: Step::default(), cooldown: None, priority: 0, advice: None }
     }
 
     /// Adds instances while `condition` holds.
@@ -56,6 +59,15 @@ impl Rule {
     /// The condition does not parse.
     pub fn scale_down(condition: &str) -> Result<Self, ParseError> {
         Ok(Self::new(condition.parse()?, RuleAction::ScaleDown))
+    }
+
+    /// Says `advice` while `condition` holds, and changes nothing.
+    ///
+    /// # Errors
+    /// The condition does not parse.
+    pub fn advise(condition: &str, advice: impl Into<String>) -> Result<Self, ParseError> {
+        let rule = Self::new(condition.parse()?, RuleAction::Advise);
+        Ok(Self { advice: Some(advice.into()), ..rule })
     }
 
     /// Sets the step.
@@ -83,4 +95,6 @@ pub enum RuleAction {
     ScaleUp,
     /// Remove instances.
     ScaleDown,
+    /// Change nothing, say what would help.
+    Advise,
 }

@@ -30,6 +30,16 @@ impl Step {
         })
     }
 
+    pub(super) fn validate(self, field: &'static str) -> Result<(), PolicyError> {
+        let (value, fits, bound) = match self {
+            Self::Instances(count) => (f64::from(count), count > 0, "at least 1"),
+            Self::Percent(percent) => {
+                (percent, percent > 0.0 && percent <= 1000.0, "above 0 and at most 1000 per cent")
+            }
+        };
+        super::number(field, value, fits, bound)
+    }
+
     pub(crate) fn below(self, current: u32) -> u32 {
         current.saturating_sub(match self {
             Self::Instances(count) => count,
@@ -86,7 +96,7 @@ impl StepLimit {
 
 /// `percent` of `current`, free of the noise that would turn 20 % of 15 into a
 /// little more than 3. NaN and negative shares count as none.
-fn share(current: u32, percent: f64) -> f64 {
+pub(super) fn share(current: u32, percent: f64) -> f64 {
     let share = f64::from(current) * percent.max(0.0) / 100.0;
     let near = share.round();
     if (share - near).abs() < 1e-6 { near } else { share }

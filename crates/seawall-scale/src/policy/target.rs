@@ -81,10 +81,14 @@ impl Goal {
             Self::Utilisation(level) | Self::Total(level) => f64::from(current) * (value / level),
             Self::PerInstance(level) => value / level,
         };
-        // 7 instances at exactly their level must not need an eighth because
-        // 0.7 is not exact in binary.
-        (needed - needed.abs().max(1.0) * NOISE).ceil().max(0.0) as u32
+        ceil(needed)
     }
+}
+
+/// `needed` instances, rounded up; saturates. 7 instances at exactly their
+/// level must not need an eighth because 0.7 is not exact in binary.
+pub(crate) fn ceil(needed: f64) -> u32 {
+    (needed - needed.abs().max(1.0) * NOISE).ceil().max(0.0) as u32
 }
 
 /// Relative error that float arithmetic may have added.

@@ -1,3 +1,6 @@
+#[cfg(all(feature = "serde", feature = "schedules"))]
+mod documented;
+
 use std::time::Duration;
 
 use crate::{Policy, PolicyError, Rule, Step, StepLimit, Target};

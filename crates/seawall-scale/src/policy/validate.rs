@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use super::{Goal, Policy, PolicyError, Rule, Step, StepLimit, Target};
+use super::{
+    Bands, Budget, Burst, Churn, Forecast, Goal, Kind, Policy, PolicyError, Queue, Rates, Rule,
+    RuleAction, StepLimit, Target, Vertical,
+};
 
 impl Policy {
     /// Checks every bound.
@@ -37,6 +40,12 @@ impl Policy {
         {
             step_limit(field, limit)?;
         }
+        let down = self.tolerance_down.unwrap_or_default();
+        number("tolerance_down", down, (0.0..1.0).contains(&down), "0 to below 1")?;
+        number("max_spot", self.max_spot, (0.0..=1.0).contains(&self.max_spot), "0 to 1")?;
+        duration("start_delay", self.start_delay, zero, DAY)?;
+        duration("ready_within", self.ready_within.unwrap_or_default(), zero, DAY)?;
+        self.lists()?;
         for (index, each) in self.targets.iter().enumerate() {
             let error = |error| PolicyError::Target { index, error };
             target(each).map_err(Box::new).map_err(error)?;
@@ -47,6 +56,39 @@ impl Policy {
         }
         Ok(())
     }
+
+    fn lists(&self) -> Result<(), PolicyError> {
+        entries("bands", &self.bands, Bands::validate)?;
+        entries("queues", &self.queues, Queue::validate)?;
+        entries("bursts", &self.bursts, Burst::validate)?;
+        entries("forecasts", &self.forecasts, Forecast::validate)?;
+        entries("dependencies", &self.dependencies, |each| each.validate(self.min))?;
+        entries("vertical", &self.vertical, Vertical::validate)?;
+        entries("kinds", &self.kinds, Kind::validate)?;
+        for (field, limit) in [("rates_up", &self.rates_up), ("rates_down", &self.rates_down)] {
+            entries(field, std::slice::from_ref(limit), Rates::validate)?;
+        }
+        #[cfg(feature = "schedules")]
+        {
+            entries("schedules", &self.schedules, crate::schedule::Schedule::validate)?;
+            crate::schedule::conflicts(&self.schedules)?;
+        }
+        self.fleet.validate()?;
+        self.budget.map_or(Ok(()), Budget::validate)?;
+        self.churn.as_ref().map_or(Ok(()), Churn::validate)?;
+        self.zero.as_ref().map_or(Ok(()), |zero| zero.validate(self.min))
+    }
+}
+
+fn entries<T>(
+    list: &'static str,
+    all: &[T],
+    check: impl Fn(&T) -> Result<(), PolicyError>,
+) -> Result<(), PolicyError> {
+    for (index, each) in all.iter().enumerate() {
+        check(each).map_err(|error| PolicyError::Entry { list, index, error: Box::new(error) })?;
+    }
+    Ok(())
 }
 
 fn target(target: &Target) -> Result<(), PolicyError> {
@@ -69,16 +111,10 @@ fn target(target: &Target) -> Result<(), PolicyError> {
 }
 
 fn rule(rule: &Rule) -> Result<(), PolicyError> {
-    match rule.by {
-        Step::Instances(0) => number("by", 0.0, false, "at least 1"),
-        Step::Instances(_) => Ok(()),
-        Step::Percent(percent) => number(
-            "by",
-            percent,
-            percent > 0.0 && percent <= 1000.0,
-            "above 0 and at most 1000 per cent",
-        ),
-    }?;
+    rule.by.validate("by")?;
+    if (rule.action == RuleAction::Advise) != rule.advice.is_some() {
+        return Err(PolicyError::Advice);
+    }
     match rule.cooldown {
         Some(cooldown) => duration("cooldown", cooldown, Duration::ZERO, WEEK),
         None => Ok(()),
@@ -98,7 +134,15 @@ fn step_limit(field: &'static str, limit: Option<StepLimit>) -> Result<(), Polic
     )
 }
 
-fn number(
+pub(super) fn finite(field: &'static str, value: f64) -> Result<(), PolicyError> {
+    number(field, value, value.is_finite(), "finite")
+}
+
+pub(super) fn positive(field: &'static str, value: f64) -> Result<(), PolicyError> {
+    number(field, value, value.is_finite() && value > 0.0, "finite and above 0")
+}
+
+pub(super) fn number(
     field: &'static str,
     value: f64,
     holds: bool,
@@ -107,7 +151,7 @@ fn number(
     if holds { Ok(()) } else { Err(PolicyError::Number { field, value, bound }) }
 }
 
-fn duration(
+pub(crate) fn duration(
     field: &'static str,
     value: Duration,
     min: Duration,
@@ -120,7 +164,7 @@ fn duration(
     }
 }
 
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 const WEEK: Duration = Duration::from_secs(7 * 86_400);

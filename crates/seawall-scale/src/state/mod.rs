@@ -1,10 +1,26 @@
+//! What a group remembers between two decisions.
+
+mod changes;
+mod command;
+#[cfg(feature = "serde")]
+mod saved;
+mod starts;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use seawall_signal::Hold;
 use tokio::time::Instant;
 
-use crate::{Action, Decision};
+use crate::{Action, Decision, Policy};
+use changes::Changes;
+pub(crate) use command::Wall;
+pub use command::{Freeze, Pin};
+#[cfg(feature = "serde")]
+pub use saved::SavedState;
+#[cfg(feature = "log")]
+pub use saved::{SavedFreeze, SavedPin};
+use starts::Starts;
 
 /// What a group remembers between two decisions.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +37,26 @@ pub struct State {
     wishes: VecDeque<Wish>,
     /// One for each rule, in order.
     holds: Vec<Hold>,
+    /// An order to leave the size alone.
+    pub freeze: Option<Freeze>,
+    /// An order to have a certain size.
+    pub pin: Option<Pin>,
+    changes: Changes,
+    /// One for each burst, in order.
+    panics: Vec<Option<Panic>>,
+    /// When the group was last known, or had to be taken, to be active.
+    active: Option<Instant>,
+    starts: Starts,
+    wall: Option<Wall>,
+}
+
+/// A burst that is going on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Panic {
+    /// When it was last over its threshold.
+    pub(crate) last: Instant,
+    /// The most that was wished for in it.
+    pub(crate) peak: u32,
 }
 
 /// Instances that one decision added.
@@ -41,13 +77,15 @@ pub(crate) struct Wish {
 }
 
 /// What an evaluation leaves behind.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Memory {
     pub(crate) high: u32,
     pub(crate) low: u32,
     /// The longest stabilisation window: older wishes are forgotten.
     pub(crate) keep: Duration,
     pub(crate) holds: Vec<Hold>,
+    pub(crate) panics: Vec<Option<Panic>>,
+    pub(crate) active: Option<Instant>,
     /// Whether the change only brings the size back within its bounds.
     pub(crate) corrects: bool,
 }
@@ -65,6 +103,13 @@ impl State {
             added: VecDeque::new(),
             wishes: VecDeque::new(),
             holds: Vec::new(),
+            freeze: None,
+            pin: None,
+            changes: Changes::default(),
+            panics: Vec::new(),
+            active: None,
+            starts: Starts::default(),
+            wall: None,
         }
     }
 
@@ -86,10 +131,53 @@ impl State {
         self.current = current;
     }
 
+    /// Says that at `at` it is `unix` after 1970, for schedules. A later call
+    /// replaces it: call it now and then, for clocks are set.
+    pub fn set_clock(&mut self, at: Instant, unix: Duration) {
+        let unix = i64::try_from(unix.as_nanos()).unwrap_or(i64::MAX);
+        self.wall = Some(Wall { at, unix });
+    }
+
+    /// Says how long an instance took from the decision to being ready. The
+    /// 95th percentile of the last 20, from the third on, replaces
+    /// [`Policy::start_delay`].
+    pub fn started(&mut self, took: Duration) {
+        self.starts.push(took);
+    }
+
+    /// How long an instance takes to be ready, as far as is known.
+    #[must_use]
+    pub fn start_delay(&self, policy: &Policy) -> Duration {
+        self.starts.p95().unwrap_or(policy.start_delay)
+    }
+
+    /// Nanoseconds and all since 1970 at `now`, if the time of day is known.
+    pub(crate) fn unix(&self, now: Instant) -> Option<Duration> {
+        let unix = self.wall?.unix(now);
+        u64::try_from(unix).ok().map(Duration::from_nanos)
+    }
+
+    /// Takes over what happened to the group of `live`, and keeps what only this
+    /// state has seen: wishes, holds, bursts.
+    pub(crate) fn follow(&mut self, live: &Self) {
+        self.current = live.current;
+        self.last_up = live.last_up;
+        self.last_down = live.last_down;
+        self.added.clone_from(&live.added);
+        self.changes.clone_from(&live.changes);
+        self.freeze.clone_from(&live.freeze);
+        self.pin.clone_from(&live.pin);
+        self.starts.clone_from(&live.starts);
+        self.wall = live.wall;
+    }
+
     /// Records `decision` as carried out at `now`. A correction of a size out
     /// of bounds starts no cooldown: it says nothing about the load.
     pub fn apply(&mut self, decision: &Decision, now: Instant) {
         self.remember(decision, now);
+        if decision.action != Action::Hold {
+            self.changes.push(now, self.current, decision.target);
+        }
         match decision.action {
             _ if decision.memory.corrects => {}
             Action::Up => {
@@ -119,13 +207,16 @@ impl State {
     /// Records what `decision` saw but not that it was carried out: for a dry
     /// run, or when acting failed. The next decision asks again.
     pub fn remember(&mut self, decision: &Decision, now: Instant) {
-        let Memory { high, low, keep, ref holds, corrects: _ } = decision.memory;
+        let Memory { high, low, keep, ref holds, ref panics, active, corrects: _ } =
+            decision.memory;
         if self.wishes.is_empty() {
             self.wishes.push_back(Wish { at: now, high: self.current, low: u32::MAX });
         }
         self.wishes.push_back(Wish { at: now, high, low });
         self.forget(now, keep);
         self.holds.clone_from(holds);
+        self.panics.clone_from(panics);
+        self.active = active;
     }
 
     /// Instances younger than `cooldown`, and when the oldest of them is not.
@@ -144,6 +235,24 @@ impl State {
     /// Forgets what belongs to the rules by position, for a new policy.
     pub(crate) fn forget_rules(&mut self) {
         self.holds.clear();
+        self.panics.clear();
+    }
+
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    pub(crate) fn panic(&self, burst: usize) -> Option<Panic> {
+        self.panics.get(burst).copied().flatten()
+    }
+
+    pub(crate) fn active(&self) -> Option<Instant> {
+        self.active
+    }
+
+    #[cfg(feature = "schedules")]
+    pub(crate) fn wall(&self) -> Option<Wall> {
+        self.wall
     }
 
     pub(crate) fn wishes(&self) -> impl DoubleEndedIterator<Item = &Wish> {

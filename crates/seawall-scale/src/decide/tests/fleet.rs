@@ -1,0 +1,83 @@
+use seawall_signal::Unit;
+
+use super::{codes, cpu, once};
+use crate::{Action, Decision, Fleet, Policy};
+
+fn policy(level: f64) -> Policy {
+    let fleet = Fleet {
+        starting: Some("starting".into()),
+        missing: Some("missing".into()),
+        failing: Some("failing".into()),
+    };
+    Policy { fleet, ..cpu(level) }
+}
+
+fn at(level: f64, current: u32, mean: f64, [starting, missing, failing]: [f64; 3]) -> Decision {
+    let samples = [
+        ("cpu", mean, Unit::Ratio),
+        ("starting", starting, Unit::Count),
+        ("missing", missing, Unit::Count),
+        ("failing", failing, Unit::Count),
+    ];
+    once(&policy(level), current, &samples)
+}
+
+#[test]
+fn starting_instances_count_as_idle_on_the_way_up() {
+    // Case 3 of the research: three hot ones of ten.
+    let held = at(0.3, 10, 1.0, [7.0, 0.0, 0.0]);
+    assert_eq!((held.target, codes(&held)), (10, vec!["within_tolerance", "filled_in"]));
+    let naive = at(0.3, 10, 1.0, [0.0, 0.0, 0.0]);
+    assert_eq!(naive.target, 34);
+    assert_eq!(at(0.3, 10, 1.0, [4.0, 0.0, 0.0]).target, 20);
+}
+
+#[test]
+fn missing_instances_count_as_used_up_on_the_way_down() {
+    // Case 4 of the research: 52 % on average, not 20 %.
+    let decision = at(0.7, 10, 0.2, [0.0, 4.0, 0.0]);
+    assert_eq!((decision.target, codes(&decision)), (8, vec!["target", "filled_in"]));
+    assert_eq!(
+        decision.reasons[1].to_string(),
+        "cpu is 20 % where it is known, 4 instances without a sample taken as 100 %"
+    );
+    // And as idle on the way up: 60 % of ten.
+    assert_eq!(at(0.5, 10, 1.0, [0.0, 4.0, 0.0]).target, 12);
+}
+
+#[test]
+fn what_was_filled_in_never_turns_the_direction() {
+    // Half of them hot, the other half missing: idle, they would bring it below.
+    let decision = at(0.6, 10, 0.7, [0.0, 5.0, 0.0]);
+    assert_eq!(decision.action, Action::Hold);
+    // One is calm, nine are missing: used up, they would ask for more.
+    assert_eq!(at(0.6, 10, 0.2, [0.0, 9.0, 0.0]).action, Action::Hold);
+}
+
+#[test]
+fn instances_that_fail_under_load_are_saturated_and_not_starting() {
+    // Case 14 of the research; the Kubernetes HPA holds here.
+    let decision = at(0.7, 4, 1.0, [0.0, 0.0, 4.0]);
+    assert_eq!(decision.target, 6);
+    assert_eq!(
+        decision.reasons[1].to_string(),
+        "cpu is 100 % where it is known, 4 instances failing and taken as saturated"
+    );
+    // Even if they report nothing of it.
+    assert_eq!(at(0.7, 4, 0.3, [0.0, 0.0, 4.0]).target, 6);
+}
+
+#[test]
+fn an_unknown_count_keeps_the_size_and_lets_it_grow() {
+    let samples = |mean| [("cpu", mean, Unit::Ratio), ("starting", 0.0, Unit::Count)];
+    assert_eq!(once(&policy(0.5), 10, &samples(0.1)).target, 10);
+    assert_eq!(once(&policy(0.5), 10, &samples(1.0)).target, 20);
+}
+
+#[test]
+fn counts_beyond_the_group_are_cut_to_it() {
+    for counts in [[99.0, 0.0, 0.0], [0.0, 99.0, 0.0], [5.0, 99.0, 99.0], [-1.0, -1.0, -1.0]] {
+        let decision = at(0.5, 10, 0.9, counts);
+        assert!((10..=20).contains(&decision.target), "{counts:?} {decision:?}");
+    }
+}

@@ -1,0 +1,88 @@
+use super::{PolicyError, finite, positive};
+
+/// A number that somebody foresees: a load at some quantile, or a number of
+/// instances.
+///
+/// ```toml
+/// signal = "forecast(requests, p95)"
+/// per_instance = 70
+/// skill = { signal = "skill(requests)", at_least = 0.1 }
+/// ```
+///
+/// The forecaster publishes it as a signal like any other, so that a log of
+/// decisions holds all that a decision was made of. Unless `may_shrink` is set
+/// it only raises: alone it never makes the group smaller.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct Forecast {
+    /// Signal: what is foreseen for when instances started now are ready.
+    pub signal: String,
+    /// What one instance can carry of it; above 0. Default: none, the signal
+    /// is a number of instances already.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub per_instance: Option<f64>,
+    /// Whether it is an opinion on the whole size, such as a
+    /// [`Planner`](crate::capacity::Planner)'s, and not only a floor. Default:
+    /// no.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub may_shrink: bool,
+    /// Leaves it out while it is no better than a naive one. Default: none.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub skill: Option<Skill>,
+    /// Leaves it out while it is missing, in place of not shrinking. Default:
+    /// no.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub ignore_missing: bool,
+}
+
+/// How good a forecast must be to count.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub struct Skill {
+    /// Signal: 1 less the forecast's loss as a share of a naive forecast's; 0
+    /// is no better, 1 is perfect.
+    pub signal: String,
+    /// Least skill.
+    pub at_least: f64,
+}
+
+impl Forecast {
+    /// A floor of load, of which one instance carries `per_instance`.
+    #[must_use]
+    pub fn of_load(signal: impl Into<String>, per_instance: f64) -> Self {
+        Self { per_instance: Some(per_instance), ..Self::of_instances(signal) }
+    }
+
+    /// A floor of instances.
+    #[must_use]
+    pub fn of_instances(signal: impl Into<String>) -> Self {
+        Self {
+            signal: signal.into(),
+            per_instance: None,
+            may_shrink: false,
+            skill: None,
+            ignore_missing: false,
+        }
+    }
+
+    /// An opinion on the whole size, in instances.
+    #[must_use]
+    pub fn plan(signal: impl Into<String>) -> Self {
+        Self { may_shrink: true, ..Self::of_instances(signal) }
+    }
+
+    pub(crate) fn wish(&self, value: f64) -> u32 {
+        super::ceil(value / self.per_instance.unwrap_or(1.0))
+    }
+
+    pub(super) fn validate(&self) -> Result<(), PolicyError> {
+        let skill = self.skill.as_ref();
+        if self.signal.is_empty() || skill.is_some_and(|skill| skill.signal.is_empty()) {
+            return Err(PolicyError::EmptySignal);
+        }
+        positive("per_instance", self.per_instance.unwrap_or(1.0))?;
+        finite("skill.at_least", skill.map_or(0.0, |skill| skill.at_least))
+    }
+}

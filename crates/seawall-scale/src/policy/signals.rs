@@ -1,0 +1,51 @@
+use seawall_signal::{Lint, Units};
+
+use super::Policy;
+
+impl Policy {
+    /// The names of all signals it reads, each once, sorted.
+    #[must_use]
+    pub fn signals(&self) -> Vec<&str> {
+        let rules = self.rules.iter().flat_map(|rule| rule.condition.signals());
+        let mut names: Vec<_> = self.named().chain(rules).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// What looks wrong when the signals have these units: unknown names, units
+    /// that cannot match, bare numbers. For start-up checks.
+    #[must_use]
+    pub fn lint(&self, units: &Units) -> Vec<Lint> {
+        let named = self
+            .named()
+            .filter(|signal| !units.contains_key(*signal))
+            .map(|signal| Lint::UnknownSignal { signal: signal.to_owned() });
+        let rules = self.rules.iter().flat_map(|rule| rule.condition.lint(units));
+        named.chain(rules).collect()
+    }
+
+    /// Those that are not in a condition.
+    fn named(&self) -> impl Iterator<Item = &str> {
+        let targets = self.targets.iter().map(|target| &target.signal);
+        let bands = self.bands.iter().map(|bands| &bands.signal);
+        let queues =
+            self.queues.iter().flat_map(|queue| [Some(&queue.backlog), queue.arrivals.as_ref()]);
+        let bursts = self.bursts.iter().flat_map(|burst| [&burst.stable, &burst.panic]);
+        let forecasts = self.forecasts.iter().flat_map(|forecast| {
+            [Some(&forecast.signal), forecast.skill.as_ref().map(|skill| &skill.signal)]
+        });
+        let busy = self.dependencies.iter().filter_map(|dependency| dependency.busy.as_ref());
+        let busy = busy.flat_map(|busy| [Some(&busy.signal), busy.waiting.as_ref()]);
+        let active = self.zero.iter().flat_map(|zero| &zero.activate).map(|each| &each.signal);
+        let vertical = self.vertical.iter().map(|vertical| &vertical.signal);
+        targets
+            .chain(bands)
+            .chain(bursts)
+            .chain(active)
+            .chain(vertical)
+            .chain(self.fleet.signals())
+            .chain(queues.chain(forecasts).chain(busy).flatten())
+            .map(String::as_str)
+    }
+}

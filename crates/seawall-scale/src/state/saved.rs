@@ -1,0 +1,162 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use seawall_signal::{Condition, Hold, Signals};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::changes::{Change, Changes};
+use super::starts::Starts;
+use super::{Added, Freeze, Panic, Pin, State, Wall, Wish};
+use crate::offset;
+
+/// A [`State`] that can be written down: every instant is a number of
+/// nanoseconds from a reference that the caller chooses.
+///
+/// To survive a restart save with the present instant as the reference, and
+/// restore with the instant at which that moment was: the present one, less the
+/// time that has passed since.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedState {
+    current: u32,
+    last_up: Option<i64>,
+    last_down: Option<i64>,
+    /// When, and how many.
+    added: Vec<(i64, u32)>,
+    /// When, no smaller than, no larger than.
+    wishes: Vec<(i64, u32, u32)>,
+    /// Since when, and whether raised.
+    holds: Vec<(Option<i64>, bool)>,
+    freeze: Option<SavedFreeze>,
+    pin: Option<SavedPin>,
+    /// When, added, removed.
+    changes: Vec<(i64, u32, u32)>,
+    /// When last over the threshold, and the most wished for.
+    panics: Vec<Option<(i64, u32)>>,
+    active: Option<i64>,
+    /// Nanoseconds.
+    starts: Vec<u64>,
+    /// When, and nanoseconds after 1970.
+    wall: Option<(i64, i64)>,
+}
+
+/// A [`Freeze`] that can be written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedFreeze {
+    until: Option<i64>,
+    only_down: bool,
+    by: String,
+}
+
+/// A [`Pin`] that can be written down.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SavedPin {
+    size: u32,
+    until: Option<i64>,
+    by: String,
+}
+
+impl State {
+    /// Writes it down, with instants counted from `reference`.
+    #[must_use]
+    pub fn save(&self, reference: Instant) -> SavedState {
+        let from = |at: Instant| offset::from(reference, at);
+        SavedState {
+            current: self.current,
+            last_up: self.last_up.map(from),
+            last_down: self.last_down.map(from),
+            added: self.added.iter().map(|added| (from(added.at), added.count)).collect(),
+            wishes: self.wishes.iter().map(|wish| (from(wish.at), wish.high, wish.low)).collect(),
+            holds: self
+                .holds
+                .iter()
+                .map(|hold| (hold.since().map(from), hold.is_raised()))
+                .collect(),
+            freeze: self.freeze.as_ref().map(|freeze| SavedFreeze::new(freeze, reference)),
+            pin: self.pin.as_ref().map(|pin| SavedPin::new(pin, reference)),
+            changes: self.changes.0.iter().map(|c| (from(c.at), c.added, c.removed)).collect(),
+            panics: self
+                .panics
+                .iter()
+                .map(|panic| panic.map(|panic| (from(panic.last), panic.peak)))
+                .collect(),
+            active: self.active.map(from),
+            starts: self.starts.0.iter().map(|took| nanos(*took)).collect(),
+            wall: self.wall.map(|wall| (from(wall.at), wall.unix)),
+        }
+    }
+}
+
+impl SavedState {
+    /// The state, with instants counted from `reference`.
+    #[must_use]
+    pub fn restore(&self, reference: Instant) -> State {
+        let to = |at: i64| offset::to(reference, at);
+        let change = |&(at, added, removed): &_| Change { at: to(at), added, removed };
+        State {
+            current: self.current,
+            last_up: self.last_up.map(to),
+            last_down: self.last_down.map(to),
+            added: self.added.iter().map(|&(at, count)| Added { at: to(at), count }).collect(),
+            wishes: self
+                .wishes
+                .iter()
+                .map(|&(at, high, low)| Wish { at: to(at), high, low })
+                .collect(),
+            holds: self.holds.iter().map(|&(since, raised)| hold(since.map(to), raised)).collect(),
+            freeze: self.freeze.as_ref().map(|freeze| freeze.restore(reference)),
+            pin: self.pin.as_ref().map(|pin| pin.restore(reference)),
+            changes: Changes(self.changes.iter().map(change).collect()),
+            panics: self
+                .panics
+                .iter()
+                .map(|panic| panic.map(|(last, peak)| Panic { last: to(last), peak }))
+                .collect(),
+            active: self.active.map(to),
+            starts: Starts(
+                self.starts.iter().map(|took| Duration::from_nanos(*took)).collect::<VecDeque<_>>(),
+            ),
+            wall: self.wall.map(|(at, unix)| Wall { at: to(at), unix }),
+        }
+    }
+}
+
+impl SavedFreeze {
+    pub(crate) fn new(freeze: &Freeze, reference: Instant) -> Self {
+        let until = freeze.until.map(|until| offset::from(reference, until));
+        Self { until, only_down: freeze.only_down, by: freeze.by.clone() }
+    }
+
+    pub(crate) fn restore(&self, reference: Instant) -> Freeze {
+        let until = self.until.map(|until| offset::to(reference, until));
+        Freeze { until, only_down: self.only_down, by: self.by.clone() }
+    }
+}
+
+impl SavedPin {
+    pub(crate) fn new(pin: &Pin, reference: Instant) -> Self {
+        let until = pin.until.map(|until| offset::from(reference, until));
+        Self { size: pin.size, until, by: pin.by.clone() }
+    }
+
+    pub(crate) fn restore(&self, reference: Instant) -> Pin {
+        let until = self.until.map(|until| offset::to(reference, until));
+        Pin { size: self.size, until, by: self.by.clone() }
+    }
+}
+
+/// A hold has no constructor; but one that has seen a condition that always
+/// holds is pending, or raised, since then.
+fn hold(since: Option<Instant>, raised: bool) -> Hold {
+    let Some(since) = since else { return Hold::default() };
+    let text = if raised { "absent(x)" } else { "absent(x) for 366d" };
+    let Ok(condition) = Condition::parse(text) else { return Hold::default() };
+    Hold::default().next(&condition, &Signals::new(), since, Duration::ZERO).0
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
