@@ -111,7 +111,9 @@ impl RedLayer {
     /// `UNAVAILABLE` or `DATA_LOSS` is an error of that type, as OpenTelemetry
     /// counts servers, and one that ends without any status is `UNKNOWN`.
     /// The status is in the trailers, or in the headers if there is no body.
-    /// Only responses with a content type of `application/grpc..` are looked at.
+    /// Only responses with a content type of `application/grpc`, alone or with
+    /// `+proto` or the like behind it, are looked at: not gRPC-Web, whose status
+    /// is in the bytes of its body.
     /// Default: off.
     pub fn grpc(mut self, on: bool) -> Self {
         self.grpc = on;
