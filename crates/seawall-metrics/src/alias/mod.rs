@@ -111,7 +111,7 @@ impl Aliases {
     /// | alias | of |
     /// |---|---|
     /// | `http_request_duration_ms{method,route,status_code}` | `http_server_request_duration_seconds` |
-    /// | `cache_hits_total{level,key_type}` | `seawall_cache_requests_total`, results `hit` and `absent`; the cache is the key type |
+    /// | `cache_hits_total{level,key_type}` | `seawall_cache_requests_total`, layers `l1` and `l2`, results `hit` and `absent`; the cache is the key type |
     /// | `db_query_duration_ms{query_type,table}` | `db_query_duration_seconds{query_type,table}`, which the service records |
     ///
     /// Buckets of both `_ms`: 10 50 100 200 500 1000 2000 5000. A name in
@@ -130,6 +130,8 @@ impl Aliases {
             )
             .with(
                 Alias::new("cache_hits_total", "seawall_cache_requests_total")
+                    // What the loader ended is no hit of the cache.
+                    .only("layer", &["l1", "l2"])
                     .only("result", &["hit", "absent"])
                     .label("layer", "level")
                     .label("cache", "key_type"),

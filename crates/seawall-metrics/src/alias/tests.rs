@@ -33,6 +33,9 @@ fn the_required_names_are_fed_by_the_same_cells_in_their_own_unit() {
         counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "l1", "result" => "hit").increment(3);
         counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "l1", "result" => "absent").increment(2);
         counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "l2", "result" => "miss").increment(9);
+        // A read that the loader ended is what a hit is not.
+        counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "loader", "result" => "hit").increment(9);
+        counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "loader", "result" => "absent").increment(9);
     });
     let expected = r#"# HELP cache_hits_total Alias of seawall_cache_requests_total.
 # TYPE cache_hits_total counter
