@@ -36,7 +36,7 @@ use crate::error::Error;
 /// | body dropped before its end | `aborted` | yes |
 ///
 /// The size of a request body is what the client announced: one that comes in
-/// pieces of unknown number is in no histogram.
+/// pieces of unknown number, or of more than 1 TiB, is in no histogram.
 ///
 /// The route label is the template given by [`route`](Self::route) or found by
 /// [`route_table`](Self::route_table), or `unmatched`: never the path. Methods other than the nine standard ones are
