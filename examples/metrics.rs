@@ -64,7 +64,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut screen = Screen { live: stdout().is_terminal(), drawn: 0 };
     let end = Instant::now() + RUN;
     let mut redraw = interval(REDRAW);
-    while Instant::now() < end {
+    loop {
         redraw.tick().await;
         let mut signals = Signals::new();
         let now = Instant::now();
@@ -84,7 +84,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             lines.push(format!("{name:<20} {:>7}", value.unwrap_or_else(|| "-".to_owned())));
         }
         lines.push(format!("{}: {is_slow:?}", slow.condition()));
-        screen.draw(&lines, Instant::now() >= end)?;
+        let last = Instant::now() >= end;
+        screen.draw(&lines, last)?;
+        if last {
+            break;
+        }
     }
 
     println!("\nGET /metrics, as Prometheus sees it:\n");

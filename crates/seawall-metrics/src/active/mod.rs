@@ -40,7 +40,9 @@ use crate::error::Error;
 /// `seen` takes no lock (but the one of a step's first, which clears the oldest
 /// sketch), allocates nothing, and costs a hash and an atomic maximum. Cheap to
 /// clone; clones share the window. Nothing is kept of an identity but where its
-/// hash fell.
+/// hash fell. The hash is known to everybody: whoever chooses identities freely
+/// can make the estimate as large as they like, so count those that you gave out
+/// (accounts, sessions), and decide on no others.
 ///
 /// The gauge of this name is set by [`publish`](Self::publish) or
 /// [`run`](Self::run); as a [`Source`] it feeds a signal of this name.

@@ -38,7 +38,8 @@ impl Alias {
     }
 
     /// Multiplies values and bounds: 1000 for milliseconds of a metric in
-    /// seconds. Counters stay as they are. Default: 1.
+    /// seconds. Counters stay as they are. Finite and above zero: an alias with
+    /// another factor is left out. Default: 1.
     #[must_use]
     pub fn scale(mut self, factor: f64) -> Self {
         self.scale = factor;
@@ -46,7 +47,9 @@ impl Alias {
     }
 
     /// Takes a label over under another name. A series without it has the empty
-    /// value, which is as good as no label.
+    /// value, which is as good as no label. What Prometheus takes as no label's
+    /// name is changed as the recorder changes it (`my label` to `my_label`,
+    /// `__x` to `exported__x`, `le` of a histogram to `exported_le`).
     #[must_use]
     pub fn label(mut self, from: &str, to: &str) -> Self {
         self.labels.push((from.to_owned(), to.to_owned()));
@@ -108,7 +111,7 @@ impl Aliases {
     /// | alias | of |
     /// |---|---|
     /// | `http_request_duration_ms{method,route,status_code}` | `http_server_request_duration_seconds` |
-    /// | `cache_hits_total{level,key_type}` | `seawall_cache_requests_total`, results `hit` and `absent`; the cache is the key type |
+    /// | `cache_hits_total{level,key_type}` | `seawall_cache_requests_total`, layers `l1` and `l2`, results `hit` and `absent`; the cache is the key type |
     /// | `db_query_duration_ms{query_type,table}` | `db_query_duration_seconds{query_type,table}`, which the service records |
     ///
     /// Buckets of both `_ms`: 10 50 100 200 500 1000 2000 5000. A name in
@@ -127,6 +130,8 @@ impl Aliases {
             )
             .with(
                 Alias::new("cache_hits_total", "seawall_cache_requests_total")
+                    // What the loader ended is no hit of the cache.
+                    .only("layer", &["l1", "l2"])
                     .only("result", &["hit", "absent"])
                     .label("layer", "level")
                     .label("cache", "key_type"),
@@ -141,8 +146,8 @@ impl Aliases {
     }
 
     /// Appends the aliases of what is in `snapshot`, in the text format 0.0.4,
-    /// sorted by name and labels. An alias whose metric is not there, or whose
-    /// name is that of a metric, is left out.
+    /// sorted by name and labels. An alias whose metric is not there, whose
+    /// name is that of a metric, or whose scale is none, is left out.
     pub fn render_into(&self, snapshot: &Snapshot, out: &mut String) {
         render::render(&self.all, snapshot, out);
     }

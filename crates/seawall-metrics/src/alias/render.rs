@@ -2,13 +2,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use super::Alias;
+use crate::registry::metric_name;
 use crate::snapshot::{MetricSnapshot, Snapshot, Value};
+use crate::text::float;
 
 pub(super) fn render(aliases: &[Alias], snapshot: &Snapshot, out: &mut String) {
     let mut taken: BTreeSet<&str> = snapshot.metrics.iter().map(|it| it.name.as_str()).collect();
     let mut sorted: Vec<_> = aliases.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
     for alias in sorted {
+        // Another scale would put the buckets out of order.
+        if !(alias.scale.is_finite() && alias.scale > 0.0) {
+            continue;
+        }
         let metric = snapshot.metrics.iter().find(|metric| metric.name == alias.of);
         let Some(metric) = metric.filter(|metric| !metric.series.is_empty()) else {
             continue;
@@ -32,6 +38,8 @@ struct Sum {
 }
 
 fn one(alias: &Alias, metric: &MetricSnapshot, out: &mut String) -> fmt::Result {
+    let histogram = metric.series.iter().any(|it| matches!(it.value, Value::Histogram(_)));
+    let names: Vec<_> = alias.labels.iter().map(|(_, to)| label_name(to, histogram)).collect();
     let mut groups = Groups::new();
     let mut kind = "gauge";
     for series in &metric.series {
@@ -44,21 +52,28 @@ fn one(alias: &Alias, metric: &MetricSnapshot, out: &mut String) -> fmt::Result 
         if !alias.only.iter().all(let_in) {
             continue;
         }
-        let mut labels: Vec<_> =
-            alias.labels.iter().map(|(from, to)| (to.as_str(), value(from))).collect();
-        labels.retain(|(_, value)| !value.is_empty());
+        let mut labels: Vec<(&str, &str)> = Vec::new();
+        for ((from, _), name) in alias.labels.iter().zip(&names) {
+            let value = value(from);
+            match labels.iter_mut().find(|(known, _)| known == name) {
+                _ if value.is_empty() => {}
+                // Of two of one name the later wins, as with the recorder.
+                Some((_, known)) => *known = value,
+                None => labels.push((name, value)),
+            }
+        }
         labels.sort_unstable();
         let sum = groups.entry(labels).or_default();
         match &series.value {
             Value::Counter(total) => {
                 kind = "counter";
-                sum.value += *total as f64;
+                sum.count = sum.count.saturating_add(*total);
             }
             Value::Gauge(gauge) => sum.value += gauge * alias.scale,
             Value::Histogram(histogram) => {
                 kind = "histogram";
                 sum.value += histogram.sum * alias.scale;
-                sum.count += histogram.count;
+                sum.count = sum.count.saturating_add(histogram.count);
                 sum.add(&histogram.buckets);
             }
         }
@@ -70,16 +85,20 @@ fn one(alias: &Alias, metric: &MetricSnapshot, out: &mut String) -> fmt::Result 
     writeln!(out, "# HELP {name} Alias of {}.", alias.of)?;
     writeln!(out, "# TYPE {name} {kind}")?;
     for (labels, sum) in &groups {
+        if kind == "counter" {
+            writeln!(out, "{name}{} {}", Braces(labels, None), sum.count)?;
+            continue;
+        }
         if kind != "histogram" {
-            writeln!(out, "{name}{} {}", Braces(labels, None), sum.value)?;
+            writeln!(out, "{name}{} {}", Braces(labels, None), float(sum.value))?;
             continue;
         }
         for (bound, below) in sum.bounds(alias) {
-            let bound = Some(bound.to_string());
+            let bound = Some(float(bound));
             writeln!(out, "{name}_bucket{} {below}", Braces(labels, bound.as_deref()))?;
         }
         writeln!(out, "{name}_bucket{} {}", Braces(labels, Some("+Inf")), sum.count)?;
-        writeln!(out, "{name}_sum{} {}", Braces(labels, None), sum.value)?;
+        writeln!(out, "{name}_sum{} {}", Braces(labels, None), float(sum.value))?;
         writeln!(out, "{name}_count{} {}", Braces(labels, None), sum.count)?;
     }
     Ok(())
@@ -99,8 +118,8 @@ impl Sum {
 
     /// The finite bounds of the alias, with the values at or below each.
     fn bounds(&self, alias: &Alias) -> Vec<(f64, u64)> {
-        let own = self.buckets.iter().filter(|(bound, _)| bound.is_finite());
-        let own = own.map(|(bound, below)| (rounded(bound * alias.scale), *below));
+        let own = self.buckets.iter().map(|(bound, below)| (rounded(bound * alias.scale), *below));
+        let own = own.filter(|(bound, _)| bound.is_finite());
         match &alias.bounds {
             None => own.collect(),
             Some(bounds) => own
@@ -110,6 +129,17 @@ impl Sum {
                 })
                 .collect(),
         }
+    }
+}
+
+/// `[a-zA-Z_][a-zA-Z0-9_]*`, as the recorder makes them: names that belong to
+/// Prometheus are prefixed, and `le` is where there are buckets.
+fn label_name(raw: &str, histogram: bool) -> String {
+    let name = metric_name(raw).replace(':', "_");
+    if name.starts_with("__") || (histogram && name == "le") {
+        format!("exported{}{name}", if name == "le" { "_" } else { "" })
+    } else {
+        name
     }
 }
 

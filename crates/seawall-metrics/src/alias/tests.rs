@@ -33,6 +33,9 @@ fn the_required_names_are_fed_by_the_same_cells_in_their_own_unit() {
         counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "l1", "result" => "hit").increment(3);
         counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "l1", "result" => "absent").increment(2);
         counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "l2", "result" => "miss").increment(9);
+        // A read that the loader ended is what a hit is not.
+        counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "loader", "result" => "hit").increment(9);
+        counter!("seawall_cache_requests_total", "cache" => "items", "layer" => "loader", "result" => "absent").increment(9);
     });
     let expected = r#"# HELP cache_hits_total Alias of seawall_cache_requests_total.
 # TYPE cache_hits_total counter
@@ -109,4 +112,31 @@ fn gauges_are_scaled_and_label_values_escaped() {
             gauge!("x", "a" => "say \"\\\n").set(0.25);
         });
     assert!(seen.ends_with("# TYPE x_ms gauge\nx_ms{b=\"say \\\"\\\\\\n\"} 250\n"), "{seen}");
+}
+
+#[test]
+fn no_alias_writes_a_line_that_prometheus_refuses() {
+    let aliases = Aliases::new()
+        .with(Alias::new("a_total", "x_total").label("a", "my label").label("b", "my-label"))
+        .with(Alias::new("b_seconds", "x_seconds").label("a", "le").label("b", "__b"))
+        .with(Alias::new("c", "no_limit").label("a", ""));
+    let seen = text(&aliases, || {
+        counter!("x_total", "a" => "1", "b" => "2").increment(1);
+        histogram!("x_seconds", "a" => "1", "b" => "2").record(0.5);
+        gauge!("no_limit", "a" => "1").set(f64::INFINITY);
+    });
+    // Of two labels of one name the later one counts, as with the recorder.
+    assert!(seen.contains("a_total{my_label=\"2\"} 1\n"), "{seen}");
+    let labels = "exported__b=\"2\",exported_le=\"1\"";
+    assert!(seen.contains(&format!("b_seconds_bucket{{{labels},le=\"+Inf\"}} 1\n")), "{seen}");
+    assert!(seen.contains(&format!("b_seconds_count{{{labels}}} 1\n")), "{seen}");
+    assert!(seen.contains("c{_=\"1\"} +Inf\n"), "{seen}");
+}
+
+#[test]
+fn a_scale_that_would_turn_buckets_about_leaves_the_alias_out() {
+    for factor in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let aliases = Aliases::new().with(Alias::new("y", "x_seconds").scale(factor));
+        assert_eq!(text(&aliases, || histogram!("x_seconds").record(0.5)), "", "{factor}");
+    }
 }

@@ -51,6 +51,9 @@ impl<B: Body> Body for RedBody<B> {
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
         let frame = ready!(this.inner.as_mut().poll_frame(cx));
+        if let Some(guard) = this.guard.as_mut() {
+            guard.moved_on();
+        }
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(guard) = this.guard.as_mut() {
@@ -60,8 +63,8 @@ impl<B: Body> Body for RedBody<B> {
                         guard.trailers(trailers);
                     }
                 }
-                // A server may stop polling here.
-                if this.inner.is_end_stream()
+                // A server may stop polling here; behind trailers it does.
+                if (frame.is_trailers() || this.inner.is_end_stream())
                     && let Some(guard) = this.guard.take()
                 {
                     guard.finished();

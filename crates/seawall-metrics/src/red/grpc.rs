@@ -10,12 +10,15 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// `None` if the response is not one of gRPC.
+    /// `None` if the response is not one of gRPC. gRPC-Web is none: its status
+    /// is in the bytes of its body.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let kind = headers.get(CONTENT_TYPE)?.as_bytes();
         let prefix = b"application/grpc";
-        let starts = kind.get(..prefix.len()).is_some_and(|it| it.eq_ignore_ascii_case(prefix));
-        let mut call = starts.then_some(Self { status: None })?;
+        let (start, rest) = kind.split_at_checked(prefix.len())?;
+        let ends = matches!(rest.first(), None | Some(b'+' | b';' | b' ' | b'\t'));
+        let is = ends && start.eq_ignore_ascii_case(prefix);
+        let mut call = is.then_some(Self { status: None })?;
         call.read(headers);
         Some(call)
     }

@@ -76,8 +76,12 @@ impl Guard {
         if bare { NoBody::Yes } else { NoBody::No }
     }
 
-    pub(super) fn sent(&mut self, bytes: usize) {
+    /// The body was polled since the headers: their time is not the end's.
+    pub(super) fn moved_on(&mut self) {
         self.headers_at = None;
+    }
+
+    pub(super) fn sent(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes as u64);
     }
 
@@ -102,7 +106,6 @@ impl Guard {
 
     /// The body returned an error.
     pub(super) fn broken(mut self) {
-        self.headers_at = None;
         self.outcome = self.response.map(|(status, _)| Outcome::BodyError(status));
     }
 

@@ -36,7 +36,7 @@ use crate::error::Error;
 /// | body dropped before its end | `aborted` | yes |
 ///
 /// The size of a request body is what the client announced: one that comes in
-/// pieces of unknown number is in no histogram.
+/// pieces of unknown number, or of more than 1 TiB, is in no histogram.
 ///
 /// The route label is the template given by [`route`](Self::route) or found by
 /// [`route_table`](Self::route_table), or `unmatched`: never the path. Methods other than the nine standard ones are
@@ -111,7 +111,9 @@ impl RedLayer {
     /// `UNAVAILABLE` or `DATA_LOSS` is an error of that type, as OpenTelemetry
     /// counts servers, and one that ends without any status is `UNKNOWN`.
     /// The status is in the trailers, or in the headers if there is no body.
-    /// Only responses with a content type of `application/grpc..` are looked at.
+    /// Only responses with a content type of `application/grpc`, alone or with
+    /// `+proto` or the like behind it, are looked at: not gRPC-Web, whose status
+    /// is in the bytes of its body.
     /// Default: off.
     pub fn grpc(mut self, on: bool) -> Self {
         self.grpc = on;

@@ -63,12 +63,19 @@ where
 }
 
 /// Size of the request body. `None` if it comes in pieces whose number nobody
-/// knows yet: counting them would change the type of the body.
+/// knows yet: counting them would change the type of the body. `None` also for a
+/// size that nobody has.
 fn announced(headers: &HeaderMap, version: Version) -> Option<u64> {
     match headers.get(CONTENT_LENGTH) {
-        Some(length) => length.to_str().ok()?.trim().parse().ok(),
+        Some(length) => {
+            length.to_str().ok()?.trim().parse().ok().filter(|size| *size <= MOST_ANNOUNCED)
+        }
         // Without either header a request of HTTP/1 has no body.
         None if version <= Version::HTTP_11 && !headers.contains_key(TRANSFER_ENCODING) => Some(0),
         None => None,
     }
 }
+
+/// 1 TiB. A client may say anything, and a sum that has once taken in 2^64 no
+/// longer grows by what is small.
+const MOST_ANNOUNCED: u64 = 1 << 40;

@@ -8,10 +8,10 @@ use crate::error::Error;
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct ResourcesConfig {
-    /// Between samples of this process, at least 200 ms. Default: 10 s.
+    /// Between samples of this process, 200 ms to 1 day. Default: 10 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub process_interval: Duration,
-    /// Between samples of the host, at least 200 ms: CPU use over a shorter
+    /// Between samples of the host, 200 ms to 1 day: CPU use over a shorter
     /// time means nothing. Default: 30 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub system_interval: Duration,
@@ -27,13 +27,13 @@ impl ResourcesConfig {
     /// Checks the bounds.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the first interval that is too short.
+    /// [`Error::Config`] naming the first interval that is out of bounds.
     pub fn validate(&self) -> Result<(), Error> {
         for (field, interval) in
             [("process_interval", self.process_interval), ("system_interval", self.system_interval)]
         {
-            if interval < SHORTEST {
-                return Err(Error::config(field, interval.as_secs_f64(), "at least 0.2 seconds"));
+            if !(SHORTEST..=LONGEST).contains(&interval) {
+                return Err(Error::config(field, interval.as_secs_f64(), "0.2 seconds to 1 day"));
             }
         }
         Ok(())
@@ -48,3 +48,5 @@ impl Default for ResourcesConfig {
 
 /// The kernel's CPU accounting is too coarse below this.
 const SHORTEST: Duration = Duration::from_millis(200);
+/// What is added to the time must stay a time.
+const LONGEST: Duration = Duration::from_secs(86_400);

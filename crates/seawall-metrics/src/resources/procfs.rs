@@ -4,7 +4,8 @@
 /// `/proc/diskstats`. `None` if it names no disk.
 ///
 /// Partitions, loop and RAM devices, and devices made of others (device mapper,
-/// RAID) are left out: their bytes are those of the disks below.
+/// RAID, bcache, DRBD) are left out: their bytes are those of the disks below. So
+/// are the single paths to an NVMe disk that has several.
 pub(super) fn disk_bytes(text: &str) -> Option<(u64, u64)> {
     let rows: Vec<_> = text.lines().filter_map(row).collect();
     let names: Vec<&str> = rows.iter().map(|row| row.0).collect();
@@ -28,7 +29,8 @@ fn row(line: &str) -> Option<(&str, u64, u64)> {
     let mut words = line.split_whitespace();
     let major: u32 = words.next()?.parse().ok()?;
     let name = words.nth(1)?;
-    if NO_DISKS.contains(&major) || name.starts_with("dm-") {
+    let made_of_others = ["dm-", "zram", "bcache"].iter().any(|it| name.starts_with(it));
+    if NO_DISKS.contains(&major) || made_of_others || is_path(name) {
         return None;
     }
     // Sectors of these files are 512 bytes, whatever the disk's are.
@@ -38,15 +40,25 @@ fn row(line: &str) -> Option<(&str, u64, u64)> {
     Some((name, read, written))
 }
 
-/// `sda1` beside `sda`, `nvme0n1p2` beside `nvme0n1`.
+/// `sda1` beside `sda`, `nvme0n1p2` beside `nvme0n1`; but `nvme0n10` is a disk of
+/// its own: behind a digit the kernel puts a `p`.
 fn is_partition(name: &str, names: &[&str]) -> bool {
     names.iter().any(|disk| {
-        name.strip_prefix(disk).is_some_and(|rest| {
-            let rest = rest.strip_prefix('p').unwrap_or(rest);
-            !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit())
-        })
+        let rest = name.strip_prefix(disk);
+        let rest = if disk.ends_with(|c: char| c.is_ascii_digit()) {
+            rest.and_then(|rest| rest.strip_prefix('p'))
+        } else {
+            rest
+        };
+        rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit()))
     })
 }
 
-/// Majors of RAM disks, loop devices, RAID, CD-ROM and network block devices.
-const NO_DISKS: [u32; 5] = [1, 7, 9, 11, 43];
+/// `nvme0c1n1`: the way to `nvme0n1` by its controller 1.
+fn is_path(name: &str) -> bool {
+    name.strip_prefix("nvme").is_some_and(|rest| rest.contains('c'))
+}
+
+/// Majors of RAM disks, loop devices, RAID, CD-ROM, network block devices and
+/// DRBD.
+const NO_DISKS: [u32; 6] = [1, 7, 9, 11, 43, 147];

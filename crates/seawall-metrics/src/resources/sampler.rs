@@ -45,11 +45,11 @@ pub struct ResourceSample {
 }
 
 impl Resources {
-    /// Samples host and process every `interval`, at least 200 ms. The first
-    /// sample is taken at once, a first CPU figure follows 200 ms later.
+    /// Samples host and process every `interval`, 200 ms to 1 day. The first
+    /// sample is taken at once, a first CPU figure follows 250 ms later.
     ///
     /// # Errors
-    /// [`Error::Config`] if the interval is too short, [`Error::NoRuntime`]
+    /// [`Error::Config`] if the interval is out of bounds, [`Error::NoRuntime`]
     /// outside a tokio runtime.
     pub fn spawn(interval: Duration) -> Result<Self, Error> {
         Self::spawn_with(ResourcesConfig::every(interval))
@@ -81,11 +81,13 @@ impl Resources {
         self.latest.lock().cpu_ratio.map(|(ratio, _)| ratio)
     }
 
-    /// Share of the host's memory in use, 0 to 1. `None` before the first sample.
+    /// Share of the host's memory in use, 0 to 1. `None` before the first sample
+    /// and where the system does not tell.
     #[must_use]
     pub fn memory_ratio(&self) -> Option<f64> {
         let latest = self.latest.lock();
-        latest.system.as_ref().map(|(host, _)| host.memory_ratio())
+        let ratio = latest.system.as_ref().map(|(host, _)| host.memory_ratio());
+        ratio.filter(|ratio| ratio.is_finite())
     }
 }
 

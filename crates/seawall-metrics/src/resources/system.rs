@@ -37,11 +37,12 @@ pub struct SystemSample {
 }
 
 impl SystemSample {
-    /// Share of physical memory in use, 0 to 1.
+    /// Share of physical memory in use, 0 to 1; NaN, which counts as missing,
+    /// where the system does not tell how much there is.
     #[must_use]
     pub fn memory_ratio(&self) -> f64 {
         if self.memory_total == 0 {
-            return 0.0;
+            return f64::NAN;
         }
         self.memory_used as f64 / self.memory_total as f64
     }

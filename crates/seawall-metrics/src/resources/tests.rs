@@ -87,7 +87,16 @@ async fn an_interval_too_short_for_a_cpu_figure_is_refused() {
         ..ResourcesConfig::default()
     };
     let refused = Resources::spawn_with(config).unwrap_err();
-    assert_eq!(refused.to_string(), "system_interval is 0.199: must be at least 0.2 seconds");
+    assert_eq!(refused.to_string(), "system_interval is 0.199: must be 0.2 seconds to 1 day");
+}
+
+#[test]
+fn an_interval_that_would_end_the_sampler_is_refused() {
+    // No clock reaches so far: adding it to now would panic in the task.
+    let config = ResourcesConfig { process_interval: Duration::MAX, ..ResourcesConfig::default() };
+    let refused = config.validate().unwrap_err().to_string();
+    assert!(refused.starts_with("process_interval is "), "{refused}");
+    assert!(ResourcesConfig::every(Duration::from_secs(86_400)).validate().is_ok());
 }
 
 #[cfg(feature = "serde")]

@@ -9,7 +9,7 @@ use crate::error::Error;
 #[non_exhaustive]
 pub struct VitalsConfig {
     /// Origins whose pages may post, as browsers write them:
-    /// `https://shop.example`. Default: none, which lets in the pages of the
+    /// `https://shop.example`, without a path or a default port. Default: none, which lets in the pages of the
     /// host that the beacon is posted to, and no others.
     pub origins: Vec<String>,
     /// Largest body in bytes, 64 to 65 536. Default: 1024.
@@ -50,10 +50,29 @@ impl VitalsConfig {
             let value = self.timeout.as_secs_f64();
             return Err(Error::config("timeout", value, "0.1 to 60 seconds"));
         }
-        let wrong = |origin: &String| !origin.contains("://") || origin.ends_with('/');
-        if let Some(at) = self.origins.iter().position(wrong) {
-            return Err(Error::config("origins", at as f64, "an origin without a path"));
+        if let Some(at) = self.origins.iter().position(|origin| !is_origin(origin)) {
+            let bound = "an origin as browsers write it, without a path or a default port";
+            return Err(Error::config("origins", at as f64, bound));
         }
         Ok(())
     }
+}
+
+/// Whether a browser might write it so. What it never writes never matches, and
+/// would shut out the pages it was meant to let in.
+fn is_origin(origin: &str) -> bool {
+    let Some((scheme, host)) = origin.split_once("://") else {
+        return false;
+    };
+    let default_port = match scheme {
+        "http" => ":80",
+        "https" => ":443",
+        _ => "://",
+    };
+    let letter = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    !scheme.is_empty()
+        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        && !host.is_empty()
+        && host.chars().all(letter)
+        && !host.ends_with(default_port)
 }

@@ -16,6 +16,11 @@ pub use service::VitalsService;
 /// [`VitalsService`]. Include it as the first script of a page:
 /// `<script src="/vitals"></script>`. It posts once, when the page is first
 /// hidden, to the address it came from.
+///
+/// A page that was opened in the background has no LCP and no FCP: they would be
+/// the time until somebody looked at it. INP is that of interactions of 40 ms
+/// and more: the worst, but for one in each fifty of these. A page with none has
+/// no INP.
 pub const VITALS_SCRIPT: &str = include_str!("script.js");
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -218,6 +219,8 @@ fn script(text: &'static str) -> Response<Full<Bytes>> {
     for (name, value) in headers {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
+    // A HEAD must not say 0, which a server would take from its empty body.
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(VITALS_SCRIPT.len()));
     response
 }
 

@@ -240,7 +240,12 @@ async fn the_script_is_at_most_a_kilobyte_and_names_what_the_service_takes() {
     let text = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(text, VITALS_SCRIPT);
     let head = Request::head("/vitals").body(Full::default()).unwrap();
-    assert_eq!(send(&service, head).await.status(), 200);
+    let response = send(&service, head).await;
+    assert_eq!(response.status(), 200);
+    // What a GET would have had, or nothing: never the 0 of its own body.
+    let length = VITALS_SCRIPT.len().to_string();
+    assert_eq!(response.headers()["content-length"], length.as_str());
+    assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty());
     let put = Request::put("/vitals").body(Full::default()).unwrap();
     let response = send(&service, put).await;
     assert_eq!(
@@ -269,6 +274,30 @@ fn settings_out_of_bounds_are_named() {
     ] {
         let error = VitalsService::new(config).unwrap_err().to_string();
         assert!(error.starts_with(says), "{error}");
+    }
+    // None of these is ever what a browser writes: nobody could post.
+    let with = |origin: &str| {
+        let origins = vec!["https://a.example".to_owned(), origin.to_owned()];
+        VitalsConfig { origins, ..VitalsConfig::default() }.validate()
+    };
+    for wrong in [
+        "",
+        "https://",
+        "://shop.example",
+        "https://shop.example/",
+        "https://shop.example/shop",
+        "https://shop.example?a",
+        "https://user@shop.example",
+        "https://shop.example ",
+        "https://*.shop.example",
+        "https://shop.example:443",
+        "http://shop.example:80",
+    ] {
+        let error = with(wrong).unwrap_err().to_string();
+        assert!(error.starts_with("origins is 1: must be"), "{wrong}: {error}");
+    }
+    for right in ["https://shop.example", "http://[::1]:8080", "https://shop.example:8443"] {
+        assert!(with(right).is_ok(), "{right}");
     }
 }
 

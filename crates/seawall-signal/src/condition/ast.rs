@@ -1,5 +1,6 @@
 use super::literal::Literal;
 use super::term::Term;
+use crate::Unit;
 
 /// A comparison operator.
 #[expect(clippy::exhaustive_enums, reason = "these are all orders of numbers")]
@@ -32,6 +33,21 @@ impl Op {
             Self::AtMost => left <= right,
             Self::Equal => left == right,
             Self::NotEqual => left != right,
+        }
+    }
+
+    /// Whether no value both raises (`OP raise`) and clears (`CLEAR_OP clear`).
+    pub(super) fn is_apart(self, raise: f64, clear_op: Self, clear: f64) -> bool {
+        match (self, clear_op) {
+            (Self::Above, Self::Below | Self::AtMost) | (Self::AtLeast, Self::Below) => {
+                clear <= raise
+            }
+            (Self::Below, Self::Above | Self::AtLeast) | (Self::AtMost, Self::Above) => {
+                clear >= raise
+            }
+            (Self::AtLeast, Self::AtMost) => clear < raise,
+            (Self::AtMost, Self::AtLeast) => clear > raise,
+            _ => false,
         }
     }
 
@@ -97,6 +113,25 @@ impl Comparison {
     #[must_use]
     pub fn clear(&self) -> Option<(Op, Literal)> {
         self.clear
+    }
+
+    /// The hysteresis bound in base units, against a left side in `unit`.
+    ///
+    /// Against a ratio `> 5 clear < 1` would be 5 % and 100 %, and 3 % would
+    /// both raise and clear: a bare `clear` that would lie on the wrong side is
+    /// read on the scale of its threshold.
+    pub(super) fn clear_against(&self, unit: Unit) -> Option<f64> {
+        let (op, clear) = self.clear?;
+        let own = clear.against(unit)?;
+        let raise = self.literal()?;
+        let threshold = raise.against(unit)?;
+        if self.op.is_apart(threshold, op, own) {
+            Some(own)
+        } else if threshold == raise.value() {
+            Some(clear.value())
+        } else {
+            Some(clear.value() / 100.0)
+        }
     }
 }
 

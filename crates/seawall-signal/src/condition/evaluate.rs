@@ -148,7 +148,11 @@ impl View<'_> {
     fn compare(&self, comparison: &Comparison) -> Truth {
         match comparison.clear {
             Some((op, literal)) if self.raised => {
-                !self.read(comparison, op, &Term::Number(literal)).truth()
+                let mut reading = self.read(comparison, op, &Term::Number(literal));
+                if let Some(threshold) = comparison.clear_against(reading.unit) {
+                    reading.threshold = threshold;
+                }
+                !reading.truth()
             }
             _ => self.read(comparison, comparison.op, &comparison.right).truth(),
         }

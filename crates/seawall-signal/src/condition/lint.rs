@@ -92,8 +92,10 @@ impl Condition {
             let clear = comparison.clear().map(|(_, literal)| literal);
             match comparison.right.unit(&of) {
                 _ if comparison.literal().is_some() => {
-                    let literals = comparison.literal().into_iter().chain(clear);
-                    found.extend(literals.filter_map(|literal| check(comparison, unit, literal)));
+                    let read = |literal: Literal| (literal, literal.against(unit));
+                    let clear = clear.map(|it| (it, comparison.clear_against(unit)));
+                    let literals = comparison.literal().map(read).into_iter().chain(clear);
+                    found.extend(literals.filter_map(|it| check(comparison, unit, it)));
                 }
                 Ok(Some(right)) if unit != right && unit != Unit::None && right != Unit::None => {
                     found.push(mixed());
@@ -106,15 +108,23 @@ impl Condition {
     }
 }
 
-fn check(comparison: &Comparison, unit: Unit, literal: Literal) -> Option<Lint> {
+/// `read` is what the literal is read as, in base units.
+fn check(
+    comparison: &Comparison,
+    unit: Unit,
+    (literal, read): (Literal, Option<f64>),
+) -> Option<Lint> {
     let signal = comparison.signal().to_owned();
     match (literal.unit(), unit) {
         (Some(_), Unit::None) => Some(Lint::UnitNotKnown { signal, literal }),
         (Some(own), _) if own != unit => Some(Lint::OtherUnit { signal, unit, literal }),
-        (None, Unit::Ratio) if literal.value() > 1.0 => {
+        (None, Unit::Ratio) if read != Some(literal.value()) => {
             Some(Lint::ReadAsPercent { signal, literal })
         }
         (None, Unit::Ratio) if literal.value() == 1.0 => Some(Lint::ReadAsWhole { signal }),
+        (None, Unit::Ratio) if literal.value() > 1.0 => {
+            Some(Lint::ReadInBaseUnit { signal, unit, literal })
+        }
         (None, Unit::Seconds | Unit::Bytes) if literal.value() != 0.0 => {
             Some(Lint::ReadInBaseUnit { signal, unit, literal })
         }

@@ -181,16 +181,21 @@ impl<'a> Parser<'a> {
         let mut canonical = name.to_owned();
         if self.token == Token::Open {
             canonical.push('(');
-            canonical.push_str(&self.nested(Self::argument)?);
-            while self.token == Token::Comma {
-                self.next();
-                canonical.push_str(", ");
-                canonical.push_str(&self.argument()?);
-            }
+            canonical.push_str(&self.nested(Self::arguments)?);
             self.close(ParseErrorKind::ExpectedCommaOrClose)?;
             canonical.push(')');
         }
         Ok(canonical)
+    }
+
+    fn arguments(&mut self) -> Parsed<String> {
+        let mut all = self.argument()?;
+        while self.token == Token::Comma {
+            self.next();
+            all.push_str(", ");
+            all.push_str(&self.argument()?);
+        }
+        Ok(all)
     }
 
     fn argument(&mut self) -> Parsed<String> {
@@ -265,16 +270,7 @@ impl<'a> Parser<'a> {
         if clear.unit() != raise.unit() {
             return Err(self.fail_at(at, ParseErrorKind::ClearOtherUnit));
         }
-        let (up, down) = (clear.value() >= raise.value(), clear.value() <= raise.value());
-        let touch = clear.value() == raise.value();
-        let apart = match (op, clear_op) {
-            (Op::Above, Op::Below | Op::AtMost) | (Op::AtLeast, Op::Below) => down,
-            (Op::Below, Op::Above | Op::AtLeast) | (Op::AtMost, Op::Above) => up,
-            (Op::AtLeast, Op::AtMost) => down && !touch,
-            (Op::AtMost, Op::AtLeast) => up && !touch,
-            _ => false,
-        };
-        if apart {
+        if op.is_apart(raise.value(), clear_op, clear.value()) {
             Ok(Some((clear_op, clear)))
         } else {
             Err(self.fail_at(at, ParseErrorKind::ClearWrongSide))

@@ -136,7 +136,8 @@ fn quantile(mut values: Vec<f64>, q: f64) -> Option<f64> {
     if values.is_empty() {
         return None;
     }
-    let rank = (q * values.len() as f64).ceil().max(1.0) as usize - 1;
+    // 0.999 * 1000 is a little above 999 in doubles; that is no rank of 1000.
+    let rank = (q * values.len() as f64 - 1e-7).ceil().max(1.0) as usize - 1;
     let rank = rank.min(values.len() - 1);
     Some(*values.select_nth_unstable_by(rank, f64::total_cmp).1)
 }

@@ -33,7 +33,9 @@ use ring::Ring;
 /// result has the time of the newest sample, so that its age tells.
 ///
 /// What has been seen for less than [`min_coverage`](HistoryConfig::min_coverage)
-/// of a window is not published: two samples are no five minutes.
+/// of a window is not published: two samples are no five minutes. Seen is what
+/// lies between its newest sample and its oldest, or that sample before it: a
+/// break shorter than a window is bridged.
 ///
 /// Pure: no clock, no IO. Memory is at most
 /// [`max_samples`](HistoryConfig::max_samples) samples (24 bytes each) for each

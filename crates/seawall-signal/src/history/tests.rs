@@ -45,6 +45,22 @@ fn each_function_reduces_the_window_and_nothing_before_it() {
 }
 
 #[test]
+fn a_rank_is_not_one_too_high_for_the_noise_of_a_product() {
+    // 0.999 * 1000 and 0.07 * 100 are a little above 999 and 7 in doubles.
+    let values: Vec<f64> = (1..=1000).map(f64::from).collect();
+    for (name, values, value) in [
+        ("p99.9(x, 3h)", &values[..], 999.0),
+        ("p999(x, 3h)", &values[..], 999.0),
+        ("p7(x, 20m)", &values[..100], 7.0),
+        ("quantile(0.55, x, 20m)", &values[..100], 55.0),
+        ("p0(x, 20m)", &values[..100], 1.0),
+        ("p100(x, 20m)", &values[..100], 100.0),
+    ] {
+        assert_eq!(run(name, "x", Unit::Count, values).map(|it| it.0), Some(value), "{name}");
+    }
+}
+
+#[test]
 fn a_counter_that_begins_anew_has_grown_by_what_it_holds() {
     let values = [100.0, 160.0, 20.0, 80.0];
     let (rate, unit) = run("rate(x_total)", "x_total", Unit::Count, &values).expect("covered");

@@ -1,3 +1,5 @@
+use futures_util::StreamExt;
+
 use super::*;
 
 fn size(handle: &Handle) -> (u64, f64) {
@@ -24,6 +26,42 @@ async fn the_duration_runs_to_the_end_of_the_body_and_the_first_byte_to_the_head
     assert!((0.010..0.015).contains(&first_byte.max), "{first_byte:?}");
     assert!((0.500..0.505).contains(&duration.max), "{duration:?}");
     assert_eq!(size(&handle), (1, 4.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_duration_runs_to_an_end_that_comes_late_without_any_data() {
+    for trailers in [false, true] {
+        let (layer, handle) = layer();
+        let inner = service_fn(move |_: Request<()>| async move {
+            let end = stream::once(async {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                Ok::<_, std::io::Error>(Frame::<Bytes>::trailers(http::HeaderMap::new()))
+            });
+            // Either the trailers come late, or nothing does.
+            let end = end.filter(move |_| std::future::ready(trailers));
+            Ok::<_, Infallible>(Response::new(StreamBody::new(end).boxed_unsync()))
+        });
+        let response = layer.layer(inner).oneshot(request(Method::GET)).await.unwrap();
+        response.into_body().collect().await.unwrap();
+        let duration = handle.window(DURATION, &[], MINUTE);
+        assert_eq!(duration.count, 1);
+        assert!((0.500..0.505).contains(&duration.max), "{trailers} {duration:?}");
+        assert_eq!(outcomes(&handle), ["200 - 1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_complete_with_its_trailers_without_a_last_poll() {
+    let (layer, handle) = layer();
+    let frames = [Frame::data(Bytes::from_static(b"x")), Frame::trailers(http::HeaderMap::new())];
+    let body = StreamBody::new(stream::iter(frames.map(Ok))).boxed_unsync();
+    let mut body = respond(&layer, Method::GET, Response::new(body)).await.into_body();
+    body.frame().await.unwrap().unwrap();
+    body.frame().await.unwrap().unwrap();
+    // A server of HTTP/2 has sent the end of the stream with them.
+    drop(body);
+    assert_eq!(outcomes(&handle), ["200 - 1"]);
+    assert_eq!(size(&handle), (1, 1.0));
 }
 
 #[tokio::test]

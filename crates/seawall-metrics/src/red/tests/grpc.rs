@@ -67,6 +67,22 @@ async fn nothing_is_read_from_trailers_unless_asked_and_only_of_grpc() {
 }
 
 #[tokio::test]
+async fn a_call_of_grpc_web_whose_status_is_in_its_body_is_no_error() {
+    for (kind, expected) in [
+        ("application/grpc-web", "-"),
+        ("application/grpc-web+proto", "-"),
+        ("application/grpc-web-text", "-"),
+        ("application/grpc", "UNKNOWN"),
+        ("Application/gRPC+json", "UNKNOWN"),
+        ("application/grpc; charset=utf-8", "UNKNOWN"),
+    ] {
+        let mut response = call(None);
+        response.headers_mut().insert(CONTENT_TYPE, kind.parse().unwrap());
+        assert_eq!(outcome(true, response).await, [format!("200 {expected} 1")], "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_dropped_before_its_trailers_is_aborted() {
     let (layer, handle) = layer();
     let response = respond(&layer.grpc(true), Method::POST, call(Some("0"))).await;

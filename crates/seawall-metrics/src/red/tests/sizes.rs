@@ -27,3 +27,14 @@ async fn the_size_of_a_request_is_what_was_announced_and_no_guess() {
     assert_eq!(recorded(with("content-length", "many", old)).await, None);
     assert_eq!(recorded(with("content-length", "-5", old)).await, None);
 }
+
+#[tokio::test]
+async fn a_client_that_announces_more_than_there_is_does_not_ruin_the_sum() {
+    let announcing =
+        |length: u64| Request::builder().header("content-length", length).body(()).unwrap();
+    // The largest that hyper lets in: 1000 more would not change such a sum.
+    assert_eq!(recorded(announcing(u64::MAX - 2)).await, None);
+    assert_eq!(recorded(announcing((1 << 40) + 1)).await, None);
+    let most = 1_u64 << 40;
+    assert_eq!(recorded(announcing(most)).await, Some(most as f64));
+}

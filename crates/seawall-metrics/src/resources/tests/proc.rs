@@ -54,6 +54,25 @@ fn bytes_of_disks_are_added_up_once() {
 }
 
 #[test]
+fn a_tenth_name_space_is_a_disk_and_what_lies_on_others_or_in_memory_is_none() {
+    let text = "\
+ 259       0 nvme0n1 1 0 100 0 1 0 200 0 0 0 0
+ 259       1 nvme0n1p1 1 0 100 0 1 0 200 0 0 0 0
+ 259       2 nvme0n10 1 0 10 0 1 0 20 0 0 0 0
+ 259       3 nvme0c0n1 1 0 100 0 1 0 200 0 0 0 0
+ 179       0 mmcblk1 1 0 1 0 1 0 2 0 0 0 0
+ 179       8 mmcblk1p1 1 0 1 0 1 0 2 0 0 0 0
+ 179      80 mmcblk10 1 0 1 0 1 0 2 0 0 0 0
+   8       0 sda 1 0 1000 0 1 0 2000 0 0 0 0
+   8      10 sda10 1 0 1000 0 1 0 2000 0 0 0 0
+ 252       0 zram0 1 0 9000 0 1 0 9000 0 0 0 0
+ 251       0 bcache0 1 0 9000 0 1 0 9000 0 0 0 0
+ 147       0 drbd0 1 0 9000 0 1 0 9000 0 0 0 0
+";
+    assert_eq!(disk_bytes(text), Some((1112 * 512, 2224 * 512)));
+}
+
+#[test]
 fn a_text_without_a_disk_or_cut_off_within_a_line_gives_what_is_whole() {
     assert_eq!(disk_bytes(""), None);
     assert_eq!(disk_bytes("   7       0 loop0 55 0 2200 10 0 0 0"), None);
@@ -123,4 +142,12 @@ async fn what_was_sampled_is_fed_with_the_time_of_the_sample() {
         system.pressure.is_some_and(|it| it.cpu.is_some())
     );
     assert!(latest.runtime.is_some());
+}
+
+#[test]
+fn memory_that_the_system_does_not_tell_of_is_missing_and_not_unused() {
+    let mut sample = Sampler::new().sample_system(Instant::now());
+    assert!(sample.memory_ratio() > 0.0);
+    sample.memory_total = 0;
+    assert!(sample.memory_ratio().is_nan());
 }

@@ -68,6 +68,11 @@ fn nesting_is_bounded_and_width_is_not() {
     assert_eq!(error(&"(".repeat(100_000)).0, 33);
     assert_eq!(error(&"not ".repeat(100_000)).0, 32 * 4 + 1);
     assert_eq!(error(&"f(".repeat(100_000)).0, 32 * 2 + 2);
+    // A function in any argument but the first is as deep as one in the first.
+    let deeper = |levels| format!("{}a{} > 1", "f(a, ".repeat(levels), ")".repeat(levels));
+    assert!(Condition::parse(&deeper(32)).is_ok());
+    assert_eq!(error(&deeper(33)).2, ParseErrorKind::TooDeep { max: 32 });
+    assert_eq!(error(&"f(a, ".repeat(100_000)).0, 32 * 5 + 2);
     let wide = vec!["a > 1"; 10_000].join(" and ");
     assert_eq!(Condition::parse(&wide).expect("wide").comparisons().len(), 10_000);
 }
@@ -133,4 +138,25 @@ fn a_long_sum_is_refused_before_it_becomes_deep() {
     assert!(Condition::parse(&sum(32)).is_ok());
     assert_eq!(error(&sum(33)).2, ParseErrorKind::TooLong { max: 32 });
     assert_eq!(error(&sum(100_000)).0, 127);
+}
+
+#[test]
+fn the_deepest_sum_there_may_be_is_read_printed_and_reckoned() {
+    // Each level a sum of 32, the first of them a product of 32, the first of
+    // them the next level.
+    let (product, sum) = (" * 1".repeat(31), " + 1".repeat(31));
+    let mut text = "a".to_owned();
+    for _ in 0..32 {
+        text = format!("({text}{product}{sum})");
+    }
+    let condition = Condition::parse(&format!("{text} > 1")).expect("parses");
+    assert_eq!(Condition::parse(&condition.to_string()).expect("prints"), condition);
+    assert_eq!(condition.signals(), ["a"]);
+    let now = tokio::time::Instant::now();
+    let mut signals = crate::Signals::new();
+    signals.set("a", 1.0, crate::Unit::Count, now);
+    let second = std::time::Duration::from_secs(1);
+    let reading = condition.readings(&signals, now, second);
+    assert_eq!(reading.first().map(|it| it.value), Some(Ok(1.0 + 32.0 * 31.0)));
+    assert!(condition.lint(&signals.units()).is_empty());
 }

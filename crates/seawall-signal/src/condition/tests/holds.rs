@@ -116,3 +116,36 @@ fn a_hold_tells_how_long_it_still_needs() {
     assert_eq!(remaining(&evaluator), None);
     assert_eq!(evaluator.hold().since(), Some(now));
 }
+
+#[test]
+fn a_bare_clear_never_reads_as_a_value_that_raises() {
+    // Of a ratio 5 is 5 %: were 1 then 100 %, 3 % could neither raise nor stay.
+    let steps = [(0, Some(0.06)), (1, Some(0.03)), (2, Some(0.011)), (3, Some(0.009))];
+    assert_eq!(run("cpu > 5 clear < 1", &steps), [True, True, True, False]);
+    let steps = [(0, Some(0.06)), (1, Some(0.03)), (2, Some(0.0051)), (3, Some(0.004))];
+    assert_eq!(run("cpu > 5 clear < 0.5", &steps), [True, True, True, False]);
+    let steps = [(0, Some(0.4)), (1, Some(0.45)), (2, Some(1.5)), (3, Some(2.5))];
+    assert_eq!(run("cpu < 0.5 clear > 2", &steps), [True, True, True, False]);
+    // What lies on its side as it stands is read as it stands.
+    let steps = [(0, Some(0.9)), (1, Some(0.75)), (2, Some(0.69))];
+    assert_eq!(run("cpu > 80 clear < 0.7", &steps), [True, True, False]);
+    let steps = [(0, Some(0.4)), (1, Some(0.6)), (2, Some(0.71))];
+    assert_eq!(run("cpu < 0.5 clear > 70", &steps), [True, True, False]);
+}
+
+#[test]
+fn a_whole_condition_is_raised_and_not_one_of_its_comparisons() {
+    let start = Instant::now();
+    let text = "cpu > 80% clear < 70% or queue > 5";
+    let mut evaluator = Evaluator::new(Condition::parse(text).expect(text));
+    let mut step = |cpu, queue| {
+        let mut signals = Signals::new();
+        signals.set("cpu", cpu, Unit::Ratio, start);
+        signals.set("queue", queue, Unit::Count, start);
+        evaluator.step(&signals, start)
+    };
+    assert_eq!(step(0.75, 1.0), False);
+    assert_eq!(step(0.75, 6.0), True);
+    assert_eq!(step(0.75, 1.0), True);
+    assert_eq!(step(0.69, 1.0), False);
+}

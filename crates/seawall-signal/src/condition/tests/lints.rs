@@ -35,6 +35,14 @@ fn readings_that_may_surprise_are_reported() {
         assert_eq!(lints(text), [expected], "{text}");
     }
     assert_eq!(lints("cpu_usage > 80 clear < 70").len(), 2);
+    assert_eq!(
+        lints("cpu_usage > 5 clear < 0.5")[1],
+        "`cpu_usage` is a ratio: `0.5` is read as 0.5%; write the `%`"
+    );
+    assert_eq!(
+        lints("cpu_usage < 0.5 clear > 2"),
+        ["`cpu_usage` is in a ratio: `2` is read in a ratio; write the unit"]
+    );
 }
 
 #[test]
