@@ -170,3 +170,37 @@ async fn a_slot_on_its_way_is_decided_where_each_key_is() {
     }
     assert_eq!(left().await, 2, "the slot is the taker's");
 }
+
+#[tokio::test]
+async fn a_master_that_hangs_holds_up_no_heartbeats() {
+    let builder = Stack::builder().redis_cluster();
+    let stack = builder.redis_setting("cluster-require-full-coverage", "no").start().await.unwrap();
+    let cluster = stack.redis_cluster().unwrap();
+    // Patient: a probe takes longer than it takes to be counted no more.
+    let config = ClusterConfig { failures_to_open: 1, ..exact(cluster.url()) };
+    let limiter = node(&config, &[policy("a", 1_000)]).await;
+    let other = node(&config, &[policy("a", 1_000)]).await;
+    eventually("both are counted", async || other.live_nodes() == 2).await;
+    // Not the one that counts the nodes.
+    let mut hung = None;
+    for node in cluster.nodes() {
+        if node.command(&["GET", "{control}"]).await.is_err() {
+            hung = Some(node);
+        }
+    }
+    hung.unwrap().pause().await.unwrap();
+    let set = limiter.set(&["a"]).unwrap();
+    let checks = (0..16_u64).map(|key| limiter.check(key, &set, Instant::now()));
+    futures_util::future::join_all(checks).await;
+    assert!(!limiter.is_reachable(), "some of them are its");
+    let (mut counted, mut all) = (0, 0);
+    let end = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < end {
+        counted += u32::from(other.live_nodes() == 2);
+        all += 1;
+        sleep(Duration::from_millis(10)).await;
+    }
+    hung.unwrap().resume().await.unwrap();
+    assert!(counted > all * 2 / 3, "counted {counted} times of {all}");
+    eventually("and it is asked again", async || limiter.is_reachable()).await;
+}
