@@ -85,7 +85,7 @@ impl ClusterLimiter {
     }
 
     /// Charges `cost` units to every policy of the set, or none to any. Never fails, and takes at
-    /// most the deadline.
+    /// most the deadline; where the runtime itself is busy, as long again or three of its turns.
     ///
     /// Cancel safety: a charge that is under way when the future is dropped may have been made,
     /// and stays.
