@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use seawall_redis::{Carry, Fold, Unasked, within};
+use seawall_redis::{Carry, Fold, Unasked, is_redirection, within};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -38,6 +38,8 @@ pub(crate) enum NoAnswer {
     Full,
     /// Redis may have charged it.
     Late,
+    /// The master answered: that another has the key, which is not to be reached.
+    Elsewhere,
     Failed,
 }
 
@@ -97,7 +99,7 @@ impl Desk {
         let reply = reply.unwrap_or(Err(NoAnswer::Late));
         match &reply {
             Ok(_) => self.answered(node),
-            Err(NoAnswer::Full) => {}
+            Err(NoAnswer::Full | NoAnswer::Elsewhere) => {}
             Err(no) => {
                 // Here, whoever noticed it first: we, or the task that carried it.
                 if *no == NoAnswer::Late {
@@ -114,8 +116,11 @@ impl Desk {
         let node = self.link.node(ask.subject);
         let asks = [(ask.subject, ask.want)];
         let answers = within(self.deadline, self.link.decide(&ask.spec, 1, &asks)).await;
-        if matches!(answers.as_deref(), Some([Ok(_)])) {
-            self.answered(node);
+        match answers.as_deref() {
+            Some([Ok(_)]) => self.answered(node),
+            // It is there, whoever it names.
+            Some([Err(error)]) if is_redirection(error) => self.answered(node),
+            _ => {}
         }
     }
 
@@ -206,6 +211,8 @@ impl Carrier {
         self.stats.redis_failed(error);
         if *error.kind() == fred::error::ErrorKind::Timeout {
             NoAnswer::Late
+        } else if is_redirection(error) {
+            NoAnswer::Elsewhere
         } else {
             NoAnswer::Failed
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use seawall_redis::within;
+use seawall_redis::{is_redirection, within};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::background::Tasks;
@@ -118,9 +118,10 @@ async fn send(
             let answers = within(shared.config.deadline, link.amend(spec, chunk)).await;
             let answers = answers.unwrap_or_default();
             // Or a master that hangs would hold up what is owed to the others, a deadline each time.
+            let elsewhere = |it: &Result<Answer, _>| it.as_ref().is_err_and(is_redirection);
             if answers.iter().any(Result::is_ok) {
                 shared.desk.answered(node);
-            } else {
+            } else if !answers.iter().any(elsewhere) {
                 shared.desk.failed(node, asked);
             }
             let mut answers = answers.into_iter();
