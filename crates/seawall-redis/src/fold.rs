@@ -53,6 +53,9 @@ pub enum Unasked {
 /// While nothing is under way to a node, a question goes there by itself, at once. Those that come
 /// meanwhile queue up; at most two commands are under way to a node, each with up to 128 of them.
 ///
+/// The questions of a command are answered together. Where one of them is led on to a node that hangs,
+/// as one about a slot that is on its way there, the others wait with it until its deadline.
+///
 /// Dropping the future of a question is safe: it is not asked if that has not happened yet, and the
 /// others are.
 pub struct Fold<C: Carry> {

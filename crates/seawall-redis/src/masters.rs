@@ -157,17 +157,22 @@ impl Follower {
         // At once, if nothing is known.
         let mut next = if found.is_empty() { Duration::ZERO } else { LOOK_EVERY };
         let mut pause = FIRST_PAUSE;
+        let mut not_sooner = NOT_SOONER;
         loop {
             let doubted = tokio::select! {
                 () = self.routes.doubted() => {
-                    sleep(NOT_SOONER).await;
+                    sleep(not_sooner).await;
                     true
                 }
                 () = sleep(next) => false,
             };
             match self.discovery.look(doubted).await {
                 Ok(found) => {
-                    self.apply(&found, changed).await;
+                    let change = self.apply(&found, changed).await;
+                    // Doubt that a look does not end, such as about a slot that is stuck on its way,
+                    // is with every command: the nodes have better to do than to say the same.
+                    let again = doubted && change == Change::default();
+                    not_sooner = if again { (not_sooner * 2).min(LOOK_OFTEN) } else { NOT_SOONER };
                     let (_, all) = self.routes.connected();
                     next = if all { LOOK_EVERY } else { LOOK_OFTEN };
                     pause = FIRST_PAUSE;
@@ -187,7 +192,7 @@ impl Follower {
         &mut self,
         found: &[Master],
         changed: &mut (impl FnMut(&Change, &Reach) + Send),
-    ) {
+    ) -> Change {
         self.connect(found).await;
         let change = self.routes.topology().update(found);
         for node in &change.left {
@@ -196,6 +201,7 @@ impl Follower {
         if change != Change::default() {
             changed(&change, &self.reach);
         }
+        change
     }
 
     /// Connects to new masters and waits a little for that: once they are known for masters, calls
@@ -225,7 +231,7 @@ const LOOK_OFTEN: Duration = Duration::from_millis(250);
 /// Before it is tried again when no node answered; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// A cluster in trouble causes doubt all the time.
+/// A cluster in trouble causes doubt all the time. Doubled, up to [`LOOK_OFTEN`], while looks change nothing.
 const NOT_SOONER: Duration = Duration::from_millis(20);
 
 /// How long new masters are waited for.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use seawall_redis::EndsWithUs;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
 use super::desk::Ask;
@@ -53,42 +53,68 @@ pub(crate) fn start(shared: &Arc<Shared>) -> Tasks {
     let weak = || Arc::downgrade(shared);
     let all = [
         tokio::spawn(beat(weak(), answered)).abort_handle(),
+        tokio::spawn(probe(weak())).abort_handle(),
         tokio::spawn(settle::tidy(weak())).abort_handle(),
         tokio::spawn(hear(weak())).abort_handle(),
     ];
     Tasks { all: Mutex::new(all.into()), beats }
 }
 
-/// Shows that this node is alive, reads orders, and probes what is out of reach.
+/// Shows that this node is alive, and reads orders.
 async fn beat(shared: Weak<Shared>, answered: watch::Sender<bool>) {
     let mut beats = Beats { epoch: String::new(), number: 0 };
     let Some(strong) = shared.upgrade() else { return };
     let pause = strong.config.heartbeat;
-    let mut probes = Probes { spec: strong.spec(&[0]), subjects: HashMap::new() };
+    let mut probes = Probes::new(&strong);
     drop(strong);
     loop {
         let Some(strong) = shared.upgrade() else { return };
         if strong.desk.link.is_up() {
-            // At first all: that loads the script on every master, before the first decision.
-            let new = beats.epoch.is_empty();
-            let mut due = strong.desk.link.serving();
-            due.retain(|node| new || strong.desk.breakers.is_open(*node));
-            let due: Vec<Ask> = due.into_iter().map(|node| probes.of(&strong, node)).collect();
-            join_all(due.iter().map(|ask| strong.desk.probe(ask))).await;
+            if beats.epoch.is_empty() {
+                // That loads the script on every master, before the first decision.
+                let all = strong.desk.link.serving().into_iter();
+                let all: Vec<Ask> = all.filter_map(|node| probes.of(&strong, node)).collect();
+                join_all(all.iter().map(|ask| strong.desk.probe(ask))).await;
+            }
             // More pages of orders follow at once.
             while beats.once(&strong).await == Some(true) {}
             if !beats.epoch.is_empty() {
                 answered.send_if_modified(|it| !std::mem::replace(it, true));
             }
         }
-        let given_up = strong.desk.given_up();
         // Masters that are replaced are not given up any more.
-        strong.stats.out_of_reach(given_up);
-        let quick = given_up > 0 || beats.epoch.is_empty();
-        let pause = if quick { pause.min(PROBING) } else { pause };
+        strong.stats.out_of_reach(strong.desk.given_up());
+        let pause = if beats.epoch.is_empty() { pause.min(PROBING) } else { pause };
         let wake = Arc::clone(&strong);
         drop(strong);
         let _ = timeout(pause, wake.wake.notified()).await;
+    }
+}
+
+/// Asks the masters that are out of reach whether they are back. Each by itself: one that hangs holds
+/// up neither the others for a deadline, nor the beats, without which this node is counted no more.
+async fn probe(shared: Weak<Shared>) {
+    let Some(strong) = shared.upgrade() else { return };
+    let pause = strong.config.heartbeat.min(PROBING);
+    let mut probes = Probes::new(&strong);
+    drop(strong);
+    let mut under_way = HashMap::<u32, JoinHandle<()>>::new();
+    loop {
+        sleep(pause).await;
+        let Some(strong) = shared.upgrade() else { return };
+        under_way.retain(|_, probe| !probe.is_finished());
+        if !strong.desk.link.is_up() {
+            continue;
+        }
+        for node in strong.desk.out_of_reach() {
+            if under_way.contains_key(&node) {
+                continue;
+            }
+            if let Some(ask) = probes.of(&strong, node) {
+                let desk = Arc::clone(&strong.desk);
+                under_way.insert(node, tokio::spawn(async move { desk.probe(&ask).await }));
+            }
+        }
     }
 }
 
@@ -238,31 +264,50 @@ struct Probes {
 }
 
 impl Probes {
-    fn of(&mut self, shared: &Shared, node: u32) -> Ask {
+    fn new(shared: &Shared) -> Self {
+        Self { spec: shared.spec(&[0]), subjects: HashMap::new() }
+    }
+
+    /// `None` if the node serves nothing any more.
+    fn of(&mut self, shared: &Shared, node: u32) -> Option<Ask> {
         let link = &shared.desk.link;
         let here = |subject: &Subject| link.node(*subject) == node;
         let known = self.subjects.get(&node).copied().filter(here);
-        let subject = known.or_else(|| {
-            let mut all = (0..MOST_TRIES).map(|it| Subject::of(Key::Bytes(&it.to_be_bytes())));
-            all.find(here)
-        });
-        // Of a master of a slot or two there may be none: then it is one of another's.
-        let subject = subject.unwrap_or(Subject::of(Key::Unknown));
+        let subject = known.or_else(|| subjects().find(here))?;
         self.subjects.insert(node, subject);
         let want = Want { need: 0, want: 0 };
-        Ask { subject, spec: Arc::clone(&self.spec), want, divisor: 1 }
+        Some(Ask { subject, spec: Arc::clone(&self.spec), want, divisor: 1 })
     }
+}
+
+/// Of every slot at least one.
+fn subjects() -> impl Iterator<Item = Subject> {
+    (0..MOST_TRIES).map(|it| Subject::of(Key::Bytes(&it.to_be_bytes())))
 }
 
 /// A node counts as gone after so many heartbeats missed.
 const BEATS_MISSED: u64 = 5;
 /// Between probes of what is out of reach.
 const PROBING: Duration = Duration::from_millis(100);
-/// Keys that are tried until one is a node's: more than it takes for one of a hundred slots, nearly always.
-const MOST_TRIES: u64 = 4_096;
+/// Keys that are tried until one is a node's: a master of a single slot takes 16 384 on average, once.
+const MOST_TRIES: u64 = 262_144;
 /// Heartbeats between two looks at the connection that orders come by.
 const LOOK_AT_IT: u32 = 10;
 /// Before that is made again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Orders in one answer.
 const PAGE: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_of_one_slot_can_be_probed_whichever_that_is() {
+        let mut slots = vec![false; 16_384];
+        for subject in subjects() {
+            slots[usize::from(fred::util::redis_keyslot(subject.key("").as_bytes()))] = true;
+        }
+        assert!(slots.iter().all(|has| *has));
+    }
+}

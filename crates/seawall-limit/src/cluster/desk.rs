@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use seawall_redis::{Carry, Fold, Unasked, within};
+use seawall_redis::{Carry, Fold, Unasked, is_redirection, within};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -38,6 +38,8 @@ pub(crate) enum NoAnswer {
     Full,
     /// Redis may have charged it.
     Late,
+    /// The master answered: that another has the key, which is not to be reached.
+    Elsewhere,
     Failed,
 }
 
@@ -70,9 +72,16 @@ impl Desk {
         !self.breakers.is_open(node) && self.link.is_connected(node)
     }
 
-    /// How many of the nodes that serve keys are not asked.
+    /// The nodes that serve keys and are not asked.
+    pub(crate) fn out_of_reach(&self) -> Vec<u32> {
+        let mut nodes = self.link.serving();
+        nodes.retain(|node| self.breakers.is_open(*node));
+        nodes
+    }
+
+    /// How many they are.
     pub(crate) fn given_up(&self) -> usize {
-        self.link.serving().into_iter().filter(|node| self.breakers.is_open(*node)).count()
+        self.out_of_reach().len()
     }
 
     /// Asks, within the deadline. Dropping the future is safe: what is under way may be charged.
@@ -86,14 +95,18 @@ impl Desk {
             return Err(NoAnswer::Unreachable);
         }
         let asked = Instant::now();
-        let reply = within(self.deadline, self.fold.ask(node, ask)).await.unwrap_or_else(|| {
-            self.stats.late();
-            Err(NoAnswer::Late)
-        });
+        let reply = within(self.deadline, self.fold.ask(node, ask)).await;
+        let reply = reply.unwrap_or(Err(NoAnswer::Late));
         match &reply {
             Ok(_) => self.answered(node),
-            Err(NoAnswer::Full) => {}
-            Err(_) => self.failed(node, asked),
+            Err(NoAnswer::Full | NoAnswer::Elsewhere) => {}
+            Err(no) => {
+                // Here, whoever noticed it first: we, or the task that carried it.
+                if *no == NoAnswer::Late {
+                    self.stats.late();
+                }
+                self.failed(node, asked);
+            }
         }
         reply
     }
@@ -102,19 +115,24 @@ impl Desk {
     pub(crate) async fn probe(&self, ask: &Ask) {
         let node = self.link.node(ask.subject);
         let asks = [(ask.subject, ask.want)];
-        let answer = within(self.deadline, self.link.decide(&ask.spec, 1, &asks)).await;
-        if matches!(answer, Some(Ok(_))) {
-            self.answered(node);
+        let answers = within(self.deadline, self.link.decide(&ask.spec, 1, &asks)).await;
+        match answers.as_deref() {
+            Some([Ok(_)]) => self.answered(node),
+            // It is there, whoever it names.
+            Some([Err(error)]) if is_redirection(error) => self.answered(node),
+            _ => {}
         }
     }
 
-    fn answered(&self, node: u32) {
+    /// A node has answered what was asked beside decisions, or these.
+    pub(crate) fn answered(&self, node: u32) {
         if self.breakers.success(node) {
             self.stats.out_of_reach(self.given_up());
         }
     }
 
-    fn failed(&self, node: u32, asked: Instant) {
+    /// It did not answer what was asked at `asked`.
+    pub(crate) fn failed(&self, node: u32, asked: Instant) {
         if self.breakers.failure(node, asked, Instant::now()) {
             self.stats.out_of_reach(self.given_up());
         }
@@ -135,9 +153,11 @@ impl Carry for Carrier {
 
     async fn one(&self, _: u32, ask: Ask) -> Reply {
         let asks = [(ask.subject, ask.want)];
-        match self.link.decide(&ask.spec, ask.divisor, &asks).await {
-            Ok(mut answers) => answers.pop().ok_or(NoAnswer::Failed),
-            Err(error) => Err(self.refused(&error)),
+        let mut answers = self.link.decide(&ask.spec, ask.divisor, &asks).await;
+        match answers.pop() {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(error)) => Err(self.refused(&error)),
+            None => Err(NoAnswer::Failed),
         }
     }
 
@@ -167,21 +187,15 @@ impl Carry for Carrier {
         }
         let send = async |group: Group| {
             let asked = self.link.decide(&group.spec, group.divisor, &group.asks);
-            let answers = match within(self.deadline, asked).await {
-                Some(Ok(answers)) => Ok(answers),
-                Some(Err(error)) => Err(self.refused(&error)),
-                None => Err(NoAnswer::Late),
-            };
-            (group.places, answers)
+            (group.places, within(self.deadline, asked).await)
         };
         for (places, answers) in join_all(groups.into_iter().map(send)).await {
-            match answers {
-                Ok(answers) => {
-                    for (place, answer) in places.into_iter().zip(answers) {
-                        replies[place] = Ok(answer);
-                    }
-                }
-                Err(no) => places.into_iter().for_each(|place| replies[place] = Err(no)),
+            let Some(answers) = answers else {
+                places.into_iter().for_each(|place| replies[place] = Err(NoAnswer::Late));
+                continue;
+            };
+            for (place, answer) in places.into_iter().zip(answers) {
+                replies[place] = answer.map_err(|error| self.refused(&error));
             }
         }
         replies
@@ -197,6 +211,8 @@ impl Carrier {
         self.stats.redis_failed(error);
         if *error.kind() == fred::error::ErrorKind::Timeout {
             NoAnswer::Late
+        } else if is_redirection(error) {
+            NoAnswer::Elsewhere
         } else {
             NoAnswer::Failed
         }

@@ -16,7 +16,7 @@ use super::decision::{ClusterDecision, Source};
 use super::desk::NoAnswer;
 use super::error::ClusterError;
 use super::law::{Law, micros};
-use super::link::integer;
+use super::link::{integer, only};
 use super::protocol::{Amend, AmendKind, Spec};
 use super::settle;
 use super::shared::{Begun, Question, Shared};
@@ -85,7 +85,7 @@ impl ClusterLimiter {
     }
 
     /// Charges `cost` units to every policy of the set, or none to any. Never fails, and takes at
-    /// most the deadline.
+    /// most the deadline; where the runtime itself is busy, as long again or three of its turns.
     ///
     /// Cancel safety: a charge that is under way when the future is dropped may have been made,
     /// and stays.
@@ -157,11 +157,13 @@ impl ClusterLimiter {
         }
         let amounts = set.spec.laws.iter().map(|law| law.price(cost)).collect();
         let amend = [(Subject::of(key), Amend { kind: AmendKind::Refund, amounts })];
-        let answers = shared.within(shared.desk.link.amend(&set.spec, &amend)).await?;
-        if let Some(answer) = answers.first() {
-            let now = shared.now();
-            shared.table.known(place, |state| state.learn(&set.spec, answer, now));
-        }
+        let answers = async {
+            let answers = shared.desk.link.amend(&set.spec, &amend).await;
+            only(answers.into_iter().collect())
+        };
+        let answer = shared.within(answers).await?;
+        let now = shared.now();
+        shared.table.known(place, |state| state.learn(&set.spec, &answer, now));
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fred::error::{Error, ErrorKind};
 use fred::types::config::Config;
 use fred::types::{FromValue, Value};
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use seawall_redis::{Masters, Reach, Routes, Settings, Way};
 use tokio::task::AbortHandle;
@@ -90,34 +90,34 @@ impl Link {
         self.reach.to(there)
     }
 
-    /// Decides on subjects of one group under one set: one command.
+    /// Decides on subjects of one group under one set: one command, and one answer each.
     pub(crate) async fn decide(
         &self,
         spec: &Spec,
         divisor: u32,
         asks: &[(Subject, Want)],
-    ) -> Result<Vec<Answer>, Error> {
+    ) -> Vec<Result<Answer, Error>> {
         match self.decide_together(spec, divisor, asks).await {
             Err(error) if asks.len() > 1 && is_split(&error) => {
                 let each = asks.chunks(1).map(|ask| self.decide_together(spec, divisor, ask));
-                Ok(try_join_all(each).await?.concat())
+                join_all(each).await.into_iter().map(only).collect()
             }
-            answer => answer,
+            answers => apart(answers, asks.len()),
         }
     }
 
-    /// Changes what subjects of one group have spent: one command.
+    /// Changes what subjects of one group have spent: one command, and one answer each.
     pub(crate) async fn amend(
         &self,
         spec: &Spec,
         amends: &[(Subject, Amend)],
-    ) -> Result<Vec<Answer>, Error> {
+    ) -> Vec<Result<Answer, Error>> {
         match self.amend_together(spec, amends).await {
             Err(error) if amends.len() > 1 && is_split(&error) => {
                 let each = amends.chunks(1).map(|amend| self.amend_together(spec, amend));
-                Ok(try_join_all(each).await?.concat())
+                join_all(each).await.into_iter().map(only).collect()
             }
-            answer => answer,
+            answers => apart(answers, amends.len()),
         }
     }
 
@@ -237,6 +237,19 @@ fn is_split(error: &Error) -> bool {
     error.details().starts_with("TRYAGAIN")
 }
 
+/// The answers to one command, or its error for each that it was about.
+fn apart(answers: Result<Vec<Answer>, Error>, count: usize) -> Vec<Result<Answer, Error>> {
+    match answers {
+        Ok(answers) => answers.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(error); count],
+    }
+}
+
+/// That of a command about one.
+pub(crate) fn only(answers: Result<Vec<Answer>, Error>) -> Result<Answer, Error> {
+    answers?.pop().ok_or_else(odd)
+}
+
 fn answers(numbers: &[u64], policies: usize, count: usize) -> Result<Vec<Answer>, Error> {
     let (now, rest) = numbers.split_first().ok_or_else(odd)?;
     if rest.len() != count * (2 + policies) {
@@ -266,3 +279,6 @@ pub(crate) fn integer(number: u64) -> Value {
 pub(crate) type SharedLink = Arc<Link>;
 
 const CLOSING: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use seawall_redis::{is_redirection, within};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::background::Tasks;
 use super::protocol::{Amend, Answer, Spec};
@@ -109,12 +110,26 @@ async fn send(
     for group in amends.chunk_by(|a, b| link.group(a.0) == link.group(b.0)) {
         for chunk in group.chunks(CHUNK) {
             let node = chunk.first().map_or(0, |(subject, _)| link.node(*subject));
-            if shared.desk.is_reachable(node)
-                && let Ok(answers) = shared.within(link.amend(spec, chunk)).await
-            {
-                done.extend(chunk.iter().map(|(subject, _)| *subject).zip(answers));
-            } else {
+            if !shared.desk.is_reachable(node) {
                 failed.extend_from_slice(chunk);
+                continue;
+            }
+            let asked = Instant::now();
+            let answers = within(shared.config.deadline, link.amend(spec, chunk)).await;
+            let answers = answers.unwrap_or_default();
+            // Or a master that hangs would hold up what is owed to the others, a deadline each time.
+            let elsewhere = |it: &Result<Answer, _>| it.as_ref().is_err_and(is_redirection);
+            if answers.iter().any(Result::is_ok) {
+                shared.desk.answered(node);
+            } else if !answers.iter().any(elsewhere) {
+                shared.desk.failed(node, asked);
+            }
+            let mut answers = answers.into_iter();
+            for (subject, amend) in chunk {
+                match answers.next() {
+                    Some(Ok(answer)) => done.push((*subject, answer)),
+                    _ => failed.push((*subject, amend.clone())),
+                }
             }
         }
     }

@@ -146,3 +146,15 @@ fn each_node_with_slots_has_a_key_of_its_own() {
     assert_eq!(topology.key_on(3, "seawall:#canary"), None);
     assert_eq!(Topology::single().key_on(0, "k").as_deref(), Some("k0"));
 }
+
+#[test]
+fn two_masters_that_each_say_it_is_the_others_take_no_memory() {
+    let (topology, _) = known(THREE);
+    for _ in 0..1_000 {
+        topology.correct(1, 1);
+        topology.correct(1, 0);
+    }
+    assert_eq!(topology.nodes.read().gave, [0, 1]);
+    let change = topology.update(&masters(THREE, &asked()));
+    assert_eq!(change, Change { gave_slots: vec![0, 1], ..Change::default() });
+}

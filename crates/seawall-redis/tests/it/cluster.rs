@@ -124,3 +124,32 @@ async fn a_failover_is_followed() {
     })
     .await;
 }
+
+/// How often the masters were asked who is master.
+async fn looks(cluster: &RedisCluster) -> u64 {
+    let mut all = 0;
+    for node in cluster.nodes() {
+        let info = node.command(&["INFO", "commandstats"]).await.unwrap().text().unwrap();
+        let line = info.lines().find_map(|line| line.strip_prefix("cmdstat_cluster|nodes:calls="));
+        let calls = line.and_then(|rest| rest.split(',').next());
+        all += calls.map_or(0, |calls| calls.parse::<u64>().unwrap());
+    }
+    all
+}
+
+#[tokio::test]
+async fn doubt_that_does_not_end_is_looked_into_less_and_less() {
+    let stack = cluster().await;
+    let cluster = stack.redis_cluster().unwrap();
+    let followed = connected(cluster.url()).await;
+    let (before, start) = (looks(cluster).await, Instant::now());
+    // As each command does that is led to where nobody is.
+    while start.elapsed() < Duration::from_secs(3) {
+        followed.routes.doubt();
+        sleep(Duration::from_millis(1)).await;
+    }
+    let looks = looks(cluster).await - before;
+    // Four a second, and some at first. A slow machine has fewer.
+    let most = u64::try_from(start.elapsed().as_millis()).unwrap() / 250 + 8;
+    assert!((5..=most).contains(&looks), "{looks} of {most}");
+}

@@ -202,3 +202,32 @@ async fn a_busy_runtime_is_not_taken_for_a_slow_redis() {
     busy.iter().for_each(tokio::task::JoinHandle::abort);
     assert!(by_redis > 0, "its answers lay in the socket");
 }
+
+#[tokio::test]
+async fn a_redis_that_hangs_is_given_up_for_settlement_as_for_decisions() {
+    let stack = redis().await;
+    let redis = stack.redis().unwrap();
+    let lease_ttl = Duration::from_secs(2);
+    let deadline = Duration::from_secs(1);
+    let config = ClusterConfig { lease_ttl, deadline, ..leased(redis.url()) };
+    let names = ["a", "b", "c"];
+    let limiter = node(&config, &names.map(|name| policy(name, 1_000_000))).await;
+    for name in names {
+        // Leases of three sets are returned by three commands.
+        let set = limiter.set(&[name]).unwrap();
+        let before = limiter.leased_units();
+        eventually("units are taken ahead", async || {
+            let _ = check(&limiter, "k", &set).await;
+            limiter.leased_units() > before
+        })
+        .await;
+    }
+    redis.pause().await.unwrap();
+    let start = Instant::now();
+    // Nobody asks for a decision any more.
+    eventually("it is given up", async || !limiter.is_reachable()).await;
+    let took = start.elapsed();
+    redis.resume().await.unwrap();
+    assert!(took < deadline * 15, "not by the connection, which waits for 20 deadlines: {took:?}");
+    eventually("and asked again", async || limiter.is_reachable()).await;
+}

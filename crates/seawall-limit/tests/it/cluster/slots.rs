@@ -170,3 +170,83 @@ async fn a_slot_on_its_way_is_decided_where_each_key_is() {
     }
     assert_eq!(left().await, 2, "the slot is the taker's");
 }
+
+#[tokio::test]
+async fn a_master_that_hangs_holds_up_no_heartbeats() {
+    let builder = Stack::builder().redis_cluster();
+    let stack = builder.redis_setting("cluster-require-full-coverage", "no").start().await.unwrap();
+    let cluster = stack.redis_cluster().unwrap();
+    // Patient: a probe takes longer than it takes to be counted no more.
+    let config = ClusterConfig { failures_to_open: 1, ..exact(cluster.url()) };
+    let limiter = node(&config, &[policy("a", 1_000)]).await;
+    let other = node(&config, &[policy("a", 1_000)]).await;
+    eventually("both are counted", async || other.live_nodes() == 2).await;
+    // Not the one that counts the nodes.
+    let mut hung = None;
+    for node in cluster.nodes() {
+        if node.command(&["GET", "{control}"]).await.is_err() {
+            hung = Some(node);
+        }
+    }
+    hung.unwrap().pause().await.unwrap();
+    let set = limiter.set(&["a"]).unwrap();
+    let checks = (0..16_u64).map(|key| limiter.check(key, &set, Instant::now()));
+    futures_util::future::join_all(checks).await;
+    assert!(!limiter.is_reachable(), "some of them are its");
+    let (mut counted, mut all) = (0, 0);
+    let end = Instant::now() + Duration::from_secs(8);
+    while Instant::now() < end {
+        counted += u32::from(other.live_nodes() == 2);
+        all += 1;
+        sleep(Duration::from_millis(10)).await;
+    }
+    hung.unwrap().resume().await.unwrap();
+    assert!(counted > all * 2 / 3, "counted {counted} times of {all}");
+    eventually("and it is asked again", async || limiter.is_reachable()).await;
+}
+
+#[tokio::test]
+async fn a_slot_on_its_way_to_a_gone_master_gives_up_no_other_of_the_giver() {
+    let builder = Stack::builder().redis_cluster();
+    let stack = builder.redis_setting("cluster-require-full-coverage", "no").start().await.unwrap();
+    let cluster = stack.redis_cluster().unwrap();
+    let config = ClusterConfig { failures_to_open: 1, ..exact(cluster.url()) };
+    let limiter = node(&config, &[policy("a", 1_000)]).await;
+    let set = limiter.set(&["a"]).unwrap();
+    // The key that is on its way, and another of the same master.
+    assert!(limiter.check(0_u64, &set, Instant::now()).await.is_allowed());
+    let mut holder = None;
+    for node in cluster.nodes() {
+        if let Some(key) = subjects(node).await.pop() {
+            holder = Some((node, key));
+        }
+    }
+    let (giver, key) = holder.unwrap();
+    let mut other = 0_u64;
+    while subjects(giver).await.len() < 2 {
+        other += 1;
+        assert!(limiter.check(other, &set, Instant::now()).await.is_allowed());
+    }
+    // Not the one that keeps the heartbeats.
+    let mut taker = None;
+    for node in cluster.nodes().iter().filter(|it| it.addr() != giver.addr()) {
+        if node.command(&["GET", "{control}"]).await.is_err() {
+            taker = Some(node);
+        }
+    }
+    let taker = taker.unwrap();
+    let slot = fred::util::redis_keyslot(key.as_bytes()).to_string();
+    let id = async |node: &Redis| node.command(&["CLUSTER", "MYID"]).await.unwrap().text().unwrap();
+    let (from, to) = (id(giver).await, id(taker).await);
+    taker.command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from]).await.unwrap();
+    giver.command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to]).await.unwrap();
+    giver.command(&["DEL", &key]).await.unwrap();
+    taker.kill().await.unwrap();
+    eventually("that is noticed", async || !limiter.is_reachable()).await;
+    for _ in 0..5 {
+        let decision = limiter.check(0_u64, &set, Instant::now()).await;
+        assert_eq!(decision.source(), Source::Local, "{decision:?}");
+        let decision = limiter.check(other, &set, Instant::now()).await;
+        assert_eq!(decision.source(), Source::Redis, "the giver answers: {decision:?}");
+    }
+}
