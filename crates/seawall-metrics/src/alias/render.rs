@@ -2,10 +2,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use super::Alias;
+use crate::expose::float;
+use crate::registry::Kind;
 use crate::snapshot::{MetricSnapshot, Snapshot, Value};
 
-pub(super) fn render(aliases: &[Alias], snapshot: &Snapshot, out: &mut String) {
-    let mut taken: BTreeSet<&str> = snapshot.metrics.iter().map(|it| it.name.as_str()).collect();
+/// `open`: for OpenMetrics.
+pub(super) fn render(aliases: &[Alias], snapshot: &Snapshot, open: bool, out: &mut String) {
+    let mut taken = BTreeSet::new();
+    for metric in &snapshot.metrics {
+        take(&mut taken, &metric.name, metric.kind);
+    }
     let mut sorted: Vec<_> = aliases.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
     for alias in sorted {
@@ -13,12 +19,33 @@ pub(super) fn render(aliases: &[Alias], snapshot: &Snapshot, out: &mut String) {
         let Some(metric) = metric.filter(|metric| !metric.series.is_empty()) else {
             continue;
         };
-        if taken.insert(&alias.name) {
+        let scales = alias.scale.is_finite() && alias.scale > 0.0;
+        let free = names(&alias.name, metric.kind).all(|name| !taken.contains(&name));
+        if scales && free {
+            let short = alias.name.strip_suffix(TOTAL).filter(|it| open && !taken.contains(*it));
+            take(&mut taken, &alias.name, metric.kind);
             // Writing to a string does not fail.
-            let _ = one(alias, metric, out);
+            let _ = one(alias, metric, short.filter(|_| metric.kind == Kind::Counter), open, out);
         }
     }
 }
+
+/// The names of a metric and of its samples.
+fn names(name: &str, kind: Kind) -> impl Iterator<Item = String> {
+    let parts: &[&str] = match kind {
+        Kind::Histogram => &["", "_bucket", "_sum", "_count"],
+        _ => &[""],
+    };
+    parts.iter().map(move |part| format!("{name}{part}"))
+}
+
+/// With what OpenMetrics calls the family of a counter.
+fn take(taken: &mut BTreeSet<String>, name: &str, kind: Kind) {
+    taken.extend(names(name, kind));
+    taken.extend(name.strip_suffix(TOTAL).map(str::to_owned));
+}
+
+const TOTAL: &str = "_total";
 
 /// The values of the series that look alike, by the labels they look alike in.
 type Groups<'a> = BTreeMap<Vec<(&'a str, &'a str)>, Sum>;
@@ -31,7 +58,13 @@ struct Sum {
     buckets: Vec<(f64, u64)>,
 }
 
-fn one(alias: &Alias, metric: &MetricSnapshot, out: &mut String) -> fmt::Result {
+fn one(
+    alias: &Alias,
+    metric: &MetricSnapshot,
+    short: Option<&str>,
+    open: bool,
+    out: &mut String,
+) -> fmt::Result {
     let mut groups = Groups::new();
     let mut kind = "gauge";
     for series in &metric.series {
@@ -67,11 +100,17 @@ fn one(alias: &Alias, metric: &MetricSnapshot, out: &mut String) -> fmt::Result 
         return Ok(());
     }
     let name = &alias.name;
-    writeln!(out, "# HELP {name} Alias of {}.", alias.of)?;
-    writeln!(out, "# TYPE {name} {kind}")?;
+    // As in the exposition itself: a counter of another name is `unknown` there.
+    let (family, shown) = match short {
+        Some(short) => (short, kind),
+        None if open && kind == "counter" => (&**name, "unknown"),
+        None => (&**name, kind),
+    };
+    writeln!(out, "# HELP {family} Alias of {}.", alias.of)?;
+    writeln!(out, "# TYPE {family} {shown}")?;
     for (labels, sum) in &groups {
         if kind != "histogram" {
-            writeln!(out, "{name}{} {}", Braces(labels, None), sum.value)?;
+            writeln!(out, "{name}{} {}", Braces(labels, None), float(sum.value))?;
             continue;
         }
         for (bound, below) in sum.bounds(alias) {
@@ -79,7 +118,7 @@ fn one(alias: &Alias, metric: &MetricSnapshot, out: &mut String) -> fmt::Result 
             writeln!(out, "{name}_bucket{} {below}", Braces(labels, bound.as_deref()))?;
         }
         writeln!(out, "{name}_bucket{} {}", Braces(labels, Some("+Inf")), sum.count)?;
-        writeln!(out, "{name}_sum{} {}", Braces(labels, None), sum.value)?;
+        writeln!(out, "{name}_sum{} {}", Braces(labels, None), float(sum.value))?;
         writeln!(out, "{name}_count{} {}", Braces(labels, None), sum.count)?;
     }
     Ok(())
