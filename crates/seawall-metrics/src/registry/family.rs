@@ -121,7 +121,10 @@ impl Family {
             {
                 refused = true;
                 let cell = series.get(&crowd.fold(&labels));
-                if let Some(cell) = cell.or_else(|| series.get(&Labels::overflow())) {
+                // A further stand-in may still be made, below.
+                let last = crowd.folded + 1 >= most_folded(max_series);
+                let rest = || if last { series.get(&Labels::overflow()) } else { None };
+                if let Some(cell) = cell.or_else(rest) {
                     return Found { cell: cell.clone(), new: false, folded: true };
                 }
             }
@@ -164,7 +167,8 @@ impl Family {
         let idle: HashSet<usize> = {
             let series = self.series.read();
             if let Some(crowd) = &mut *self.crowd.lock() {
-                crowd.age(series.keys());
+                let rest = Labels::overflow();
+                crowd.age(series.keys().filter(|labels| **labels != rest));
             }
             let stand_in = |labels: &Labels| labels.iter().any(|(_, value)| value == FOLDED);
             let candidates = series.iter().filter(|(labels, cell)| {

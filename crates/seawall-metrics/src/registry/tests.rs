@@ -274,3 +274,26 @@ fn metrics_of_one_list_of_bounds_share_its_cells_layout() {
     assert_eq!(layout("c_bytes").bounds(), crate::BYTES);
     assert!(layout("n_total").bounds().is_empty());
 }
+
+#[test]
+fn a_metric_that_was_empty_when_all_were_full_learns_which_label_to_fold() {
+    let start = tokio::time::Instant::now();
+    let config = crate::Config { max_series_total: 40, ..crate::Config::default() };
+    let (recorder, handle) = Recorder::builder().config(config).build().unwrap();
+    let hit = |name: &'static str, path: String| counter!(name, "path" => path).increment(1);
+    with_local_recorder(&recorder, || {
+        (0..60).for_each(|path| hit("a_total", format!("/{path}")));
+        hit("b_total", "/first".to_owned());
+        assert_eq!(handle.counter_value("b_total", &[("overflow", "true")]), Some(1));
+        tick_for(&handle, start, 1..700);
+        hit("a_total", "/late".to_owned());
+        tick_for(&handle, start, 700..721);
+        // There is room again.
+        (0..10).for_each(|_| hit("b_total", "/hot".to_owned()));
+        assert!(handle.counter_value("b_total", &[("path", "/hot")]) > Some(0));
+        tick_for(&handle, start, 721..741);
+        (0..60).for_each(|n| hit("c_total", format!("/{n}")));
+        hit("b_total", "/last".to_owned());
+    });
+    assert_eq!(handle.counter_value("b_total", &[("path", "_overflow")]), Some(1));
+}
