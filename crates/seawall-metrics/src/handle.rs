@@ -144,7 +144,12 @@ impl Handle {
     /// Every value there is, in the order of the exposition.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        snapshot::take(&self.registry)
+        snapshot::take(&self.registry, |_| true)
+    }
+
+    /// Every metric, with the series of those that are `wanted`.
+    pub(crate) fn snapshot_of(&self, wanted: impl Fn(&str) -> bool) -> Snapshot {
+        snapshot::take(&self.registry, wanted)
     }
 
     /// Ends a slot of every window. Does nothing if the last tick is less than

@@ -65,7 +65,9 @@
 //!   and bounds of series do not depend on the format.
 //! - A scrape that comes while another one is being rendered gets its answer.
 //! - A series that is removed because it was idle is gone from the exposition
-//!   with its total; it is never removed while somebody keeps its handle.
+//!   with its total; it is never removed while somebody keeps its handle. Only
+//!   ticks remove series: without [`Handle::run`] (or `install` in a runtime)
+//!   and without readers of windows none ever is.
 //! - A window covers at least the time asked for ([`Window::span`] says how
 //!   much), and a window without values is NaN, never zero.
 //! - NaN, infinite (or beyond 1e280) values, and negative ones of metrics
@@ -85,7 +87,7 @@
 //! # Cancel safety
 //! [`Handle::run`] may be dropped at any time. The futures and bodies of the
 //! RED layer count what became of the request when they are dropped. A scrape
-//! may be dropped; another that waits for the same render then does it.
+//! may be dropped; its render goes on and answers who asks meanwhile.
 //! Nothing may be recorded from a signal handler. A global allocator may count
 //! in a counter whose handle it keeps, not in a histogram.
 //!

@@ -112,9 +112,11 @@ pub(crate) fn series(registry: &Registry) -> Vec<SeriesInfo> {
     all
 }
 
-pub(crate) fn take(registry: &Registry) -> Snapshot {
+/// Metrics that are not `wanted` have no series.
+pub(crate) fn take(registry: &Registry, wanted: impl Fn(&str) -> bool) -> Snapshot {
     let metrics = registry.families().into_iter().map(|family| {
         let description = registry.description(&family);
+        let wanted = wanted(&family.name);
         let series = family.series.read();
         MetricSnapshot {
             name: family.name.as_ref().to_owned(),
@@ -123,6 +125,7 @@ pub(crate) fn take(registry: &Registry) -> Snapshot {
             help: description.map(|d| d.text.into_owned()),
             series: series
                 .iter()
+                .filter(|_| wanted)
                 .map(|(labels, cell)| SeriesSnapshot {
                     labels: owned(labels.iter()),
                     value: match cell {

@@ -2,6 +2,8 @@
 
 mod render;
 
+#[cfg(feature = "tower")]
+use crate::expose::Format;
 use crate::handle::Handle;
 use crate::snapshot::Snapshot;
 
@@ -38,8 +40,8 @@ impl Alias {
     }
 
     /// Multiplies values and bounds: 1000 for milliseconds of a metric in
-    /// seconds. Counters stay as they are. Finite and above zero: an alias with
-    /// another factor is left out. Default: 1.
+    /// seconds. Must be finite and above zero, else the alias is left out.
+    /// Counters stay as they are. Default: 1.
     #[must_use]
     pub fn scale(mut self, factor: f64) -> Self {
         self.scale = factor;
@@ -47,12 +49,14 @@ impl Alias {
     }
 
     /// Takes a label over under another name. A series without it has the empty
-    /// value, which is as good as no label. What Prometheus takes as no label's
-    /// name is changed as the recorder changes it (`my label` to `my_label`,
-    /// `__x` to `exported__x`, `le` of a histogram to `exported_le`).
+    /// value, which is as good as no label. In `to`, characters that Prometheus
+    /// refuses become `_`, and `le` becomes `exported_le`; of two labels with one
+    /// name the later counts.
     #[must_use]
     pub fn label(mut self, from: &str, to: &str) -> Self {
-        self.labels.push((from.to_owned(), to.to_owned()));
+        let to = crate::registry::label_name(to, true).into_owned();
+        self.labels.retain(|(_, other)| *other != to);
+        self.labels.push((from.to_owned(), to));
         self
     }
 
@@ -146,10 +150,15 @@ impl Aliases {
     }
 
     /// Appends the aliases of what is in `snapshot`, in the text format 0.0.4,
-    /// sorted by name and labels. An alias whose metric is not there, whose
-    /// name is that of a metric, or whose scale is none, is left out.
+    /// sorted by name and labels. An alias whose metric is not there, or whose
+    /// name is that of a metric or of a part of one, is left out.
     pub fn render_into(&self, snapshot: &Snapshot, out: &mut String) {
-        render::render(&self.all, snapshot, out);
+        render::render(&self.all, snapshot, false, out);
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 }
 
@@ -159,10 +168,36 @@ impl Handle {
     #[must_use]
     pub fn render_with(&self, aliases: &Aliases) -> String {
         let mut text = self.render();
-        aliases.render_into(&self.snapshot(), &mut text);
+        aliases.render_into(&self.snapshot_for(aliases), &mut text);
         text
     }
+
+    /// In a text format with `aliases` behind the metrics, else without.
+    #[cfg(feature = "tower")]
+    pub(crate) fn render_as_with(&self, format: Format, aliases: &Aliases) -> Vec<u8> {
+        let mut body = self.render_as(format);
+        if aliases.is_empty() || !format.is_text() {
+            return body;
+        }
+        let open = format == Format::OpenMetrics;
+        let mut text = String::new();
+        render::render(&aliases.all, &self.snapshot_for(aliases), open, &mut text);
+        if open && body.ends_with(END) {
+            body.truncate(body.len() - END.len());
+            text.push_str("# EOF\n");
+        }
+        body.extend_from_slice(text.as_bytes());
+        body
+    }
+
+    /// The names of all metrics, and the series of those that have aliases.
+    fn snapshot_for(&self, aliases: &Aliases) -> Snapshot {
+        self.snapshot_of(|name| aliases.all.iter().any(|alias| alias.of == name))
+    }
 }
+
+#[cfg(feature = "tower")]
+const END: &[u8] = b"# EOF\n";
 
 /// The buckets of the plans.
 const MILLISECONDS: [f64; 8] = [10.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0];

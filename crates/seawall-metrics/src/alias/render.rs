@@ -2,29 +2,50 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
 use super::Alias;
-use crate::registry::metric_name;
+use crate::expose::float;
+use crate::registry::Kind;
 use crate::snapshot::{MetricSnapshot, Snapshot, Value};
-use crate::text::float;
 
-pub(super) fn render(aliases: &[Alias], snapshot: &Snapshot, out: &mut String) {
-    let mut taken: BTreeSet<&str> = snapshot.metrics.iter().map(|it| it.name.as_str()).collect();
+/// `open`: for OpenMetrics.
+pub(super) fn render(aliases: &[Alias], snapshot: &Snapshot, open: bool, out: &mut String) {
+    let mut taken = BTreeSet::new();
+    for metric in &snapshot.metrics {
+        take(&mut taken, &metric.name, metric.kind);
+    }
     let mut sorted: Vec<_> = aliases.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
     for alias in sorted {
-        // Another scale would put the buckets out of order.
-        if !(alias.scale.is_finite() && alias.scale > 0.0) {
-            continue;
-        }
         let metric = snapshot.metrics.iter().find(|metric| metric.name == alias.of);
         let Some(metric) = metric.filter(|metric| !metric.series.is_empty()) else {
             continue;
         };
-        if taken.insert(&alias.name) {
+        let scales = alias.scale.is_finite() && alias.scale > 0.0;
+        let free = names(&alias.name, metric.kind).all(|name| !taken.contains(&name));
+        if scales && free {
+            let short = alias.name.strip_suffix(TOTAL).filter(|it| open && !taken.contains(*it));
+            take(&mut taken, &alias.name, metric.kind);
             // Writing to a string does not fail.
-            let _ = one(alias, metric, out);
+            let _ = one(alias, metric, short.filter(|_| metric.kind == Kind::Counter), open, out);
         }
     }
 }
+
+/// The names of a metric and of its samples.
+fn names(name: &str, kind: Kind) -> impl Iterator<Item = String> {
+    let parts: &[&str] = match kind {
+        Kind::Histogram => &["", "_bucket", "_sum", "_count"],
+        _ => &[""],
+    };
+    parts.iter().map(move |part| format!("{name}{part}"))
+}
+
+/// With what OpenMetrics calls the family of a counter.
+fn take(taken: &mut BTreeSet<String>, name: &str, kind: Kind) {
+    taken.extend(names(name, kind));
+    taken.extend(name.strip_suffix(TOTAL).map(str::to_owned));
+}
+
+const TOTAL: &str = "_total";
 
 /// The values of the series that look alike, by the labels they look alike in.
 type Groups<'a> = BTreeMap<Vec<(&'a str, &'a str)>, Sum>;
@@ -37,9 +58,13 @@ struct Sum {
     buckets: Vec<(f64, u64)>,
 }
 
-fn one(alias: &Alias, metric: &MetricSnapshot, out: &mut String) -> fmt::Result {
-    let histogram = metric.series.iter().any(|it| matches!(it.value, Value::Histogram(_)));
-    let names: Vec<_> = alias.labels.iter().map(|(_, to)| label_name(to, histogram)).collect();
+fn one(
+    alias: &Alias,
+    metric: &MetricSnapshot,
+    short: Option<&str>,
+    open: bool,
+    out: &mut String,
+) -> fmt::Result {
     let mut groups = Groups::new();
     let mut kind = "gauge";
     for series in &metric.series {
@@ -52,16 +77,9 @@ fn one(alias: &Alias, metric: &MetricSnapshot, out: &mut String) -> fmt::Result 
         if !alias.only.iter().all(let_in) {
             continue;
         }
-        let mut labels: Vec<(&str, &str)> = Vec::new();
-        for ((from, _), name) in alias.labels.iter().zip(&names) {
-            let value = value(from);
-            match labels.iter_mut().find(|(known, _)| known == name) {
-                _ if value.is_empty() => {}
-                // Of two of one name the later wins, as with the recorder.
-                Some((_, known)) => *known = value,
-                None => labels.push((name, value)),
-            }
-        }
+        let mut labels: Vec<_> =
+            alias.labels.iter().map(|(from, to)| (to.as_str(), value(from))).collect();
+        labels.retain(|(_, value)| !value.is_empty());
         labels.sort_unstable();
         let sum = groups.entry(labels).or_default();
         match &series.value {
@@ -82,8 +100,14 @@ fn one(alias: &Alias, metric: &MetricSnapshot, out: &mut String) -> fmt::Result 
         return Ok(());
     }
     let name = &alias.name;
-    writeln!(out, "# HELP {name} Alias of {}.", alias.of)?;
-    writeln!(out, "# TYPE {name} {kind}")?;
+    // As in the exposition itself: a counter of another name is `unknown` there.
+    let (family, shown) = match short {
+        Some(short) => (short, kind),
+        None if open && kind == "counter" => (&**name, "unknown"),
+        None => (&**name, kind),
+    };
+    writeln!(out, "# HELP {family} Alias of {}.", alias.of)?;
+    writeln!(out, "# TYPE {family} {shown}")?;
     for (labels, sum) in &groups {
         if kind == "counter" {
             writeln!(out, "{name}{} {}", Braces(labels, None), sum.count)?;
@@ -94,7 +118,7 @@ fn one(alias: &Alias, metric: &MetricSnapshot, out: &mut String) -> fmt::Result 
             continue;
         }
         for (bound, below) in sum.bounds(alias) {
-            let bound = Some(float(bound));
+            let bound = Some(bound.to_string());
             writeln!(out, "{name}_bucket{} {below}", Braces(labels, bound.as_deref()))?;
         }
         writeln!(out, "{name}_bucket{} {}", Braces(labels, Some("+Inf")), sum.count)?;
@@ -118,8 +142,8 @@ impl Sum {
 
     /// The finite bounds of the alias, with the values at or below each.
     fn bounds(&self, alias: &Alias) -> Vec<(f64, u64)> {
-        let own = self.buckets.iter().map(|(bound, below)| (rounded(bound * alias.scale), *below));
-        let own = own.filter(|(bound, _)| bound.is_finite());
+        let own = self.buckets.iter().filter(|(bound, _)| bound.is_finite());
+        let own = own.map(|(bound, below)| (rounded(bound * alias.scale), *below));
         match &alias.bounds {
             None => own.collect(),
             Some(bounds) => own
@@ -129,17 +153,6 @@ impl Sum {
                 })
                 .collect(),
         }
-    }
-}
-
-/// `[a-zA-Z_][a-zA-Z0-9_]*`, as the recorder makes them: names that belong to
-/// Prometheus are prefixed, and `le` is where there are buckets.
-fn label_name(raw: &str, histogram: bool) -> String {
-    let name = metric_name(raw).replace(':', "_");
-    if name.starts_with("__") || (histogram && name == "le") {
-        format!("exported{}{name}", if name == "le" { "_" } else { "" })
-    } else {
-        name
     }
 }
 

@@ -140,3 +140,19 @@ fn a_scale_that_would_turn_buckets_about_leaves_the_alias_out() {
         assert_eq!(text(&aliases, || histogram!("x_seconds").record(0.5)), "", "{factor}");
     }
 }
+
+#[test]
+fn an_alias_cannot_make_the_exposition_unreadable() {
+    let aliases = Aliases::new()
+        .with(Alias::new("took_count", "x"))
+        .with(Alias::new("other", "took"))
+        .with(Alias::new("turned", "took").scale(-1.0))
+        .with(Alias::new("none", "took").scale(f64::NAN))
+        .with(Alias::new("y", "x").label("a", "a.b").label("c", "a_b").label("c", "le"));
+    let seen = text(&aliases, || {
+        histogram!("took").record(1.0);
+        counter!("other_sum").increment(1);
+        gauge!("x", "a" => "1", "c" => "2").set(f64::INFINITY);
+    });
+    assert_eq!(seen, "# HELP y Alias of x.\n# TYPE y gauge\ny{a_b=\"2\",exported_le=\"2\"} +Inf\n");
+}

@@ -56,6 +56,10 @@ impl Layout {
         }
     }
 
+    pub(crate) fn bounds(&self) -> &[f64] {
+        &self.bounds
+    }
+
     pub(crate) fn cells(&self) -> usize {
         FINE_CELLS + self.bounds.len()
     }

@@ -25,10 +25,16 @@ impl Kept {
     /// `None` if the labels have more than 128 code points, the limit of
     /// OpenMetrics.
     pub(crate) fn new(labels: &[(&str, &str)], value: f64) -> Option<Self> {
-        let labels: Vec<(Box<str>, Box<str>)> = labels
-            .iter()
-            .map(|(name, value)| (label_name(name, false).into(), (*value).into()))
-            .collect();
+        let mut all: Vec<(Box<str>, Box<str>)> = Vec::with_capacity(labels.len());
+        for (name, value) in labels {
+            let name: Box<str> = label_name(name, false).into();
+            // One name twice would cost the scraper the whole scrape: the later wins.
+            match all.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => *known = (*value).into(),
+                None => all.push((name, (*value).into())),
+            }
+        }
+        let labels = all;
         let size: usize =
             labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
         #[expect(clippy::disallowed_methods, reason = "shown to people, not compared")]
@@ -64,3 +70,15 @@ impl Exemplars {
 }
 
 const MOST_CODE_POINTS: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exemplar_names_no_label_twice() {
+        let kept = Kept::new(&[("trace.id", "1"), ("span", "2"), ("trace_id", "3")], 1.0).unwrap();
+        let labels: Vec<_> = kept.labels.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(labels, [("trace_id", "3"), ("span", "2")]);
+    }
+}

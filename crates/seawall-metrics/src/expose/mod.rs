@@ -14,7 +14,7 @@ mod protobuf;
 mod text;
 
 pub(crate) use exemplar::{Exemplars, Kept};
-pub(crate) use number::bound;
+pub(crate) use number::{bound, float};
 use text::Dialect;
 pub(crate) use text::escape;
 
@@ -52,6 +52,11 @@ impl Format {
                  encoding=delimited"
             }
         }
+    }
+
+    #[cfg(feature = "tower")]
+    pub(crate) const fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::OpenMetrics)
     }
 
     pub(crate) fn render(self, registry: &Registry) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! The registry as OTLP messages.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -22,7 +23,8 @@ pub(super) fn encode(registry: &Registry, resource: &[(String, String)]) -> Vec<
     let now = SystemTime::now();
     let times = Times { start: nanos(registry.born()), now: nanos(now) };
     let families = registry.families();
-    let metrics = families.iter().map(|family| metric(registry, family, times)).collect();
+    let metrics =
+        families.iter().map(|family| metric(registry, family, &families, times)).collect();
     let scope = InstrumentationScope {
         name: env!("CARGO_PKG_NAME").to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -49,14 +51,19 @@ struct Times {
     now: u64,
 }
 
-fn metric(registry: &Registry, family: &Family, times: Times) -> Metric {
+fn metric(registry: &Registry, family: &Family, all: &[Arc<Family>], times: Times) -> Metric {
     let short = family.name.strip_suffix("_total");
-    let name = short.unwrap_or(&family.name);
+    // Two metrics of one name and different kinds would be taken for one. `all` is
+    // sorted by name.
+    let free = |short: &&str| all.binary_search_by(|other| (*other.name).cmp(*short)).is_err();
+    let name = short.filter(free).unwrap_or(&family.name);
     let series = family.series.read();
     let numbers = || {
         let point = |(labels, cell): (&crate::registry::Labels, &Cell)| {
             let value = match cell {
-                Cell::Counter(counter) => Number::AsInt(counter.value() as i64),
+                Cell::Counter(counter) => {
+                    Number::AsInt(counter.value().min(i64::MAX as u64) as i64)
+                }
                 Cell::Gauge(gauge) => Number::AsDouble(gauge.value()),
                 Cell::Histogram(_) => return None,
             };
@@ -94,7 +101,7 @@ fn metric(registry: &Registry, family: &Family, times: Times) -> Metric {
     Metric {
         name: name.to_owned(),
         description: description.map(|it| it.text.into_owned()).unwrap_or_default(),
-        unit: unit(name).to_owned(),
+        unit: unit(short.unwrap_or(&family.name)).to_owned(),
         data: Some(data),
         ..Metric::default()
     }

@@ -68,7 +68,14 @@ impl OtlpConfig {
 
     fn uri(&self) -> Result<Uri, Error> {
         let uri: Uri = self.endpoint.parse().map_err(|_| Error::Endpoint)?;
-        let good = uri.scheme_str() == Some("http") && uri.host().is_some();
+        let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
+            return Err(Error::Endpoint);
+        };
+        // What follows the host is a port. A name and password before it would be
+        // logged, and are not sent as a collector expects them.
+        let port = authority.as_str().strip_prefix(host);
+        let good = uri.scheme_str() == Some("http")
+            && port.is_some_and(|port| port.is_empty() || uri.port_u16().is_some());
         good.then_some(uri).ok_or(Error::Endpoint)
     }
 }
@@ -130,7 +137,8 @@ async fn send(uri: &Uri, body: Bytes) -> Result<(), Failure> {
     let port = uri.port_u16().unwrap_or(80);
     let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut request = Request::post(uri.path()).body(Full::new(body))?;
+    let mut request =
+        Request::post(uri.path_and_query().map_or("/", |it| it.as_str())).body(Full::new(body))?;
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
     if let Some(authority) = uri.authority()

@@ -48,6 +48,9 @@ impl Crowd {
     /// Counts a look-up; true if the label set has come often enough to be let in.
     pub(super) fn knocks(&mut self, labels: &Labels) -> bool {
         let hash = self.hasher.hash_one(labels.text());
+        if self.total >= MOST {
+            self.halve();
+        }
         self.total += 1;
         let mut least = u64::MAX;
         for (row, hash) in self.counts.iter_mut().zip([hash, hash >> 32]) {
@@ -62,13 +65,17 @@ impl Crowd {
 
     /// To be called now and then: what is long past counts for less.
     pub(super) fn age<'a>(&mut self, series: impl Iterator<Item = &'a Labels>) {
+        self.halve();
+        if self.label.is_none() {
+            self.label = widest(series);
+        }
+    }
+
+    fn halve(&mut self) {
         for count in self.counts.iter_mut().flatten() {
             *count /= 2;
         }
         self.total /= 2;
-        if self.label.is_none() {
-            self.label = widest(series);
-        }
     }
 }
 
@@ -88,6 +95,9 @@ pub(super) const FOLDED: &str = "_overflow";
 /// Look-ups that make a label set one of the frequent.
 const OFTEN: u64 = 4;
 const WIDTH: usize = 4096;
+/// Look-ups after which the counts are halved, however little time has passed:
+/// else what must be reached rises beyond what a counter holds.
+const MOST: u64 = 1 << 22;
 
 #[cfg(test)]
 mod tests {
@@ -131,6 +141,22 @@ mod tests {
         }
         assert!(hot_at.is_some_and(|at| at < 1_000), "{hot_at:?}");
         assert!(admitted < 20, "{admitted}");
+    }
+
+    #[test]
+    fn among_any_number_of_look_ups_a_hot_one_gets_in() {
+        let mut crowd = Crowd::new(std::iter::empty());
+        // As after a hundred million look-ups, a tenth of them for one path.
+        crowd.total = 100_000_000;
+        crowd
+            .counts
+            .iter_mut()
+            .flatten()
+            .for_each(|count| *count = 100_000_000_u32.div_ceil(4096) as u16);
+        let admitted =
+            (0..2_000_000).any(|n| crowd.knocks(&path(if n % 10 == 0 { 1 } else { n + 2 })));
+        assert!(admitted);
+        assert!(crowd.total <= MOST);
     }
 
     #[test]

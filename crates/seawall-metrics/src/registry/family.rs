@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use metrics::Label;
 use parking_lot::{Mutex, RwLock};
@@ -41,11 +41,15 @@ impl Cell {
     }
 
     fn holders(&self) -> usize {
-        match self {
+        let holders = match self {
             Self::Counter(cell) => Arc::strong_count(cell),
             Self::Gauge(cell) => Arc::strong_count(cell),
             Self::Histogram(cell) => Arc::strong_count(cell),
-        }
+        };
+        // What was recorded through a handle that is gone is seen from here on:
+        // `strong_count` alone orders nothing.
+        fence(Ordering::Acquire);
+        holders
     }
 
     /// True if nothing was recorded since the tick `since`. A gauge that keeps
@@ -103,6 +107,7 @@ impl Family {
         let labels = Labels::new(labels, self.kind == Kind::Histogram);
         // Of a full metric every look-up of a further label set comes here:
         // it must not wait for a scrape, nor for its likes.
+        let mut refused = false;
         {
             let series = self.series.read();
             if let Some(cell) = series.get(&labels) {
@@ -114,8 +119,12 @@ impl Family {
                     || full()
                     || !crowd.knocks(&labels))
             {
+                refused = true;
                 let cell = series.get(&crowd.fold(&labels));
-                if let Some(cell) = cell.or_else(|| series.get(&Labels::overflow())) {
+                // A further stand-in may still be made, below.
+                let last = crowd.folded + 1 >= most_folded(max_series);
+                let rest = || if last { series.get(&Labels::overflow()) } else { None };
+                if let Some(cell) = cell.or_else(rest) {
                     return Found { cell: cell.clone(), new: false, folded: true };
                 }
             }
@@ -126,7 +135,8 @@ impl Family {
         }
         let mut crowd = self.crowd.lock();
         let folded = crowd.as_ref().map_or(0, |crowd| crowd.folded);
-        let full = self.is_full(&series, folded, max_series) || full();
+        // There may be room again, but not for one that came too seldom.
+        let full = refused || self.is_full(&series, folded, max_series) || full();
         if labels.is_empty() || !full {
             let cell = make();
             series.insert(labels, cell.clone());
@@ -154,11 +164,12 @@ impl Family {
         is_idle: impl Fn(&Cell) -> bool,
         forget: impl FnOnce(&HashSet<usize>),
     ) -> usize {
-        if let Some(crowd) = &mut *self.crowd.lock() {
-            crowd.age(std::iter::empty());
-        }
         let idle: HashSet<usize> = {
             let series = self.series.read();
+            if let Some(crowd) = &mut *self.crowd.lock() {
+                let rest = Labels::overflow();
+                crowd.age(series.keys().filter(|labels| **labels != rest));
+            }
             let stand_in = |labels: &Labels| labels.iter().any(|(_, value)| value == FOLDED);
             let candidates = series.iter().filter(|(labels, cell)| {
                 !labels.is_empty()

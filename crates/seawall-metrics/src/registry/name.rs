@@ -1,23 +1,64 @@
 //! Names and labels as Prometheus accepts them.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use metrics::Label;
 
 /// Labels of a series: valid names, sorted, each name once.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug)]
 pub(crate) struct Labels {
-    pairs: Box<[(Box<str>, Box<str>)]>,
     /// `a="x",b="y"`, escaped, as it is printed between the braces.
     text: Box<str>,
+    /// The labels themselves, kept only if a value had to be escaped: else they
+    /// can be read off the text.
+    escaped: Option<Box<Pairs>>,
+}
+
+type Pairs = Vec<(Box<str>, Box<str>)>;
+
+/// No two label sets are printed alike.
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Labels {}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Label by label, name before value.
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (a, b) = (self.text.as_bytes(), other.text.as_bytes());
+        let differ = a.iter().zip(b).find(|(a, b)| a != b);
+        match differ {
+            // Inside a name or a value the order of the bytes is that of the strings.
+            Some((a, b)) if plain(*a) && plain(*b) && self.is_plain() && other.is_plain() => {
+                a.cmp(b)
+            }
+            Some(_) => self.iter().cmp(other.iter()),
+            None => a.len().cmp(&b.len()),
+        }
+    }
+}
+
+/// False for what may end a name or a value.
+fn plain(byte: u8) -> bool {
+    byte != b'"' && byte != b'='
 }
 
 impl Labels {
     /// Of two labels of one name the later wins. On a histogram `le` is
     /// renamed, because the exposition needs that name itself.
     pub(crate) fn new<'a>(labels: impl Iterator<Item = &'a Label>, histogram: bool) -> Self {
-        let mut pairs: Vec<(Box<str>, Box<str>)> = Vec::new();
+        let mut pairs = Pairs::new();
         for label in labels {
             let name: Box<str> = label_name(label.key(), histogram).into();
             match pairs.iter_mut().find(|(known, _)| *known == name) {
@@ -26,7 +67,17 @@ impl Labels {
             }
         }
         pairs.sort_unstable();
-        Self { text: print(&pairs).into(), pairs: pairs.into() }
+        Self::printed(pairs)
+    }
+
+    fn printed(pairs: Pairs) -> Self {
+        let odd = |value: &str| value.contains(['\\', '"', '\n']);
+        let escaped = pairs.iter().any(|(_, value)| odd(value));
+        Self { text: print(&pairs).into(), escaped: escaped.then(|| Box::new(pairs)) }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.escaped.is_none()
     }
 
     pub(crate) fn overflow() -> Self {
@@ -35,13 +86,14 @@ impl Labels {
 
     /// The same with another value for one label; `None` if there is no such label.
     pub(super) fn with(&self, name: &str, value: &str) -> Option<Self> {
-        let mut pairs = self.pairs.clone();
+        let mut pairs: Pairs =
+            self.iter().map(|(name, value)| (name.into(), value.into())).collect();
         pairs.iter_mut().find(|(known, _)| **known == *name)?.1 = value.into();
-        Some(Self { text: print(&pairs).into(), pairs })
+        Some(Self::printed(pairs))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
+        self.text.is_empty()
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -49,12 +101,28 @@ impl Labels {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|(name, value)| (&**name, &**value))
+        let pairs = self.escaped.iter().flat_map(|pairs| pairs.iter());
+        let pairs = pairs.map(|(name, value)| (&**name, &**value));
+        pairs.chain(Printed(if self.is_plain() { &self.text } else { "" }))
     }
 
     /// True if every one of `wanted` is among these labels.
     pub(crate) fn contain(&self, wanted: &[(&str, &str)]) -> bool {
         wanted.iter().all(|wanted| self.iter().any(|label| label == *wanted))
+    }
+}
+
+/// Labels read off a text without escapes.
+struct Printed<'a>(&'a str);
+
+impl<'a> Iterator for Printed<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (name, rest) = self.0.split_once("=\"")?;
+        let (value, rest) = rest.split_once('"')?;
+        self.0 = rest.strip_prefix(',').unwrap_or(rest);
+        Some((name, value))
     }
 }
 

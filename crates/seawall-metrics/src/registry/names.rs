@@ -15,6 +15,8 @@ pub(super) struct Names {
     pub(super) by_exposed: BTreeMap<Arc<str>, Arc<Family>>,
     pub(super) descriptions: HashMap<Box<str>, Description>,
     refused: HashSet<Box<str>>,
+    /// One for each list of bounds: a few KiB each, seldom more than two.
+    layouts: Vec<Arc<Layout>>,
 }
 
 /// What became of a new name.
@@ -42,7 +44,10 @@ impl Names {
         if self.by_exposed.contains_key(exposed.as_str()) || self.clash(&exposed, kind) {
             return Added::Refused { first: self.refused.insert(raw.into()) };
         }
-        let layout = Arc::new(Layout::new(config.bounds_of(&exposed)));
+        let layout = match kind {
+            Kind::Histogram => self.layout(config.bounds_of(&exposed)),
+            Kind::Counter | Kind::Gauge => self.layout(&[]),
+        };
         let exposed: Arc<str> = exposed.into();
         let family = Arc::new(Family::new(exposed.clone(), raw, kind, layout));
         self.by_raw.insert(raw.into(), family.clone());
@@ -51,6 +56,15 @@ impl Names {
             None => Added::New(family),
             Some(other) => Added::Renamed(family, other),
         }
+    }
+
+    fn layout(&mut self, bounds: &[f64]) -> Arc<Layout> {
+        let known = self.layouts.iter().find(|layout| layout.bounds() == bounds);
+        known.cloned().unwrap_or_else(|| {
+            let layout = Arc::new(Layout::new(bounds));
+            self.layouts.push(layout.clone());
+            layout
+        })
     }
 
     /// True if a sample of one metric would carry the name of another's.

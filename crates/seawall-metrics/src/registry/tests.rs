@@ -1,4 +1,4 @@
-use metrics::{counter, gauge, histogram, with_local_recorder};
+use metrics::{Key, Label, counter, gauge, histogram, with_local_recorder};
 
 use crate::{Handle, Recorder};
 
@@ -210,4 +210,90 @@ fn a_full_metric_folds_one_label_and_keeps_the_others() {
     assert_eq!(count(&[("method", "POST")]), 1_000);
     assert_eq!(count(&[("method", "GET")]), 2_000);
     assert!(count(&[("method", "GET"), ("path", "_overflow")]) > 1_900);
+}
+
+#[test]
+fn keys_that_share_one_hash_are_counted_apart() {
+    // The hash of the facade does not tell "1", "11" and "111" apart.
+    let key = |n: &'static str| Key::from_parts("hits_total", vec![Label::new("n", n)]);
+    assert_eq!(key("1").get_hash(), key("11").get_hash());
+    assert_eq!(key("1").get_hash(), key("111").get_hash());
+    let (recorder, handle) = recorder();
+    let count = || {
+        with_local_recorder(&recorder, || {
+            for (n, by) in [("1", 1), ("11", 10), ("111", 100)] {
+                counter!("hits_total", "n" => n).increment(by);
+                histogram!("size", "n" => n).record(by as f64);
+            }
+        });
+    };
+    // First, from the thread's own table, and from the index that all share.
+    count();
+    count();
+    std::thread::scope(|scope| scope.spawn(count).join().unwrap());
+    for (n, by) in [("1", 1), ("11", 10), ("111", 100)] {
+        assert_eq!(handle.counter_value("hits_total", &[("n", n)]), Some(3 * by));
+        let window = handle.window("size", &[("n", n)], std::time::Duration::from_secs(300));
+        assert_eq!((window.count, window.sum), (3, 3.0 * by as f64));
+    }
+}
+
+#[test]
+fn in_a_metric_that_was_full_a_seldom_one_is_not_let_in_for_want_of_a_stand_in() {
+    let start = tokio::time::Instant::now();
+    let (recorder, handle) = Recorder::builder().max_series(20).build().unwrap();
+    let hit = |method: String, path: usize| {
+        counter!("hits_total", "method" => method, "path" => path.to_string()).increment(1);
+    };
+    with_local_recorder(&recorder, || {
+        (0..30).for_each(|path| hit("GET".to_owned(), path));
+        tick_for(&handle, start, 1..700);
+        hit("GET".to_owned(), 99);
+        tick_for(&handle, start, 700..721);
+        // Room for twenty; a scanner's methods have no stand-in of their own yet.
+        (0..15).for_each(|n| hit(format!("M{n}"), n));
+    });
+    let let_in = handle.series().into_iter().filter(|series| {
+        let stands_in = |(_, value): &(String, String)| value == "_overflow" || value == "true";
+        series.name == "hits_total" && !series.labels.iter().any(stands_in)
+    });
+    assert_eq!(let_in.count(), 0);
+    assert_eq!(handle.counter_value("hits_total", &[("overflow", "true")]), Some(15));
+}
+
+#[test]
+fn metrics_of_one_list_of_bounds_share_its_cells_layout() {
+    let registry = super::Registry::new(crate::Config::default(), tokio::time::Instant::now());
+    for name in ["a_seconds", "b_seconds", "c_bytes"] {
+        registry.histogram(&Key::from_name(name)).unwrap();
+    }
+    registry.counter(&Key::from_name("n_total")).unwrap();
+    let layout = |name: &str| registry.find(name).unwrap().layout.clone();
+    assert!(std::sync::Arc::ptr_eq(&layout("a_seconds"), &layout("b_seconds")));
+    assert_eq!(layout("a_seconds").bounds(), crate::SECONDS);
+    assert_eq!(layout("c_bytes").bounds(), crate::BYTES);
+    assert!(layout("n_total").bounds().is_empty());
+}
+
+#[test]
+fn a_metric_that_was_empty_when_all_were_full_learns_which_label_to_fold() {
+    let start = tokio::time::Instant::now();
+    let config = crate::Config { max_series_total: 40, ..crate::Config::default() };
+    let (recorder, handle) = Recorder::builder().config(config).build().unwrap();
+    let hit = |name: &'static str, path: String| counter!(name, "path" => path).increment(1);
+    with_local_recorder(&recorder, || {
+        (0..60).for_each(|path| hit("a_total", format!("/{path}")));
+        hit("b_total", "/first".to_owned());
+        assert_eq!(handle.counter_value("b_total", &[("overflow", "true")]), Some(1));
+        tick_for(&handle, start, 1..700);
+        hit("a_total", "/late".to_owned());
+        tick_for(&handle, start, 700..721);
+        // There is room again.
+        (0..10).for_each(|_| hit("b_total", "/hot".to_owned()));
+        assert!(handle.counter_value("b_total", &[("path", "/hot")]) > Some(0));
+        tick_for(&handle, start, 721..741);
+        (0..60).for_each(|n| hit("c_total", format!("/{n}")));
+        hit("b_total", "/last".to_owned());
+    });
+    assert_eq!(handle.counter_value("b_total", &[("path", "_overflow")]), Some(1));
 }

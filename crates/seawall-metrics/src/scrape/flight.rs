@@ -1,11 +1,12 @@
 //! One render for all that ask while it runs.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::OnceCell;
+use tokio::sync::watch;
 
+use crate::alias::Aliases;
 use crate::expose::Format;
 use crate::handle::Handle;
 
@@ -16,65 +17,79 @@ pub(super) struct Wanted {
     pub(super) gzip: bool,
 }
 
-/// Renders in the air. Requests that ask for the same while one of them renders
-/// get its answer; nothing is kept for later ones.
+/// Renders in the air. Requests that ask for the same while one renders get its
+/// answer; nothing is kept for later ones. A render goes on when those who asked
+/// for it have gone, and serves who comes next: however many ask and go away,
+/// no more than one of a kind runs.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
-    open: Mutex<Vec<(Wanted, Weak<OnceCell<Bytes>>)>>,
+    pub(super) aliases: Aliases,
+    open: Mutex<Vec<(Wanted, Answer)>>,
 }
+
+type Answer = watch::Receiver<Option<Bytes>>;
 
 impl Flights {
-    /// Dropping the future is safe: if it was the one that rendered, another
-    /// that waits renders in its stead.
+    pub(super) fn with(aliases: Aliases) -> Self {
+        Self { aliases, open: Mutex::default() }
+    }
+
+    /// Dropping the future is safe: the render goes on.
     pub(super) async fn answer(self: Arc<Self>, handle: Handle, wanted: Wanted) -> Bytes {
-        let flight = self.join(wanted);
-        flight
-            .get_or_init(|| async {
-                let body = render(handle, wanted).await;
-                // Whoever comes from here on wants a newer answer.
-                self.close(&flight);
-                body
-            })
-            .await
-            .clone()
+        let mut answer = self.join(&handle, wanted);
+        if let Ok(body) = answer.wait_for(Option::is_some).await
+            && let Some(body) = &*body
+        {
+            return body.clone();
+        }
+        // Nobody renders any more: the runtime is shutting down.
+        self.encode(&handle, wanted)
     }
 
-    fn join(&self, wanted: Wanted) -> Arc<OnceCell<Bytes>> {
+    fn join(self: &Arc<Self>, handle: &Handle, wanted: Wanted) -> Answer {
         let mut open = self.open.lock();
-        open.retain(|(_, flight)| flight.strong_count() > 0);
-        let known = open.iter().find(|(of, _)| *of == wanted).and_then(|(_, it)| it.upgrade());
-        known.unwrap_or_else(|| {
-            let flight = Arc::new(OnceCell::new());
-            open.push((wanted, Arc::downgrade(&flight)));
-            flight
-        })
+        if let Some((_, answer)) = open.iter().find(|(of, _)| *of == wanted) {
+            return answer.clone();
+        }
+        let (sender, answer) = watch::channel(None);
+        open.push((wanted, answer.clone()));
+        drop(open);
+        let landing = Landing { flights: self.clone(), wanted };
+        let handle = handle.clone();
+        let render = move || {
+            let body = landing.flights.encode(&handle, wanted);
+            // Whoever comes from here on wants a newer answer.
+            drop(landing);
+            sender.send_replace(Some(body));
+        };
+        // Off the threads that serve requests, if there are others.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(render)),
+            Err(_) => render(),
+        }
+        answer
     }
 
-    fn close(&self, flight: &Arc<OnceCell<Bytes>>) {
-        self.open.lock().retain(|(_, other)| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(flight)));
+    fn encode(&self, handle: &Handle, wanted: Wanted) -> Bytes {
+        let body = handle.render_as_with(wanted.format, &self.aliases);
+        #[cfg(feature = "gzip")]
+        if wanted.gzip {
+            return super::gzip::compress(&body);
+        }
+        body.into()
     }
 }
 
-/// Off the threads that serve requests, if there are others.
-async fn render(handle: Handle, wanted: Wanted) -> Bytes {
-    let again = handle.clone();
-    match tokio::runtime::Handle::try_current() {
-        Ok(runtime) => match runtime.spawn_blocking(move || encode(&handle, wanted)).await {
-            Ok(body) => body,
-            // The runtime is shutting down.
-            Err(_) => encode(&again, wanted),
-        },
-        Err(_) => encode(&handle, wanted),
-    }
+/// Lets nobody join any more, also if the render panics or is never run.
+struct Landing {
+    flights: Arc<Flights>,
+    wanted: Wanted,
 }
 
-fn encode(handle: &Handle, wanted: Wanted) -> Bytes {
-    let body = handle.render_as(wanted.format);
-    #[cfg(feature = "gzip")]
-    if wanted.gzip {
-        return super::gzip::compress(&body);
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.flights.open.lock().retain(|(of, _)| *of != self.wanted);
     }
-    body.into()
 }
 
 #[cfg(test)]

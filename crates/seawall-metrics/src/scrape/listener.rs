@@ -12,9 +12,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::{IpNet, Ipv4Net};
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 use tower_service::Service;
 
 use super::service::MetricsService;
@@ -27,8 +29,11 @@ use crate::handle::Handle;
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct ListenerConfig {
-    /// Networks whose addresses may scrape; all others get 403. An IPv4 address
-    /// that comes in over IPv6 counts as itself. Default: the loopback networks.
+    /// Networks whose addresses may scrape; all others get 403, or, where as many
+    /// as `max_connections` of them are connected, are cut off without a word:
+    /// they take no place of those who may. An IPv4 address that comes in over
+    /// IPv6 counts as itself; networks inside `::ffff:0:0/96` are IPv4 networks.
+    /// Default: the loopback networks.
     pub allow: Vec<IpNet>,
     /// Most connections at a time, 1 to 4096; more wait to be accepted.
     /// Default: 32.
@@ -38,6 +43,11 @@ pub struct ListenerConfig {
     /// Default: 10 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub header_timeout: Duration,
+    /// Longest time from a request to the end of its answer: a client that does
+    /// not read is cut off after this and `header_timeout`. 1 ms to 5 min.
+    /// Default: 30 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub answer_timeout: Duration,
 }
 
 impl Default for ListenerConfig {
@@ -49,6 +59,7 @@ impl Default for ListenerConfig {
             ],
             max_connections: 32,
             header_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -63,16 +74,28 @@ impl ListenerConfig {
             let value = self.max_connections as f64;
             return Err(Error::config("max_connections", value, "1 to 4096"));
         }
-        let seconds = self.header_timeout.as_secs_f64();
-        if !(0.001..=300.0).contains(&seconds) {
-            return Err(Error::config("header_timeout", seconds, "1 ms to 5 min"));
+        for (field, timeout) in
+            [("header_timeout", self.header_timeout), ("answer_timeout", self.answer_timeout)]
+        {
+            let seconds = timeout.as_secs_f64();
+            if !(0.001..=300.0).contains(&seconds) {
+                return Err(Error::config(field, seconds, "1 ms to 5 min"));
+            }
         }
         Ok(())
     }
 
     fn allows(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
-        self.allow.iter().any(|net| net.contains(&peer))
+        // As an IPv6 address, for networks that are spelt so; not for `::/0`.
+        let mapped = match peer {
+            IpAddr::V4(peer) => Some(IpAddr::from(peer.to_ipv6_mapped())),
+            IpAddr::V6(_) => None,
+        };
+        let inside = |net: &IpNet, peer: IpAddr| net.prefix_len() >= 96 && net.contains(&peer);
+        self.allow
+            .iter()
+            .any(|net| net.contains(&peer) || mapped.is_some_and(|mapped| inside(net, mapped)))
     }
 }
 
@@ -96,11 +119,21 @@ impl Handle {
         addr: SocketAddr,
         config: ListenerConfig,
     ) -> Result<Listener, Error> {
+        self.service().listen(addr, config).await
+    }
+}
+
+impl MetricsService {
+    /// [`Handle::listen`] for this service: with its aliases.
+    ///
+    /// # Errors
+    /// As [`Handle::listen`].
+    pub async fn listen(self, addr: SocketAddr, config: ListenerConfig) -> Result<Listener, Error> {
         config.validate()?;
         let bind = |source| Error::Bind { addr, source };
         let socket = TcpListener::bind(addr).await.map_err(bind)?;
         let addr = socket.local_addr().map_err(bind)?;
-        let server = Arc::new(Server { config, service: self.service() });
+        let server = Arc::new(Server { config, service: self });
         let task = tokio::spawn(server.run(socket)).abort_handle();
         Ok(Listener { addr, task })
     }
@@ -129,31 +162,46 @@ impl Server {
     /// Connections are tasks of the set: they end with it.
     async fn run(self: Arc<Self>, socket: TcpListener) {
         let places = Arc::new(Semaphore::new(self.config.max_connections));
+        let refusals = Arc::new(Semaphore::new(self.config.max_connections));
         let mut connections = JoinSet::new();
         loop {
-            while connections.try_join_next().is_some() {}
             let Ok(place) = places.clone().acquire_owned().await else {
                 return;
             };
-            match socket.accept().await {
-                Ok((stream, peer)) => {
-                    let server = self.clone();
-                    connections.spawn(async move {
-                        server.connection(stream, peer.ip()).await;
-                        drop(place);
-                    });
+            let (stream, place) = loop {
+                while connections.try_join_next().is_some() {}
+                match socket.accept().await {
+                    Ok((stream, peer)) if self.config.allows(peer.ip()) => {
+                        break (stream, place);
+                    }
+                    // Kept off the places of those who may.
+                    Ok((stream, _)) => {
+                        if let Ok(refusal) = refusals.clone().try_acquire_owned() {
+                            let server = self.clone();
+                            connections.spawn(async move {
+                                server.connection(stream, false).await;
+                                drop(refusal);
+                            });
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a scrape");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a scrape");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
+            };
+            let server = self.clone();
+            connections.spawn(async move {
+                server.connection(stream, true).await;
+                drop(place);
+            });
         }
     }
 
-    async fn connection(&self, stream: TcpStream, peer: IpAddr) {
-        let allowed = self.config.allows(peer);
+    async fn connection(&self, stream: TcpStream, allowed: bool) {
+        let asked = Mutex::new(Instant::now());
         let answer = service_fn(|request: Request<Incoming>| {
+            *asked.lock() = Instant::now();
             let mut service = self.service.clone();
             async move {
                 match request.uri().path() {
@@ -163,13 +211,28 @@ impl Server {
                 }
             }
         });
-        // A scraper that goes away in the middle is its own affair.
-        let _ = http1::Builder::new()
+        let served = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.config.header_timeout)
             .keep_alive(allowed)
-            .serve_connection(TokioIo::new(stream), answer)
-            .await;
+            .serve_connection(TokioIo::new(stream), answer);
+        // Had the answer been taken in time, the wait for a next request would
+        // have ended the connection by then.
+        let longest = self.config.answer_timeout + self.config.header_timeout;
+        let stuck = async {
+            loop {
+                let end = *asked.lock() + longest;
+                if end <= Instant::now() {
+                    return;
+                }
+                tokio::time::sleep_until(end).await;
+            }
+        };
+        tokio::select! {
+            // A scraper that goes away in the middle is its own affair.
+            _ = served => {}
+            () = stuck => tracing::debug!("a scrape was not read to its end in time"),
+        }
     }
 }
 

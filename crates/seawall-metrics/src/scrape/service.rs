@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use super::accept;
 use super::flight::{Flights, Wanted};
+use crate::alias::Aliases;
 use crate::handle::Handle;
 
 /// Answers GET and HEAD with the exposition, every other method with 405.
@@ -24,7 +25,8 @@ use crate::handle::Handle;
 /// It looks at method and headers only; the path is the router's business:
 /// `Router::route_service("/metrics", handle.service())` in axum. Requests for
 /// the same format that come while one is being rendered are answered with that
-/// one; it is rendered on a thread for blocking work. Clones share this.
+/// one; it is rendered on a thread for blocking work, once, however many of them
+/// go away. Clones share this.
 #[derive(Clone)]
 pub struct MetricsService {
     handle: Handle,
@@ -36,6 +38,23 @@ impl Handle {
     #[must_use]
     pub fn service(&self) -> MetricsService {
         MetricsService { handle: self.clone(), flights: Arc::default() }
+    }
+}
+
+impl MetricsService {
+    /// Serves `aliases` behind the metrics. They have no protobuf form: a service
+    /// with aliases answers in one of the text formats, whatever is asked for,
+    /// so that no series comes and goes with the format.
+    ///
+    /// ```
+    /// # let (_, handle) = seawall_metrics::Recorder::builder().build()?;
+    /// let service = handle.service().with_aliases(seawall_metrics::Aliases::required());
+    /// # Ok::<_, seawall_metrics::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_aliases(mut self, aliases: Aliases) -> Self {
+        self.flights = Arc::new(Flights::with(aliases));
+        self
     }
 }
 
@@ -56,7 +75,7 @@ impl<B> Service<Request<B>> for MetricsService {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return ScrapeFuture(Box::pin(async move { Ok(response) }));
         }
-        let wanted = wanted(request.headers());
+        let wanted = self.wanted(request.headers());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(wanted.format.content_type()));
         headers.insert(VARY, HeaderValue::from_static(VARIES));
@@ -98,12 +117,15 @@ impl fmt::Debug for ScrapeFuture {
     }
 }
 
-fn wanted(headers: &HeaderMap) -> Wanted {
-    #[cfg(feature = "gzip")]
-    let gzip = accept::gzip(headers);
-    #[cfg(not(feature = "gzip"))]
-    let gzip = false;
-    Wanted { format: accept::format(headers), gzip }
+impl MetricsService {
+    fn wanted(&self, headers: &HeaderMap) -> Wanted {
+        #[cfg(feature = "gzip")]
+        let gzip = accept::gzip(headers);
+        #[cfg(not(feature = "gzip"))]
+        let gzip = false;
+        let text_only = !self.flights.aliases.is_empty();
+        Wanted { format: accept::format(headers, |it| it.is_text() || !text_only), gzip }
+    }
 }
 
 const VARIES: &str = if cfg!(feature = "gzip") { "accept, accept-encoding" } else { "accept" };

@@ -22,12 +22,15 @@ impl Delta for u64 {
 
 /// Slots in rising order of the tick that ended them.
 pub(crate) struct History<D> {
-    slots: VecDeque<(u64, D)>,
+    /// `None` while there are none: most series are idle.
+    slots: Option<Box<Slots<D>>>,
 }
+
+type Slots<D> = VecDeque<(u64, D)>;
 
 impl<D> Default for History<D> {
     fn default() -> Self {
-        Self { slots: VecDeque::new() }
+        Self { slots: None }
     }
 }
 
@@ -36,38 +39,41 @@ impl<D: Delta> History<D> {
     /// the tick says.
     pub(crate) fn push(&mut self, tick: &Tick, delta: D) {
         if !delta.is_empty() {
-            self.slots.push_back((tick.index, delta));
+            self.slots.get_or_insert_default().push_back((tick.index, delta));
         }
+        let Some(slots) = &mut self.slots else {
+            return;
+        };
         if let Some((first, last)) = tick.fold {
-            self.fold(first, last);
+            fold(slots, first, last);
         }
-        while self.slots.front().is_some_and(|(at, _)| *at < tick.oldest) {
-            self.slots.pop_front();
+        while slots.front().is_some_and(|(at, _)| *at < tick.oldest) {
+            slots.pop_front();
         }
-        if self.slots.is_empty() {
-            self.slots = VecDeque::new();
+        if slots.is_empty() {
+            self.slots = None;
         }
     }
 
     /// The slots from the tick `from` on.
     pub(crate) fn since(&self, from: u64) -> impl Iterator<Item = &D> {
-        let start = self.slots.partition_point(|(at, _)| *at < from);
-        self.slots.range(start..).map(|(_, delta)| delta)
+        let from = move |slots: &Slots<D>| slots.partition_point(|(at, _)| *at < from);
+        self.slots.iter().flat_map(move |slots| slots.range(from(slots)..)).map(|(_, delta)| delta)
     }
+}
 
-    /// Makes one slot, ending with tick `last`, of the slots of `first..=last`.
-    fn fold(&mut self, first: u64, last: u64) {
-        let start = self.slots.partition_point(|(at, _)| *at < first);
-        let end = self.slots.partition_point(|(at, _)| *at <= last);
-        let mut group = self.slots.drain(start..end);
-        let Some((_, mut whole)) = group.next() else {
-            return;
-        };
-        for (_, part) in group {
-            whole.absorb(&part);
-        }
-        self.slots.insert(start, (last, whole));
+/// Makes one slot, ending with tick `last`, of the slots of `first..=last`.
+fn fold<D: Delta>(slots: &mut Slots<D>, first: u64, last: u64) {
+    let start = slots.partition_point(|(at, _)| *at < first);
+    let end = slots.partition_point(|(at, _)| *at <= last);
+    let mut group = slots.drain(start..end);
+    let Some((_, mut whole)) = group.next() else {
+        return;
+    };
+    for (_, part) in group {
+        whole.absorb(&part);
     }
+    slots.insert(start, (last, whole));
 }
 
 #[cfg(test)]

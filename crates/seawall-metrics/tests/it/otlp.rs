@@ -121,11 +121,35 @@ async fn a_collector_that_refuses_or_is_not_there_is_counted_and_tried_again() {
 
 #[test]
 fn an_address_that_cannot_be_pushed_to_is_refused() {
-    for endpoint in ["", "collector:4318", "https://collector/v1/metrics", "http://"] {
+    for endpoint in [
+        "",
+        "collector:4318",
+        "https://collector/v1/metrics",
+        "http://",
+        "http://collector:99999/v1/metrics",
+        "http://name:password@collector:4318/v1/metrics",
+    ] {
         let error = config(endpoint.to_owned()).validate().unwrap_err();
         assert!(matches!(error, Error::Endpoint) && !error.is_retryable(), "{endpoint}");
     }
     let (_recorder, handle) = recorded();
     let outside = handle.push_otlp(OtlpConfig::default());
     assert!(matches!(outside, Err(Error::NoRuntime)));
+}
+
+#[test]
+fn a_counter_whose_short_name_is_anothers_keeps_its_own() {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        metrics::counter!("jobs_total").increment(2);
+        metrics::gauge!("jobs").set(1.0);
+    });
+    let metrics = decode(&handle.otlp(&[]));
+    let mut names: Vec<_> = metrics.iter().map(|metric| metric.name.clone()).collect();
+    names.sort_unstable();
+    let all = names.len();
+    names.dedup();
+    assert_eq!(names.len(), all, "{names:?}");
+    assert!(matches!(metric(&metrics, "jobs").data, Some(Data::Gauge(_))));
+    assert!(matches!(metric(&metrics, "jobs_total").data, Some(Data::Sum(_))));
 }

@@ -1,3 +1,7 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
 use super::*;
 
 fn labels(pairs: &[(&'static str, &'static str)], histogram: bool) -> String {
@@ -52,4 +56,27 @@ fn a_query_matches_any_subset_of_labels() {
     assert!(labels.contain(&[("b", "2")]));
     assert!(!labels.contain(&[("b", "1")]));
     assert!(!labels.contain(&[("a", "1"), ("c", "3")]));
+}
+
+proptest! {
+    #[test]
+    fn labels_read_back_as_given_and_keep_the_order_of_their_pairs(
+        left in prop::collection::btree_map("[ab][ab_1]{0,2}", "[a,=!\"\\\\\n{}é]{0,4}", 0..4),
+        right in prop::collection::btree_map("[ab][ab_1]{0,2}", "[a,=!\"\\\\\n{}é]{0,4}", 0..4),
+    ) {
+        let valid = |map: &BTreeMap<String, String>| {
+            let pairs = map.iter().map(|(name, value)| (label_name(name, false).into_owned(), value.clone()));
+            pairs.collect::<BTreeMap<_, _>>().into_iter().collect::<Vec<_>>()
+        };
+        let made = |pairs: &[(String, String)]| {
+            let list: Vec<Label> = pairs.iter().map(Label::from).collect();
+            Labels::new(list.iter(), false)
+        };
+        let (left, right) = (valid(&left), valid(&right));
+        let (a, b) = (made(&left), made(&right));
+        let read: Vec<_> = a.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
+        prop_assert_eq!(&read, &left);
+        prop_assert_eq!(a.cmp(&b), left.cmp(&right));
+        prop_assert_eq!(a == b, left == right);
+    }
 }

@@ -62,6 +62,14 @@ fn the_list_knows_networks_and_ipv4_inside_ipv6() {
     ] {
         assert_eq!(config.allows(peer.parse().unwrap()), allowed, "{peer}");
     }
+    // A network spelt as IPv4 inside IPv6 is that IPv4 network; all of IPv6 is not all of IPv4.
+    let allow = vec!["::ffff:10.1.0.0/112".parse().unwrap()];
+    let config = ListenerConfig { allow, ..ListenerConfig::default() };
+    assert!(config.allows("10.1.0.7".parse().unwrap()));
+    assert!(config.allows("::ffff:10.1.0.7".parse().unwrap()));
+    assert!(!config.allows("10.2.0.7".parse().unwrap()));
+    let config = ListenerConfig { allow: vec!["::/0".parse().unwrap()], ..config };
+    assert!(!config.allows("::ffff:10.1.0.7".parse().unwrap()));
     let loopback = ListenerConfig::default();
     assert!(loopback.allows("127.9.9.9".parse().unwrap()));
     assert!(loopback.allows("::1".parse().unwrap()));
@@ -108,9 +116,62 @@ fn settings_out_of_bounds_are_refused_by_name() {
             ListenerConfig { header_timeout: Duration::ZERO, ..ListenerConfig::default() },
             "header_timeout",
         ),
+        (
+            ListenerConfig {
+                answer_timeout: Duration::from_secs(301),
+                ..ListenerConfig::default()
+            },
+            "answer_timeout",
+        ),
     ] {
         let error = config.validate().unwrap_err().to_string();
         assert!(error.starts_with(field), "{error}");
     }
     assert!(ListenerConfig::default().validate().is_ok());
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_its_answer_does_not_keep_its_place() {
+    let config = ListenerConfig {
+        max_connections: 1,
+        header_timeout: Duration::from_millis(200),
+        answer_timeout: Duration::from_millis(200),
+        ..ListenerConfig::default()
+    };
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    let long = "x".repeat(16 * 1024);
+    metrics::with_local_recorder(&recorder, || {
+        // More than the buffers of two sockets hold.
+        for n in 0..2_000 {
+            metrics::counter!("x_total", "n" => format!("{n}{long}")).increment(1);
+        }
+    });
+    let listener = handle.listen(SocketAddr::from(([127, 0, 0, 1], 0)), config).await.unwrap();
+    let mut deaf = TcpStream::connect(listener.local_addr()).await.unwrap();
+    deaf.write_all(get("/metrics").as_bytes()).await.unwrap();
+    let answer = timeout(LONG, ask(listener.local_addr(), &get("/none"))).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn clients_that_may_not_scrape_take_no_place_of_those_who_may() {
+    let config = ListenerConfig {
+        allow: vec!["127.0.0.2/32".parse().unwrap()],
+        max_connections: 1,
+        header_timeout: Duration::from_secs(300),
+        ..ListenerConfig::default()
+    };
+    let listener = listener(config).await;
+    let mut mute = Vec::new();
+    for _ in 0..5 {
+        mute.push(TcpStream::connect(listener.local_addr()).await.unwrap());
+    }
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
+    let mut stream = socket.connect(listener.local_addr()).await.unwrap();
+    stream.write_all(get("/metrics").as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(LONG, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 "));
 }

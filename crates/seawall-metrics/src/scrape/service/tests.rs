@@ -77,3 +77,40 @@ async fn a_compressed_scrape_is_smaller_and_unpacks_to_the_same() {
     flate2::read::GzDecoder::new(&*body).read_to_end(&mut unpacked).unwrap();
     assert_eq!(unpacked, plain);
 }
+
+#[tokio::test]
+async fn a_service_with_aliases_serves_them_in_both_text_formats_and_in_no_other() {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        metrics::counter!("x_total").increment(3);
+        metrics::histogram!("x_seconds").record(0.25);
+    });
+    let aliases = Aliases::new()
+        .with(crate::Alias::new("y_total", "x_total"))
+        .with(crate::Alias::new("plain", "x_total"))
+        .with(crate::Alias::new("x", "x_total"))
+        .with(crate::Alias::new("x_ms", "x_seconds").scale(1000.0));
+    let service = handle.service().with_aliases(aliases);
+    let ask = async |accept: &str| {
+        let request = Request::builder().header(ACCEPT, accept).body(()).unwrap();
+        let (parts, body) = service.clone().oneshot(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let kind = parts.headers[CONTENT_TYPE].to_str().unwrap().to_owned();
+        (kind, String::from_utf8(body.to_vec()).unwrap())
+    };
+    let (kind, text) = ask("*/*").await;
+    assert!(kind.starts_with("text/plain; version=0.0.4"), "{kind}");
+    assert!(text.contains("# TYPE y_total counter\ny_total 3\n"), "{text}");
+    assert!(text.contains("\nx_ms_sum 250\n") && text.contains("\nx_total 3\n"), "{text}");
+    let (kind, text) = ask("application/openmetrics-text; version=1.0.0").await;
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+    assert!(text.contains("# TYPE y counter\ny_total 3\n"), "{text}");
+    assert!(text.contains("# TYPE plain unknown\nplain 3\n"), "{text}");
+    assert!(text.contains("\nx_ms_sum 250\n"), "{text}");
+    // In OpenMetrics that is the name of the counter's own family.
+    assert!(!text.contains("Alias of x_total.\n# TYPE x "), "{text}");
+    assert!(text.ends_with("\n# EOF\n") && text.matches("# EOF").count() == 1, "{text}");
+    let protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                    encoding=delimited;q=0.9,text/plain;version=0.0.4;q=0.3";
+    assert!(ask(protobuf).await.0.starts_with("text/plain"));
+}
