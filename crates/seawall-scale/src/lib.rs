@@ -84,6 +84,9 @@
 //! | `prometheus`, `rabbitmq` | [`sources`] over HTTP | no |
 //! | `postgres`, `redis` | [`sources`], and leases for [`lead`] | no |
 //! | `http` | `Http`, which some of these share | no |
+#![cfg_attr(not(feature = "log"), doc = "\n[`log`]: #features")]
+#![cfg_attr(not(feature = "schedules"), doc = "\n[`schedule`]: #features")]
+#![cfg_attr(not(feature = "sim"), doc = "\n[`sim`]: #features")]
 
 pub mod actuate;
 mod bounds;
