@@ -104,7 +104,7 @@ pub(super) fn churn(
 ) -> (u32, Option<Reason>) {
     let current = state.current;
     let Some(churn) = policy.churn.filter(|_| wish < current) else { return (wish, None) };
-    let (count, remaining) = state.changes().within(now, churn.within);
+    let (count, remaining) = state.changes().within(now, churn.within, churn.changes as usize);
     let changes = u32::try_from(count).unwrap_or(u32::MAX);
     if changes < churn.changes {
         return (wish, None);
