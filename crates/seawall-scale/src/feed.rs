@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_signal::{Signals, Unit};
+use seawall_signal::{Sample, Signals, Unit};
 use tokio::time::Instant;
 
 use crate::capacity::Planner;
@@ -33,20 +33,28 @@ use crate::{Policy, State};
 /// ```
 ///
 /// A load that is missing or stale publishes nothing: the last plan grows old,
-/// and then counts as missing, so the group does not shrink.
+/// and then counts as missing, so the group does not shrink. While a named
+/// backlog is missing, stale or negative no plan is smaller than the group.
+///
+/// The plan knows neither the policy's bounds nor its other wishes: give
+/// [`PlannerConfig::min`](crate::capacity::PlannerConfig::min) the policy's `min`,
+/// or the group keeps the planner's where that is larger.
 #[derive(Debug)]
 pub struct PlanFeed {
     planner: Planner,
     load: String,
     backlog: Option<String>,
     begun: Option<Instant>,
+    last: Option<Sample>,
 }
 
 impl PlanFeed {
-    /// Plans by the signal `load`, in requests a second over all instances.
+    /// Plans by the signal `load`, in requests a second over all instances. Make
+    /// the planner with the policy's `evaluate_every` for its period: it learns
+    /// in steps of that length.
     #[must_use]
     pub fn new(planner: Planner, load: impl Into<String>) -> Self {
-        Self { planner, load: load.into(), backlog: None, begun: None }
+        Self { planner, load: load.into(), backlog: None, begun: None, last: None }
     }
 
     /// Sets the signal of the requests that wait. Default: none.
@@ -57,21 +65,42 @@ impl PlanFeed {
     }
 
     /// Plans once and publishes. Call it before each decision: the planner
-    /// looks ahead by the start delay and one interval of the policy.
+    /// looks ahead by the start delay and one interval of the policy. Called
+    /// before the planner's next period, as cooldowns and bursts make an engine
+    /// decide in between, it publishes the last plan again, with its own time.
     ///
     /// Cost: that of [`Planner::plan`]; some microseconds.
     pub fn publish(&mut self, signals: &mut Signals, policy: &Policy, state: &State, now: Instant) {
+        if let Some(last) = self.last.filter(|last| self.early(last.at, now)) {
+            signals.set(PLAN, last.value, last.unit, last.at);
+            return;
+        }
         let fresh = |signal: &str| {
-            signals.fresh(signal, now, policy.max_signal_age).ok().map(|sample| sample.value)
+            let sample = signals.fresh(signal, now, policy.max_signal_age).ok();
+            sample.map(|sample| sample.value).filter(|value| *value >= 0.0)
         };
-        let Some(load) = fresh(&self.load).filter(|load| *load >= 0.0) else { return };
-        let backlog = self.backlog.as_deref().and_then(fresh).unwrap_or(0.0);
+        let Some(load) = fresh(&self.load) else { return };
+        let backlog = self.backlog.as_deref().map_or(Some(0.0), fresh);
         let begun = *self.begun.get_or_insert(now);
         let second = now.saturating_duration_since(begun).as_secs_f64();
         let ahead: Duration = state.start_delay(policy).saturating_add(policy.evaluate_every);
-        let plan = self.planner.plan(second, load, backlog, state.current, ahead.as_secs_f64());
-        signals.set(PLAN, f64::from(plan.target), Unit::Count, now);
+        let (current, ahead) = (state.current, ahead.as_secs_f64());
+        let plan = self.planner.plan(second, load, backlog.unwrap_or(0.0), current, ahead);
+        // What is not known does not shrink the group.
+        let least = if backlog.is_none() { current } else { 0 };
+        let value = f64::from(plan.target.max(least));
+        signals.set(PLAN, value, Unit::Count, now);
+        self.last = Some(Sample { value, unit: Unit::Count, at: now });
+    }
+
+    /// Whether the period that began at `last` is not over yet, but for a tenth:
+    /// timers are not exact.
+    fn early(&self, last: Instant, now: Instant) -> bool {
+        now.saturating_duration_since(last).as_secs_f64() < 0.9 * self.planner.period()
     }
 }
 
 const PLAN: &str = "plan";
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@
 //!   per instance is projected to the smaller size first.
 //! - **The target is always within the bounds.** A size outside them is
 //!   corrected at once, without asking what is measured.
-//! - **Every decision can be made again**, to the bit, from a [`log`] of JSON lines.
+//! - **Every decision can be made again**, to the bit, from a `log` of JSON lines.
 //!
 //! The tolerance band, the rounding, the stabilisation window and the rates are
 //! those of the Kubernetes HPA v2, computed on real numbers; [`hpa`] is the HPA
@@ -74,9 +74,9 @@
 //! | feature | what | default |
 //! |---|---|---|
 //! | `serde` | policies from and to files; states and decisions too | no |
-//! | `schedules` | [`schedule`]: windows on a zone's clock, event days | no |
-//! | `log` | [`log`]: decisions as JSON lines, and their replay | no |
-//! | `sim` | [`sim`]: policies and their rivals under traffic traces | no |
+//! | `schedules` | `schedule`: windows on a zone's clock, event days | no |
+//! | `log` | `log`: decisions as JSON lines, and their replay | no |
+//! | `sim` | `sim`: policies and their rivals under traffic traces | no |
 //! | `kube` | [`actuate`]: the scale subresource of Kubernetes workloads | no |
 //! | `keda` | [`actuate`]: an external scaler that KEDA asks over gRPC | no |
 //! | `external-metrics` | [`actuate`]: the external metrics API that an HPA asks | no |

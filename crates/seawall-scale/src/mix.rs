@@ -72,10 +72,8 @@ impl Mix {
     /// that binds.
     #[must_use]
     pub fn cheapest(kinds: &[Kind], need: u32, within: Option<Duration>, max_spot: f64) -> Self {
-        let in_time = |kind: &Kind| within.is_none_or(|within| kind.start <= within);
-        let any = kinds.iter().any(in_time);
-        let usable: Vec<bool> = kinds.iter().map(|kind| !any || in_time(kind)).collect();
-        let spot_most = (f64::from(need) * max_spot.clamp(0.0, 1.0) + 1e-9) as u32;
+        let usable = usable(kinds, within);
+        let spot_most = spot_most(need, max_spot);
 
         let counts = choose(kinds, &usable, need, spot_most);
         let mut mix = Self::default();
@@ -120,6 +118,62 @@ pub(crate) fn unit_cost(kinds: &[Kind], max_spot: f64) -> Option<f64> {
     }
 }
 
+/// The largest size from `current` to `wish` whose cheapest mix costs at most
+/// `money`; `current` if none does.
+///
+/// A larger size can be cheaper than a smaller one, since it may have more on
+/// spot: so up to [`EXACT`] each size is looked at. Above, by halves, which may
+/// find a size that is smaller by about the capacity of one instance.
+///
+/// Cost: up to [`EXACT`] one table, as for [`Mix::cheapest`], and as many steps
+/// as there may be units on spot for each size that is too dear, of which the
+/// bound by [`unit_cost`] leaves few; above, that of some ten to thirty mixes.
+pub(crate) fn largest_paid(
+    kinds: &[Kind],
+    current: u32,
+    wish: u32,
+    within: Option<Duration>,
+    max_spot: f64,
+    money: f64,
+) -> u32 {
+    let whole = |size: u32| Mix::cheapest(kinds, size, within, max_spot).cost;
+    if wish <= EXACT {
+        let usable = usable(kinds, within);
+        let [firm, spot] = tables(kinds, &usable, wish, spot_most(wish, max_spot).min(wish));
+        let paid = |size: &u32| {
+            let (_, cost) = split(&firm, &spot, *size, spot_most(*size, max_spot));
+            // Where there is not enough of them it costs what there is.
+            (if cost.is_finite() { cost } else { whole(*size) }) <= money
+        };
+        return (current..=wish).rev().find(paid).unwrap_or(current);
+    }
+    if whole(wish) <= money {
+        return wish;
+    }
+    let (mut pays, mut dear) = (current, wish);
+    while dear - pays > 1 {
+        let middle = pays + (dear - pays) / 2;
+        if whole(middle) <= money {
+            pays = middle;
+        } else {
+            dear = middle;
+        }
+    }
+    pays
+}
+
+/// Which kinds are ready in time; all, if none is.
+fn usable(kinds: &[Kind], within: Option<Duration>) -> Vec<bool> {
+    let in_time = |kind: &Kind| within.is_none_or(|within| kind.start <= within);
+    let any = kinds.iter().any(in_time);
+    kinds.iter().map(|kind| !any || in_time(kind)).collect()
+}
+
+/// Units that may be on spot.
+fn spot_most(need: u32, max_spot: f64) -> u32 {
+    (f64::from(need) * max_spot.clamp(0.0, 1.0) + 1e-9) as u32
+}
+
 /// Most of a kind, by its own bound and by the bound on spot.
 fn most_of(kind: &Kind, spot_most: u32) -> u32 {
     let most = kind.most.unwrap_or(u32::MAX);
@@ -130,16 +184,9 @@ fn most_of(kind: &Kind, spot_most: u32) -> u32 {
 fn choose(kinds: &[Kind], usable: &[bool], need: u32, spot_most: u32) -> Vec<u32> {
     let mut counts = vec![0; kinds.len()];
     let units = bulk(kinds, usable, need, &mut counts);
-    let mine = |spot: bool| -> Vec<usize> {
-        (0..kinds.len()).filter(|&index| usable[index] && kinds[index].spot == spot).collect()
-    };
-    let spot_units = units.min(spot_most);
-    let firm = Table::new(kinds, mine(false), units, false);
-    let spot = Table::new(kinds, mine(true), spot_units, true);
-    let cost = |of: u32| firm.cost(units - of) + spot.cost(of);
-    // So much of the need is left to spot; the least first, for a tie.
-    let best = (0..=spot_units).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or_default();
-    if cost(best).is_finite() {
+    let [firm, spot] = tables(kinds, usable, units, units.min(spot_most));
+    let (best, cost) = split(&firm, &spot, units, spot_most);
+    if cost.is_finite() {
         firm.take(units - best, &mut counts);
         spot.take(best, &mut counts);
     } else {
@@ -158,6 +205,22 @@ fn choose(kinds: &[Kind], usable: &[bool], need: u32, spot_most: u32) -> Vec<u32
         }
     }
     counts
+}
+
+/// The costs of firm kinds and of spot, for up to so many units of each.
+fn tables<'a>(kinds: &'a [Kind], usable: &[bool], units: u32, on_spot: u32) -> [Table<'a>; 2] {
+    let mine = |spot: bool| -> Vec<usize> {
+        (0..kinds.len()).filter(|&index| usable[index] && kinds[index].spot == spot).collect()
+    };
+    [Table::new(kinds, mine(false), units, false), Table::new(kinds, mine(true), on_spot, true)]
+}
+
+/// How much of `units` is best left to spot, the least for a tie; and the cost.
+fn split(firm: &Table<'_>, spot: &Table<'_>, units: u32, spot_most: u32) -> (u32, f64) {
+    let cost = |of: u32| firm.cost(units - of) + spot.cost(of);
+    let all = 0..=units.min(spot_most);
+    let best = all.min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or_default();
+    (best, cost(best))
 }
 
 /// Takes what is beyond [`EXACT`] from the kind that is cheapest for a unit;

@@ -153,6 +153,11 @@ impl Planner {
         }
     }
 
+    /// How often it is to be asked, in seconds.
+    pub(crate) fn period(&self) -> f64 {
+        self.period
+    }
+
     /// The plan at `now` for a group of `current` instances under `load` requests a second, with
     /// `backlog` requests waiting besides, where a new instance is ready after `start` seconds.
     ///

@@ -48,6 +48,10 @@ impl Service {
         if rate <= 0.0 {
             return 0;
         }
+        // Also for a wait that is no number: no size would ever do.
+        if self.slots == 0 || self.wait.is_nan() || self.wait < 0.0 {
+            return u32::MAX;
+        }
         let busy = (rate / self.rate).floor();
         if busy >= f64::from(u32::MAX) || !busy.is_finite() {
             return u32::MAX;

@@ -17,6 +17,14 @@ fn the_least_size_keeps_the_objective_and_one_less_does_not() {
 }
 
 #[test]
+fn a_service_that_can_keep_nothing_is_not_searched_for_a_size() {
+    for (slots, wait) in [(0, 1.0 / 3.0), (8, f64::NAN), (8, -1.0)] {
+        let hopeless = Service { slots, wait, ..SERVICE };
+        assert_eq!(hopeless.least(100.0), u32::MAX);
+    }
+}
+
+#[test]
 fn a_large_group_may_be_busier_than_a_small_one() {
     let busy = |load: f64| load / (f64::from(SERVICE.least(load)) * SERVICE.rate);
     assert!(busy(20.0) < 0.7);

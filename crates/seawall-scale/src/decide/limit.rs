@@ -4,7 +4,7 @@ use seawall_signal::{Op, Signals};
 use tokio::time::Instant;
 
 use crate::state::Wish;
-use crate::{Measured, Mix, Policy, Reason, Select, State};
+use crate::{Measured, Policy, Reason, Select, State, mix};
 
 /// Up to the lowest wish of the up window, down to the highest of the down
 /// window; the Kubernetes HPA's stabilisation. A wish counts while it is
@@ -104,7 +104,7 @@ pub(super) fn churn(
 ) -> (u32, Option<Reason>) {
     let current = state.current;
     let Some(churn) = policy.churn.filter(|_| wish < current) else { return (wish, None) };
-    let (count, remaining) = state.changes().within(now, churn.within);
+    let (count, remaining) = state.changes().within(now, churn.within, churn.changes as usize);
     let changes = u32::try_from(count).unwrap_or(u32::MAX);
     if changes < churn.changes {
         return (wish, None);
@@ -113,28 +113,18 @@ pub(super) fn churn(
 }
 
 /// No growing beyond what the budget pays for, of the kinds there are: the
-/// largest size whose cheapest mix it pays. More units never cost less.
+/// largest size whose cheapest mix it pays.
 pub(super) fn budget(policy: &Policy, current: u32, wish: u32) -> (u32, Option<Reason>) {
     let Some(budget) = policy.budget.filter(|_| wish > current && !policy.kinds.is_empty()) else {
         return (wish, None);
     };
-    let paid = |size: u32| {
-        let mix = Mix::cheapest(&policy.kinds, size, policy.ready_within, policy.max_spot);
-        mix.cost <= budget.per_hour * (1.0 + 1e-9)
-    };
-    if paid(wish) {
+    let money = budget.per_hour * (1.0 + 1e-9);
+    let (kinds, within) = (&policy.kinds, policy.ready_within);
+    let most = mix::largest_paid(kinds, current, wish, within, policy.max_spot, money);
+    if most == wish {
         return (wish, None);
     }
-    let (mut pays, mut dear) = (current, wish);
-    while dear - pays > 1 {
-        let middle = pays + (dear - pays) / 2;
-        if paid(middle) {
-            pays = middle;
-        } else {
-            dear = middle;
-        }
-    }
-    (pays, Some(Reason::OverBudget { most: pays, per_hour: budget.per_hour }))
+    (most, Some(Reason::OverBudget { most, per_hour: budget.per_hour }))
 }
 
 /// No growing while something that all share is too busy for more. What is not

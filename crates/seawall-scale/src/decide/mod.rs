@@ -41,10 +41,10 @@ use propose::{Proposal, Proposals};
 ///
 /// Cost: a look-up per signal read, and an allocation per reason; with
 /// [`Policy::kinds`], on a change of size, also [`Mix::cheapest`], and for growth
-/// under a budget about ten of them.
+/// under a budget about as much again; beyond 1 024 units ten to thirty times.
 pub fn decide(policy: &Policy, state: &State, signals: &Signals, now: Instant) -> Decision {
     let bounds = Bounds::of(policy, state, signals, now);
-    let free = correct(policy, state, &bounds)
+    let free = correct(policy, state, signals, now, &bounds)
         .unwrap_or_else(|| measured(policy, state, signals, now, &bounds));
     let mut decision = orders::obey(state, &bounds, now, free);
     if decision.action != Action::Hold && !policy.kinds.is_empty() {
@@ -204,8 +204,15 @@ impl Course {
     }
 }
 
-/// A size outside the bounds. Holds, bursts and wishes stay as they are.
-fn correct(policy: &Policy, state: &State, bounds: &Bounds) -> Option<Decision> {
+/// A size outside the bounds. What is measured does not count, but holds and
+/// bursts see it: under a freeze or in a dry run this may go on for long.
+fn correct(
+    policy: &Policy,
+    state: &State,
+    signals: &Signals,
+    now: Instant,
+    bounds: &Bounds,
+) -> Option<Decision> {
     let current = state.current;
     let target = bounds.cut(current);
     let (metric, bound, reason, why) = match Action::between(current, target) {
@@ -229,8 +236,7 @@ fn correct(policy: &Policy, state: &State, bounds: &Bounds) -> Option<Decision> 
             threshold: f64::from(bound),
         },
     };
-    let holds = (0..policy.rules.len()).map(|rule| state.hold(rule));
-    let panics = (0..policy.bursts.len()).map(|burst| state.panic(burst));
+    let seen = propose::all(policy, state, signals, now);
     Some(Decision {
         target,
         action: Action::between(current, target),
@@ -242,8 +248,8 @@ fn correct(policy: &Policy, state: &State, bounds: &Bounds) -> Option<Decision> 
             high: target,
             low: u32::MAX,
             keep: policy.window_up.max(policy.window_down),
-            holds: holds.collect(),
-            panics: panics.collect(),
+            holds: seen.holds,
+            panics: seen.panics,
             active: bounds.active,
             corrects: true,
         },

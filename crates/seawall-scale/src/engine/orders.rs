@@ -72,7 +72,7 @@ impl Engine {
         if let Some(candidate) = &candidate {
             candidate.validate()?;
         }
-        self.shadow = candidate.map(|policy| Shadow::new(policy, &self.state));
+        self.shadow = candidate.map(|policy| Shadow::new(policy, &self.policy, &self.state));
         Ok(())
     }
 

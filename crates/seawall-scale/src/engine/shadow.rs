@@ -70,8 +70,8 @@ impl Difference {
 }
 
 impl Shadow {
-    pub(super) fn new(policy: Policy, live: &State) -> Self {
-        Self { policy, state: live.clone(), report: ShadowReport::default() }
+    pub(super) fn new(policy: Policy, live: &Policy, state: &State) -> Self {
+        Self { state: state.under(live, &policy), policy, report: ShadowReport::default() }
     }
 
     /// Decides from where `live` is, and compares; whether they differ.

@@ -8,6 +8,8 @@ use super::{Entry, LogSink};
 pub struct JsonLines<W> {
     writer: W,
     lost: u64,
+    /// Whether a cut line may come before the next one.
+    torn: bool,
 }
 
 /// Why a log cannot be read or replayed. Trying again is pointless, but for
@@ -56,9 +58,12 @@ impl LogError {
 impl<W: Write> JsonLines<W> {
     /// Writes to `writer`, a line at a time: wrap a file in a
     /// [`BufWriter`](io::BufWriter) if the last lines may be lost in a crash.
+    ///
+    /// It begins with an empty line, so that a file that a killed process left
+    /// with half a line can be gone on with.
     #[must_use]
     pub fn new(writer: W) -> Self {
-        Self { writer, lost: 0 }
+        Self { writer, lost: 0, torn: true }
     }
 
     /// Entries that could not be written.
@@ -76,7 +81,14 @@ impl<W: Write> JsonLines<W> {
     fn write(&mut self, entry: &Entry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
-        self.writer.write_all(&line)
+        if self.torn {
+            // What comes after half a line would be lost with it.
+            self.writer.write_all(b"\n")?;
+        }
+        self.torn = true;
+        self.writer.write_all(&line)?;
+        self.torn = false;
+        Ok(())
     }
 }
 
@@ -93,12 +105,13 @@ impl<W: Write + Send> LogSink for JsonLines<W> {
 
 /// The entries of a file of JSON lines; empty lines are passed over.
 pub fn read(reader: impl BufRead) -> impl Iterator<Item = Result<Entry, LogError>> {
-    let lines = reader.lines().enumerate().map(|(index, text)| (index + 1, text));
+    // By bytes: a line that is cut within a letter is no text.
+    let lines = reader.split(b'\n').enumerate().map(|(index, text)| (index + 1, text));
     lines.filter_map(|(line, text)| match text {
         Err(source) => Some(Err(LogError::Io { line, source })),
-        Ok(text) if text.trim().is_empty() => None,
+        Ok(text) if text.trim_ascii().is_empty() => None,
         Ok(text) => {
-            let entry = serde_json::from_str(&text);
+            let entry = serde_json::from_slice(&text);
             Some(entry.map_err(|source| LogError::Line { line, source }))
         }
     })

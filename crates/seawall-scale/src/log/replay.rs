@@ -76,7 +76,8 @@ fn run(entries: &[Entry], candidate: Option<&Policy>) -> Result<Vec<Replayed>, L
                 return Err(LogError::Version { entry: index, version: *version });
             }
             let (policy, live) = ((**policy).clone(), state.restore(base));
-            world = Some(World { policy, shadow: live.clone(), live });
+            let shadow = live.under(&policy, candidate.unwrap_or(&policy));
+            world = Some(World { policy, shadow, live });
             continue;
         }
         let world = world.as_mut().ok_or(LogError::NoStart)?;

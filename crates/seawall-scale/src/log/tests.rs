@@ -267,8 +267,9 @@ fn what_is_no_log_is_refused_by_line() {
     }
     let mut bytes = file.into_inner();
     bytes.truncate(bytes.len() - 20);
+    // The first line is empty.
     let entries: Vec<_> = read(&*bytes).collect();
-    assert!(matches!(entries[..], [Ok(_), Ok(_), Err(LogError::Line { line: 3, .. })]));
+    assert!(matches!(entries[..], [Ok(_), Ok(_), Err(LogError::Line { line: 4, .. })]));
     assert!(matches!(replay(&[Entry::Observe { current: 3 }]), Err(LogError::NoStart)));
     let old = Entry::Start {
         version: 2,
@@ -277,6 +278,110 @@ fn what_is_no_log_is_refused_by_line() {
     };
     assert!(matches!(replay(&[old]), Err(LogError::Version { entry: 0, version: 2 })));
     assert!(replay(&[]).expect("nothing to replay").is_empty());
+}
+
+#[test]
+fn a_line_that_is_cut_within_a_letter_is_no_entry_and_no_reason_to_try_again() {
+    let by = "J\u{fc}rgen".to_owned();
+    let pin = Pin { size: 3, until: None, by };
+    let entries = Entries::default();
+    let mut engine = Engine::new(policy(), 5).expect("valid");
+    engine.log_to(entries.clone(), Instant::now());
+    engine.pin(Some(pin));
+    let mut file = JsonLines::new(Vec::new());
+    for entry in entries.take() {
+        super::LogSink::entry(&mut file, entry);
+    }
+    let mut bytes = file.into_inner();
+    let letter = bytes.iter().rposition(|byte| *byte == 0xc3).expect("written as it is");
+    bytes.truncate(letter + 1);
+    let read: Vec<_> = read(&*bytes).collect();
+    assert!(matches!(read[..], [Ok(_), Err(LogError::Line { .. })]), "{:?}", read.last());
+}
+
+#[test]
+fn an_entry_after_a_torn_one_is_read() {
+    /// Takes so many bytes, is full once, and then has room again.
+    #[derive(Default)]
+    struct Tight(Vec<u8>, bool);
+    impl std::io::Write for Tight {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            if self.1 || bytes == b"\n" {
+                self.0.extend_from_slice(bytes);
+                return Ok(bytes.len());
+            }
+            if !self.0.is_empty() {
+                self.1 = true;
+                return Err(std::io::ErrorKind::StorageFull.into());
+            }
+            self.0.extend_from_slice(&bytes[..5]);
+            Ok(5)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut file = JsonLines::new(Tight::default());
+    super::LogSink::entry(&mut file, Entry::Observe { current: 3 });
+    super::LogSink::entry(&mut file, Entry::Observe { current: 4 });
+    assert_eq!(file.lost(), 1);
+    let bytes = file.into_inner().0;
+    let read: Vec<_> = read(&*bytes).filter_map(Result::ok).collect();
+    assert_eq!(read, [Entry::Observe { current: 4 }]);
+}
+
+#[test]
+fn a_log_that_goes_on_after_a_crash_begins_anew_on_a_line_of_its_own() {
+    let mut bytes = br#"{"entry":"observe","cur"#.to_vec();
+    let mut file = JsonLines::new(&mut bytes);
+    for entry in rising().drain(..3) {
+        super::LogSink::entry(&mut file, entry);
+    }
+    let entries: Vec<_> = read(&*bytes).filter_map(Result::ok).collect();
+    assert_eq!(replay(&entries).expect("has its start").len(), 2);
+}
+
+#[test]
+fn a_saved_state_with_too_many_starts_keeps_the_last_of_them() {
+    let mut state = State::new(1);
+    (0..20).for_each(|_| state.started(seconds(10)));
+    let now = Instant::now();
+    let mut saved = serde_json::to_value(state.save(now)).expect("writes");
+    let starts = saved["starts"].as_array_mut().expect("a list");
+    starts.extend(std::iter::repeat_n(serde_json::json!(7_000_000_000_u64), 20));
+    let saved: crate::SavedState = serde_json::from_value(saved).expect("reads");
+    assert_eq!(saved.restore(now).start_delay(&policy()), seconds(7));
+}
+
+#[test]
+fn a_candidate_does_not_go_on_with_what_other_rules_saw() {
+    let with = |rule: &str, target| Policy {
+        rules: vec![Rule::scale_up(rule).expect("parses")],
+        targets: vec![Target::utilisation("cpu", target)],
+        max: 60,
+        ..Policy::default()
+    };
+    let live = with("cpu > 80% clear < 20%", 0.9);
+    let candidate = with("queue > 1000 clear < 10", 0.9);
+    let now = Instant::now() + seconds(1_000);
+    let mut engine = Engine::new(live, 5).expect("valid");
+    let mut signals = Signals::new();
+    signals.set("cpu", 0.9, Unit::Ratio, now);
+    signals.set("queue", 100.0, Unit::Count, now);
+    assert_eq!(engine.tick(&signals, now).target, 6);
+    engine.freeze(Some(Freeze { until: None, only_down: false, by: "x".into() }));
+    let later = now + seconds(400);
+    let entries = Entries::default();
+    engine.log_to(entries.clone(), later);
+    engine.set_shadow(Some(candidate.clone())).expect("valid");
+    engine.freeze(None);
+    signals.set("cpu", 0.9, Unit::Ratio, later);
+    signals.set("queue", 100.0, Unit::Count, later);
+    assert_eq!(engine.tick(&signals, later).target, 7);
+    let report = engine.shadow().expect("set").clone();
+    assert_eq!(report.last.expect("differs").candidate.target, 6, "its rule never held");
+    let tried = try_policy(&entries.take(), &candidate).expect("replays");
+    assert_eq!(tried[0].replayed.target, 6, "{}", tried[0].tell());
 }
 
 #[test]

@@ -48,7 +48,7 @@ pub struct Rate {
     pub instances: u32,
     /// A share of the size at the start of the period, in per cent. What it
     /// leaves is rounded up on the way up and down on the way down, as the HPA
-    /// does. Default: 0.
+    /// does; from no instances it allows one. Default: 0.
     #[cfg_attr(feature = "serde", serde(default))]
     pub percent: f64,
     /// 1 s to 1 h.
@@ -85,7 +85,8 @@ impl Rate {
     /// Most instances, from `start` at the start of the period.
     pub(crate) fn highest(self, start: u32) -> u32 {
         let share = super::step::share(start, self.percent).ceil() as u32;
-        start.saturating_add(self.instances.max(share))
+        let least = super::step::least(self.percent);
+        start.saturating_add(self.instances.max(share).max(least))
     }
 
     /// Least instances, from `start` at the start of the period.

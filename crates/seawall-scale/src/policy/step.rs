@@ -78,20 +78,26 @@ pub struct StepLimit {
     /// A number of instances.
     pub instances: u32,
     /// A share of the current instances in per cent, finite and not negative.
-    /// Up rounds up, down rounds down.
+    /// Up rounds up, down rounds down, and above 0 either moves by at least 1.
     pub percent: f64,
 }
 
 impl StepLimit {
     pub(crate) fn highest(self, current: u32) -> u32 {
         let share = share(current, self.percent).ceil() as u32;
-        current.saturating_add(self.instances.max(share))
+        current.saturating_add(self.instances.max(share).max(least(self.percent)))
     }
 
     pub(crate) fn lowest(self, current: u32) -> u32 {
         let share = share(current, self.percent).floor() as u32;
-        current.saturating_sub(self.instances.max(share))
+        current.saturating_sub(self.instances.max(share).max(least(self.percent)))
     }
+}
+
+/// What a share allows at least: one of no instances, or a tenth of five, would
+/// close the direction for good.
+pub(super) fn least(percent: f64) -> u32 {
+    u32::from(percent > 0.0)
 }
 
 /// `percent` of `current`, free of the noise that would turn 20 % of 15 into a

@@ -88,6 +88,10 @@ impl Goal {
 /// `needed` instances, rounded up; saturates. 7 instances at exactly their
 /// level must not need an eighth because 0.7 is not exact in binary.
 pub(crate) fn ceil(needed: f64) -> u32 {
+    if needed == f64::INFINITY {
+        // Less its noise it would be no number, and that would be 0.
+        return u32::MAX;
+    }
     (needed - needed.abs().max(1.0) * NOISE).ceil().max(0.0) as u32
 }
 

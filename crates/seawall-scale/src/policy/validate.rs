@@ -70,7 +70,7 @@ impl Policy {
         }
         #[cfg(feature = "schedules")]
         {
-            entries("schedules", &self.schedules, crate::schedule::Schedule::validate)?;
+            entries("schedules", &self.schedules, |each| each.validate(self.max))?;
             crate::schedule::conflicts(&self.schedules)?;
         }
         self.fleet.validate()?;

@@ -288,7 +288,7 @@ pub enum Reason {
         /// Within this time.
         #[cfg_attr(feature = "serde", serde(with = "crate::text::duration"))]
         within: Duration,
-        /// Until there is one fewer.
+        /// Until there are few enough.
         #[cfg_attr(feature = "serde", serde(with = "crate::text::duration"))]
         remaining: Duration,
     },

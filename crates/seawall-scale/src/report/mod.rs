@@ -89,7 +89,8 @@ pub enum Verdict {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Report {
-    /// Requests a second now.
+    /// Requests a second now; as it was given, not a number if that is none.
+    #[cfg_attr(feature = "serde", serde(with = "crate::text::number"))]
     pub load: f64,
     /// Instances there are.
     pub current: u32,
@@ -118,18 +119,20 @@ pub struct Report {
 }
 
 /// Reports on `group`. `history`: when, in seconds on any clock, and how many
-/// requests a second; in any order. What is not a finite number is left out.
+/// requests a second; in any order. What is not a finite number in it is left
+/// out. A load or a factor that is no number is carried by nobody.
 ///
 /// Cost: a hundred evaluations of the queueing formula for each answer, and the
 /// slopes between at most sixty peaks of the history.
 #[must_use]
 pub fn report(group: &Group, history: &[(f64, f64)], questions: &[WhatIf]) -> Report {
-    let load = if group.load.is_finite() { group.load.max(0.0) } else { 0.0 };
+    // Keeps what is no number one: an unknown load is not none.
+    let load = group.load.clamp(0.0, f64::INFINITY);
     let group = Group { load, ..*group };
     let carried_now = carried(group.service, group.current);
     let carried_max = carried(group.service, group.max);
     let headroom = |carried: f64| {
-        if load > 0.0 { carried / load - 1.0 } else { f64::INFINITY }
+        if load == 0.0 { f64::INFINITY } else { carried / load - 1.0 }
     };
     Report {
         load,
@@ -150,14 +153,16 @@ fn answer(group: &Group, what_if: WhatIf) -> Outcome {
     let (mut service, mut load, mut left, mut most) =
         (group.service, group.load, group.current, group.max);
     match what_if {
-        WhatIf::Load(factor) => load *= factor.max(0.0),
+        WhatIf::Load(factor) => load *= factor.clamp(0.0, f64::INFINITY),
         // Spread evenly, the largest zone has the rounded-up share.
         WhatIf::LoseZone => {
             left -= left.div_ceil(group.zones.max(1)).min(left);
             most -= most.div_ceil(group.zones.max(1)).min(most);
         }
         WhatIf::LoseInstances(count) => left = left.saturating_sub(count),
-        WhatIf::Slower(factor) => service.rate /= factor.max(f64::MIN_POSITIVE),
+        WhatIf::Slower(factor) => {
+            service.rate /= factor.clamp(f64::MIN_POSITIVE, f64::INFINITY);
+        }
     }
     let needed = needed(service, load);
     let verdict = match needed {

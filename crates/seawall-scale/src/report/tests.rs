@@ -96,6 +96,20 @@ fn questions_are_answered_from_what_would_be_left() {
 }
 
 #[test]
+fn a_question_that_is_no_number_is_not_answered_with_all_is_well() {
+    let questions = [WhatIf::Load(f64::NAN), WhatIf::Slower(f64::NAN)];
+    for outcome in report(&group(700.0), &[], &questions).what_ifs {
+        assert_eq!((outcome.needed, outcome.verdict), (None, Verdict::BeyondMax));
+    }
+    for load in [f64::NAN, f64::INFINITY] {
+        let report = report(&group(load), &[], &[]);
+        assert_eq!(report.needed, None, "not known is not none");
+        let headroom = report.headroom_now;
+        assert!(headroom.is_nan() || headroom <= 0.0, "{headroom}");
+    }
+}
+
+#[test]
 fn the_text_is_aligned_and_says_all() {
     let questions = [WhatIf::Load(2.0), WhatIf::LoseZone];
     let report = report(&group(700.0), &days(30, 1000.0, 10.0), &questions);

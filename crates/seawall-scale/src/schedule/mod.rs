@@ -60,7 +60,7 @@ pub struct Schedule {
     /// How long it is open, in place of `to`. Up to 7 days.
     #[cfg_attr(feature = "serde", serde(default, with = "crate::text::optional_duration"))]
     pub lasts: Option<Duration>,
-    /// Fewest instances in the window. Default: the policy's.
+    /// Fewest instances in the window; at most the policy's `max`. Default: the policy's.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub min: Option<u32>,
     /// Most instances in the window. Default: the policy's.
@@ -176,7 +176,8 @@ impl Schedule {
         self.lasts.unwrap_or(DAY)
     }
 
-    pub(crate) fn validate(&self) -> Result<(), PolicyError> {
+    /// `most`: the policy's `max`, which no window exceeds.
+    pub(crate) fn validate(&self, most: u32) -> Result<(), PolicyError> {
         let wrong = |field, bound| Err(PolicyError::Schedule { field, bound });
         if self.name.is_empty() {
             return Err(PolicyError::EmptyName);
@@ -187,9 +188,8 @@ impl Schedule {
         if self.min.is_none() && self.max.is_none() {
             return wrong("min", "must be set, or max");
         }
-        if let (Some(min), Some(max)) = (self.min, self.max)
-            && min > max
-        {
+        let max = self.max.unwrap_or(most).min(most);
+        if let Some(min) = self.min.filter(|min| *min > max) {
             return Err(PolicyError::MinAboveMax { min, max });
         }
         if self.dates.len() > 400 {

@@ -139,6 +139,15 @@ fn a_week_long_window_is_open_on_its_last_day() {
 }
 
 #[test]
+fn a_schedule_that_asks_for_more_than_the_policy_allows_is_refused() {
+    let sale = |min| Schedule { min: Some(min), ..Schedule::new("sale") };
+    let policy = |min| crate::Policy { max: 80, schedules: vec![sale(min)], ..Default::default() };
+    policy(80).validate().expect("valid");
+    let error = policy(81).validate().expect_err("never reached").to_string();
+    assert_eq!(error, "schedules[0]: min: 81, must be at most max, which is 80");
+}
+
+#[test]
 fn schedules_that_exclude_each_other_are_refused_by_name() {
     let to = |hour| Some(time(hour, 0, 0, 0));
     let day = Schedule { name: "day".into(), to: to(18), ..berlin(time(8, 0, 0, 0)) };
@@ -167,7 +176,7 @@ fn schedules_that_exclude_each_other_are_refused_by_name() {
 
 #[test]
 fn wrong_fields_are_named() {
-    let wrong = |schedule: Schedule| schedule.validate().expect_err("wrong").to_string();
+    let wrong = |schedule: Schedule| schedule.validate(100).expect_err("wrong").to_string();
     let both =
         Schedule { to: Some(time(9, 0, 0, 0)), lasts: Some(DAY), ..berlin(Time::midnight()) };
     assert_eq!(wrong(both), "lasts: must not be set together with to");

@@ -38,12 +38,13 @@ impl Changes {
         u32::try_from(start.max(0)).unwrap_or(u32::MAX)
     }
 
-    /// How many there were within `period`, and how long until the oldest of
-    /// them is out of it.
-    pub(crate) fn within(&self, now: Instant, period: Duration) -> (usize, Duration) {
-        let mut young = self.younger(now, period).peekable();
-        let age = young.peek().map_or(period, |change| now.saturating_duration_since(change.at));
-        (young.count(), period.saturating_sub(age))
+    /// How many there were within `period`, and how long until there are fewer
+    /// than `most` in it.
+    pub(crate) fn within(&self, now: Instant, period: Duration, most: usize) -> (usize, Duration) {
+        let count = self.younger(now, period).count();
+        let last = self.younger(now, period).nth(count.saturating_sub(most));
+        let age = last.map_or(period, |change| now.saturating_duration_since(change.at));
+        (count, period.saturating_sub(age))
     }
 
     fn younger(&self, now: Instant, period: Duration) -> impl Iterator<Item = &Change> {

@@ -18,7 +18,8 @@ pub struct Freeze {
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "made by callers")]
 pub struct Pin {
-    /// Instances. Cut to the policy's `min` and `max`.
+    /// Instances. Cut to the policy's `min` and `max`, as schedules, what
+    /// instances share, the budget and sleep have narrowed them.
     pub size: u32,
     /// When it ends by itself. `None`: when it is lifted.
     pub until: Option<Instant>,

@@ -117,7 +117,12 @@ impl State {
     /// decision. Not a scaling action: starts no cooldown. Instances that are
     /// gone are taken to be the newest.
     pub fn observe(&mut self, current: u32) {
-        let mut gone = self.current.saturating_sub(current);
+        self.lose_newest(self.current.saturating_sub(current));
+        self.current = current;
+    }
+
+    /// Forgets the growth that `gone` instances were, the newest first.
+    fn lose_newest(&mut self, mut gone: u32) {
         while gone > 0
             && let Some(newest) = self.added.back_mut()
         {
@@ -128,7 +133,6 @@ impl State {
                 self.added.pop_back();
             }
         }
-        self.current = current;
     }
 
     /// Says that at `at` it is `unix` after 1970, for schedules. A later call
@@ -179,7 +183,10 @@ impl State {
             self.changes.push(now, self.current, decision.target);
         }
         match decision.action {
-            _ if decision.memory.corrects => {}
+            // What is gone is not waited for.
+            _ if decision.memory.corrects => {
+                self.lose_newest(self.current.saturating_sub(decision.target));
+            }
             Action::Up => {
                 self.last_up = Some(now);
                 self.last_down = None;
@@ -212,7 +219,7 @@ impl State {
         if self.wishes.is_empty() {
             self.wishes.push_back(Wish { at: now, high: self.current, low: u32::MAX });
         }
-        self.wishes.push_back(Wish { at: now, high, low });
+        self.wish(Wish { at: now, high, low }, keep);
         self.forget(now, keep);
         self.holds.clone_from(holds);
         self.panics.clone_from(panics);
@@ -236,6 +243,16 @@ impl State {
     pub(crate) fn forget_rules(&mut self) {
         self.holds.clear();
         self.panics.clear();
+    }
+
+    /// A copy for another policy than the one it was made under: what belongs to
+    /// other rules or bursts by position is not taken for theirs.
+    pub(crate) fn under(&self, was: &Policy, is: &Policy) -> Self {
+        let mut state = self.clone();
+        if was.rules != is.rules || was.bursts != is.bursts {
+            state.forget_rules();
+        }
+        state
     }
 
     pub(crate) fn changes(&self) -> &Changes {
@@ -263,6 +280,22 @@ impl State {
         self.holds.get(rule).copied().unwrap_or_default()
     }
 
+    /// Adds a wish. Where there are more than a window needs, the newest two
+    /// become one that binds as strongly as both and not noticeably longer.
+    fn wish(&mut self, wish: Wish, keep: Duration) {
+        let before = self.wishes.len().checked_sub(2).and_then(|index| self.wishes.get(index));
+        let close = before
+            .is_some_and(|before| wish.at.saturating_duration_since(before.at) < keep / PER_WINDOW);
+        match self.wishes.back_mut() {
+            Some(last) if close => {
+                last.at = last.at.max(wish.at);
+                last.high = last.high.max(wish.high);
+                last.low = last.low.min(wish.low);
+            }
+            _ => self.wishes.push_back(wish),
+        }
+    }
+
     /// Drops wishes that no window reaches. Past the cap the two oldest become
     /// one that binds at least as long and as strongly as both.
     fn forget(&mut self, now: Instant, keep: Duration) {
@@ -284,7 +317,13 @@ impl State {
     }
 }
 
-/// Four hours of decisions at the usual 15 s, 17 minutes at one a second.
+/// Wishes are kept apart to so small a part of the longest window. That is two
+/// hours of decisions at the usual 15 s; of more, several become one.
+const PER_WINDOW: u32 = 480;
+
+/// More than any window needs. What is merged at the old end stays young, so
+/// that this alone would keep a peak for good: it only bounds what a change of
+/// windows leaves behind.
 const MAX_WISHES: usize = 1024;
 
 /// Growths kept apart, so that each settles in its own time.

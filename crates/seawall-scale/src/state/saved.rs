@@ -1,4 +1,3 @@
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use seawall_signal::{Condition, Hold, Signals};
@@ -116,9 +115,10 @@ impl SavedState {
                 .map(|panic| panic.map(|(last, peak)| Panic { last: to(last), peak }))
                 .collect(),
             active: self.active.map(to),
-            starts: Starts(
-                self.starts.iter().map(|took| Duration::from_nanos(*took)).collect::<VecDeque<_>>(),
-            ),
+            starts: self.starts.iter().fold(Starts::default(), |mut starts, took| {
+                starts.push(Duration::from_nanos(*took));
+                starts
+            }),
             wall: self.wall.map(|(at, unix)| Wall { at: to(at), unix }),
         }
     }

@@ -7,10 +7,10 @@ pub(crate) struct Starts(pub(super) VecDeque<Duration>);
 
 impl Starts {
     pub(super) fn push(&mut self, took: Duration) {
-        if self.0.len() == MOST {
+        self.0.push_back(took);
+        while self.0.len() > MOST {
             self.0.pop_front();
         }
-        self.0.push_back(took);
     }
 
     /// The 95th percentile, by rank; `None` while there are too few.

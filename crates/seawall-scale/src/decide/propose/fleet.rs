@@ -1,4 +1,4 @@
-use seawall_signal::{Op, Signals, Unit};
+use seawall_signal::{Missing, Op, Signals, Unit};
 use tokio::time::Instant;
 
 use super::target::off;
@@ -27,7 +27,11 @@ impl Absent {
         fleet.signals().next()?;
         let mut count = |signal: &Option<String>| match signal {
             Some(signal) => match signals.fresh(signal, now, policy.max_signal_age) {
-                Ok(sample) => sample.value.max(0.0).round() as u32,
+                Ok(sample) if sample.value < 0.0 => {
+                    proposals.miss(signal, Missing::Negative);
+                    0
+                }
+                Ok(sample) => sample.value.round() as u32,
                 Err(why) => {
                     proposals.miss(signal, why);
                     0

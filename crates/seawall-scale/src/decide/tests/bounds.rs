@@ -87,6 +87,17 @@ fn a_change_of_size_says_which_kinds_it_is_made_of() {
     assert!(decision.reasons.contains(&Reason::OverBudget { most: 8, per_hour: 6.0 }));
 }
 
+#[test]
+fn a_larger_size_may_be_cheaper_than_a_smaller_one_and_is_found() {
+    // 11 to 19 units are two firm ones; of 20 half may be spot.
+    let spot = Kind { spot: true, ..Kind::new("spot", 10, 0.4) };
+    let kinds = vec![Kind::new("firm", 10, 1.0), spot];
+    let policy = Policy { kinds, budget: Some(Budget::new(1.5)), ..cpu(0.5) };
+    let decision = once(&policy, 10, &[("cpu", 1.25, Unit::Ratio)]);
+    assert_eq!(decision.target, 20, "{}", decision.explain());
+    assert!(decision.mix.is_some_and(|mix| mix.cost < 1.5));
+}
+
 proptest! {
     #[test]
     fn growth_never_costs_more_than_the_budget(

@@ -81,3 +81,12 @@ fn counts_beyond_the_group_are_cut_to_it() {
         assert!((10..=20).contains(&decision.target), "{counts:?} {decision:?}");
     }
 }
+
+#[test]
+fn a_count_below_zero_is_missing_and_not_none() {
+    for counts in [[-1.0, 0.0, 0.0], [0.0, -1.0, 0.0], [0.0, 0.0, -1.0]] {
+        let decision = at(0.7, 10, 0.1, counts);
+        assert_eq!(decision.target, 10, "{}", decision.explain());
+        assert!(codes(&decision).contains(&"missing"));
+    }
+}

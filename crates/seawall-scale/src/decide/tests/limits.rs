@@ -89,6 +89,41 @@ fn a_spent_churn_budget_lets_the_group_grow_and_not_shrink() {
 }
 
 #[test]
+fn a_churn_budget_that_growth_overdrew_says_when_the_group_may_shrink() {
+    let churn = Some(Churn { changes: 2, within: seconds(3600) });
+    let policy = Policy { churn, max: 1000, ..cpu(0.5) };
+    let mut state = State::new(10);
+    let rising = [(0, 1.0), (100, 1.0), (200, 1.0), (300, 1.0)];
+    assert_eq!(run(&policy, &mut state, &rising), [20, 40, 80, 160]);
+    let at = |second| {
+        let now = state.last_up.expect("grew") + seconds(second);
+        decide(&policy, &state, &measured(&[("cpu", 0.25, Unit::Ratio)], now), now)
+    };
+    // The first three must be forgotten, the last of them is of second 200.
+    let told = at(1).explain();
+    assert!(told.contains("not scaling down for another 3499 s"), "{told}");
+    assert_eq!((at(3499).target, at(3500).target), (160, 80));
+}
+
+#[test]
+fn a_limit_in_per_cent_does_not_close_a_direction_for_good() {
+    let policies = vec![Rate::percent(100.0, seconds(15))];
+    let percent = |percent| Some(crate::StepLimit { instances: 0, percent });
+    let targets = vec![crate::Target::per_instance("load", 10.0)];
+    let base = Policy { min: 0, targets, ..super::bare() };
+    base.validate().expect("valid");
+    let rated = Policy { rates_up: Rates { policies, ..Rates::default() }, ..base.clone() };
+    let stepped = Policy { limit_up: percent(100.0), ..base.clone() };
+    for policy in [rated, stepped] {
+        let decision = once(&policy, 0, &[("load", 500.0, Unit::Count)]);
+        assert_eq!(decision.target, 1, "{}", decision.explain());
+    }
+    let slow = Policy { limit_down: percent(10.0), ..base };
+    assert_eq!(once(&slow, 5, &[("load", 0.0, Unit::Count)]).target, 4);
+    assert_eq!(once(&slow, 50, &[("load", 0.0, Unit::Count)]).target, 45);
+}
+
+#[test]
 fn the_band_below_a_level_may_be_wider_than_above_it() {
     let policy = Policy { tolerance_down: Some(0.3), ..cpu(0.5) };
     let at = |use_| once(&policy, 100, &[("cpu", use_, Unit::Ratio)]).target;

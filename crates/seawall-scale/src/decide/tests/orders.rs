@@ -102,3 +102,48 @@ fn windows_go_on_under_a_freeze() {
     let decision = decide(&policy, &state, &measured(&[("cpu", 0.1, Unit::Ratio)], now), now);
     assert_eq!(decision.target, 2);
 }
+
+#[test]
+fn instances_that_an_order_removed_are_not_waited_for() {
+    let policy = Policy { cooldown_up: seconds(300), ..cpu(0.5) };
+    let (mut state, start) = (State::new(10), start());
+    let step = |state: &mut State, second: u64, used: f64| {
+        let now = start + seconds(second);
+        let signals = measured(&[("cpu", used, Unit::Ratio)], now);
+        let decision = decide(&policy, state, &signals, now);
+        state.apply(&decision, now);
+        decision
+    };
+    assert_eq!(step(&mut state, 0, 1.0).target, 20);
+    state.pin = Some(Pin { size: 5, until: None, by: "anna".into() });
+    assert_eq!(step(&mut state, 10, 0.5).target, 5);
+    state.pin = None;
+    // The fifteen youngest are gone: those left have worked for long.
+    let grown = step(&mut state, 20, 1.0);
+    assert_eq!(grown.target, 10, "{}", grown.explain());
+}
+
+#[test]
+fn what_must_hold_is_looked_at_under_a_freeze_outside_the_bounds_too() {
+    let rule = crate::Rule::scale_up("cpu > 80% for 60s").expect("parses");
+    let policy = Policy { max: 20, rules: vec![rule], ..super::bare() };
+    let (mut state, start) = (State::new(10), start());
+    let mut step = |second: u64, used: f64, current: Option<u32>, frozen: bool| {
+        if let Some(current) = current {
+            state.observe(current);
+        }
+        let freeze = Freeze { until: None, only_down: false, by: "night".into() };
+        state.freeze = frozen.then_some(freeze);
+        let now = start + seconds(second);
+        let signals = measured(&[("cpu", used, Unit::Ratio)], now);
+        let decision = decide(&policy, &state, &signals, now);
+        state.apply(&decision, now);
+        decision.target
+    };
+    assert_eq!(step(0, 0.9, None, false), 10);
+    // Somebody else made it too large, and the load has been gone since.
+    assert_eq!(step(15, 0.1, Some(30), true), 30);
+    assert_eq!(step(600, 0.1, None, true), 30);
+    // It is hot again for a moment, not for 60 s.
+    assert_eq!(step(615, 0.9, Some(10), false), 10);
+}

@@ -133,3 +133,22 @@ fn a_size_outside_the_bounds_is_corrected_without_asking_signals() {
     assert_eq!(codes(&below), ["below_minimum"]);
     assert_eq!(below.trigger.map(|t| t.metric), Some("min".into()));
 }
+
+#[test]
+fn a_load_too_large_for_the_arithmetic_asks_for_the_maximum_and_not_for_nothing() {
+    let targets = vec![Target::per_instance("load", 0.5)];
+    let by_target = Policy { targets, ..bare() };
+    let by_queue = Policy { queues: vec![crate::Queue::new("load", 0.001)], ..bare() };
+    let by_forecast = Policy {
+        forecasts: vec![crate::Forecast {
+            may_shrink: true,
+            ..crate::Forecast::of_load("load", 0.5)
+        }],
+        ..bare()
+    };
+    for policy in [by_target, by_queue, by_forecast] {
+        policy.validate().expect("valid");
+        let decision = once(&policy, 10, &[("load", f64::MAX, Unit::Count)]);
+        assert_eq!(decision.target, 100, "{}", decision.explain());
+    }
+}

@@ -195,3 +195,22 @@ fn history_is_bounded_and_forgets_on_the_careful_side() {
     // The first wish, to stay, still binds although its entry was merged away.
     assert_eq!(decisions.last().map(|d| d.target), Some(50));
 }
+
+#[test]
+fn a_window_of_more_decisions_than_are_remembered_ends_too() {
+    // Looked at every 2 s for the sake of bursts: 1 800 decisions in the hour.
+    let policy = Policy { window_down: seconds(3600), ..cpu(0.5) };
+    let (mut state, start) = (State::new(40), start());
+    let mut shrunk = None;
+    for second in (0..10_800).step_by(2) {
+        let now = start + seconds(second);
+        let used = if second == 0 { 0.5 } else { 0.05 };
+        let decision = decide(&policy, &state, &measured(&[("cpu", used, Unit::Ratio)], now), now);
+        state.apply(&decision, now);
+        if decision.target < 40 {
+            shrunk = shrunk.or(Some(second));
+        }
+    }
+    let shrunk = shrunk.expect("the peak of the first decision left the window");
+    assert!((3600..=3612).contains(&shrunk), "{shrunk}");
+}

@@ -1,0 +1,69 @@
+use std::time::Duration;
+
+use seawall_signal::{Signals, Unit};
+use tokio::time::Instant;
+
+use super::PlanFeed;
+use crate::capacity::{Planner, PlannerConfig, Service};
+use crate::{Policy, State};
+
+fn feed() -> PlanFeed {
+    let service = Service { rate: 10.0, slots: 8, wait: 1.0 / 3.0 };
+    PlanFeed::new(Planner::new(PlannerConfig::default(), service, 15.0), "load")
+}
+
+/// What is published at each quarter of a minute, where the feed is asked every `every` seconds.
+fn plans(every: usize) -> Vec<f64> {
+    let (mut feed, policy, begun) = (feed(), Policy::default(), Instant::now());
+    let mut signals = Signals::new();
+    let mut plans = Vec::new();
+    for second in (0..7_200_u32).step_by(every) {
+        let now = begun + Duration::from_secs(u64::from(second));
+        // Rises for ten minutes, and falls.
+        let load = 100.0 + f64::from(second.div_euclid(15) % 40) * 10.0;
+        signals.set("load", load, Unit::PerSecond, now);
+        feed.publish(&mut signals, &policy, &State::new(30), now);
+        if second % 15 == 0 {
+            plans.push(signals.get("plan").expect("published").value);
+        }
+    }
+    plans
+}
+
+#[test]
+fn a_decision_before_its_time_does_not_teach_the_planner_twice() {
+    // Bursts, cooldowns and windows make an engine decide between two intervals.
+    assert_eq!(plans(5), plans(15));
+}
+
+#[test]
+fn a_plan_between_two_intervals_is_the_last_one_and_as_old() {
+    let (mut feed, policy, begun) = (feed(), Policy::default(), Instant::now());
+    let mut signals = Signals::new();
+    signals.set("load", 100.0, Unit::PerSecond, begun);
+    feed.publish(&mut signals, &policy, &State::new(4), begun);
+    let first = *signals.get("plan").expect("published");
+    let soon = begun + Duration::from_secs(2);
+    let mut others = Signals::new();
+    others.set("load", 500.0, Unit::PerSecond, soon);
+    feed.publish(&mut others, &policy, &State::new(4), soon);
+    assert_eq!(others.get("plan"), Some(&first));
+}
+
+#[test]
+fn a_backlog_that_is_not_known_does_not_shrink_the_group() {
+    let begun = Instant::now() + Duration::from_secs(1_000);
+    let plan = |backlog: Option<f64>| {
+        let (mut feed, mut signals) = (feed().backlog("waiting"), Signals::new());
+        signals.set("load", 10.0, Unit::PerSecond, begun);
+        if let Some(backlog) = backlog {
+            signals.set("waiting", backlog, Unit::Count, begun);
+        }
+        feed.publish(&mut signals, &Policy::default(), &State::new(40), begun);
+        signals.get("plan").expect("published").value
+    };
+    assert!(plan(Some(0.0)) < 40.0);
+    for unknown in [None, Some(f64::NAN), Some(-1.0)] {
+        assert!(plan(unknown) >= 40.0, "{unknown:?}");
+    }
+}
