@@ -33,6 +33,7 @@ fn a_trace_is_read_and_what_is_none_is_named() {
         ("midnight,10\n60,1\n120,1\n", TraceError::Line { line: 1 }),
         ("timestamp_s,value\nagain,value\n60,1\n", TraceError::Line { line: 2 }),
         ("0,1\n1e12,2\n", TraceError::TooLong { seconds: 2e12 }),
+        ("0,1\n43200000,1\n86400000,1\n", TraceError::TooLong { seconds: 129_600_000.0 }),
         ("-1e308,1\n1e308,1\n", TraceError::Step),
     ] {
         assert_eq!(Trace::parse(text), Err(error), "{text:?}");

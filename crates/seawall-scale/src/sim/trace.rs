@@ -124,7 +124,7 @@ impl Trace {
     ///
     /// # Errors
     /// If there are less than two, one is negative or no finite number, none is above zero, or
-    /// they last longer than ten years.
+    /// they last longer than two years.
     pub fn new(step: f64, values: Vec<f64>) -> Result<Self, TraceError> {
         if values.len() < 2 {
             return Err(TraceError::TooShort);
@@ -182,8 +182,8 @@ impl Trace {
     }
 }
 
-/// Ten years: 21 million ticks of 15 seconds.
-const MOST_SECONDS: f64 = 10.0 * 366.0 * 86_400.0;
+/// Two years, 4.2 million ticks of 15 seconds: a day in milliseconds is more.
+const MOST_SECONDS: f64 = 2.0 * 366.0 * 86_400.0;
 
 /// The difference of two numbers that were rounded each, as a share of them.
 const ROUNDING: f64 = 2.0 * f64::EPSILON;
