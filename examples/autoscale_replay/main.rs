@@ -8,7 +8,7 @@
 //! Plays a trace (`timestamp_s,value`, any scale) against the policy of seawall-scale and those
 //! that a team would use instead, in the simulator `seawall_scale::sim`, all at one setting; or
 //! every trace of a folder by the whole protocol of docs/scores.md.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints")]
+#![expect(clippy::print_stderr, reason = "it prints")]
 
 mod forecasts;
 mod line;
@@ -16,6 +16,7 @@ mod policy;
 mod protocol;
 mod timeline;
 
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -79,11 +80,17 @@ enum Joined {
 fn main() -> ExitCode {
     match replay(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
+        // Who reads has seen enough, as `head` has.
+        Err(error) if error.downcast_ref().is_some_and(closed) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn closed(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
@@ -128,12 +135,12 @@ fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
         let (score, ready) = stage.play(&mut *kind.build(knob, None, &stage));
         let line = Line::new(kind.name(), &score, stage.least.instance_seconds);
         if arguments.json {
-            println!("{}", serde_json::to_string(&line)?);
+            writeln!(io::stdout(), "{}", serde_json::to_string(&line)?)?;
         }
         runs.push(Run { line, ready });
     }
     if !arguments.json {
-        print!("{}", line::table(runs.iter().map(|run| &run.line))?);
+        write!(io::stdout(), "{}", line::table(runs.iter().map(|run| &run.line))?)?;
     }
     let Some(path) = arguments.timeline.as_ref() else { return Ok(()) };
     let name = arguments.trace.as_ref().and_then(|path| path.file_stem());
@@ -141,7 +148,7 @@ fn replay(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(path, timeline::page(&title, &stage, &runs)?)
         .map_err(|error| format!("{}: {error}", path.display()))?;
     if !arguments.json {
-        println!("\ntimelines: {}", path.display());
+        writeln!(io::stdout(), "\ntimelines: {}", path.display())?;
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Composable performance libraries for services that must stand up to a surge, behind one dependency.
 //!
-//! This crate only re-exports: each module below is a crate of its own, and a
-//! service that needs one of them may depend on that one alone. Nothing is on by
-//! default; each feature adds one module and changes none.
+//! Each module below is a crate of its own, and a service that needs one of them may
+//! depend on that one alone. Nothing is on by default; each feature adds one module and
+//! changes none. Beside that it holds only what joins two of them: `PoolSize`, with the
+//! features `pool` and `scale`, lets scaling decisions set the size of a pool.
 //!
 //! | feature | module | what it is |
 //! |---|---|---|
@@ -41,6 +42,11 @@ pub use seawall_scale as scale;
 #[cfg(feature = "signal")]
 #[doc(inline)]
 pub use seawall_signal as signal;
+
+#[cfg(all(feature = "pool", feature = "scale"))]
+mod pool_size;
+#[cfg(all(feature = "pool", feature = "scale"))]
+pub use pool_size::PoolSize;
 
 /// The program of the repository's README, compiled and run with the doc tests.
 #[cfg(all(doctest, feature = "cache"))]

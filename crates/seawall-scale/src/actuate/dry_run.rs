@@ -67,6 +67,10 @@ impl<A: Actuator> Actuator for DryRun<A> {
             Ok(Outcome::Recorded)
         })
     }
+
+    fn is_writer(&self) -> bool {
+        false
+    }
 }
 
 const MAX_WOULD: usize = 256;

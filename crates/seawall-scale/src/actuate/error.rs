@@ -130,11 +130,18 @@ impl ActuateError {
         }
     }
 
-    /// Whether the world may have taken the wish nevertheless.
+    /// Whether the world may have taken the wish nevertheless. An answer of 500 and above is such
+    /// a case: it may come from something on the way, after the wish went by.
     #[must_use]
     pub fn may_have_happened(&self) -> bool {
         self.phase() == Phase::Apply
-            && matches!(self, Self::Timeout { .. } | Self::Unreachable { .. } | Self::Answer { .. })
+            && matches!(
+                self,
+                Self::Timeout { .. }
+                    | Self::Unreachable { .. }
+                    | Self::Answer { .. }
+                    | Self::Busy { status: 500.., .. }
+            )
     }
 
     /// How long the other side asked to be left alone.

@@ -87,6 +87,13 @@ pub trait Actuator: Send + Sync {
         target: u32,
         reason: &'a str,
     ) -> Boxed<'a, Result<Outcome, ActuateError>>;
+
+    /// Whether a write would now be one: not for a dry run, nor while another engine leads. Then
+    /// the changes that are seen are another's by right, and not counted as foreign. Default:
+    /// `true`. No IO.
+    fn is_writer(&self) -> bool {
+        true
+    }
 }
 
 impl<A: Actuator + ?Sized> Actuator for Arc<A> {
@@ -105,6 +112,10 @@ impl<A: Actuator + ?Sized> Actuator for Arc<A> {
     ) -> Boxed<'a, Result<Outcome, ActuateError>> {
         (**self).apply(target, reason)
     }
+
+    fn is_writer(&self) -> bool {
+        (**self).is_writer()
+    }
 }
 
 impl<A: Actuator + ?Sized> Actuator for Box<A> {
@@ -122,5 +133,9 @@ impl<A: Actuator + ?Sized> Actuator for Box<A> {
         reason: &'a str,
     ) -> Boxed<'a, Result<Outcome, ActuateError>> {
         (**self).apply(target, reason)
+    }
+
+    fn is_writer(&self) -> bool {
+        (**self).is_writer()
     }
 }

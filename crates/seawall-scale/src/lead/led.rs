@@ -45,4 +45,8 @@ impl<A: Actuator> Actuator for Led<A> {
             self.actuator.apply(target, reason).await
         })
     }
+
+    fn is_writer(&self) -> bool {
+        self.elector.leads().is_some() && self.actuator.is_writer()
+    }
 }

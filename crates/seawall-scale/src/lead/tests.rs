@@ -198,6 +198,40 @@ async fn only_the_leader_writes_and_the_other_takes_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_leader_writes_does_not_stop_the_one_that_follows_it() {
+    let memory = Arc::new(Memory::default());
+    let size = Arc::new(Mutex::new(2));
+    let engine = |elector: &Arc<Elector>| {
+        let (get, set) = (Arc::clone(&size), Arc::clone(&size));
+        let set = move |wish| {
+            *set.lock().unwrap() = wish;
+            wish
+        };
+        let led = Led::new(Resize::new("pool", move || *get.lock().unwrap(), set), elector.clone());
+        Reconciler::new("web", led, ReconcilerConfig::default()).unwrap()
+    };
+    let (one, _) = elector(&memory);
+    one.elected().await;
+    let (two, _) = elector(&memory);
+    let (mut first, mut second) = (engine(&one), engine(&two));
+    for target in 3..9 {
+        first.want(target, "cpu");
+        first.step().await;
+        second.step().await;
+        second.want(target, "cpu");
+        assert_eq!(second.step().await.external_writes, 0);
+    }
+    drop((first, one));
+    two.elected().await;
+    second.want(12, "cpu");
+    assert_eq!(second.step().await.standing, Standing::Following);
+    assert_eq!(*size.lock().unwrap(), 12);
+    // From here on its own writes are its own.
+    *size.lock().unwrap() = 1;
+    assert_eq!(second.step().await.external_writes, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_waits_for_no_store_that_hangs() {
     let memory = Arc::new(Memory::default());
     let (one, frozen) = elector(&memory);

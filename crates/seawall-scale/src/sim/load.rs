@@ -50,19 +50,22 @@ impl Load {
     #[must_use]
     pub fn new(trace: &Trace, config: LoadConfig) -> Self {
         let tick = if trace.step() < 15.0 { trace.step().max(1.0) } else { 15.0 };
-        let peak = trace.quantile(0.999).max(f64::MIN_POSITIVE);
-        let scale = config.peak_instances * config.service.rate * 0.7 / peak;
+        // Where almost all is silence, that percentile is: then the largest value stands for it.
+        let peak = [0.999, 1.0].map(|share| trace.quantile(share));
+        let peak = peak.into_iter().find(|peak| *peak > 0.0).unwrap_or(f64::MIN_POSITIVE);
+        let at_peak = config.peak_instances * config.service.rate * 0.7;
         let ticks = ((trace.duration() / tick) as usize).clamp(1, config.most_ticks.max(1));
         let mut random = StdRng::seed_from_u64(config.seed);
         let rates: Vec<f64> = (0..ticks)
-            .map(|index| trace.at((index as f64 + 0.5) * tick, config.join) * scale)
+            .map(|index| trace.at((index as f64 + 0.5) * tick, config.join) / peak * at_peak)
+            .map(|rate| rate.min(MOST_RATE))
             .collect();
         let arrivals = rates
             .iter()
             .map(|rate| match Poisson::new(rate * tick) {
                 Ok(poisson) => poisson.sample(&mut random),
-                // Nothing comes.
-                Err(_) => 0.0,
+                // Nothing comes, or so much that chance does not show.
+                Err(_) => (rate * tick).max(0.0),
             })
             .collect();
         Self { service: config.service, tick, rates, arrivals }
@@ -86,3 +89,6 @@ impl Load {
         self.tick * self.ticks() as f64
     }
 }
+
+/// Requests a second, so that sums stay finite.
+const MOST_RATE: f64 = 1e100;

@@ -28,8 +28,68 @@ fn a_trace_is_read_and_what_is_none_is_named() {
         ("0,1\n0,1\n", order(2, "0", "0")),
         ("0,1\n60,1\n30,1\n", order(3, "30", "60")),
         ("0,0\n60,0\n", TraceError::Silent),
+        ("nan,1\n60,1\n120,1\n", TraceError::Line { line: 1 }),
+        ("inf,1\n60,1\n120,1\n", TraceError::Line { line: 1 }),
+        ("midnight,10\n60,1\n120,1\n", TraceError::Line { line: 1 }),
+        ("timestamp_s,value\nagain,value\n60,1\n", TraceError::Line { line: 2 }),
+        ("0,1\n1e12,2\n", TraceError::TooLong { seconds: 2e12 }),
+        ("0,1\n43200000,1\n86400000,1\n", TraceError::TooLong { seconds: 129_600_000.0 }),
+        ("-1e308,1\n1e308,1\n", TraceError::Step),
     ] {
         assert_eq!(Trace::parse(text), Err(error), "{text:?}");
+    }
+}
+
+#[test]
+fn a_trace_as_spreadsheets_and_loggers_write_it_is_read() {
+    let plain = Trace::parse("0,10\n60,2e1\n120,0\n");
+    assert!(plain.is_ok());
+    for text in [
+        "\u{feff}timestamp_s,value\r\n0,10\r\n60,20\r\n120,0\r\n",
+        "\u{feff}0,10\n60,20\n120,0",
+        "\n\n  time , requests \n 0 , 10 \n\n 60 ,\t20 \n 120 , 0 \n\n",
+        "\"timestamp_s\",\"value\"\n0,10\n6e1,2.0e1\n1.2E2,-0\n",
+        "# made by hand\n0,10\n60,20\n120,0\n",
+    ] {
+        assert_eq!(Trace::parse(text), plain, "{text:?}");
+    }
+}
+
+#[test]
+fn parts_of_a_second_on_times_since_1970_are_even() {
+    let row = |index: u32| format!("{},1\n", 1_700_000_000.0 + f64::from(index) * 0.1);
+    let text: String = (0..1_000).map(row).collect();
+    let trace = Trace::parse(&text).expect("rounded, but even");
+    assert!((trace.duration() - 100.0).abs() < 0.01);
+}
+
+#[test]
+fn a_trace_that_cannot_be_played_is_refused_however_it_is_made() {
+    for step in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(Trace::new(step, vec![1.0; 3]), Err(TraceError::Step));
+    }
+    for value in [-1.0, f64::NAN, f64::INFINITY] {
+        assert_eq!(Trace::new(1.0, vec![1.0, value]), Err(TraceError::Value { line: 2 }));
+    }
+}
+
+#[test]
+fn one_peak_in_a_silence_or_beyond_all_bounds_gives_finite_numbers() {
+    for (quiet, peak) in [(0.0, 5.0), (1e-300, 1e100), (1.0, 1e30), (f64::MIN_POSITIVE, 1e100)] {
+        let mut values = vec![quiet; 4_000];
+        values[2_000] = peak;
+        let trace = Trace::new(15.0, values).expect("a trace");
+        let load = Load::new(&trace, LoadConfig::default());
+        let least = bound(&load, Fleet::default());
+        assert!(least.instance_seconds.is_finite() && least.sizes.iter().max() > Some(&10));
+        for mut scaler in baselines::all(&load, &least, 40.0, 0.7) {
+            let score = play(&load, &mut *scaler);
+            assert!(
+                score.requests.is_finite() && score.requests > 0.0,
+                "{quiet} {peak}: {score:?}"
+            );
+            assert!((0.0..=1.0).contains(&score.bad_ratio()) && score.dropped.is_finite());
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Trace {
 }
 
 /// Why a text is no trace.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 #[non_exhaustive]
 pub enum TraceError {
     /// There are less than two points.
@@ -59,26 +59,41 @@ pub enum TraceError {
         /// Seconds from the first to the second.
         first: String,
     },
+    /// It lasts longer than can be played.
+    #[error("the trace lasts {seconds:.0} s, {MOST_SECONDS} at most: are its times in seconds?")]
+    TooLong {
+        /// How long it lasts, in seconds.
+        seconds: f64,
+    },
+    /// The seconds between its points are no number above zero.
+    #[error("the points must be some seconds apart, above zero")]
+    Step,
     /// All values are zero.
     #[error("all values are zero")]
     Silent,
 }
 
 impl Trace {
-    /// Reads `timestamp_s,value` lines, with or without a header.
+    /// Reads `timestamp_s,value` lines. A byte order mark, blank lines, spaces around the numbers
+    /// and a header without any number are passed over.
     ///
     /// # Errors
     /// Names the line that cannot be read.
     pub fn parse(text: &str) -> Result<Self, TraceError> {
         let mut points: Vec<(usize, f64, f64)> = Vec::new();
-        for (line, row) in (1..).zip(text.lines()) {
+        let mut first = true;
+        for (line, row) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
             let row = row.trim();
-            if row.is_empty() || line == 1 && row.starts_with(|first: char| first.is_alphabetic()) {
+            if row.is_empty() {
+                continue;
+            }
+            let number =
+                |text: &str| text.trim().parse::<f64>().map_err(|_| TraceError::Line { line });
+            // Also `nan` is a number here, so that it is no header.
+            if std::mem::take(&mut first) && row.split(',').all(|part| number(part).is_err()) {
                 continue;
             }
             let (at, value) = row.split_once(',').ok_or(TraceError::Line { line })?;
-            let number =
-                |text: &str| text.trim().parse::<f64>().map_err(|_| TraceError::Line { line });
             let (at, value) = (number(at)?, number(value)?);
             if !at.is_finite() {
                 return Err(TraceError::Line { line });
@@ -96,7 +111,8 @@ impl Trace {
                 let (at, before) = (at.to_string(), before.to_string());
                 return Err(TraceError::Order { line, at, before });
             }
-            if (at - before - step).abs() > step * 1e-6 {
+            // Large times have no room for small parts of a second.
+            if (at - before - step).abs() > step * 1e-6 + at.abs().max(before.abs()) * ROUNDING {
                 let (step, first) = ((at - before).to_string(), step.to_string());
                 return Err(TraceError::Uneven { line, step, first });
             }
@@ -107,10 +123,21 @@ impl Trace {
     /// Values `step` seconds apart.
     ///
     /// # Errors
-    /// If there are less than two, or none is above zero.
+    /// If there are less than two, one is negative or no finite number, none is above zero, or
+    /// they last longer than two years.
     pub fn new(step: f64, values: Vec<f64>) -> Result<Self, TraceError> {
         if values.len() < 2 {
             return Err(TraceError::TooShort);
+        }
+        if !(step.is_finite() && step > 0.0) {
+            return Err(TraceError::Step);
+        }
+        let seconds = step * values.len() as f64;
+        if seconds > MOST_SECONDS {
+            return Err(TraceError::TooLong { seconds });
+        }
+        if let Some(index) = values.iter().position(|value| !(0.0..=MOST_VALUE).contains(value)) {
+            return Err(TraceError::Value { line: index + 1 });
         }
         if values.iter().all(|value| *value <= 0.0) {
             return Err(TraceError::Silent);
@@ -154,6 +181,12 @@ impl Trace {
         }
     }
 }
+
+/// Two years, 4.2 million ticks of 15 seconds: a day in milliseconds is more.
+const MOST_SECONDS: f64 = 2.0 * 366.0 * 86_400.0;
+
+/// The difference of two numbers that were rounded each, as a share of them.
+const ROUNDING: f64 = 2.0 * f64::EPSILON;
 
 /// Larger values would overflow sums.
 const MOST_VALUE: f64 = 1e100;

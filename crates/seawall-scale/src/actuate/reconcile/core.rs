@@ -92,10 +92,17 @@ impl Core {
         self.not_before = None;
     }
 
-    pub(super) fn seen(&mut self, observed: &Observed, now: Instant) -> Next {
+    pub(super) fn seen(&mut self, observed: &Observed, writer: bool, now: Instant) -> Next {
         self.not_before = None;
+        if !writer {
+            self.granted = None;
+        }
         let foreign = self.foreign_write(observed, now);
         let write = self.decide(observed, now);
+        if !writer {
+            // What was found there is another's: that it changes is no fight.
+            self.granted = None;
+        }
         Next { write, foreign }
     }
 
@@ -191,12 +198,12 @@ impl Core {
 
     pub(super) fn failed(&mut self, error: &ActuateError, now: Instant) {
         let wait = self.failures.fail();
+        self.rejected = matches!(error, ActuateError::Rejected { .. });
         let wait = if error.is_retryable() {
             self.standing = Standing::BackingOff;
             error.retry_after().map_or(wait, |asked| wait.max(asked.min(LONGEST_PATIENCE)))
         } else {
             self.standing = Standing::Halted;
-            self.rejected = matches!(error, ActuateError::Rejected { .. });
             self.config.retry_final
         };
         self.not_before = Some(now + wait);

@@ -5,6 +5,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Reconciler, Status};
+use crate::Decision;
 use crate::actuate::Actuator;
 
 /// A [`Reconciler`] that steps by itself in a task. Dropping the handle ends the task at its next
@@ -68,6 +69,16 @@ impl ReconcilerHandle {
             }
             other
         });
+    }
+
+    /// As [`Reconciler::decided`]: an engine's loop is
+    /// `handle.decided(&engine.tick(&signals, now))`. Returns at once, and costs no allocation
+    /// while the target stays.
+    pub fn decided(&self, decision: &Decision) {
+        let wanted = self.orders.borrow().wish.as_ref().map(|(wanted, _)| *wanted);
+        if wanted != Some(decision.target) {
+            self.want(decision.target, decision.explain());
+        }
     }
 
     /// As [`Reconciler::resume`].

@@ -11,7 +11,7 @@ pub use self::handle::ReconcilerHandle;
 pub use self::status::{Standing, Status};
 use super::telemetry::Telemetry;
 use super::{ActuateError, Actuator, Outcome, Phase, ReconcilerConfig};
-use crate::ConfigError;
+use crate::{ConfigError, Decision};
 
 /// Keeps a world at the size that is wanted.
 ///
@@ -57,6 +57,14 @@ impl<A: Actuator> Reconciler<A> {
         }
     }
 
+    /// [`want`](Self::want) of a decision's target, with its explanation as the reason:
+    /// `reconciler.decided(&engine.tick(&signals, now))`.
+    pub fn decided(&mut self, decision: &Decision) {
+        if self.status.target != Some(decision.target) {
+            self.want(decision.target, decision.explain());
+        }
+    }
+
     /// Looks at the world, and writes if it differs from the wish. While it waits after a failure,
     /// it does nothing and returns at once.
     ///
@@ -94,7 +102,7 @@ impl<A: Actuator> Reconciler<A> {
         let observed = timeout(after, self.actuator.observe()).await;
         let observed = observed.map_err(late(Phase::Observe)).flatten()?;
         let now = Instant::now();
-        let next = self.core.seen(&observed, now);
+        let next = self.core.seen(&observed, self.actuator.is_writer(), now);
         self.telemetry.seen(&observed);
         if observed.warning != self.status.observed.as_ref().and_then(|last| last.warning.clone())
             && let Some(warning) = &observed.warning

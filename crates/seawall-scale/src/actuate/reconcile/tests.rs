@@ -334,6 +334,67 @@ async fn a_dry_run_sees_the_world_and_leaves_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_dry_run_beside_a_live_engine_does_not_count_its_writes_as_foreign() {
+    let world = World::of(5);
+    let mut it = reconciler(DryRun::new(Arc::clone(&world)));
+    it.want(5, "cpu");
+    assert_eq!(it.step().await.standing, Standing::Settled);
+    for size in [6, 7, 8, 9] {
+        world.somebody_sets(size);
+        let status = it.step().await;
+        assert_eq!((status.standing, status.external_writes), (Standing::Recorded, 0));
+    }
+    assert_eq!(it.actuator().would().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_was_asked_for_after_a_refusal_is_not_shortened_by_a_new_wish() {
+    let world = World::of(2);
+    world.fails(ActuateError::Rejected { phase: Phase::Apply, status: 422, source: None });
+    world.fails(busy(Some(Duration::from_secs(900))));
+    let mut it = reconciler(Arc::clone(&world));
+    it.want(5_000, "a mistake");
+    it.step().await;
+    advance(Duration::from_secs(301)).await;
+    assert_eq!(it.step().await.standing, Standing::BackingOff);
+    let looks = world.looks();
+    it.want(5, "mended");
+    it.step().await;
+    assert_eq!(world.looks(), looks, "the other side asked for 15 minutes");
+}
+
+#[test]
+fn a_failure_on_the_way_may_have_let_the_write_through() {
+    let busy = |phase, status| ActuateError::Busy { phase, status, retry_after: None };
+    assert!(busy(Phase::Apply, 504).may_have_happened());
+    assert!(!busy(Phase::Apply, 429).may_have_happened());
+    assert!(!busy(Phase::Observe, 504).may_have_happened());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_reaches_the_world_with_its_reasons() -> Result<(), crate::PolicyError> {
+    let policy = crate::Policy {
+        group: "web".into(),
+        min: 2,
+        max: 20,
+        targets: vec![crate::Target::utilisation("cpu_usage", 0.5)],
+        ..crate::Policy::default()
+    };
+    let mut engine = crate::Engine::new(policy, 2)?;
+    let world = World::of(2);
+    let mut handle = reconciler(Arc::clone(&world)).spawn();
+    let mut signals = seawall_signal::Signals::new();
+    let now = Instant::now();
+    signals.set("cpu_usage", 1.0, seawall_signal::Unit::Ratio, now);
+    handle.decided(&engine.tick(&signals, now));
+    let told = handle.until(|status| status.outcome.is_some()).await.unwrap();
+    assert_eq!(told.target, Some(4));
+    assert!(told.reason.contains("cpu_usage is 100 %"), "{}", told.reason);
+    assert_eq!(world.state.lock().unwrap().desired, Some(4));
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_spawned_reconciler_acts_on_a_wish_at_once_and_ends_with_its_handle() {
     let world = World::of(2);
     let mut handle = reconciler(Arc::clone(&world)).spawn();

@@ -27,10 +27,12 @@ pub struct WorkerPool {
 }
 
 struct Shared {
-    start: Box<dyn Fn(Worker) -> Boxed<'static, ()> + Send + Sync>,
+    start: Arc<Start>,
     grace: Duration,
     crew: Mutex<Crew>,
 }
+
+type Start = dyn Fn(Worker) -> Boxed<'static, ()> + Send + Sync;
 
 #[derive(Default)]
 struct Crew {
@@ -69,7 +71,7 @@ impl WorkerPool {
         W: Fn(Worker) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let start = Box::new(move |worker| -> Boxed<'static, ()> { Box::pin(work(worker)) });
+        let start = Arc::new(move |worker| -> Boxed<'static, ()> { Box::pin(work(worker)) });
         Self { shared: Arc::new(Shared { start, grace, crew: Mutex::default() }) }
     }
 
@@ -119,7 +121,10 @@ impl WorkerPool {
             let (stop, stopped) = watch::channel(false);
             let worker = Worker::new(crew.started, stopped);
             crew.started += 1;
-            let task = tokio::spawn((self.shared.start)(worker));
+            // In its own task also the part of it before the first await: it may panic, and it may
+            // ask the pool, whose lock is held here.
+            let start = Arc::clone(&self.shared.start);
+            let task = tokio::spawn(async move { start(worker).await });
             crew.working.push(Working { stop, task });
         }
         Ok(Outcome::Accepted { from })

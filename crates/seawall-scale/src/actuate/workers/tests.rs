@@ -147,3 +147,34 @@ async fn dropping_the_last_handle_leaves_no_task_behind() {
     settle().await;
     assert_eq!(Arc::strong_count(&alive), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_panics_before_its_first_await_takes_only_itself_along() {
+    let pool = WorkerPool::new(|worker| {
+        assert!(worker.id() != 0, "the first one has no luck");
+        async move { worker.stopping().await }
+    });
+    assert_eq!(scale(&pool, 2).await, Outcome::Accepted { from: 0 });
+    settle().await;
+    assert_eq!(pool.running(), 1);
+    scale(&pool, 2).await;
+    settle().await;
+    assert_eq!(pool.running(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_may_ask_its_pool_before_its_first_await() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let known: Arc<std::sync::OnceLock<WorkerPool>> = Arc::default();
+    let (asked, told) = (Arc::clone(&known), Arc::clone(&seen));
+    let pool = WorkerPool::new(move |worker| {
+        let running = asked.get().map_or(0, WorkerPool::running);
+        told.store(running as usize, Ordering::SeqCst);
+        async move { worker.stopping().await }
+    });
+    known.get_or_init(|| pool.clone());
+    scale(&pool, 3).await;
+    settle().await;
+    assert_eq!(seen.load(Ordering::SeqCst), 3);
+    pool.shutdown().await;
+}
