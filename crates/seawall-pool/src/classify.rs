@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
-use quick_cache::UnitWeighter;
+use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use sqlparser::ast::{
     BinaryOperator, Expr, Ident, ObjectName, Query, Select, Statement, TableFactor, Visit, Visitor,
@@ -46,13 +46,13 @@ pub enum Kind {
     Write,
 }
 
-/// Classifies statements, and remembers the last few thousand.
+/// Classifies statements, and remembers the last few thousand, or 16 MiB of them.
 ///
 /// A known statement costs a look into a table, some tens of nanoseconds; an unknown
 /// one is parsed, some microseconds.
 pub struct Classifier {
     functions: ArcSwap<Functions>,
-    known: Cache<Box<str>, Kind, UnitWeighter, RandomState>,
+    known: Cache<Box<str>, Kind, Length, RandomState>,
 }
 
 impl Classifier {
@@ -62,7 +62,7 @@ impl Classifier {
         let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
         Self {
             functions: ArcSwap::from_pointee(Functions::common()),
-            known: Cache::with(REMEMBERED, REMEMBERED as u64, UnitWeighter, hasher, lifecycle),
+            known: Cache::with(REMEMBERED, MOST_BYTES, Length, hasher, lifecycle),
         }
     }
 
@@ -99,6 +99,16 @@ impl Classifier {
     /// Remembers that a statement is a write though it does not look like one.
     pub fn correct(&self, sql: &str) {
         self.known.insert(sql.into(), Kind::Write);
+    }
+}
+
+/// In bytes, of which a short statement takes an equal part.
+#[derive(Clone, Debug)]
+struct Length;
+
+impl Weighter<Box<str>, Kind> for Length {
+    fn weight(&self, sql: &Box<str>, _: &Kind) -> u64 {
+        (sql.len() as u64).max(MOST_BYTES / REMEMBERED as u64)
     }
 }
 
@@ -322,6 +332,8 @@ const DEEPEST: usize = 40;
 const MOST_LINKS: usize = 400;
 /// Statements.
 const REMEMBERED: usize = 4_096;
+/// Of all of them together: texts with their values in them are long, and all different.
+const MOST_BYTES: u64 = 16 << 20;
 
 #[cfg(test)]
 mod tests;

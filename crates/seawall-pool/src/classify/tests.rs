@@ -283,6 +283,16 @@ fn chains_of_operators_of_any_length_do_not_run_out_of_stack() {
 }
 
 #[test]
+fn long_statements_that_are_all_different_do_not_fill_the_memory() {
+    let classifier = Classifier::new();
+    for number in 0..1_000 {
+        classifier.correct(&format!("{number:060000}"));
+    }
+    let bytes: usize = classifier.known.iter().map(|(sql, _)| sql.len()).sum();
+    assert!((60_000..=16 << 20).contains(&bytes), "{bytes}");
+}
+
+#[test]
 fn functions_that_the_parser_takes_for_syntax_are_looked_up_too() {
     // As the catalogue has it where somebody made volatile ones of these names.
     let few = Functions::of(["lower"]);
