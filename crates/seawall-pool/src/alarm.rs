@@ -32,11 +32,22 @@ impl Node {
     /// moment; says when to look again.
     fn ring(&self) -> Option<Instant> {
         let (late, next) = self.books.lock().expire(Instant::now());
+        self.tell(late);
+        next
+    }
+
+    /// The same, by the pool's own upkeep: the runtime on which somebody looks may be there and
+    /// not run, as one of a single thread between two calls of `block_on`.
+    pub(crate) fn ring_for_the_forgotten(&self, now: Instant) {
+        let late = self.books.lock().forgotten(now);
+        self.tell(late);
+    }
+
+    fn tell(&self, late: Vec<Teller>) {
         for teller in late {
             // Each knows its own limit.
             drop(teller.send(Err(self.timed_out(Duration::MAX))));
         }
-        next
     }
 }
 
@@ -61,7 +72,8 @@ async fn run(mut watch: Watch, moved: Arc<Notify>) {
 }
 
 /// Somebody who looks, on the runtime of one who waited. Should that end, those of other runtimes
-/// stand in line anew, and one of them looks.
+/// stand in line anew, and one of them looks. Should it stand still, the upkeep tells them, up to a
+/// `reap_interval` late.
 struct Watch(Weak<Node>);
 
 impl Drop for Watch {

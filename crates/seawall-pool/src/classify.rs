@@ -8,11 +8,11 @@
 //! parsed, and texts of more than 64 KiB or many hundred operators.
 //!
 //! That cannot be complete: a function that is declared `STABLE` may write, a view may
-//! lock. So the standby has the last word. It cannot be changed, and refuses whatever would
+//! lock, and an operator, a cast, a domain or a column that is a function of its row (`item.touch`)
+//! may call a volatile one. So the standby has the last word. It cannot be changed, and refuses whatever would
 //! change it (25006, or 0A000); the statement is then run once on the primary, and
 //! remembered. What a standby lets pass and should not are advisory locks, which lock
-//! nothing there: they are volatile, and seen unless a view or a function that is
-//! declared `STABLE` hides them.
+//! nothing there: they are volatile, and seen unless one of those hides them.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -20,9 +20,11 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use foldhash::fast::RandomState;
-use quick_cache::UnitWeighter;
+use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use sqlparser::ast::{Expr, ObjectName, Query, Select, Statement, TableFactor, Visit, Visitor};
+use sqlparser::ast::{
+    BinaryOperator, Expr, Ident, ObjectName, Query, Select, Statement, TableFactor, Visit, Visitor,
+};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
@@ -44,13 +46,13 @@ pub enum Kind {
     Write,
 }
 
-/// Classifies statements, and remembers the last few thousand.
+/// Classifies statements, and remembers the last few thousand, or 16 MiB of them.
 ///
 /// A known statement costs a look into a table, some tens of nanoseconds; an unknown
 /// one is parsed, some microseconds.
 pub struct Classifier {
     functions: ArcSwap<Functions>,
-    known: Cache<Box<str>, Kind, UnitWeighter, RandomState>,
+    known: Cache<Box<str>, Kind, Length, RandomState>,
 }
 
 impl Classifier {
@@ -60,7 +62,7 @@ impl Classifier {
         let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
         Self {
             functions: ArcSwap::from_pointee(Functions::common()),
-            known: Cache::with(REMEMBERED, REMEMBERED as u64, UnitWeighter, hasher, lifecycle),
+            known: Cache::with(REMEMBERED, MOST_BYTES, Length, hasher, lifecycle),
         }
     }
 
@@ -82,9 +84,14 @@ impl Classifier {
     }
 
     fn learn(&self, sql: &str) -> Kind {
-        let kind = parse(sql, &self.functions.load());
+        let functions = self.functions.load_full();
+        let kind = parse(sql, &functions);
         if sql.len() <= LONGEST {
             self.known.insert(sql.into(), kind);
+            if !Arc::ptr_eq(&functions, &self.functions.load()) {
+                // By what is not so any more, and perhaps put in after the rest was forgotten.
+                self.known.remove(sql);
+            }
         }
         kind
     }
@@ -92,6 +99,16 @@ impl Classifier {
     /// Remembers that a statement is a write though it does not look like one.
     pub fn correct(&self, sql: &str) {
         self.known.insert(sql.into(), Kind::Write);
+    }
+}
+
+/// In bytes, of which a short statement takes an equal part.
+#[derive(Clone, Debug)]
+struct Length;
+
+impl Weighter<Box<str>, Kind> for Length {
+    fn weight(&self, sql: &Box<str>, _: &Kind) -> u64 {
+        (sql.len() as u64).max(MOST_BYTES / REMEMBERED as u64)
     }
 }
 
@@ -114,7 +131,7 @@ fn parse(sql: &str, functions: &Functions) -> Kind {
 /// `None` if the text cannot be read.
 fn is_read(sql: &str, functions: &Functions) -> Option<bool> {
     let tokens = tokens(sql)?;
-    if locks(&tokens) {
+    if locks(&tokens) || makes_a_table(&tokens) || tokens.iter().any(is_number_and_name) {
         return None;
     }
     let statement = single(tokens)?;
@@ -122,7 +139,10 @@ fn is_read(sql: &str, functions: &Functions) -> Option<bool> {
         Statement::Explain { analyze, options, statement, .. } => {
             let options = options.iter().flatten();
             let mut names = options.map(|option| &option.name.value);
-            if !analyze && !names.any(|name| name.eq_ignore_ascii_case("analyze")) {
+            let runs = |name: &String| {
+                ["analyze", "analyse"].iter().any(|other| name.eq_ignore_ascii_case(other))
+            };
+            if !analyze && !names.any(runs) {
                 // A plan is made and nothing is run.
                 return Some(true);
             }
@@ -183,6 +203,20 @@ fn locks(tokens: &[Token]) -> bool {
     tokens.windows(2).any(|pair| is(&pair[0], &[Keyword::FOR]) && is(&pair[1], &lock))
 }
 
+/// `INTO`, wherever it stands. Without columns before it, the parser takes it for one; to
+/// PostgreSQL it is never a name.
+fn makes_a_table(tokens: &[Token]) -> bool {
+    let is_into =
+        |token: &Token| matches!(token, Token::Word(word) if word.keyword == Keyword::INTO);
+    tokens.iter().any(is_into)
+}
+
+/// `$1a$`: no quotation, but to PostgreSQL up to 14 a parameter and a name.
+fn is_number_and_name(token: &Token) -> bool {
+    matches!(token, Token::DollarQuotedString(text)
+        if text.tag.as_ref().is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit())))
+}
+
 /// Breaks off at whatever is not known to be a read.
 struct Inspector<'a> {
     functions: &'a Functions,
@@ -190,11 +224,20 @@ struct Inspector<'a> {
 
 impl Inspector<'_> {
     fn function(&self, name: &ObjectName) -> ControlFlow<()> {
-        let ident = name.0.last().and_then(|part| part.as_ident());
-        known_to_be(ident.is_some_and(|ident| match ident.quote_style {
-            Some(_) => self.functions.is_harmless(&ident.value),
-            None => self.functions.is_harmless(&ident.value.to_lowercase()),
-        }))
+        let parts: Vec<_> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+        known_to_be(match parts.as_slice() {
+            [name] if name.quote_style.is_none() => self.functions.is_harmless(&folded(name)),
+            [name] => self.functions.is_harmless_function(None, &name.value),
+            [.., schema, name] => {
+                self.functions.is_harmless_function(Some(&folded(schema)), &folded(name))
+            }
+            [] => false,
+        })
+    }
+
+    /// One that is a function to PostgreSQL, and to the parser a piece of syntax.
+    fn named(&self, name: &str) -> ControlFlow<()> {
+        known_to_be(self.functions.is_harmless(name))
     }
 }
 
@@ -216,6 +259,15 @@ impl Visitor for Inspector<'_> {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
         match expr {
             Expr::Function(function) => self.function(&function.name),
+            Expr::Ceil { .. } => self.named("ceil"),
+            Expr::Floor { .. } => self.named("floor"),
+            Expr::Substring { shorthand: true, .. } => self.named("substr"),
+            Expr::Substring { .. } => self.named("substring"),
+            Expr::Convert { .. } => self.named("convert"),
+            // What it calls may be anything.
+            Expr::BinaryOp { op: BinaryOperator::PGCustomBinaryOperator(path), .. } => {
+                known_to_be(path.len() < 2 || path[0].eq_ignore_ascii_case("pg_catalog"))
+            }
             _ => ControlFlow::Continue(()),
         }
     }
@@ -233,6 +285,12 @@ impl Visitor for Inspector<'_> {
             _ => ControlFlow::Break(()),
         }
     }
+}
+
+/// A name as the catalogue has it: PostgreSQL folds no letters but those of ASCII where one takes
+/// several bytes.
+fn folded(name: &Ident) -> String {
+    if name.quote_style.is_some() { name.value.clone() } else { name.value.to_ascii_lowercase() }
 }
 
 const fn known_to_be(read: bool) -> ControlFlow<()> {
@@ -274,6 +332,8 @@ const DEEPEST: usize = 40;
 const MOST_LINKS: usize = 400;
 /// Statements.
 const REMEMBERED: usize = 4_096;
+/// Of all of them together: texts with their values in them are long, and all different.
+const MOST_BYTES: u64 = 16 << 20;
 
 #[cfg(test)]
 mod tests;

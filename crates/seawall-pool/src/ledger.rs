@@ -154,6 +154,12 @@ impl<C, W> Ledger<C, W> {
         (late, self.alarm)
     }
 
+    /// Takes those out of the line whose time is up, for one who looks now and then; the alarm
+    /// stays as it is.
+    pub(crate) fn forgotten(&mut self, now: Instant) -> Vec<W> {
+        self.queues.expire(now)
+    }
+
     /// The alarm is off while somebody waits: all are taken out of the line, to stand in it anew.
     pub(crate) fn unwatched(&mut self) -> Vec<W> {
         if self.alarm.take().is_none() {

@@ -16,6 +16,7 @@ pub(crate) async fn run(node: Arc<Node>, config: Arc<PoolConfig>) {
     loop {
         let now = Instant::now();
         node.review(now);
+        node.ring_for_the_forgotten(now);
         let missing = node.is_short();
         if missing && now >= fill_again && !node.is_down() {
             let opening = node.books.lock().claim_spare();

@@ -4,10 +4,12 @@ use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::Stream;
-use tokio::time::Instant;
+use tokio::runtime::Handle;
+use tokio::time::{Instant, Sleep, sleep};
 use tower_service::Service;
 
 use super::future::BalanceFuture;
@@ -37,6 +39,10 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// why: load is shed rather than queued. A service whose `poll_ready` fails is
 /// dropped, as if the stream had removed it.
 ///
+/// A service that is ready and may not be picked (it rests, or is full) may be picked a moment later,
+/// and wakes nobody then. So while it is pending, `poll_ready` looks again every 50 ms: a service
+/// that never becomes ready does not hold up the others. That takes a tokio runtime with time.
+///
 /// An error of the stream is logged and passes while there are services; with
 /// none it is the error of `poll_ready`. When the stream has ended, the set stays.
 ///
@@ -52,6 +58,8 @@ pub struct BalanceService<D, N, S, Request, C = ErrorsFail, K = NoKey> {
     balancer: Balancer<N>,
     classify: C,
     key: K,
+    /// To look again at those that are ready and may not be picked.
+    again: Option<Pin<Box<Sleep>>>,
     request: PhantomData<fn(Request)>,
 }
 
@@ -62,7 +70,7 @@ where
     /// Over an empty balancer, whose set from now on is the stream's.
     pub fn new(discover: D, balancer: Balancer<N>, classify: C, key: K) -> Self {
         let (discover, slots) = (Some(discover), Slots::new());
-        Self { discover, slots, balancer, classify, key, request: PhantomData }
+        Self { discover, slots, balancer, classify, key, again: None, request: PhantomData }
     }
 
     /// For [`status`](Balancer::status), a [`Prober`](crate::Prober), drains and lag. Its set is the stream's:
@@ -156,8 +164,19 @@ where
             let filter = |id: &N| self.slots.is_ready(id) == ready;
             self.balancer.can_pick(&PickOptions::new().filter(&filter), now)
         };
-        // Those that are not ready will wake us.
-        if can_pick(true) || !can_pick(false) { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if can_pick(true) || !can_pick(false) {
+            self.again = None;
+            return Poll::Ready(Ok(()));
+        }
+        // Those that are not ready will wake us, if ever.
+        if Handle::try_current().is_err() {
+            return Poll::Pending;
+        }
+        loop {
+            let again = self.again.get_or_insert_with(|| Box::pin(sleep(AGAIN)));
+            ready!(again.as_mut().poll(cx));
+            self.again = None;
+        }
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
@@ -183,3 +202,5 @@ impl<D, N, S, Request, C, K> fmt::Debug for BalanceService<D, N, S, Request, C, 
         f.debug_struct("BalanceService").field("balancer", &self.balancer).finish_non_exhaustive()
     }
 }
+
+const AGAIN: Duration = Duration::from_millis(50);

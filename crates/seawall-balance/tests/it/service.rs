@@ -12,7 +12,7 @@ use seawall_balance::{
 use tokio::sync::{mpsc, oneshot};
 use tower::{Layer as _, Service, ServiceExt as _};
 
-use crate::support::config;
+use crate::support::{SECOND, config};
 
 /// What a node does, as the test decides.
 #[derive(Clone, Default)]
@@ -308,4 +308,40 @@ async fn an_ejected_node_alone_ready_waits_for_the_sound_one() {
     remotes[2].1.set(true);
     drop(service.ready().await.unwrap().call(9));
     assert_eq!(remotes[2].1.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_never_becomes_ready_does_not_hold_up_one_that_rested() {
+    let (feed, mut service) = service(config(Policy::RoundRobin));
+    let (sound, hung) = (Remote::ready(), Remote::default());
+    nodes(&feed, &[(1, sound.clone()), (2, hung)]);
+    let began = tokio::time::Instant::now();
+    drop(service.ready().await.unwrap().call(0));
+    service.balancer().saturate(&1, 3 * SECOND, tokio::time::Instant::now()).unwrap();
+    let ready = tokio::time::timeout(60 * SECOND, service.ready()).await;
+    drop(ready.expect("ready when the rest is over").unwrap().call(1));
+    // Not when the minute is over, which has it asked once more.
+    let took = began.elapsed();
+    assert!(took >= 3 * SECOND && took < 10 * SECOND, "{took:?}");
+    assert_eq!(sound.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_never_becomes_ready_does_not_hold_up_one_that_was_full() {
+    let full = BalanceConfig { max_outstanding: 1, ..config(Policy::RoundRobin) };
+    let (feed, mut service) = service(full);
+    let sound = Remote::ready();
+    nodes(&feed, &[(1, sound.clone()), (2, Remote::default())]);
+    let began = tokio::time::Instant::now();
+    let call = service.ready().await.unwrap().call(0);
+    assert!(service.poll_ready(&mut cx()).is_pending());
+    let later = tokio::spawn(async move {
+        tokio::time::sleep(SECOND).await;
+        drop(call);
+    });
+    let ready = tokio::time::timeout(60 * SECOND, service.ready()).await;
+    drop(ready.expect("ready when there is room").unwrap().call(1));
+    assert!(began.elapsed() < 10 * SECOND, "{:?}", began.elapsed());
+    later.await.unwrap();
+    assert_eq!(sound.calls(), 2);
 }

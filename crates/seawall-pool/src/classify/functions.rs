@@ -11,27 +11,35 @@ use std::collections::HashSet;
 #[derive(Clone)]
 pub struct Functions {
     harmless: HashSet<Box<str>, RandomState>,
+    /// Whether nothing is known of functions in schemas other than `pg_catalog`.
+    built_in: bool,
 }
 
 impl Functions {
-    /// The common ones of PostgreSQL.
+    /// The common ones of PostgreSQL. One of the same name that is called in another schema is
+    /// not among them.
     #[must_use]
     pub fn common() -> Self {
-        Self::of(COMMON.split_whitespace())
+        Self { built_in: true, ..Self::of(COMMON.split_whitespace()) }
     }
 
     /// These, in lower case unless their names are otherwise, and what is no
     /// function to PostgreSQL though it looks like one: `coalesce` and its like.
     pub fn of<N: Into<Box<str>>>(names: impl IntoIterator<Item = N>) -> Self {
-        let mut harmless: HashSet<_, _> = names.into_iter().map(Into::into).collect();
-        harmless.extend(SYNTAX.split_whitespace().map(Into::into));
-        Self { harmless }
+        Self { harmless: names.into_iter().map(Into::into).collect(), built_in: false }
     }
 
-    /// Whether the function of this name changes nothing.
+    /// Whether the function of this name changes nothing, or is none.
     #[must_use]
     pub fn is_harmless(&self, name: &str) -> bool {
+        self.harmless.contains(name) || SYNTAX.split_whitespace().any(|word| word == name)
+    }
+
+    /// The same for one that is called by a name in quotes or with its schema, which makes a
+    /// function of any word.
+    pub(super) fn is_harmless_function(&self, schema: Option<&str>, name: &str) -> bool {
         self.harmless.contains(name)
+            && (!self.built_in || schema.is_none_or(|schema| schema == "pg_catalog"))
     }
 
     /// Lists them by the catalogue: one row for each name all of whose functions are
@@ -66,8 +74,8 @@ impl fmt::Debug for Functions {
 const SYNTAX: &str = "all any array cast coalesce collation current_catalog current_date \
     current_role current_schema current_time current_timestamp current_user exists extract \
     greatest grouping json_array json_arrayagg json_exists json_object json_objectagg json_query \
-    json_scalar json_serialize json_value least localtime localtimestamp normalize nullif overlay \
-    position row session_user some substring treat trim unnest user xmlagg xmlconcat xmlelement \
+    json_scalar json_serialize json_value least localtime localtimestamp normalize nullif position \
+    row session_user some treat trim unnest user xmlagg xmlconcat xmlelement \
     xmlexists xmlforest xmlparse xmlpi xmlserialize";
 
 /// Known before the catalogue is.
@@ -86,14 +94,14 @@ const COMMON: &str = "abs age array_agg array_append array_cat array_length arra
     jsonb_path_exists jsonb_path_query jsonb_populate_record jsonb_pretty jsonb_set \
     jsonb_strip_nulls jsonb_to_record jsonb_to_recordset jsonb_typeof justify_days justify_hours \
     justify_interval lag last_value lead left length ln log log10 lower lower_inc lpad ltrim \
-    make_date make_interval make_time make_timestamp make_timestamptz max md5 min mod mode now \
-    nth_value ntile num_nonnulls num_nulls octet_length percent_rank percentile_cont \
-    percentile_disc pi plainto_tsquery phraseto_tsquery power quote_ident quote_literal \
+    make_date make_interval make_time make_timestamp make_timestamptz max md5 min mod mode normalize \
+    now nth_value ntile num_nonnulls num_nulls octet_length overlay percent_rank percentile_cont \
+    percentile_disc pi plainto_tsquery phraseto_tsquery position power quote_ident quote_literal \
     quote_nullable radians random range_merge rank regexp_count regexp_like regexp_match \
     regexp_matches regexp_replace regexp_split_to_array regexp_split_to_table repeat replace reverse \
     right round row_number row_to_json rpad rtrim sha256 sha512 sign split_part sqrt \
     starts_with statement_timestamp stddev stddev_pop stddev_samp string_agg string_to_array \
-    string_to_table strpos substr sum timeofday timezone to_char to_date to_hex to_json to_jsonb \
+    string_to_table strpos substr substring sum timeofday timezone to_char to_date to_hex to_json to_jsonb \
     to_number to_timestamp to_tsquery to_tsvector transaction_timestamp translate trunc ts_headline \
     ts_rank ts_rank_cd tsvector_to_array upper upper_inc var_pop var_samp variance version \
     websearch_to_tsquery width_bucket pg_sleep pg_typeof";

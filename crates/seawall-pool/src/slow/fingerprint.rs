@@ -51,7 +51,7 @@ fn tokens(sql: &str) -> Vec<Token> {
     while let Some(first) = rest.chars().next() {
         let (text, length) = match first {
             c if c.is_whitespace() => (None, c.len_utf8()),
-            '-' if rest.starts_with("--") => (None, rest.find('\n').unwrap_or(rest.len())),
+            '-' if rest.starts_with("--") => (None, rest.find(['\n', '\r']).unwrap_or(rest.len())),
             '/' if rest.starts_with("/*") => (None, comment(rest)),
             '\'' => (Some(VALUE.to_owned()), quoted(rest, '\'', false)),
             '"' => {
@@ -179,23 +179,23 @@ fn is_word(c: char) -> bool {
 /// Makes one value of a list of values after `IN`, and one row of many after `VALUES`.
 fn squash(tokens: &[Token]) -> Vec<Token> {
     let mut squashed: Vec<Token> = Vec::with_capacity(tokens.len());
-    let mut rest = tokens;
+    let (mut rest, mut open) = (tokens, false);
     while let Some((token, after)) = rest.split_first() {
         squashed.push(token.clone());
         rest = after;
         match &*token.text {
             "in" => {
-                if let Some((group, after)) = group(rest)
-                    && group[1..group.len() - 1].iter().all(|it| it.text == VALUE || it.text == ",")
-                    && group.len() > 2
-                {
+                if let Some((group, after)) = list(rest) {
                     squashed
                         .extend([&group[0], &group[1], &group[group.len() - 1]].map(Clone::clone));
                     rest = after;
                 }
             }
-            "values" => {
-                if let Some((first, mut after)) = group(rest) {
+            // Of brackets that are never closed the end is looked for once.
+            "values" if !open => {
+                let first = group(rest);
+                open = first.is_none() && rest.first().is_some_and(|next| next.text == "(");
+                if let Some((first, mut after)) = first {
                     squashed.extend_from_slice(first);
                     while let Some(next) = after.strip_prefix_comma()
                         && let Some((_, beyond)) = group(next)
@@ -209,6 +209,14 @@ fn squash(tokens: &[Token]) -> Vec<Token> {
         }
     }
     squashed
+}
+
+/// Values in brackets, one at least, and what comes after.
+fn list(tokens: &[Token]) -> Option<(&[Token], &[Token])> {
+    let (_, inner) = tokens.split_first().filter(|(first, _)| first.text == "(")?;
+    let count = inner.iter().take_while(|it| it.text == VALUE || it.text == ",").count();
+    let closed = inner.get(count).is_some_and(|it| it.text == ")");
+    (closed && count > 0).then(|| tokens.split_at(count + 2))
 }
 
 /// What is in brackets, them included, and what comes after.

@@ -414,6 +414,61 @@ fn who_waits_on_one_runtime_is_served_or_told_though_another_ends() {
     servers.block_on(stack.shutdown());
 }
 
+/// Takes the only connection, and waits until nobody looks any more whose time is up.
+async fn exhausted(pool: &Pool) -> seawall_pool::Conn {
+    let held = pool.write().get().await.unwrap();
+    let told = pool.write().execute("SELECT 1", &[]).await;
+    assert!(matches!(told, Err(Error::AcquireTimeout { .. })), "{told:?}");
+    held
+}
+
+/// Who would look whose time is up is on a runtime that nobody runs any more.
+#[test]
+fn who_waits_is_told_though_the_runtime_of_one_who_waited_before_stands_still() {
+    let still = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut servers = tokio::runtime::Builder::new_multi_thread();
+    let servers = servers.worker_threads(1).enable_all().build().unwrap();
+    let stack = servers.block_on(stack(0));
+    let config = PoolConfig { max_size: 1, acquire_timeout: secs(1), ..config(&stack) };
+    let pool = servers.block_on(Pool::connect(config)).unwrap();
+    let held = servers.block_on(exhausted(&pool));
+    still.block_on(async {
+        assert!(timeout(millis(1), pool.write().execute("SELECT 1", &[])).await.is_err());
+    });
+    servers.block_on(async {
+        let told = timeout(secs(30), pool.write().execute("SELECT 1", &[])).await;
+        assert!(matches!(told, Ok(Err(Error::AcquireTimeout { .. }))), "{told:?}");
+        drop(held);
+        pool.write().execute("SELECT 1", &[]).await.unwrap();
+    });
+    servers.block_on(stack.shutdown());
+}
+
+/// Nothing can be spawned there, so nobody ever looks.
+#[test]
+fn who_waits_on_a_runtime_that_has_ended_does_not_ask_for_ever() {
+    let ended = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut servers = tokio::runtime::Builder::new_multi_thread();
+    let servers = servers.worker_threads(1).enable_all().build().unwrap();
+    let stack = servers.block_on(stack(0));
+    let config = PoolConfig { max_size: 1, acquire_timeout: millis(300), ..config(&stack) };
+    let pool = servers.block_on(Pool::connect(config)).unwrap();
+    let held = servers.block_on(exhausted(&pool));
+    let handle = ended.handle().clone();
+    ended.shutdown_background();
+    let (tell, told) = std::sync::mpsc::channel();
+    let other = pool.clone();
+    let asks = move || {
+        let result = handle.block_on(other.write().execute("SELECT 1", &[]));
+        tell.send(result.map(drop)).unwrap();
+    };
+    std::thread::spawn(asks);
+    let result = told.recv_timeout(secs(30)).expect("an end");
+    assert!(matches!(result, Err(Error::AcquireTimeout { .. })), "{result:?}");
+    drop(held);
+    servers.block_on(stack.shutdown());
+}
+
 /// tokio-postgres ends a copy that never began, and takes the answer to that for the next one.
 #[tokio::test]
 async fn a_copy_of_the_borrower_that_was_refused_harms_nobody_else() {

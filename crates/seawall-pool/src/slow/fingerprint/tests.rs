@@ -14,6 +14,8 @@ fn values_are_taken_out_and_nothing_else_is() {
         ("SELECT 'it''s', E'a\\'b', $x$ y $ z $x$, B'01'", "select ?, ?, ?, ?"),
         ("SELECT 1.5e-3, .5, 0xff, -7", "select ?, ?, ?, -?"),
         ("SELECT 1 -- said 'so'\n , /* and /* 'again' */ */ 2", "select ?, ?"),
+        ("SELECT 1 -- to here\r FROM t", "select ? from t"),
+        ("IN () AND b IN (1, a) AND c IN (1", "in () and b in (?, a) and c in (?"),
         ("SELECT count(*), coalesce( a , 0 )", "select count(*), coalesce(a, ?)"),
         ("WHERE id IN (1, 2,3) AND b IN (SELECT 4)", "where id in (?) and b in (select ?)"),
         (
@@ -58,6 +60,16 @@ fn a_fingerprint_is_the_same_in_every_process_and_version() {
 
 /// FNV-1a of `select`, 0xff, `?`, 0xff, as another program computed it.
 const PINNED: &str = "165e1b1e8e81b5dc";
+
+/// Billions of steps each, were the end of every bracket looked for anew.
+#[test]
+fn brackets_within_brackets_take_no_longer_than_others() {
+    for open in ["x in (", "values (", "in (values ("] {
+        let text = open.repeat(50_000);
+        let closed = format!("{text}{}", ")".repeat(100_000));
+        assert_ne!(Fingerprint::of(&text), Fingerprint::of(&closed));
+    }
+}
 
 #[test]
 fn a_long_statement_is_cut_where_a_letter_ends_and_counts_whole() {
