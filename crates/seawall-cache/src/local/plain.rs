@@ -24,6 +24,10 @@ impl<V> Plain<V> {
 
     /// What a reader gets of `seen` at `now`. The value goes along if that can be.
     #[inline]
+    #[cfg_attr(
+        not(feature = "quick"),
+        expect(clippy::needless_pass_by_value, reason = "what is the reader's own is moved out")
+    )]
     pub(super) fn of(seen: Seen<'_, Entry<V>>, now: Tick) -> Self {
         let nanos = seen.age_nanos(now).min(MOST_NANOS);
         let age = NonZeroU64::MIN | (nanos << 2) | (u64::from(seen.degraded()) << 1);

@@ -47,6 +47,8 @@ async fn a_gone_master_fails_its_own_keys_at_once_and_no_others() {
     gone.kill().await.unwrap();
     let answered = async |key: &String| get(routes, key).await.is_ok();
     until("its keys fail", async || !answered(&keys[0]).await).await;
+    // A command that fred took before it saw the end has until its deadline.
+    until("the end of the connection is seen", async || !routes.is_connected(lost)).await;
     // Whose they are has not changed: nobody took over.
     for (key, by) in keys.iter().zip(&by) {
         let start = Instant::now();
