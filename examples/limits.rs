@@ -156,7 +156,7 @@ fn shares_and_failures() -> Result<(), Box<dyn Error>> {
         attempt.settle(u32::from(status == 401), now);
     }
     let wait = limiter.peek("mallory", &failures, now).retry_after().unwrap_or_default();
-    println!("  {flying} in flight, 4 failed: the next not before {wait:?}, one of them is debt");
+    println!("  {flying} in flight, 4 failed: the next not before {wait:.0?}, one of them is debt");
     Ok(())
 }
 
