@@ -10,8 +10,8 @@ use crate::codec::Codec;
 use crate::config::CacheConfig;
 use crate::error::{ConfigError, Error};
 use crate::key::CacheKey;
-use crate::local::Weigher;
 use crate::local::engine::EngineKind;
+use crate::local::{Clock, Weigher};
 use crate::remote::guarded::Guarded;
 
 /// Builds a [`Cache`]. Metrics go to the recorder that is installed when [`build`](Self::build)
@@ -41,6 +41,7 @@ pub(crate) struct Parts<K, V> {
     pub(crate) codec: Option<Arc<dyn Codec<V>>>,
     pub(crate) weigher: Option<Weigher<K, V>>,
     pub(crate) budget: Option<Sharing>,
+    pub(crate) clock: Clock,
 }
 
 impl<K, V> CacheBuilder<K, V>
@@ -210,9 +211,9 @@ where
         self
     }
 
-    /// Takes the time of hits from the kernel's last tick: see [`CacheConfig::coarse_clock`].
-    pub fn coarse_clock(mut self) -> Self {
-        self.config.coarse_clock = true;
+    /// Has every hit read the exact time: see [`CacheConfig::exact_clock`].
+    pub fn exact_clock(mut self) -> Self {
+        self.config.exact_clock = true;
         self
     }
 
@@ -268,7 +269,8 @@ where
             ConfigError::check(*floor <= budget.bytes(), "floor", floor, "at most the budget")?;
         }
         let Self { namespace, config, remote, codec, weigher, budget } = self;
-        Ok(Cache::new(Parts { namespace, config, remote, codec, weigher, budget }))
+        let clock = Clock::for_hits(config.exact_clock);
+        Ok(Cache::new(Parts { namespace, config, remote, codec, weigher, budget, clock }))
     }
 }
 

@@ -95,12 +95,15 @@ pub struct CacheConfig {
     /// Whether hits are also counted as `cache_hits_total{level,key_type}`, for dashboards that
     /// look for that name. Costs a hit one more counter. Default: no.
     pub hits_alias: bool,
-    /// Whether a hit in L1 takes the time from the kernel's last tick, which is cheaper than the
-    /// exact time. Hits are then given an age up to 20 ms too high, and none is served past its
-    /// TTL, unless the machine was stopped for longer than that. Only on Linux, elsewhere it
-    /// changes nothing. **Not for tests that pause Tokio's time**: hits do not see that.
-    /// Default: no.
-    pub coarse_clock: bool,
+    /// Whether every hit in L1 reads the exact time. Default: no. A hit then looks at the kernel's
+    /// last tick, which is cheaper, and reads the exact time only if the entry could be over, so a
+    /// TTL ends when it ends all the same; but the age that a plain hit tells may be a tick of the
+    /// kernel (1 to 10 ms) too low, and where the kernel's tick is held up for more than 20 ms
+    /// while other threads run, as a crowded hypervisor can do, an entry may live so much longer.
+    ///
+    /// Not on Linux, and in programs that are built with Tokio's `test-util` (tests, for which
+    /// time can stand still), every hit reads the exact time whatever this says.
+    pub exact_clock: bool,
 }
 
 impl Default for CacheConfig {
@@ -128,7 +131,7 @@ impl Default for CacheConfig {
             max_value_bytes: 16 << 20,
             schema: 0,
             hits_alias: false,
-            coarse_clock: false,
+            exact_clock: false,
         }
     }
 }

@@ -105,11 +105,11 @@
 //! invalidation, once polled, goes on to its end. [`Cache::shutdown`] waits for both.
 //!
 //! # Cost
-//! An L1 hit is one look-up, one clock read, one atomic read and one counter: no allocation, no
-//! lock, done at the first poll. Tags cost a hit nothing until something is invalidated, and then
-//! one closer look. [`CacheConfig::coarse_clock`] makes the clock read cheaper. A miss takes a short lock (of 64), one task, and for L2 a read, a lease and a
-//! fill; a `set` or `remove` is one script and one task; an invalidation is one script, whatever
-//! the number of entries. A loader's type is compiled into one small function; the rest is
+//! An L1 hit is one look-up, one glance at the clock (see [`CacheConfig::exact_clock`]), one atomic
+//! read and one counter: no allocation, no lock, done at the first poll. Tags cost a hit nothing
+//! until something is invalidated, and then one closer look. A miss takes a short lock (of 64), one
+//! task, and for L2 a read, a lease and a fill; a `set` or `remove` is one script and one task; an
+//! invalidation is one script, whatever the number of entries. A loader's type is compiled into one small function; the rest is
 //! compiled once for each key and value type. Tokio is needed throughout.
 //!
 //! # Features

@@ -51,9 +51,9 @@ where
     K: CacheKey + Clone + Send + Sync + 'static,
     V: Send + Sync + 'static,
 {
-    /// The whole of a hit; else what L1 has, for [`first`](Self::first).
+    /// The whole of a hit; else what L1 has and when, for [`first`](Self::first).
     #[inline]
-    pub(super) fn plain<Q>(&self, key: &Q) -> Result<Plain<V>, Box<Look<V>>>
+    pub(super) fn plain<Q>(&self, key: &Q) -> Result<Plain<V>, Box<(Look<V>, Tick)>>
     where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
@@ -64,28 +64,9 @@ where
         Ok(plain)
     }
 
-    /// What L1 says where [`plain`](Self::plain) found `look`.
+    /// What L1 says where [`plain`](Self::plain) found `look` at `now`.
     #[cold]
-    pub(super) fn first<Q>(&self, key: &Q, look: Look<V>) -> First<V>
-    where
-        K: Borrow<Q>,
-        Q: CacheKey + ?Sized,
-    {
-        let now = self.local.clock().now();
-        if !self.local.clock().is_coarse() {
-            return self.second(look, now);
-        }
-        // By a coarse clock it may only seem to be over.
-        match self.local.hit(key, now) {
-            Ok(plain) => {
-                self.counters.hit(plain.is_absent(), now);
-                First::Hit(plain.into_got())
-            }
-            Err(look) => self.second(*look, now),
-        }
-    }
-
-    fn second(&self, look: Look<V>, now: Tick) -> First<V> {
+    pub(super) fn first(&self, look: Look<V>, now: Tick) -> First<V> {
         match look {
             Look::Hit(entry) => {
                 let got = entry.got(Layer::L1, now);

@@ -51,7 +51,7 @@ where
                 Slot::Vacant(free) => {
                     let first = match inner.plain(key) {
                         Ok(plain) => First::Hit(plain.into_got()),
-                        Err(look) => inner.first(key, *look),
+                        Err(looked) => inner.first(looked.0, looked.1),
                     };
                     let part = match first {
                         First::Hit(got) => Ok(got),

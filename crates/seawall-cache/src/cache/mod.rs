@@ -103,11 +103,11 @@ where
         K: Borrow<Q>,
         Q: CacheKey + ToOwned<Owned = K> + ?Sized,
     {
-        let look = match self.inner.plain(key) {
+        let (look, now) = match self.inner.plain(key) {
             Ok(plain) => return Ok(Some(plain.into_got())),
-            Err(look) => look,
+            Err(looked) => *looked,
         };
-        match self.inner.first(key, *look) {
+        match self.inner.first(look, now) {
             First::Hit(got) | First::Early(got, _) => Ok(Some(got)),
             First::Else(look) => Box::pin(self.inner.get_slowly(key.to_owned(), look)).await,
         }
@@ -156,11 +156,11 @@ where
         E: StdError + Send + Sync + 'static,
     {
         let inner = &self.inner;
-        let look = match inner.plain(key) {
+        let (look, now) = match inner.plain(key) {
             Ok(plain) => return Ok(plain.into_got()),
-            Err(look) => look,
+            Err(looked) => *looked,
         };
-        match inner.first(key, *look) {
+        match inner.first(look, now) {
             First::Hit(got) => Ok(got),
             First::Early(got, entry) => {
                 inner.refresh_ahead(key.to_owned(), &entry, loader::erase(loader));
@@ -261,7 +261,7 @@ where
     V: Send + Sync + 'static,
 {
     pub(crate) fn new(parts: Parts<K, V>) -> Self {
-        let Parts { namespace, config, remote, codec, weigher, budget } = parts;
+        let Parts { namespace, config, remote, codec, weigher, budget, clock } = parts;
         let mut policy = Policy::new(&config);
         if remote.is_none() {
             policy.ask_nobody();
@@ -282,7 +282,7 @@ where
             load_timeout: config.load_timeout,
             node: remote.as_ref().map_or(0, |remote| remote.node(&text::namespace(&namespace))),
             namespace: namespace.clone(),
-            coarse_clock: config.coarse_clock,
+            clock,
         };
         let local = Arc::new(Local::new(options));
         let counters = Arc::new(Counters::new(&namespace, config.hits_alias));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::runtime::Builder;
 use tokio::time::Instant;
 
 /// A moment, in nanoseconds on the [`Clock`] it comes from. Moments before that clock began count
@@ -55,7 +56,14 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn new() -> Self {
+    /// The clock of a cache whose hits read the exact time, or need not.
+    pub(crate) fn for_hits(exact: bool) -> Self {
+        // The kernel's clock knows nothing of a pause of Tokio's.
+        if exact || can_pause() { Self::exact() } else { Self::coarse() }
+    }
+
+    /// One whose every reading is exact.
+    pub(crate) fn exact() -> Self {
         Self { began: Instant::now(), coarse: None }
     }
 
@@ -70,14 +78,20 @@ impl Clock {
         self.tick(Instant::now())
     }
 
-    /// Now, or with a coarse clock up to [`Coarse::AHEAD`] later: what ends by that may end early,
-    /// never late. The one time that a hit reads a clock.
+    /// Now, or with a coarse clock up to [`Coarse::AHEAD`] later: what is not over by that is not
+    /// over. The one time that a hit reads a clock.
     #[inline]
     pub(crate) fn latest(&self) -> Tick {
         match &self.coarse {
             None => self.now(),
             Some(coarse) => coarse.latest(),
         }
+    }
+
+    /// For a `latest` of this clock: now, or with a coarse clock up to a tick of the kernel earlier.
+    #[inline]
+    pub(crate) fn earliest(&self, latest: Tick) -> Tick {
+        if self.is_coarse() { Tick(latest.0.saturating_sub(AHEAD)) } else { latest }
     }
 
     pub(crate) fn is_coarse(&self) -> bool {
@@ -135,6 +149,38 @@ impl Coarse {
     }
 }
 
+/// Whether this program is built with Tokio's `test-util`, so that its time can be paused.
+///
+/// A crate cannot ask for the features of another. But a method of a type goes before a trait's of
+/// the same name: what the call below returns tells whether `Builder` has one, which it has with
+/// that feature only. Should a later Tokio always have it, every reading is exact.
+fn can_pause() -> bool {
+    trait Otherwise {
+        fn start_paused(&mut self, paused: bool) -> Absent;
+    }
+    impl Otherwise for Builder {
+        fn start_paused(&mut self, _paused: bool) -> Absent {
+            Absent
+        }
+    }
+    struct Absent;
+    trait Answer {
+        const YES: bool;
+    }
+    impl Answer for Absent {
+        const YES: bool = false;
+    }
+    impl Answer for &mut Builder {
+        const YES: bool = true;
+    }
+    fn answer<'b, T: Answer>(_never_called: impl FnOnce(&'b mut Builder) -> T) -> bool {
+        T::YES
+    }
+    // Used in either case.
+    let _: fn(&mut Builder, bool) -> Absent = Otherwise::start_paused;
+    answer(|builder: &mut Builder| builder.start_paused(true))
+}
+
 const AHEAD: u64 = Coarse::AHEAD.as_nanos() as u64;
 
 /// Saturating: 584 years.
@@ -157,6 +203,7 @@ mod tests {
         for _ in 0..100_000 {
             let before = clock.now();
             let latest = clock.latest();
+            assert!(clock.earliest(latest) <= clock.now());
             assert!(latest >= before, "{:?} late", before.since(latest));
             // Whoever stops this thread in between makes it look less far ahead, not further.
             furthest = furthest.min(latest.since(clock.now()));
@@ -165,9 +212,15 @@ mod tests {
         assert!(furthest <= Coarse::AHEAD);
     }
 
+    #[test]
+    fn where_time_can_be_paused_hits_read_the_exact_time() {
+        assert!(can_pause(), "these tests pause it");
+        assert!(!Clock::for_hits(false).is_coarse());
+    }
+
     #[tokio::test]
     async fn the_past_has_ticks_too() {
-        let clock = Clock::new();
+        let clock = Clock::exact();
         let day = Duration::from_secs(86_400);
         let began = clock.tick(clock.began);
         let before = clock.tick(clock.began - day);

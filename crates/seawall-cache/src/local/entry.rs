@@ -343,7 +343,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_entry_lives_longer_than_it_may() {
-        let at = Clock::new().now();
+        let at = Clock::exact().now();
         let odd = Duration::from_micros(1_999);
         let entry = Entry::new(Draft { fresh: odd, hard: odd, ..draft(at) }, 1);
         assert_eq!(entry.phase(at.plus(Duration::from_micros(999)), 0), Phase::Fresh);
@@ -355,7 +355,7 @@ mod tests {
 
     #[tokio::test]
     async fn odd_durations_make_no_entry_that_lives_for_ever_and_no_panic() {
-        let at = Clock::new().now();
+        let at = Clock::exact().now();
         let most = Duration::MAX;
         let entry =
             Draft { age: most, fresh: most, hard: most, l1: most, delta: most, ..draft(at) };
@@ -369,7 +369,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_clock_that_has_not_come_to_the_entry_yet_finds_it_fresh() {
-        let at = Clock::new().now();
+        let at = Clock::exact().now();
         let later = at.plus(Duration::from_secs(1));
         assert_eq!(Entry::new(draft(later), 1).phase(at, 0), Phase::Fresh);
         assert_eq!(Entry::new(draft(later), 1).age(at), Duration::ZERO);

@@ -90,7 +90,7 @@ where
 {
     pub(crate) fn new(options: Options<K, V>) -> Self {
         let hasher = RandomState::default();
-        let clock = if options.coarse_clock { Clock::coarse() } else { Clock::new() };
+        let clock = options.clock;
         let mode = if options.remote { Mode::Timed } else { Mode::Alone };
         let mark = (mode == Mode::Alone).then(|| Mark::new(FIRST_VERSION));
         let text = text::namespace(&options.namespace);
@@ -129,12 +129,13 @@ where
     {
         match self.hit(key, now) {
             Ok(_) => self.table.shelf().look(key).map_or(Look::Miss, Look::Hit),
-            Err(look) => *look,
+            Err(looked) => looked.0,
         }
     }
 
     /// A hit on `key` at `now`; else what L1 has of it, which may be a [`Look::Hit`] too, one that
-    /// was not plain.
+    /// was not plain, and the exact time by which that is so. `now` may be the clock's
+    /// [`latest`](Clock::latest): what is not plain by that is looked at again by the exact time.
     ///
     /// The hot path: one look-up in the engine, two atomics that are seldom written, no lock, no
     /// allocation, no clone but that of the value. Only a hit that is the first of its entry since
@@ -144,7 +145,7 @@ where
     /// memory would cost as much as the look-up, since the processor cannot load in one piece what
     /// was just stored in several.
     #[inline]
-    pub(crate) fn hit<Q>(&self, key: &Q, now: Tick) -> Result<Plain<V>, Box<Look<V>>>
+    pub(crate) fn hit<Q>(&self, key: &Q, now: Tick) -> Result<Plain<V>, Box<(Look<V>, Tick)>>
     where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
@@ -152,7 +153,9 @@ where
         let mut odd = None;
         let found =
             self.table.shelf().engine().read(key, |entry| match entry.phase(now, self.ahead) {
-                Phase::Fresh if self.vouches(&entry, now) => Plain::of(entry, now),
+                Phase::Fresh if self.vouches(&entry, now) => {
+                    Plain::of(entry, self.clock.earliest(now))
+                }
                 phase => {
                     odd = Some(Box::new((own(entry), phase)));
                     Plain::NONE
@@ -165,15 +168,22 @@ where
     }
 
     #[cold]
-    fn look_at<Q>(&self, key: &Q, odd: Option<Odd<V>>, now: Tick) -> Box<Look<V>>
+    fn look_at<Q>(&self, key: &Q, odd: Option<Odd<V>>, now: Tick) -> Box<(Look<V>, Tick)>
     where
         K: Borrow<Q>,
         Q: CacheKey + ?Sized,
     {
-        Box::new(match odd.map(|odd| *odd) {
-            Some((entry, phase)) => self.look_closer(key, entry, phase, now),
+        let coarse = self.clock.is_coarse();
+        let now = if coarse { self.clock.now() } else { now };
+        let look = match odd.map(|odd| *odd) {
+            Some((entry, phase)) => {
+                // By a coarse clock it may only have seemed to be over.
+                let phase = if coarse { entry.phase(now, self.ahead) } else { phase };
+                self.look_closer(key, entry, phase, now)
+            }
             None => Look::Miss,
-        })
+        };
+        Box::new((look, now))
     }
 
     /// What L1 has of `key` at `now`; the engine does not learn of it.

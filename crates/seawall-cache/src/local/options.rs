@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Weigher;
+use super::clock::Clock;
 use super::engine::EngineKind;
 
 /// What [`Local::new`](super::Local::new) needs.
@@ -21,5 +22,6 @@ pub(crate) struct Options<K, V> {
     pub(crate) load_timeout: Duration,
     /// The node that serves the namespace's mark.
     pub(crate) node: u32,
-    pub(crate) coarse_clock: bool,
+    /// Moments before its beginning count too.
+    pub(crate) clock: Clock,
 }

@@ -88,7 +88,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn two_words_say_all_that_the_entry_does() {
-        let at = Clock::new().now();
+        let at = Clock::exact().now();
         for age in [Duration::ZERO, Duration::from_millis(1), Duration::from_secs(4_000_000)] {
             for degraded in [false, true] {
                 let entry = entry(age, degraded, at);

@@ -167,7 +167,7 @@ mod tests {
     async fn counts_arrive_at_once_when_they_are_rare_and_later_when_they_are_many() {
         let recorder = DebuggingRecorder::new();
         let snapshotter = recorder.snapshotter();
-        let (striped, clock) = (striped(&recorder, 1 << 16), Clock::new());
+        let (striped, clock) = (striped(&recorder, 1 << 16), Clock::exact());
         // Each snapshot takes what was recorded since the last.
         striped.add(0, clock.now());
         assert_eq!(recorded(&snapshotter, "hits"), 1);
@@ -199,7 +199,7 @@ mod tests {
     fn count_everywhere(own: usize) {
         let recorder = DebuggingRecorder::new();
         let snapshotter = recorder.snapshotter();
-        let (striped, clock) = (striped(&recorder, own), Clock::new());
+        let (striped, clock) = (striped(&recorder, own), Clock::exact());
         std::thread::scope(|scope| {
             for thread in 0..8 {
                 let (striped, clock) = (&striped, &clock);

@@ -3,7 +3,9 @@
 use tokio::time::Instant;
 
 use super::*;
-use crate::{Layer, MAX_TTL};
+use crate::builder::Parts;
+use crate::local::Clock;
+use crate::{CacheConfig, Layer, MAX_TTL};
 
 #[tokio::test(start_paused = true)]
 async fn an_entry_expires_in_both_layers() {
@@ -148,8 +150,15 @@ async fn without_a_remote_there_is_nobody_to_ask_after_the_l1_ttl() {
 #[tokio::test]
 async fn with_a_coarse_clock_a_hit_ends_with_its_ttl_not_before_and_not_after() {
     let ttl = Duration::from_millis(30);
-    let cache: Cache<u64, u64> =
-        Cache::local("coarse").coarse_clock().ttl(ttl).build().expect("valid");
+    let cache: Cache<u64, u64> = Cache::new(Parts {
+        namespace: "coarse".into(),
+        config: CacheConfig { ttl, ..CacheConfig::default() },
+        remote: None,
+        codec: None,
+        weigher: None,
+        budget: None,
+        clock: Clock::coarse(),
+    });
     for key in 0..20 {
         let before = Instant::now();
         let _ = cache.set(&key, key).await;

@@ -298,7 +298,7 @@ async fn keys_that_cannot_be_read_make_all_suspect_and_wake_all() {
         refresh_beta: 1.0,
         load_timeout: options.load_timeout,
         node: 0,
-        coarse_clock: false,
+        clock: Clock::exact(),
     }));
     l1.watched();
     let now = l1.clock().now();

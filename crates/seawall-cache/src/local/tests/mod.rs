@@ -32,7 +32,7 @@ fn options() -> Options<u64, u64> {
         refresh_beta: 1.0,
         load_timeout: Duration::from_secs(30),
         node: 0,
-        coarse_clock: false,
+        clock: Clock::exact(),
     }
 }
 
