@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::numbers;
 use super::per_thread::{Part, PerThread};
 use super::sync::{AtomicU64, Ordering::Relaxed};
+use crate::registry::Line;
 use crate::window::{History, Tick};
 
 pub(crate) struct CounterCell {
@@ -107,7 +108,7 @@ impl CounterFn for CounterCell {
 /// What a look-up by one thread is answered with. Each thread has an `Arc` of
 /// its own around the cell, so that cloning and dropping handles does not make
 /// threads fight for one reference count.
-pub(crate) struct Shared<C>(pub(crate) Arc<C>);
+pub(crate) struct Shared<C>(pub(crate) Arc<Line<C>>);
 
 impl CounterFn for Shared<CounterCell> {
     #[inline]

@@ -19,6 +19,7 @@ use super::stripe::{Head, Stripe};
 use super::sync::OnceBox;
 use super::{CounterCell, Layout, Sparse};
 use crate::expose::{Exemplars, Kept};
+use crate::registry::Line;
 use crate::window::{Delta, History, Tick};
 
 pub(crate) struct HistogramCell {
@@ -33,11 +34,11 @@ pub(crate) struct HistogramCell {
 
 /// Counters of the values no histogram takes.
 pub(crate) struct Rejects {
-    pub(crate) nan: Arc<CounterCell>,
-    pub(crate) infinite: Arc<CounterCell>,
-    pub(crate) negative: Arc<CounterCell>,
+    pub(crate) nan: Arc<Line<CounterCell>>,
+    pub(crate) infinite: Arc<Line<CounterCell>>,
+    pub(crate) negative: Arc<Line<CounterCell>>,
     /// Not a value: the example that came with one was too long.
-    pub(crate) exemplar: Arc<CounterCell>,
+    pub(crate) exemplar: Arc<Line<CounterCell>>,
 }
 
 /// A reading since the series was made.

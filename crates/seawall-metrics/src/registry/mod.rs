@@ -8,10 +8,13 @@
 mod crowd;
 mod family;
 mod index;
+mod line;
 mod local;
 mod name;
 mod names;
 mod own;
+mod seen;
+mod series;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -22,7 +25,7 @@ use tokio::time::Instant;
 
 pub use family::Kind;
 pub(crate) use family::{Cell, Family};
-#[cfg(any(feature = "protobuf", feature = "otlp"))]
+pub(crate) use line::{Line, RawName};
 pub(crate) use name::Labels;
 pub(crate) use name::{label_name, metric_name};
 
@@ -61,9 +64,9 @@ impl Registry {
             config,
             id: AtomicU64::new(local::new_id()),
             series: AtomicUsize::new(0),
-            counters: Index::new(),
-            gauges: Index::new(),
-            histograms: Index::new(),
+            counters: Index::new(false),
+            gauges: Index::new(false),
+            histograms: Index::new(true),
             names: RwLock::default(),
             clock: RwLock::new(Clock::new(now)),
             own: Own::new(),
@@ -87,7 +90,9 @@ impl Registry {
                 if let Some(cell) = self.counters.get(key) {
                     return Some((cell, true));
                 }
-                let make = |_: &Family| Cell::Counter(Arc::new(CounterCell::new()));
+                let make = |family: &Family, labels| {
+                    Cell::Counter(Line::new(&family.raw, labels, CounterCell::new()))
+                };
                 let (Cell::Counter(cell), folded) = self.register(key, Kind::Counter, make)? else {
                     return None;
                 };
@@ -108,7 +113,9 @@ impl Registry {
                 if let Some(cell) = self.gauges.get(key) {
                     return Some((cell, true));
                 }
-                let make = |_: &Family| Cell::Gauge(Arc::new(GaugeCell::new()));
+                let make = |family: &Family, labels| {
+                    Cell::Gauge(Line::new(&family.raw, labels, GaugeCell::new()))
+                };
                 let (Cell::Gauge(cell), folded) = self.register(key, Kind::Gauge, make)? else {
                     return None;
                 };
@@ -129,12 +136,11 @@ impl Registry {
                 if let Some(cell) = self.histograms.get(key) {
                     return Some((cell, true));
                 }
-                let make = |family: &Family| {
-                    Cell::Histogram(Arc::new(HistogramCell::new(
-                        family.layout.clone(),
-                        self.own.rejects.clone(),
-                        family.name.ends_with("_seconds"),
-                    )))
+                let make = |family: &Family, labels| {
+                    let (layout, rejects) = (family.layout.clone(), self.own.rejects.clone());
+                    let durations = family.name.ends_with("_seconds");
+                    let cell = HistogramCell::new(layout, rejects, durations);
+                    Cell::Histogram(Line::new(&family.raw, labels, cell))
                 };
                 let (Cell::Histogram(cell), folded) = self.register(key, Kind::Histogram, make)?
                 else {
@@ -163,7 +169,7 @@ impl Registry {
     }
 
     pub(crate) fn description(&self, family: &Family) -> Option<Description> {
-        self.names.read().descriptions.get(&family.raw).cloned()
+        self.names.read().descriptions.get(family.raw.as_str()).cloned()
     }
 
     /// The family exposed under `name`.
@@ -232,13 +238,14 @@ impl Registry {
         &self,
         key: &Key,
         kind: Kind,
-        make: impl FnOnce(&Family) -> Cell,
+        make: impl FnOnce(&Family, Labels) -> Cell,
     ) -> Option<(Cell, bool)> {
         let family = self.family(key.name(), kind)?;
         let own = family.is_own();
         let full = || !own && self.series.load(Relaxed) >= self.config.max_series_total;
-        let found =
-            family.find_or_add(key.labels(), self.config.max_series, full, || make(&family));
+        let found = family.find_or_add(key.labels(), self.config.max_series, full, |labels| {
+            make(&family, labels)
+        });
         if found.new {
             self.series.fetch_add(1, Relaxed);
             self.own.count_series(1.0);

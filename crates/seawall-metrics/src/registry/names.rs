@@ -37,7 +37,7 @@ impl Names {
         }
         let mut exposed = metric_name(raw).into_owned();
         let other = self.by_exposed.get(exposed.as_str());
-        let other = other.map(|family| family.raw.clone());
+        let other = other.map(|family| family.raw.as_str().into());
         if other.is_some() {
             exposed = escaped_name(raw);
         }

@@ -4,27 +4,33 @@ use std::sync::Arc;
 
 use metrics::{CounterFn, GaugeFn, Key, Label};
 
-use super::{Cell, Kind, Registry};
+use super::name::Labels;
+use super::{Cell, Kind, Line, RawName, Registry};
 use crate::cells::{CounterCell, GaugeCell, Rejects};
 
 pub(super) struct Own {
     pub(super) rejects: Arc<Rejects>,
-    conflicts: Arc<CounterCell>,
-    series: Arc<GaugeCell>,
+    conflicts: Arc<Line<CounterCell>>,
+    series: Arc<Line<GaugeCell>>,
 }
 
 impl Own {
     pub(super) fn new() -> Self {
-        let counter = || Arc::new(CounterCell::new());
+        let none = || Labels::new(std::iter::empty(), false);
+        let rejected = RawName::new(REJECTED);
+        let reason = |reason| {
+            let labels = Labels::new(std::iter::once(&Label::new("reason", reason)), false);
+            Line::new(&rejected, labels, CounterCell::new())
+        };
         Self {
             rejects: Arc::new(Rejects {
-                nan: counter(),
-                infinite: counter(),
-                negative: counter(),
-                exemplar: counter(),
+                nan: reason("nan"),
+                infinite: reason("infinite"),
+                negative: reason("negative"),
+                exemplar: reason("exemplar"),
             }),
-            conflicts: counter(),
-            series: Arc::new(GaugeCell::new()),
+            conflicts: Line::new(&RawName::new(CONFLICTS), none(), CounterCell::new()),
+            series: Line::new(&RawName::new(SERIES), none(), GaugeCell::new()),
         }
     }
 
@@ -67,7 +73,7 @@ pub(super) fn adopt(registry: &Registry) {
         let labels: Vec<Label> = labels.iter().map(Label::from).collect();
         let key = Key::from_parts(name, labels);
         // The registry is empty: nothing to conflict with.
-        let _ = registry.register(&key, kind, |_| cell);
+        let _ = registry.register(&key, kind, |_, _| cell);
     };
     put(CONFLICTS, &[], Cell::Counter(own.conflicts.clone()));
     put(SERIES, &[], Cell::Gauge(own.series.clone()));

@@ -25,6 +25,44 @@ fn labels_in_any_order_are_one_series() {
 }
 
 #[test]
+fn a_label_without_a_value_and_none_are_one_series_that_is_exposed_once() {
+    let (recorder, handle) = recorder();
+    let count = || {
+        with_local_recorder(&recorder, || {
+            counter!("x_total", "a" => "", "b" => "2").increment(1);
+            counter!("x_total", "b" => "2").increment(1);
+            histogram!("took_seconds", "a" => "").record(1.0);
+            histogram!("took_seconds").record(1.0);
+        });
+    };
+    // From the families, the index and the thread's own table.
+    (0..3).for_each(|_| count());
+    std::thread::scope(|scope| scope.spawn(count).join().unwrap());
+    let text = handle.render();
+    assert!(text.contains("x_total{b=\"2\"} 8\n"), "{text}");
+    assert_eq!(text.matches("\nx_total{").count(), 1, "{text}");
+    assert_eq!(text.matches("took_seconds_count 8\n").count(), 1, "{text}");
+    assert_eq!(handle.counter_value("x_total", &[("a", "")]), Some(8));
+}
+
+#[test]
+fn keys_spelt_differently_are_one_series_wherever_they_are_found() {
+    let (recorder, handle) = recorder();
+    let count = || {
+        with_local_recorder(&recorder, || {
+            counter!("x_total", "a.b" => "1").increment(1);
+            counter!("x_total", "a_b" => "1").increment(1);
+            counter!("x_total", "a_b" => "2", "a_b" => "1").increment(1);
+            counter!("x_total", "a-b" => "2").increment(100);
+        });
+    };
+    (0..3).for_each(|_| count());
+    std::thread::scope(|scope| scope.spawn(count).join().unwrap());
+    assert_eq!(handle.counter_value("x_total", &[("a_b", "1")]), Some(12));
+    assert_eq!(handle.counter_value("x_total", &[("a_b", "2")]), Some(400));
+}
+
+#[test]
 fn a_name_of_two_kinds_is_refused_and_counted_and_nothing_panics() {
     let (recorder, handle) = recorder();
     with_local_recorder(&recorder, || {

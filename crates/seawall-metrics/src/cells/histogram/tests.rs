@@ -4,7 +4,9 @@ use super::*;
 use crate::window::Clock;
 
 fn rejects() -> Arc<Rejects> {
-    let counter = || Arc::new(CounterCell::new());
+    let raw = crate::registry::RawName::new("rejected_total");
+    let labels = || crate::registry::Labels::new(std::iter::empty(), false);
+    let counter = || Line::new(&raw, labels(), CounterCell::new());
     Arc::new(Rejects {
         nan: counter(),
         infinite: counter(),
