@@ -215,10 +215,15 @@ fn cells<P: Pages>(stripe: &Stripe<P>) -> u64 {
     counts.iter().sum()
 }
 
-/// What a tick does: reads the cells if there is a maximum, or was one the last time.
+/// What a tick does: takes the maximum and reads the cells if there is a maximum, or was one the
+/// last time.
 fn tick(stripe: &Stripe<Wide>, unsettled: bool, seen: u64) -> (bool, u64) {
-    let changed = stripe.head.take_max().is_some();
-    (changed, if changed || unsettled { cells(stripe) } else { seen })
+    let changed = stripe.head.max().is_some();
+    if !(changed || unsettled) {
+        return (false, seen);
+    }
+    stripe.head.take_max();
+    (changed, cells(stripe))
 }
 
 #[test]

@@ -21,12 +21,17 @@ pub(crate) trait Pages: Default {
 /// Takes little memory: pages of 16 cells, half a power of two, and tables of
 /// 16 pages. A series that saw one value has one of each; one of latencies from
 /// a millisecond to a second some twenty pages.
-#[derive(Default)]
 pub(crate) struct Small([OnceBox<Table>; TABLES]);
 
 /// Takes few instructions: pages as large as a block, of which nobody else
 /// writes to a cache line.
 pub(crate) struct Wide([OnceBox<CachePadded<[AtomicU64; BLOCK]>>; BLOCKS]);
+
+impl Default for Small {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| OnceBox::new()))
+    }
+}
 
 impl Pages for Small {
     #[inline]

@@ -62,12 +62,12 @@ impl Cell {
         holders
     }
 
-    /// True if nothing was recorded since the tick `since`. A gauge that keeps
-    /// its value is not idle.
+    /// True if nothing was recorded since the tick `since`. A gauge that is set
+    /// to the value that it has is not idle.
     pub(super) fn is_idle(&self, since: u64) -> bool {
         match self {
             Self::Counter(cell) => cell.is_idle(since),
-            Self::Gauge(_) => false,
+            Self::Gauge(cell) => cell.is_idle(since),
             Self::Histogram(cell) => cell.is_idle(since),
         }
     }

@@ -17,7 +17,7 @@ mod seen;
 mod series;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use metrics::{Key, SharedString, Unit};
 use parking_lot::RwLock;
@@ -48,6 +48,7 @@ pub(crate) struct Registry {
     names: RwLock<Names>,
     pub(crate) clock: RwLock<Clock>,
     own: Own,
+    warned_of_names: AtomicBool,
     #[cfg(feature = "otlp")]
     born: std::time::SystemTime,
 }
@@ -70,6 +71,7 @@ impl Registry {
             names: RwLock::default(),
             clock: RwLock::new(Clock::new(now)),
             own: Own::new(),
+            warned_of_names: AtomicBool::new(false),
             #[cfg(feature = "otlp")]
             #[expect(
                 clippy::disallowed_methods,
@@ -198,7 +200,7 @@ impl Registry {
                 match cell {
                     Cell::Counter(counter) => counter.tick(&tick),
                     Cell::Histogram(histogram) => histogram.tick(&tick),
-                    Cell::Gauge(_) => {}
+                    Cell::Gauge(gauge) => gauge.tick(&tick),
                 }
             }
         }
@@ -214,6 +216,9 @@ impl Registry {
         let mut renewed = false;
         for family in self.families().iter().filter(|family| !family.is_own()) {
             if !(family.has_been_full() || self.config.expire_idle) {
+                continue;
+            }
+            if family.kind == Kind::Gauge && !self.config.expire_gauges {
                 continue;
             }
             // A handle in a thread's table would keep its series for ever.
@@ -260,6 +265,8 @@ impl Registry {
         let known = self.names.read().by_raw.get(raw).cloned();
         let family = match known {
             Some(family) => family,
+            // Without the lock for writing: there may be many such.
+            None if self.names.read().is_full(raw, &self.config) => return self.refuse(raw),
             None => self.add_family(raw, kind)?,
         };
         if family.kind != kind {
@@ -292,6 +299,7 @@ impl Registry {
                 );
                 Some(family)
             }
+            Added::Full => self.refuse(raw),
             Added::Refused { first } => {
                 self.own.count_conflict();
                 if first {
@@ -304,6 +312,19 @@ impl Registry {
                 None
             }
         }
+    }
+
+    #[cold]
+    fn refuse(&self, raw: &str) -> Option<Arc<Family>> {
+        self.own.count_refused();
+        if !self.warned_of_names.swap(true, Relaxed) {
+            tracing::warn!(
+                metric = raw,
+                max_metrics = self.config.max_metrics,
+                "there are as many metric names as allowed; further ones are not recorded"
+            );
+        }
+        None
     }
 
     #[cold]
