@@ -39,16 +39,25 @@ pub struct Config {
     /// Most series of all metrics together, at least 1; beyond them every metric
     /// folds as if it were full itself. Default: 100 000.
     pub max_series_total: usize,
+    /// Most metric names, at least 1, not counting the recorder's own. What has a
+    /// further name is not recorded, but counted in
+    /// `seawall_metrics_names_refused_total`: for services whose names come from
+    /// elsewhere. Default: none, any number.
+    pub max_metrics: Option<usize>,
     /// How long a counter or histogram series must have been idle to be removed
     /// from a metric that has been full, 1 s to 1 day, in ticks of a second. Its
     /// place goes to a label set that is looked up often. Series whose handle
-    /// somebody keeps are not removed, nor are gauges, the series without labels
-    /// and stand-ins. A series that comes back starts at zero. Default: 10 min.
+    /// somebody keeps are not removed, nor are the series without labels,
+    /// stand-ins and, unless `expire_gauges` is set, gauges. A series that comes back starts at zero. Default: 10 min.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub idle_timeout: Duration,
     /// Removes idle series of every metric, also of those that never were full.
     /// Default: false.
     pub expire_idle: bool,
+    /// Removes idle gauges as well: those that were not written, not even with
+    /// the value that they have, for `idle_timeout`. Not for gauges that are set
+    /// once and stay true, such as a version. Default: false.
+    pub expire_gauges: bool,
 }
 
 impl Default for Config {
@@ -58,8 +67,10 @@ impl Default for Config {
             default_buckets: None,
             max_series: 10_000,
             max_series_total: 100_000,
+            max_metrics: None,
             idle_timeout: Duration::from_secs(600),
             expire_idle: false,
+            expire_gauges: false,
         }
     }
 }
@@ -75,6 +86,9 @@ impl Config {
         }
         if self.max_series_total == 0 {
             return Err(Error::config("max_series_total", 0.0, "at least 1"));
+        }
+        if self.max_metrics == Some(0) {
+            return Err(Error::config("max_metrics", 0.0, "at least 1"));
         }
         let seconds = self.idle_timeout.as_secs_f64();
         if !(1.0..=86_400.0).contains(&seconds) {

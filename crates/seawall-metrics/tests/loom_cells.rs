@@ -11,6 +11,8 @@
 
 #[path = "../src/cells/float.rs"]
 mod float;
+#[path = "../src/cells/pages.rs"]
+mod pages;
 #[path = "../src/cells/per_thread.rs"]
 mod per_thread;
 #[path = "../src/cells/stripe.rs"]
@@ -21,7 +23,7 @@ mod layout {
 }
 
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
     use loom::sync::Mutex;
     use loom::sync::atomic::AtomicBool;
@@ -54,6 +56,29 @@ mod sync {
             let value = self.value.get_or_init(make);
             self.made.store(true, Ordering::Release);
             value
+        }
+    }
+
+    /// The same for what is in a box.
+    pub(crate) struct OnceBox<T>(OnceLock<Box<T>>);
+
+    impl<T> Default for OnceBox<T> {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
+    impl<T> OnceBox<T> {
+        pub(crate) fn new() -> Self {
+            Self(OnceLock::new())
+        }
+
+        pub(crate) fn get(&self) -> Option<&T> {
+            self.0.get().map(|value| &**value)
+        }
+
+        pub(crate) fn get_or_init(&self, make: impl FnOnce() -> Box<T>) -> &T {
+            self.0.get_or_init(make)
         }
     }
 }
@@ -94,7 +119,9 @@ use self::numbers::SHARED;
 use self::per_thread::{Part, PerThread};
 use self::stripe::Stripe;
 
-type Words = PerThread<AtomicU64>;
+use self::pages::{Pages, Small, Wide};
+
+type Words = PerThread<AtomicU64, AtomicU64>;
 
 fn words() -> Arc<Words> {
     Arc::new(PerThread::new())
@@ -102,15 +129,18 @@ fn words() -> Arc<Words> {
 
 fn add(words: &Words, by: u64) {
     match words.part() {
-        Part::Own(word) => word.store(word.load(Relaxed) + by, Relaxed),
-        Part::Shared(word) => {
+        Part::Base(word) | Part::Spread(word) => word.store(word.load(Relaxed) + by, Relaxed),
+        Part::Rest(word) => {
             word.fetch_add(by, Relaxed);
         }
     }
 }
 
 fn total(words: &Words) -> u64 {
-    words.parts().map(|word| word.load(Relaxed)).sum()
+    let word = |part| match part {
+        Part::Base(word) | Part::Spread(word) | Part::Rest(word) => AtomicU64::load(word, Relaxed),
+    };
+    words.parts().map(word).sum()
 }
 
 fn writer(words: &Arc<Words>, number: u32, times: u64) -> thread::JoinHandle<()> {
@@ -179,43 +209,73 @@ fn a_number_that_changes_hands_takes_the_word_with_it() {
     });
 }
 
-fn cells(stripe: &Stripe) -> u64 {
-    let mut counts = [0; stripe::PAGE_CELLS];
-    stripe.read_page(0, &mut counts);
+fn cells<P: Pages>(stripe: &Stripe<P>) -> u64 {
+    let mut counts = [0; pages::BLOCK];
+    stripe.pages.read(0, &mut counts);
     counts.iter().sum()
 }
 
+/// What a tick does: takes the maximum and reads the cells if there is a maximum, or was one the
+/// last time.
+fn tick(stripe: &Stripe<Wide>, unsettled: bool, seen: u64) -> (bool, u64) {
+    let changed = stripe.head.max().is_some();
+    if !(changed || unsettled) {
+        return (false, seen);
+    }
+    stripe.head.take_max();
+    (changed, cells(stripe))
+}
+
 #[test]
-fn a_record_that_is_announced_is_in_its_cell_and_its_value_in_the_sum() {
+fn a_value_in_a_cell_is_in_the_sum_and_what_has_a_maximum_is_in_its_cell() {
     check(|| {
-        let stripe = Arc::new(Stripe::default());
+        let stripe = Arc::new(Stripe::<Small>::default());
         let writer = {
             let stripe = stripe.clone();
             thread::spawn(move || {
-                stripe.record_alone(0, 1.0, 1);
-                stripe.record_alone(1, 1.0, 1);
+                stripe.record_many(0, 1.0, 1);
+                stripe.record_many(1, 2.0, 1);
             })
         };
-        let announced = stripe.records();
+        let max = stripe.head.max().unwrap_or_default();
         let count = cells(&stripe);
-        let sum = stripe.sum();
-        assert!(announced <= count, "{announced} announced, {count} in cells");
-        assert!(count as f64 <= sum, "{count} in cells, {sum} in the sum");
+        let sum = stripe.head.sum();
+        assert!(max <= count as f64, "a maximum of {max}, {count} in cells");
+        assert!([0.0, 1.0, 3.0][count as usize] <= sum, "{count} in cells, {sum} in the sum");
         writer.join().unwrap();
-        assert_eq!((cells(&stripe), stripe.sum(), stripe.records()), (2, 2.0, 2));
+        assert_eq!((cells(&stripe), stripe.head.sum(), stripe.head.max()), (2, 3.0, Some(2.0)));
+    });
+}
+
+#[test]
+fn whatever_a_tick_that_runs_into_records_does_not_see_the_next_one_sees() {
+    check(|| {
+        let stripe = Arc::new(Stripe::<Wide>::default());
+        let writer = {
+            let stripe = stripe.clone();
+            // The larger first: the second leaves the maximum alone.
+            thread::spawn(move || {
+                stripe.record_many(1, 2.0, 1);
+                assert!(stripe.record(1, 1.0));
+            })
+        };
+        let (changed, seen) = tick(&stripe, false, 0);
+        writer.join().unwrap();
+        let (_, seen) = tick(&stripe, changed, seen);
+        assert_eq!(seen, 2);
     });
 }
 
 #[test]
 fn two_threads_on_the_shared_stripe_lose_nothing() {
     check(|| {
-        let stripe = Arc::new(Stripe::default());
+        let stripe = Arc::new(Stripe::<Small>::default());
         let other = {
             let stripe = stripe.clone();
             thread::spawn(move || stripe.record_shared(0, 2.0, 1))
         };
         stripe.record_shared(0, 1.0, 1);
         other.join().unwrap();
-        assert_eq!((cells(&stripe), stripe.sum(), stripe.max()), (2, 3.0, Some(2.0)));
+        assert_eq!((cells(&stripe), stripe.head.sum(), stripe.head.max()), (2, 3.0, Some(2.0)));
     });
 }

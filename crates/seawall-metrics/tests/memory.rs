@@ -39,7 +39,7 @@ fn records_that_nobody_scrapes_take_no_memory_and_an_idle_series_takes_little() 
     }
     let each = (resident() - before) / 20_000.0;
     println!("{each:.0} bytes for a counter series with one label");
-    assert!(each < 2048.0, "{each} bytes for a counter series");
+    assert!(each < 320.0, "{each} bytes for a counter series");
 
     let before = resident();
     for n in 0..10_000 {
@@ -48,5 +48,5 @@ fn records_that_nobody_scrapes_take_no_memory_and_an_idle_series_takes_little() 
     }
     let each = (resident() - before) / 10_000.0;
     println!("{each:.0} bytes for a histogram series with one label and one value");
-    assert!(each < 8192.0, "{each} bytes for a histogram series");
+    assert!(each < 1100.0, "{each} bytes for a histogram series");
 }

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use crossbeam_utils::CachePadded;
 use metrics::CounterFn;
 use parking_lot::Mutex;
 
+use super::numbers;
 use super::per_thread::{Part, PerThread};
 use super::sync::{AtomicU64, Ordering::Relaxed};
+use crate::registry::Line;
 use crate::window::{History, Tick};
 
 pub(crate) struct CounterCell {
-    words: PerThread<AtomicU64>,
+    words: PerThread<AtomicU64, CachePadded<AtomicU64>>,
     past: Mutex<Past>,
 }
 
@@ -30,7 +33,12 @@ impl CounterCell {
 
     /// The exact total of every increment that happened before this call.
     pub(crate) fn value(&self) -> u64 {
-        self.words.parts().fold(0, |total: u64, word| total.wrapping_add(word.load(Relaxed)))
+        self.words.parts().fold(0, |total: u64, part| {
+            total.wrapping_add(match part {
+                Part::Base(word) | Part::Rest(word) => word.load(Relaxed),
+                Part::Spread(word) => word.load(Relaxed),
+            })
+        })
     }
 
     /// Ends a slot of the window.
@@ -58,16 +66,32 @@ impl CounterCell {
         let live = self.value().wrapping_sub(past.at_last_tick);
         past.slots.since(from).fold(live, |total, slot| total.wrapping_add(*slot))
     }
+
+    #[inline(never)]
+    fn add(&self, value: u64) {
+        match self.words.part() {
+            Part::Base(word) => increase(word, value),
+            Part::Spread(word) => increase(word, value),
+            Part::Rest(word) => {
+                word.fetch_add(value, Relaxed);
+            }
+        }
+    }
+}
+
+/// For the only one who writes to the word.
+#[inline]
+fn increase(word: &AtomicU64, value: u64) {
+    word.store(word.load(Relaxed).wrapping_add(value), Relaxed);
 }
 
 impl CounterFn for CounterCell {
     #[inline]
     fn increment(&self, value: u64) {
-        match self.words.part() {
-            Part::Own(word) => word.store(word.load(Relaxed).wrapping_add(value), Relaxed),
-            Part::Shared(word) => {
-                word.fetch_add(value, Relaxed);
-            }
+        match self.words.own(numbers::peek()) {
+            Some(Part::Base(word)) => increase(word, value),
+            Some(Part::Spread(word)) => increase(word, value),
+            _ => self.add(value),
         }
     }
 
@@ -84,7 +108,7 @@ impl CounterFn for CounterCell {
 /// What a look-up by one thread is answered with. Each thread has an `Arc` of
 /// its own around the cell, so that cloning and dropping handles does not make
 /// threads fight for one reference count.
-pub(crate) struct Shared<C>(pub(crate) Arc<C>);
+pub(crate) struct Shared<C>(pub(crate) Arc<Line<C>>);
 
 impl CounterFn for Shared<CounterCell> {
     #[inline]

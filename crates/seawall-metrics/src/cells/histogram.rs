@@ -5,18 +5,21 @@
 //! difference of two readings, and no rotation can lose a value. There is no
 //! buffer to drain.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crossbeam_utils::CachePadded;
 use metrics::{CounterFn, HistogramFn};
 use parking_lot::Mutex;
 
 use super::counter::Shared;
-use super::numbers::suspended;
+use super::numbers::{self, suspended};
+use super::pages::{BLOCK, BLOCKS, Pages as _, Small, Wide};
 use super::per_thread::{Part, PerThread};
-use super::stripe::{PAGE_CELLS, PAGES, Stripe};
+use super::stripe::{Head, Stripe};
+use super::sync::OnceBox;
 use super::{CounterCell, Layout, Sparse};
 use crate::expose::{Exemplars, Kept};
+use crate::registry::Line;
 use crate::window::{Delta, History, Tick};
 
 pub(crate) struct HistogramCell {
@@ -24,18 +27,18 @@ pub(crate) struct HistogramCell {
     rejects: Arc<Rejects>,
     /// Values below this are refused: zero for durations, else `-LARGEST`.
     floor: f64,
-    stripes: PerThread<OnceLock<Box<CachePadded<Stripe>>>>,
+    stripes: PerThread<Stripe<Small>, Far<CachePadded<Stripe<Wide>>>, Far<Stripe<Small>>>,
     exemplars: Exemplars,
     past: Mutex<Past>,
 }
 
 /// Counters of the values no histogram takes.
 pub(crate) struct Rejects {
-    pub(crate) nan: Arc<CounterCell>,
-    pub(crate) infinite: Arc<CounterCell>,
-    pub(crate) negative: Arc<CounterCell>,
+    pub(crate) nan: Arc<Line<CounterCell>>,
+    pub(crate) infinite: Arc<Line<CounterCell>>,
+    pub(crate) negative: Arc<Line<CounterCell>>,
     /// Not a value: the example that came with one was too long.
-    pub(crate) exemplar: Arc<CounterCell>,
+    pub(crate) exemplar: Arc<Line<CounterCell>>,
 }
 
 /// A reading since the series was made.
@@ -68,42 +71,53 @@ impl HistogramCell {
     /// then also in the sum.
     pub(crate) fn totals(&self) -> Totals {
         let mut cells = Sparse::default();
-        for page in 0..PAGES {
-            let mut counts = [0_u64; PAGE_CELLS];
-            let made = self
-                .stripes()
-                .fold(false, |made, stripe| stripe.read_page(page, &mut counts) | made);
+        for block in 0..BLOCKS {
+            let mut counts = [0_u64; BLOCK];
+            let mut made = false;
+            for part in self.stripes.parts() {
+                made |= match part {
+                    Part::Base(stripe) => stripe.pages.read(block, &mut counts),
+                    Part::Spread(far) => {
+                        far.get().is_some_and(|s| s.pages.read(block, &mut counts))
+                    }
+                    Part::Rest(far) => far.get().is_some_and(|s| s.pages.read(block, &mut counts)),
+                };
+            }
             if made {
                 for (at, count) in counts.into_iter().enumerate() {
-                    cells.push(page * PAGE_CELLS + at, count);
+                    cells.push(block * BLOCK + at, count);
                 }
             }
         }
         // Not `sum()`: of nothing, that is minus zero.
-        let sum = self.stripes().fold(0.0, |total, stripe| total + stripe.sum());
+        let sum = self.heads().fold(0.0, |total, head| total + head.sum());
         Totals { cells, sum }
     }
 
     /// Ends a slot of the window.
     pub(crate) fn tick(&self, tick: &Tick) {
         let mut past = self.past.lock();
-        let records = self.records();
-        let changed = records != past.records;
+        // Looking costs nothing that the others would notice, taking does.
+        let changed = self.heads().any(|head| head.max().is_some());
         let mut slot = Slot::default();
-        if changed {
-            let max = largest(self.stripes().map(Stripe::take_max));
+        if changed || past.unsettled {
+            let max = largest(self.heads().map(Head::take_max));
             let totals = self.totals();
             slot = Slot {
                 cells: totals.cells.minus(&past.totals.cells),
                 sum: totals.sum - past.totals.sum,
                 max,
             };
-            past.totals = totals;
-            past.records = records;
+            // A sum that is ahead of its cell waits for it.
+            if !slot.is_empty() {
+                past.totals = totals;
+            }
         }
+        past.unsettled = changed;
+        let grew = !slot.is_empty();
         past.slots.push(tick, slot);
         // The first tick of a series counts: it is new.
-        if changed || past.grew_at == 0 {
+        if grew || past.grew_at == 0 {
             past.grew_at = tick.index;
         }
     }
@@ -111,7 +125,7 @@ impl HistogramCell {
     /// True if nothing was recorded since the tick `since`, nor after the last one.
     pub(crate) fn is_idle(&self, since: u64) -> bool {
         let past = self.past.lock();
-        past.grew_at != 0 && past.grew_at < since && self.records() == past.records
+        past.grew_at != 0 && past.grew_at < since && !self.is_changed(&past)
     }
 
     /// Adds what was recorded since the start of the tick `from`.
@@ -120,9 +134,9 @@ impl HistogramCell {
         for slot in past.slots.since(from) {
             window.add(&slot.cells, slot.sum, slot.max);
         }
-        if self.records() != past.records {
+        if self.is_changed(&past) {
+            let max = largest(self.heads().map(Head::max));
             let totals = self.totals();
-            let max = largest(self.stripes().map(Stripe::max));
             let cells = totals.cells.minus(&past.totals.cells);
             window.add(&cells, totals.sum - past.totals.sum, max);
         }
@@ -147,12 +161,17 @@ impl HistogramCell {
         &self.layout
     }
 
-    fn stripes(&self) -> impl Iterator<Item = &Stripe> {
-        self.stripes.parts().filter_map(OnceLock::get).map(|stripe| &***stripe)
+    fn heads(&self) -> impl Iterator<Item = &Head> {
+        self.stripes.parts().filter_map(|part| match part {
+            Part::Base(stripe) => Some(&stripe.head),
+            Part::Spread(far) => far.get().map(|stripe| &stripe.head),
+            Part::Rest(far) => far.get().map(|stripe| &stripe.head),
+        })
     }
 
-    fn records(&self) -> u64 {
-        self.stripes().fold(0, |total: u64, stripe| total.wrapping_add(stripe.records()))
+    /// True if anything was, or may have been, recorded since the last tick.
+    fn is_changed(&self, past: &Past) -> bool {
+        past.unsettled || self.heads().any(|head| head.max().is_some())
     }
 
     #[cold]
@@ -167,15 +186,16 @@ impl HistogramCell {
         counter.increment(count);
     }
 
-    #[inline]
+    #[inline(never)]
     fn observe(&self, value: f64, count: u64) {
         if !(value >= self.floor && value <= LARGEST) {
             return self.reject(value, count);
         }
         let cell = self.layout.cell(value);
         match self.stripes.part() {
-            Part::Own(stripe) => made(stripe).record_alone(cell, value, count),
-            Part::Shared(stripe) => made(stripe).record_shared(cell, value, count),
+            Part::Base(stripe) => stripe.record_many(cell, value, count),
+            Part::Spread(far) => made(far).record_many(cell, value, count),
+            Part::Rest(far) => made(far).record_shared(cell, value, count),
         }
     }
 }
@@ -183,7 +203,16 @@ impl HistogramCell {
 impl HistogramFn for HistogramCell {
     #[inline]
     fn record(&self, value: f64) {
-        self.observe(value, 1);
+        let me = numbers::peek();
+        let recorded =
+            self.layout.usual_cell(value).is_some_and(|cell| match self.stripes.own(me) {
+                Some(Part::Base(stripe)) => stripe.record(cell, value),
+                Some(Part::Spread(far)) => far.get().is_some_and(|s| s.record(cell, value)),
+                _ => false,
+            });
+        if !recorded {
+            self.observe(value, 1);
+        }
     }
 
     fn record_many(&self, value: f64, count: usize) {
@@ -220,11 +249,13 @@ impl WindowSum {
     }
 }
 
-#[inline]
-fn made(stripe: &OnceLock<Box<CachePadded<Stripe>>>) -> &Stripe {
-    match stripe.get() {
-        Some(stripe) => stripe,
-        None => suspended(|| stripe.get_or_init(Box::default)),
+/// What a thread's part is behind, made when it first writes to it.
+type Far<T> = OnceBox<T>;
+
+fn made<T: Default>(far: &Far<T>) -> &T {
+    match far.get() {
+        Some(made) => made,
+        None => suspended(|| far.get_or_init(Box::default)),
     }
 }
 
@@ -242,8 +273,8 @@ fn larger(a: Option<f64>, b: Option<f64>) -> Option<f64> {
 #[derive(Default)]
 struct Past {
     totals: Totals,
-    /// What [`HistogramCell::records`] was at the last tick.
-    records: u64,
+    /// There was a maximum at the last tick: the cells need reading at the next.
+    unsettled: bool,
     /// The latest tick during which anything was recorded.
     grew_at: u64,
     slots: History<Slot>,

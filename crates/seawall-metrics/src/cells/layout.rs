@@ -22,8 +22,8 @@ pub(crate) const RELATIVE_ERROR: f64 = 1.0 / 64.0;
 /// Most bucket bounds a metric may have.
 pub(crate) const MAX_BOUNDS: usize = 128;
 
-/// Cells of any layout.
-pub(crate) const MAX_CELLS: usize = FINE_CELLS + MAX_BOUNDS;
+/// Cells of any layout, and what lets the compiler see that no cell is beyond.
+pub(crate) const MAX_CELLS: usize = FINE_CELLS + 256;
 
 /// The cells of one metric. Every series of a metric shares one layout, so
 /// merging series is adding cells.
@@ -33,7 +33,12 @@ pub(crate) struct Layout {
     /// The last cell at or below each bound.
     last_cells: Box<[usize]>,
     /// How many bounds lie below each fine cell.
-    below: Box<[u8]>,
+    below: [u8; FINE_CELLS],
+    /// The bits of each bound, and beyond them one above all: as many as a byte
+    /// has values, so that no index is outside.
+    limits: [u64; 256],
+    /// A fine cell has more than one bound.
+    crowded: bool,
     /// Each bound as it is printed after `le=`.
     texts: Box<[Box<str>]>,
 }
@@ -42,6 +47,14 @@ impl Layout {
     /// `bounds` must be finite, strictly rising and at most [`MAX_BOUNDS`];
     /// the configuration has checked it.
     pub(crate) fn new(bounds: &[f64]) -> Self {
+        let mut limits = [u64::MAX; 256];
+        for (limit, bound) in limits.iter_mut().zip(bounds) {
+            *limit = bound.to_bits();
+        }
+        let crowded = bounds.windows(2).any(|pair| match pair {
+            [a, b] => fine(*a) == fine(*b),
+            _ => false,
+        });
         Self {
             bounds: bounds.into(),
             last_cells: bounds
@@ -49,9 +62,11 @@ impl Layout {
                 .enumerate()
                 .map(|(index, bound)| fine(*bound) + index)
                 .collect(),
-            below: (0..FINE_CELLS)
-                .map(|cell| bounds.partition_point(|bound| fine(*bound) < cell) as u8)
-                .collect(),
+            below: std::array::from_fn(|cell| {
+                bounds.partition_point(|bound| fine(*bound) < cell) as u8
+            }),
+            limits,
+            crowded,
             texts: bounds.iter().map(|bound| crate::expose::bound(*bound).into()).collect(),
         }
     }
@@ -82,7 +97,6 @@ impl Layout {
 
     /// The cell of a finite value. Only the bounds inside its fine cell are
     /// compared, of which there is seldom more than one.
-    #[inline]
     pub(crate) fn cell(&self, value: f64) -> usize {
         let fine = fine(value);
         let mut below = self.below.get(fine).copied().map_or(0, usize::from);
@@ -90,6 +104,21 @@ impl Layout {
             below += 1;
         }
         fine + below
+    }
+
+    /// The same by few instructions and without a branch, for what is neither
+    /// below nor above the octaves, if no fine cell has more than one bound.
+    #[inline]
+    pub(crate) fn usual_cell(&self, value: f64) -> Option<usize> {
+        // Below, and with the sign bit set, it wraps and is too large.
+        let above = value.to_bits().wrapping_sub(LOWEST.to_bits());
+        if above >= USUAL || self.crowded {
+            return None;
+        }
+        let fine = (above >> (FRACTION_BITS - CELL_BITS)) as usize + 1;
+        let below = self.below.get(fine).copied()?;
+        let limit = self.limits.get(usize::from(below))?;
+        Some(fine + usize::from(below) + usize::from(*limit < value.to_bits()))
     }
 
     /// The bucket a value falls into.
@@ -150,6 +179,8 @@ const OCTAVES: usize = 80;
 const LOWEST: f64 = 1.0 / (1_u64 << 30) as f64;
 /// The octaves, one cell below them and one above.
 const FINE_CELLS: usize = (OCTAVES << CELL_BITS) + 2;
+/// From the start of the lowest octave to the end of the highest.
+const USUAL: u64 = (OCTAVES as u64) << FRACTION_BITS;
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ mod gauge;
 mod histogram;
 mod layout;
 mod numbers;
+mod pages;
 mod per_thread;
 mod sparse;
 mod stripe;

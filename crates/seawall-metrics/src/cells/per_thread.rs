@@ -3,7 +3,7 @@
 //! The first thread that writes owns `base`: it is the only one ever to write
 //! there and needs plain loads and stores. Others use `rest` by
 //! read-modify-write. When they have done so [`PATIENCE`] times the storage
-//! grows a padded part for each thread number; the owner then leaves `base`
+//! grows a part for each thread number; the owner then leaves `base`
 //! too, so that nobody writes to the line that all read. `base` and `rest` keep
 //! what they have; the whole is always the sum of all parts.
 //!
@@ -12,115 +12,114 @@
 //! orderings are relaxed: a part is a part whoever reads it, and the numbers
 //! change hands under a mutex.
 
-use crossbeam_utils::CachePadded;
-
 use super::numbers::{self, LAST, SHARED};
-use super::sync::{AtomicU32, OnceLock, Ordering::Relaxed};
+use super::sync::{AtomicU32, OnceBox, OnceLock, Ordering::Relaxed};
 
-pub(crate) struct PerThread<T> {
-    /// Nobody, a thread number, or [`SPREAD`].
+/// `base` is a `T`. The other parts may be places for something larger: most
+/// storage is only ever written by one thread.
+pub(crate) struct PerThread<T, S, R = T> {
+    /// Nobody, or the thread number that writes to `base`.
     owner: AtomicU32,
     /// Writes to `rest` by threads that have a number.
     strangers: AtomicU32,
     base: T,
-    rest: T,
-    spread: OnceLock<Box<Spread<T>>>,
+    rest: R,
+    spread: OnceBox<Spread<S>>,
 }
 
 /// Where the current thread is to write.
-pub(crate) enum Part<'a, T> {
+pub(crate) enum Part<'a, T, S, R = T> {
     /// Nobody else writes here: load and store will do.
-    Own(&'a T),
+    Base(&'a T),
+    /// Nor here.
+    Spread(&'a S),
     /// Others write here too.
-    Shared(&'a T),
+    Rest(&'a R),
 }
 
-impl<T: Default> PerThread<T> {
+impl<T: Default, S: Default, R: Default> PerThread<T, S, R> {
     pub(crate) fn new() -> Self {
         Self {
             owner: AtomicU32::new(NOBODY),
             strangers: AtomicU32::new(0),
             base: T::default(),
-            rest: T::default(),
-            spread: OnceLock::new(),
+            rest: R::default(),
+            spread: OnceBox::new(),
         }
     }
 
-    /// The part of the current thread. Use it at once: not after another call
-    /// that may record, and not from another thread.
+    /// The part that only the thread with the number `me`, the current one,
+    /// writes to, if it has one of the first. Use it at once: not after another
+    /// call that may record, and not from another thread.
+    ///
+    /// Ask for the number first: what is at hand at that moment has to be saved.
     #[inline]
-    pub(crate) fn part(&self) -> Part<'_, T> {
-        let owner = self.owner.load(Relaxed);
-        if owner == numbers::peek() {
-            return Part::Own(&self.base);
+    pub(crate) fn own(&self, me: u32) -> Option<Part<'_, T, S, R>> {
+        match self.spread.get() {
+            Some(spread) => spread.first.get(me.wrapping_sub(1) as usize).map(Part::Spread),
+            None => (self.owner.load(Relaxed) == me).then_some(Part::Base(&self.base)),
         }
-        if owner == SPREAD
-            && let Some(spread) = self.spread.get()
-            && let Some(part) = spread.first.get(numbers::peek().wrapping_sub(1) as usize)
-        {
-            return Part::Own(part);
-        }
-        self.other_part(owner)
     }
 
-    /// The part that takes additions by read-modify-write from anybody.
-    pub(crate) fn rest(&self) -> &T {
+    /// The part of the current thread; the same holds for it.
+    pub(crate) fn part(&self) -> Part<'_, T, S, R> {
+        self.own(numbers::peek()).unwrap_or_else(|| self.other_part())
+    }
+
+    /// What takes additions by read-modify-write from anybody.
+    pub(crate) fn rest(&self) -> &R {
         &self.rest
     }
 
     /// Every part there is.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_, T, S, R>> {
         let spread = self.spread.get().into_iter().flat_map(|spread| {
             let more = spread.more.iter().filter_map(OnceLock::get).flat_map(|part| part.iter());
             spread.first.iter().chain(more)
         });
-        [&self.base, &self.rest].into_iter().chain(spread.map(|part| &**part))
+        [Part::Base(&self.base), Part::Rest(&self.rest)].into_iter().chain(spread.map(Part::Spread))
     }
 
     #[inline(never)]
-    fn other_part(&self, owner: u32) -> Part<'_, T> {
+    fn other_part(&self) -> Part<'_, T, S, R> {
         let me = numbers::slot();
         if me == SHARED {
-            return Part::Shared(&self.rest);
+            return Part::Rest(&self.rest);
         }
-        match owner {
-            SPREAD => {
-                let part = self.spread.get().and_then(|spread| spread.part(me));
-                part.map_or(Part::Shared(&self.rest), Part::Own)
-            }
-            NOBODY if self.owner.compare_exchange(NOBODY, me, Relaxed, Relaxed).is_ok() => {
-                Part::Own(&self.base)
-            }
+        if let Some(spread) = self.spread.get() {
+            return spread.part(me).map_or(Part::Rest(&self.rest), Part::Spread);
+        }
+        match self.owner.compare_exchange(NOBODY, me, Relaxed, Relaxed) {
+            Ok(_) => Part::Base(&self.base),
             // The thread had no number yet when it looked.
-            _ if owner == me => Part::Own(&self.base),
-            _ => {
+            Err(owner) if owner == me => Part::Base(&self.base),
+            Err(_) => {
                 if self.strangers.fetch_add(1, Relaxed) >= PATIENCE {
                     numbers::suspended(|| self.spread.get_or_init(Box::default));
-                    self.owner.swap(SPREAD, Relaxed);
                 }
-                Part::Shared(&self.rest)
+                Part::Rest(&self.rest)
             }
         }
     }
 }
 
-struct Spread<T> {
-    first: [CachePadded<T>; FIRST],
+struct Spread<S> {
+    first: [S; FIRST],
     /// Each as large as all before it.
-    more: [OnceLock<Box<[CachePadded<T>]>>; MORE],
+    more: [OnceLock<Box<[S]>>; MORE],
 }
 
-impl<T: Default> Default for Spread<T> {
+impl<S: Default> Default for Spread<S> {
     fn default() -> Self {
         Self {
-            first: std::array::from_fn(|_| CachePadded::default()),
+            first: std::array::from_fn(|_| S::default()),
             more: std::array::from_fn(|_| OnceLock::new()),
         }
     }
 }
 
-impl<T: Default> Spread<T> {
-    fn part(&self, slot: u32) -> Option<&T> {
+impl<S: Default> Spread<S> {
+    fn part(&self, slot: u32) -> Option<&S> {
         let at = slot as usize - 1;
         if let Some(part) = self.first.get(at) {
             return Some(part);
@@ -131,16 +130,14 @@ impl<T: Default> Spread<T> {
         let parts = match parts.get() {
             Some(parts) => parts,
             None => numbers::suspended(|| {
-                parts.get_or_init(|| (0..size).map(|_| CachePadded::default()).collect())
+                parts.get_or_init(|| (0..size).map(|_| S::default()).collect())
             }),
         };
-        parts.get(at - size).map(|part| &**part)
+        parts.get(at - size)
     }
 }
 
 const NOBODY: u32 = 0;
-/// More than any thread number, and not what a thread without one has.
-const SPREAD: u32 = u32::MAX - 2;
 /// Writes by others that are borne before the storage grows by 1 KiB.
 const PATIENCE: u32 = if cfg!(seawall_loom) { 1 } else { 64 };
 const FIRST: usize = if cfg!(seawall_loom) { 2 } else { 8 };

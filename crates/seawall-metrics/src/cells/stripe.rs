@@ -1,140 +1,113 @@
 //! The cells of a histogram that one thread, or all the others together, add to.
 //!
-//! Cells come in pages of 64, made when a value first falls into one, so a
-//! latency series takes a few KiB however many values it has seen.
+//! The order of a record: the sum, the cell, then the maximum. A reader goes
+//! the other way: whoever sees a cell sees its sum. The count of a histogram is
+//! the sum of its cells and nothing else.
 //!
-//! The order of a record: sum and maximum, the cell, then `records`. A reader
-//! goes the other way: whoever sees a record in `records` sees its cell, and
-//! whoever sees a cell sees its sum. `records` only tells whether anything
-//! happened since the last look; the count of a histogram is the sum of its
-//! cells and nothing else.
-
-use crossbeam_utils::CachePadded;
+//! A tick takes the maximum and leaves none behind; if there is none at the
+//! next one, nothing was recorded, and the cells need no reading. One case is
+//! left: a record may have looked at the maximum just before it was taken, so
+//! that it put none there, while its cell could not be seen yet. That lasts as
+//! long as a store is under way. Whoever goes by the maximum therefore also
+//! reads the cells at the tick after one that found a maximum.
 
 use super::float::add;
-use super::layout::MAX_CELLS;
-use super::numbers::suspended;
+use super::pages::Pages;
 use super::sync::{
-    AtomicU64, OnceLock,
+    AtomicI64, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 
-pub(crate) struct Stripe {
+#[derive(Default)]
+pub(crate) struct Stripe<P> {
+    pub(crate) head: Head,
+    pub(crate) pages: P,
+}
+
+/// What a stripe has beside its cells.
+pub(crate) struct Head {
     /// Bits of the sum of the values.
     sum: AtomicU64,
-    /// Rank of the largest value since the last tick, zero if none.
-    max: AtomicU64,
-    records: AtomicU64,
-    pages: [OnceLock<Page>; PAGES],
+    /// Rank of the largest value since the last tick, or [`NONE`].
+    max: AtomicI64,
 }
 
-impl Default for Stripe {
-    fn default() -> Self {
-        Self {
-            sum: AtomicU64::new(0.0_f64.to_bits()),
-            max: AtomicU64::new(0),
-            records: AtomicU64::new(0),
-            pages: std::array::from_fn(|_| OnceLock::new()),
-        }
-    }
-}
-
-impl Stripe {
-    /// Adds `count` times `value`. Only one thread at a time may do so.
+impl<P: Pages> Stripe<P> {
+    /// Adds `value` if its cell has a word already; says so. Only one thread at
+    /// a time may do so.
     #[inline]
-    pub(crate) fn record_alone(&self, cell: usize, value: f64, count: u64) {
-        let Some(word) = self.word(cell) else {
-            return;
-        };
-        let sum = f64::from_bits(self.sum.load(Relaxed)) + value * count as f64;
-        self.sum.store(sum.to_bits(), Relaxed);
-        let rank = rank(value);
-        if rank > self.max.load(Relaxed) {
-            self.max.store(rank, Relaxed);
+    pub(crate) fn record(&self, cell: usize, value: f64) -> bool {
+        let word = self.pages.word(cell);
+        word.inspect(|word| self.head.record(word, value, 1)).is_some()
+    }
+
+    /// Adds `count` times `value`. Only one thread at a time may do so.
+    pub(crate) fn record_many(&self, cell: usize, value: f64, count: u64) {
+        if let Some(word) = self.pages.word_or_new(cell) {
+            self.head.record(word, value, count);
         }
-        word.store(word.load(Relaxed).wrapping_add(count), Release);
-        self.records.store(self.records.load(Relaxed).wrapping_add(1), Release);
     }
 
     /// The same for any number of threads.
     pub(crate) fn record_shared(&self, cell: usize, value: f64, count: u64) {
-        let Some(word) = self.word(cell) else {
-            return;
-        };
-        add(&self.sum, value * count as f64);
-        self.max.fetch_max(rank(value), Relaxed);
-        word.fetch_add(count, Release);
-        self.records.fetch_add(1, Release);
+        if let Some(word) = self.pages.word_or_new(cell) {
+            add(&self.head.sum, value * count as f64);
+            word.fetch_add(count, Release);
+            self.head.max.fetch_max(rank(value), Release);
+        }
     }
+}
 
-    /// Changes with every record.
-    pub(crate) fn records(&self) -> u64 {
-        self.records.load(Acquire)
+impl Default for Head {
+    fn default() -> Self {
+        Self { sum: AtomicU64::new(0.0_f64.to_bits()), max: AtomicI64::new(NONE) }
     }
+}
 
+impl Head {
     /// To be read after the cells: then every value in a cell is in the sum.
     pub(crate) fn sum(&self) -> f64 {
         f64::from_bits(self.sum.load(Relaxed))
     }
 
+    /// The largest value since it was last taken. To be read before the cells.
     pub(crate) fn max(&self) -> Option<f64> {
-        unrank(self.max.load(Relaxed))
+        unrank(self.max.load(Acquire))
     }
 
-    /// The maximum since it was last taken.
     pub(crate) fn take_max(&self) -> Option<f64> {
-        unrank(self.max.swap(0, Relaxed))
-    }
-
-    /// Adds the cells of a page to `counts`; false if there is no such page.
-    pub(crate) fn read_page(&self, page: usize, counts: &mut [u64; PAGE_CELLS]) -> bool {
-        let Some(words) = self.pages.get(page).and_then(OnceLock::get) else {
-            return false;
-        };
-        for (count, word) in counts.iter_mut().zip(words.iter()) {
-            *count = count.wrapping_add(word.load(Acquire));
-        }
-        true
+        unrank(self.max.swap(NONE, Acquire))
     }
 
     #[inline]
-    fn word(&self, cell: usize) -> Option<&AtomicU64> {
-        let page = self.pages.get(cell / PAGE_CELLS)?;
-        let page = match page.get() {
-            Some(page) => page,
-            None => new_page(page),
-        };
-        page.get(cell % PAGE_CELLS)
+    fn record(&self, word: &AtomicU64, value: f64, count: u64) {
+        let sum = f64::from_bits(self.sum.load(Relaxed)) + value * count as f64;
+        self.sum.store(sum.to_bits(), Relaxed);
+        word.store(word.load(Relaxed).wrapping_add(count), Release);
+        let rank = rank(value);
+        if rank > self.max.load(Relaxed) {
+            self.max.store(rank, Release);
+        }
     }
 }
 
-/// Few under loom, which tries every order of looking at them.
-pub(crate) const PAGE_CELLS: usize = if cfg!(seawall_loom) { 2 } else { 64 };
-pub(crate) const PAGES: usize = MAX_CELLS.div_ceil(PAGE_CELLS);
-
-type Page = Box<CachePadded<[AtomicU64; PAGE_CELLS]>>;
-
-#[cold]
-fn new_page(page: &OnceLock<Page>) -> &Page {
-    suspended(|| {
-        page.get_or_init(|| Box::new(CachePadded::new(std::array::from_fn(|_| AtomicU64::new(0)))))
-    })
-}
-
-/// Maps a finite value to a word of the same order, never zero.
+/// Maps a finite value to a number of the same order, never to [`NONE`]. What
+/// has no sign bit keeps its bits.
 #[inline]
-fn rank(value: f64) -> u64 {
-    let bits = value.to_bits();
-    if bits >> 63 == 0 { bits | 1 << 63 } else { !bits }
+fn rank(value: f64) -> i64 {
+    let bits = value.to_bits() as i64;
+    if bits < 0 { !(bits & i64::MAX) } else { bits }
 }
 
-fn unrank(rank: u64) -> Option<f64> {
+fn unrank(rank: i64) -> Option<f64> {
     match rank {
-        0 => None,
-        _ if rank >> 63 == 1 => Some(f64::from_bits(rank & !(1 << 63))),
-        _ => Some(f64::from_bits(!rank)),
+        NONE => None,
+        0.. => Some(f64::from_bits(rank as u64)),
+        _ => Some(-f64::from_bits(!rank as u64)),
     }
 }
+
+const NONE: i64 = i64::MIN;
 
 #[cfg(all(test, not(seawall_loom)))]
 mod tests {
@@ -147,6 +120,6 @@ mod tests {
             assert!(rank(pair[0]) < rank(pair[1]), "{pair:?}");
             assert_eq!(unrank(rank(pair[0])), Some(pair[0]));
         }
-        assert!(rank(f64::MIN) > 0);
+        assert!(rank(f64::MIN) > NONE);
     }
 }

@@ -30,6 +30,8 @@ fn too_many_bounds_and_no_series_at_all_are_refused() {
     assert_eq!(refused(config), ("default_buckets", 129.0));
     let config = Config { max_series: 0, ..Config::default() };
     assert_eq!(refused(config), ("max_series", 0.0));
+    let config = Config { max_metrics: Some(0), ..Config::default() };
+    assert_eq!(refused(config), ("max_metrics", 0.0));
 }
 
 #[test]

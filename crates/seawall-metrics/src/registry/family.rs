@@ -1,6 +1,6 @@
 //! A metric: its name, its kind and its series.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
@@ -8,7 +8,9 @@ use metrics::Label;
 use parking_lot::{Mutex, RwLock};
 
 use super::crowd::{Crowd, FOLDED};
+use super::line::{Line, RawName};
 use super::name::Labels;
+use super::series::Series;
 use crate::cells::{CounterCell, GaugeCell, HistogramCell, Layout};
 
 /// What kind of metric a name stands for.
@@ -25,12 +27,20 @@ pub enum Kind {
 
 #[derive(Clone)]
 pub(crate) enum Cell {
-    Counter(Arc<CounterCell>),
-    Gauge(Arc<GaugeCell>),
-    Histogram(Arc<HistogramCell>),
+    Counter(Arc<Line<CounterCell>>),
+    Gauge(Arc<Line<GaugeCell>>),
+    Histogram(Arc<Line<HistogramCell>>),
 }
 
 impl Cell {
+    pub(super) fn labels(&self) -> &Labels {
+        match self {
+            Self::Counter(line) => &line.labels,
+            Self::Gauge(line) => &line.labels,
+            Self::Histogram(line) => &line.labels,
+        }
+    }
+
     /// Tells one cell from another.
     fn address(&self) -> usize {
         match self {
@@ -52,12 +62,12 @@ impl Cell {
         holders
     }
 
-    /// True if nothing was recorded since the tick `since`. A gauge that keeps
-    /// its value is not idle.
+    /// True if nothing was recorded since the tick `since`. A gauge that is set
+    /// to the value that it has is not idle.
     pub(super) fn is_idle(&self, since: u64) -> bool {
         match self {
             Self::Counter(cell) => cell.is_idle(since),
-            Self::Gauge(_) => false,
+            Self::Gauge(cell) => cell.is_idle(since),
             Self::Histogram(cell) => cell.is_idle(since),
         }
     }
@@ -66,9 +76,9 @@ impl Cell {
 pub(crate) struct Family {
     pub(crate) name: Arc<str>,
     /// The name the callers use; the description is filed under it.
-    pub(crate) raw: Box<str>,
+    pub(crate) raw: Arc<RawName>,
     pub(crate) kind: Kind,
-    pub(crate) series: RwLock<BTreeMap<Labels, Cell>>,
+    pub(crate) series: RwLock<Series>,
     pub(crate) layout: Arc<Layout>,
     crowd: Mutex<Option<Crowd>>,
     warned: AtomicBool,
@@ -87,7 +97,7 @@ impl Family {
     pub(crate) fn new(name: Arc<str>, raw: &str, kind: Kind, layout: Arc<Layout>) -> Self {
         Self {
             name,
-            raw: raw.into(),
+            raw: RawName::new(raw),
             kind,
             series: RwLock::default(),
             layout,
@@ -102,7 +112,7 @@ impl Family {
         labels: impl Iterator<Item = &'a Label>,
         max_series: usize,
         full: impl Fn() -> bool,
-        make: impl FnOnce() -> Cell,
+        make: impl FnOnce(Labels) -> Cell,
     ) -> Found {
         let labels = Labels::new(labels, self.kind == Kind::Histogram);
         // Of a full metric every look-up of a further label set comes here:
@@ -138,22 +148,22 @@ impl Family {
         // There may be room again, but not for one that came too seldom.
         let full = refused || self.is_full(&series, folded, max_series) || full();
         if labels.is_empty() || !full {
-            let cell = make();
-            series.insert(labels, cell.clone());
+            let cell = make(labels);
+            series.insert(cell.clone());
             return Found { cell, new: true, folded: false };
         }
         let crowd = crowd.get_or_insert_with(|| Crowd::new(series.keys()));
         let mut stand_in = crowd.fold(&labels);
         // The last of the stand-ins is the one for everything.
-        if !series.contains_key(&stand_in) && crowd.folded + 1 >= most_folded(max_series) {
+        if series.get(&stand_in).is_none() && crowd.folded + 1 >= most_folded(max_series) {
             stand_in = Labels::overflow();
         }
         if let Some(cell) = series.get(&stand_in) {
             return Found { cell: cell.clone(), new: false, folded: true };
         }
-        let cell = make();
+        let cell = make(stand_in);
         crowd.folded += 1;
-        series.insert(stand_in, cell.clone());
+        series.insert(cell.clone());
         Found { cell, new: true, folded: true }
     }
 
@@ -186,7 +196,7 @@ impl Family {
         let mut series = self.series.write();
         let before = series.len();
         // With the lock held and no other holder nobody can record or come by a handle.
-        series.retain(|_, cell| {
+        series.retain(|cell| {
             !(idle.contains(&cell.address()) && cell.holders() == 1 && is_idle(cell))
         });
         before - series.len()
@@ -196,7 +206,7 @@ impl Family {
         self.crowd.lock().is_some()
     }
 
-    fn is_full(&self, series: &BTreeMap<Labels, Cell>, folded: usize, max_series: usize) -> bool {
+    fn is_full(&self, series: &Series, folded: usize, max_series: usize) -> bool {
         series.len() - folded.min(series.len()) >= max_series
     }
 

@@ -1,4 +1,5 @@
-//! From the key a macro holds to the cell, without building a new key.
+//! From the key a macro holds to the cell, without a new key and without a copy
+//! of the old one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,35 +9,40 @@ use hashbrown::HashTable;
 use metrics::Key;
 use parking_lot::RwLock;
 
-/// Keys as the callers spell them. A key brings its own hash, computed when it
-/// was made and the same for any order of labels; equality is by content, so
-/// keys that share a hash stay apart.
+use super::line::Line;
+
+/// Series by the hash of the keys they were looked up with: a key brings its
+/// own, computed when it was made and the same for any order of labels. Whether
+/// a series is the one is seen from its name and labels, so keys that share a
+/// hash stay apart. Keys of one series that are spelt differently (`a.b`, `a_b`)
+/// have an entry each, of 16 bytes.
 pub(crate) struct Index<C> {
+    histograms: bool,
     shards: [CachePadded<Shard<C>>; SHARDS],
 }
 
-type Shard<C> = RwLock<HashTable<(Key, Arc<C>)>>;
+type Shard<C> = RwLock<HashTable<(u64, Arc<Line<C>>)>>;
 
 impl<C> Index<C> {
-    pub(crate) fn new() -> Self {
-        Self { shards: std::array::from_fn(|_| CachePadded::new(RwLock::new(HashTable::new()))) }
+    pub(crate) fn new(histograms: bool) -> Self {
+        let shards = std::array::from_fn(|_| CachePadded::new(RwLock::new(HashTable::new())));
+        Self { histograms, shards }
     }
 
-    pub(crate) fn get(&self, key: &Key) -> Option<Arc<C>> {
+    pub(crate) fn get(&self, key: &Key) -> Option<Arc<Line<C>>> {
         let hash = spread(key);
         let shard = self.shard(hash)?.read();
-        shard.find(hash, |(known, _)| known == key).map(|(_, cell)| cell.clone())
+        self.find(&shard, hash, key).cloned()
     }
 
-    pub(crate) fn insert(&self, key: &Key, cell: &Arc<C>) {
+    pub(crate) fn insert(&self, key: &Key, cell: &Arc<Line<C>>) {
         let hash = spread(key);
         let Some(shard) = self.shard(hash) else {
             return;
         };
         let mut shard = shard.write();
-        if shard.find(hash, |(known, _)| known == key).is_none() {
-            let entry = (key.to_retained(), cell.clone());
-            shard.insert_unique(hash, entry, |(known, _)| spread(known));
+        if self.find(&shard, hash, key).is_none() {
+            shard.insert_unique(hash, (hash, cell.clone()), |(known, _)| *known);
         }
     }
 
@@ -45,6 +51,17 @@ impl<C> Index<C> {
         for shard in &self.shards {
             shard.write().retain(|(_, cell)| !cells.contains(&(Arc::as_ptr(cell) as usize)));
         }
+    }
+
+    fn find<'a>(
+        &self,
+        shard: &'a HashTable<(u64, Arc<Line<C>>)>,
+        hash: u64,
+        key: &Key,
+    ) -> Option<&'a Arc<Line<C>>> {
+        let is =
+            |(known, line): &(u64, Arc<Line<C>>)| *known == hash && line.is(key, self.histograms);
+        shard.find(hash, is).map(|(_, line)| line)
     }
 
     fn shard(&self, hash: u64) -> Option<&Shard<C>> {

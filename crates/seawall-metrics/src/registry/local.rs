@@ -3,7 +3,9 @@
 //!
 //! The entries hold handles of the thread's own ([`Shared`]), whose reference
 //! counts no other thread touches unless a handle wanders. A thread keeps at
-//! most [`MOST`] entries of each kind, of the recorder it used last. A look-up
+//! most [`MOST`] entries of each kind, of the recorder it used last, and only of
+//! keys that it looked up more than once: those of whoever keeps his handles, or
+//! of a label set that never comes again, take no memory here. A look-up
 //! from inside another one (an allocator that counts) or after the thread's
 //! tables are gone goes to the index that all share.
 
@@ -15,6 +17,8 @@ use hashbrown::HashTable;
 use metrics::Key;
 
 use super::index::spread;
+use super::line::Line;
+use super::seen::Seen;
 use crate::cells::{CounterCell, GaugeCell, HistogramCell, Shared};
 
 pub(super) struct Tables {
@@ -28,6 +32,7 @@ pub(super) struct Table<C> {
     entries: HashTable<(Key, Arc<Shared<C>>)>,
     /// Keys that found the table full.
     misses: usize,
+    seen: Seen,
 }
 
 /// Tells one registry from another for the life of the process.
@@ -43,7 +48,7 @@ pub(super) fn get<C>(
     registry: u64,
     key: &Key,
     table: impl Fn(&mut Tables) -> &mut Table<C>,
-    find: impl FnOnce() -> Option<(Arc<C>, bool)>,
+    find: impl FnOnce() -> Option<(Arc<Line<C>>, bool)>,
 ) -> Option<Arc<Shared<C>>> {
     let known = TABLES.try_with(|tables| {
         let mut tables = tables.try_borrow_mut().ok()?;
@@ -89,7 +94,7 @@ impl Tables {
 
 impl<C> Table<C> {
     const fn new() -> Self {
-        Self { entries: HashTable::new(), misses: 0 }
+        Self { entries: HashTable::new(), misses: 0, seen: Seen::new() }
     }
 
     #[inline]
@@ -101,6 +106,9 @@ impl<C> Table<C> {
     /// A full table is emptied when it has kept many keys out, so that what was
     /// looked up first does not stay for ever.
     fn insert(&mut self, key: &Key, handle: &Arc<Shared<C>>) {
+        if !self.seen.before(spread(key)) {
+            return;
+        }
         if self.entries.len() >= MOST {
             self.misses += 1;
             if self.misses < MISSES {

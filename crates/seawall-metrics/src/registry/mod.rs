@@ -8,13 +8,16 @@
 mod crowd;
 mod family;
 mod index;
+mod line;
 mod local;
 mod name;
 mod names;
 mod own;
+mod seen;
+mod series;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use metrics::{Key, SharedString, Unit};
 use parking_lot::RwLock;
@@ -22,7 +25,7 @@ use tokio::time::Instant;
 
 pub use family::Kind;
 pub(crate) use family::{Cell, Family};
-#[cfg(any(feature = "protobuf", feature = "otlp"))]
+pub(crate) use line::{Line, RawName};
 pub(crate) use name::Labels;
 pub(crate) use name::{label_name, metric_name};
 
@@ -45,6 +48,7 @@ pub(crate) struct Registry {
     names: RwLock<Names>,
     pub(crate) clock: RwLock<Clock>,
     own: Own,
+    warned_of_names: AtomicBool,
     #[cfg(feature = "otlp")]
     born: std::time::SystemTime,
 }
@@ -61,12 +65,13 @@ impl Registry {
             config,
             id: AtomicU64::new(local::new_id()),
             series: AtomicUsize::new(0),
-            counters: Index::new(),
-            gauges: Index::new(),
-            histograms: Index::new(),
+            counters: Index::new(false),
+            gauges: Index::new(false),
+            histograms: Index::new(true),
             names: RwLock::default(),
             clock: RwLock::new(Clock::new(now)),
             own: Own::new(),
+            warned_of_names: AtomicBool::new(false),
             #[cfg(feature = "otlp")]
             #[expect(
                 clippy::disallowed_methods,
@@ -87,7 +92,9 @@ impl Registry {
                 if let Some(cell) = self.counters.get(key) {
                     return Some((cell, true));
                 }
-                let make = |_: &Family| Cell::Counter(Arc::new(CounterCell::new()));
+                let make = |family: &Family, labels| {
+                    Cell::Counter(Line::new(&family.raw, labels, CounterCell::new()))
+                };
                 let (Cell::Counter(cell), folded) = self.register(key, Kind::Counter, make)? else {
                     return None;
                 };
@@ -108,7 +115,9 @@ impl Registry {
                 if let Some(cell) = self.gauges.get(key) {
                     return Some((cell, true));
                 }
-                let make = |_: &Family| Cell::Gauge(Arc::new(GaugeCell::new()));
+                let make = |family: &Family, labels| {
+                    Cell::Gauge(Line::new(&family.raw, labels, GaugeCell::new()))
+                };
                 let (Cell::Gauge(cell), folded) = self.register(key, Kind::Gauge, make)? else {
                     return None;
                 };
@@ -129,12 +138,11 @@ impl Registry {
                 if let Some(cell) = self.histograms.get(key) {
                     return Some((cell, true));
                 }
-                let make = |family: &Family| {
-                    Cell::Histogram(Arc::new(HistogramCell::new(
-                        family.layout.clone(),
-                        self.own.rejects.clone(),
-                        family.name.ends_with("_seconds"),
-                    )))
+                let make = |family: &Family, labels| {
+                    let (layout, rejects) = (family.layout.clone(), self.own.rejects.clone());
+                    let durations = family.name.ends_with("_seconds");
+                    let cell = HistogramCell::new(layout, rejects, durations);
+                    Cell::Histogram(Line::new(&family.raw, labels, cell))
                 };
                 let (Cell::Histogram(cell), folded) = self.register(key, Kind::Histogram, make)?
                 else {
@@ -163,7 +171,7 @@ impl Registry {
     }
 
     pub(crate) fn description(&self, family: &Family) -> Option<Description> {
-        self.names.read().descriptions.get(&family.raw).cloned()
+        self.names.read().descriptions.get(family.raw.as_str()).cloned()
     }
 
     /// The family exposed under `name`.
@@ -192,7 +200,7 @@ impl Registry {
                 match cell {
                     Cell::Counter(counter) => counter.tick(&tick),
                     Cell::Histogram(histogram) => histogram.tick(&tick),
-                    Cell::Gauge(_) => {}
+                    Cell::Gauge(gauge) => gauge.tick(&tick),
                 }
             }
         }
@@ -208,6 +216,9 @@ impl Registry {
         let mut renewed = false;
         for family in self.families().iter().filter(|family| !family.is_own()) {
             if !(family.has_been_full() || self.config.expire_idle) {
+                continue;
+            }
+            if family.kind == Kind::Gauge && !self.config.expire_gauges {
                 continue;
             }
             // A handle in a thread's table would keep its series for ever.
@@ -232,13 +243,14 @@ impl Registry {
         &self,
         key: &Key,
         kind: Kind,
-        make: impl FnOnce(&Family) -> Cell,
+        make: impl FnOnce(&Family, Labels) -> Cell,
     ) -> Option<(Cell, bool)> {
         let family = self.family(key.name(), kind)?;
         let own = family.is_own();
         let full = || !own && self.series.load(Relaxed) >= self.config.max_series_total;
-        let found =
-            family.find_or_add(key.labels(), self.config.max_series, full, || make(&family));
+        let found = family.find_or_add(key.labels(), self.config.max_series, full, |labels| {
+            make(&family, labels)
+        });
         if found.new {
             self.series.fetch_add(1, Relaxed);
             self.own.count_series(1.0);
@@ -253,6 +265,8 @@ impl Registry {
         let known = self.names.read().by_raw.get(raw).cloned();
         let family = match known {
             Some(family) => family,
+            // Without the lock for writing: there may be many such.
+            None if self.names.read().is_full(raw, &self.config) => return self.refuse(raw),
             None => self.add_family(raw, kind)?,
         };
         if family.kind != kind {
@@ -285,6 +299,7 @@ impl Registry {
                 );
                 Some(family)
             }
+            Added::Full => self.refuse(raw),
             Added::Refused { first } => {
                 self.own.count_conflict();
                 if first {
@@ -297,6 +312,19 @@ impl Registry {
                 None
             }
         }
+    }
+
+    #[cold]
+    fn refuse(&self, raw: &str) -> Option<Arc<Family>> {
+        self.own.count_refused();
+        if !self.warned_of_names.swap(true, Relaxed) {
+            tracing::warn!(
+                metric = raw,
+                max_metrics = self.config.max_metrics,
+                "there are as many metric names as allowed; further ones are not recorded"
+            );
+        }
+        None
     }
 
     #[cold]

@@ -55,8 +55,10 @@ fn plain(byte: u8) -> bool {
 }
 
 impl Labels {
-    /// Of two labels of one name the later wins. On a histogram `le` is
-    /// renamed, because the exposition needs that name itself.
+    /// Of two labels of one name the later wins. One without a value is left
+    /// out: to Prometheus it is the same as none, and two series of one identity
+    /// would cost it the scrape. On a histogram `le` is renamed, because the
+    /// exposition needs that name itself.
     pub(crate) fn new<'a>(labels: impl Iterator<Item = &'a Label>, histogram: bool) -> Self {
         let mut pairs = Pairs::new();
         for label in labels {
@@ -66,6 +68,7 @@ impl Labels {
                 None => pairs.push((name, label.value().into())),
             }
         }
+        pairs.retain(|(_, value)| !value.is_empty());
         pairs.sort_unstable();
         Self::printed(pairs)
     }
@@ -106,9 +109,33 @@ impl Labels {
         pairs.chain(Printed(if self.is_plain() { &self.text } else { "" }))
     }
 
-    /// True if every one of `wanted` is among these labels.
+    /// True if `given` make this label set, in any order. Builds nothing unless
+    /// a name or a value among them is one that is changed or left out.
+    pub(super) fn are(&self, given: &[Label], histogram: bool) -> bool {
+        let mut own = 0;
+        let mut found = self.iter().inspect(|_| own += 1);
+        let is = |(name, value)| given.iter().any(|l| l.key() == name && l.value() == value);
+        // Names here are all different: as many and all found is all of them.
+        if found.all(is) && own == given.len() {
+            return true;
+        }
+        let names = |upto: usize| given.iter().take(upto).map(Label::key);
+        let odd = given.iter().enumerate().any(|(at, label)| {
+            let name = label.key();
+            label.value().is_empty()
+                || names(at).any(|earlier| earlier == name)
+                || label_name(name, histogram) != name
+        });
+        odd && *self == Self::new(given.iter(), histogram)
+    }
+
+    /// True if every one of `wanted` is among these labels; one that is to be
+    /// empty must not be.
     pub(crate) fn contain(&self, wanted: &[(&str, &str)]) -> bool {
-        wanted.iter().all(|wanted| self.iter().any(|label| label == *wanted))
+        wanted.iter().all(|wanted| match wanted {
+            (name, "") => self.iter().all(|(own, _)| own != *name),
+            _ => self.iter().any(|label| label == *wanted),
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::name::{escaped_name, metric_name};
+use super::own::is_own;
 use super::{Description, Family, Kind};
 use crate::cells::Layout;
 use crate::config::Config;
@@ -15,6 +16,8 @@ pub(super) struct Names {
     pub(super) by_exposed: BTreeMap<Arc<str>, Arc<Family>>,
     pub(super) descriptions: HashMap<Box<str>, Description>,
     refused: HashSet<Box<str>>,
+    /// Families that are not the recorder's own.
+    foreign: usize,
     /// One for each list of bounds: a few KiB each, seldom more than two.
     layouts: Vec<Arc<Layout>>,
 }
@@ -28,6 +31,8 @@ pub(super) enum Added {
     Refused {
         first: bool,
     },
+    /// There are as many names as allowed.
+    Full,
 }
 
 impl Names {
@@ -35,9 +40,12 @@ impl Names {
         if let Some(family) = self.by_raw.get(raw) {
             return Added::Known(family.clone());
         }
+        if self.is_full(raw, config) {
+            return Added::Full;
+        }
         let mut exposed = metric_name(raw).into_owned();
         let other = self.by_exposed.get(exposed.as_str());
-        let other = other.map(|family| family.raw.clone());
+        let other = other.map(|family| family.raw.as_str().into());
         if other.is_some() {
             exposed = escaped_name(raw);
         }
@@ -50,12 +58,19 @@ impl Names {
         };
         let exposed: Arc<str> = exposed.into();
         let family = Arc::new(Family::new(exposed.clone(), raw, kind, layout));
+        self.foreign += usize::from(!is_own(raw));
         self.by_raw.insert(raw.into(), family.clone());
         self.by_exposed.insert(exposed, family.clone());
         match other {
             None => Added::New(family),
             Some(other) => Added::Renamed(family, other),
         }
+    }
+
+    /// True if `raw` would be a name too many. What the recorder says about
+    /// itself has a place, and takes none.
+    pub(super) fn is_full(&self, raw: &str, config: &Config) -> bool {
+        config.max_metrics.is_some_and(|most| self.foreign >= most) && !is_own(raw)
     }
 
     fn layout(&mut self, bounds: &[f64]) -> Arc<Layout> {

@@ -4,32 +4,44 @@ use std::sync::Arc;
 
 use metrics::{CounterFn, GaugeFn, Key, Label};
 
-use super::{Cell, Kind, Registry};
+use super::name::Labels;
+use super::{Cell, Kind, Line, RawName, Registry};
 use crate::cells::{CounterCell, GaugeCell, Rejects};
 
 pub(super) struct Own {
     pub(super) rejects: Arc<Rejects>,
-    conflicts: Arc<CounterCell>,
-    series: Arc<GaugeCell>,
+    conflicts: Arc<Line<CounterCell>>,
+    refused: Arc<Line<CounterCell>>,
+    series: Arc<Line<GaugeCell>>,
 }
 
 impl Own {
     pub(super) fn new() -> Self {
-        let counter = || Arc::new(CounterCell::new());
+        let none = || Labels::new(std::iter::empty(), false);
+        let rejected = RawName::new(REJECTED);
+        let reason = |reason| {
+            let labels = Labels::new(std::iter::once(&Label::new("reason", reason)), false);
+            Line::new(&rejected, labels, CounterCell::new())
+        };
         Self {
             rejects: Arc::new(Rejects {
-                nan: counter(),
-                infinite: counter(),
-                negative: counter(),
-                exemplar: counter(),
+                nan: reason("nan"),
+                infinite: reason("infinite"),
+                negative: reason("negative"),
+                exemplar: reason("exemplar"),
             }),
-            conflicts: counter(),
-            series: Arc::new(GaugeCell::new()),
+            conflicts: Line::new(&RawName::new(CONFLICTS), none(), CounterCell::new()),
+            refused: Line::new(&RawName::new(REFUSED), none(), CounterCell::new()),
+            series: Line::new(&RawName::new(SERIES), none(), GaugeCell::new()),
         }
     }
 
     pub(super) fn count_conflict(&self) {
         self.conflicts.increment(1);
+    }
+
+    pub(super) fn count_refused(&self) {
+        self.refused.increment(1);
     }
 
     pub(super) fn count_series(&self, by: f64) {
@@ -67,9 +79,10 @@ pub(super) fn adopt(registry: &Registry) {
         let labels: Vec<Label> = labels.iter().map(Label::from).collect();
         let key = Key::from_parts(name, labels);
         // The registry is empty: nothing to conflict with.
-        let _ = registry.register(&key, kind, |_| cell);
+        let _ = registry.register(&key, kind, |_, _| cell);
     };
     put(CONFLICTS, &[], Cell::Counter(own.conflicts.clone()));
+    put(REFUSED, &[], Cell::Counter(own.refused.clone()));
     put(SERIES, &[], Cell::Gauge(own.series.clone()));
     for (reason, counter) in [
         ("nan", &own.rejects.nan),
@@ -88,13 +101,15 @@ pub(super) fn is_own(name: &str) -> bool {
 const CONFLICTS: &str = "seawall_metrics_conflicts_total";
 const EXPIRED: &str = "seawall_metrics_expired_total";
 const FOLDED: &str = "seawall_metrics_folded_total";
+const REFUSED: &str = "seawall_metrics_names_refused_total";
 const REJECTED: &str = "seawall_metrics_rejected_total";
 const SERIES: &str = "seawall_metrics_series";
 
-const HELP: [(&str, &str); 6] = [
+const HELP: [(&str, &str); 7] = [
     (CONFLICTS, "Registrations refused or renamed because the name was taken."),
     (EXPIRED, "Series removed because nothing was recorded in them for the idle timeout."),
     (FOLDED, "Look-ups that were given the overflow series because the metric was full."),
+    (REFUSED, "Look-ups not recorded because there were as many metric names as allowed."),
     (
         REJECTED,
         "Histogram values not recorded because they are not numbers, infinite, or negative durations, and exemplars dropped because they are too long.",

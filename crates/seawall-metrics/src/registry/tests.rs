@@ -25,6 +25,44 @@ fn labels_in_any_order_are_one_series() {
 }
 
 #[test]
+fn a_label_without_a_value_and_none_are_one_series_that_is_exposed_once() {
+    let (recorder, handle) = recorder();
+    let count = || {
+        with_local_recorder(&recorder, || {
+            counter!("x_total", "a" => "", "b" => "2").increment(1);
+            counter!("x_total", "b" => "2").increment(1);
+            histogram!("took_seconds", "a" => "").record(1.0);
+            histogram!("took_seconds").record(1.0);
+        });
+    };
+    // From the families, the index and the thread's own table.
+    (0..3).for_each(|_| count());
+    std::thread::scope(|scope| scope.spawn(count).join().unwrap());
+    let text = handle.render();
+    assert!(text.contains("x_total{b=\"2\"} 8\n"), "{text}");
+    assert_eq!(text.matches("\nx_total{").count(), 1, "{text}");
+    assert_eq!(text.matches("took_seconds_count 8\n").count(), 1, "{text}");
+    assert_eq!(handle.counter_value("x_total", &[("a", "")]), Some(8));
+}
+
+#[test]
+fn keys_spelt_differently_are_one_series_wherever_they_are_found() {
+    let (recorder, handle) = recorder();
+    let count = || {
+        with_local_recorder(&recorder, || {
+            counter!("x_total", "a.b" => "1").increment(1);
+            counter!("x_total", "a_b" => "1").increment(1);
+            counter!("x_total", "a_b" => "2", "a_b" => "1").increment(1);
+            counter!("x_total", "a-b" => "2").increment(100);
+        });
+    };
+    (0..3).for_each(|_| count());
+    std::thread::scope(|scope| scope.spawn(count).join().unwrap());
+    assert_eq!(handle.counter_value("x_total", &[("a_b", "1")]), Some(12));
+    assert_eq!(handle.counter_value("x_total", &[("a_b", "2")]), Some(400));
+}
+
+#[test]
 fn a_name_of_two_kinds_is_refused_and_counted_and_nothing_panics() {
     let (recorder, handle) = recorder();
     with_local_recorder(&recorder, || {
@@ -167,6 +205,51 @@ fn a_series_whose_handle_is_kept_outlives_the_idle_timeout_and_loses_nothing() {
     // A series that comes back is a new one.
     with_local_recorder(&recorder, || counter!("hits_total", "path" => "/gone").increment(3));
     assert_eq!(handle.counter_value("hits_total", &[("path", "/gone")]), Some(3));
+}
+
+#[test]
+fn an_idle_gauge_goes_if_asked_and_one_that_is_set_to_its_value_again_stays() {
+    let start = tokio::time::Instant::now();
+    let config =
+        crate::Config { expire_idle: true, expire_gauges: true, ..crate::Config::default() };
+    let (recorder, handle) = Recorder::builder().config(config).build().unwrap();
+    with_local_recorder(&recorder, || {
+        gauge!("version").set(1.0);
+        gauge!("level", "shard" => "gone").set(1.0);
+        for second in 1..=700 {
+            if second % 100 == 1 {
+                gauge!("level", "shard" => "here").set(1.0);
+            }
+            handle.tick(start + std::time::Duration::from_secs(second));
+        }
+        counter!("other_total").increment(1);
+    });
+    tick_for(&handle, start, 701..800);
+    assert_eq!(names(&handle, "level"), ["here"]);
+    // The series without labels stays.
+    assert_eq!(handle.gauge_value("version", &[]), Some(1.0));
+    let expired = handle.counter_value("seawall_metrics_expired_total", &[("metric", "level")]);
+    assert_eq!(expired, Some(1));
+}
+
+#[test]
+fn metric_names_beyond_the_cap_are_refused_and_counted_and_the_old_ones_go_on() {
+    let config = crate::Config { max_metrics: Some(2), ..crate::Config::default() };
+    let (recorder, handle) = Recorder::builder().config(config).build().unwrap();
+    with_local_recorder(&recorder, || {
+        for n in 0..50 {
+            counter!(format!("made_up_{n}_total")).increment(1);
+        }
+        counter!("made_up_1_total").increment(1);
+        histogram!("late_seconds").record(1.0);
+        // What the recorder says about itself still has a place.
+        (0..20_000).for_each(|n| counter!("made_up_0_total", "n" => n.to_string()).increment(1));
+    });
+    assert_eq!(handle.counter_value("made_up_1_total", &[]), Some(2));
+    assert_eq!(handle.counter_value("made_up_2_total", &[]), None);
+    assert!(!handle.render().contains("late_seconds"));
+    assert_eq!(handle.counter_value("seawall_metrics_names_refused_total", &[]), Some(49));
+    assert!(handle.counter_value("seawall_metrics_folded_total", &[]) > Some(0));
 }
 
 #[test]

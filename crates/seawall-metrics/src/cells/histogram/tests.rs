@@ -4,7 +4,9 @@ use super::*;
 use crate::window::Clock;
 
 fn rejects() -> Arc<Rejects> {
-    let counter = || Arc::new(CounterCell::new());
+    let raw = crate::registry::RawName::new("rejected_total");
+    let labels = || crate::registry::Labels::new(std::iter::empty(), false);
+    let counter = || Line::new(&raw, labels(), CounterCell::new());
     Arc::new(Rejects {
         nan: counter(),
         infinite: counter(),
@@ -67,7 +69,50 @@ fn values_of_threads_that_ended_stay_and_their_stripes_do_not_pile_up() {
     assert_eq!(count(&histogram), 2_000);
     // One for each number a thread can have, and the two that all series have; how many of the
     // numbers are free is up to the other tests.
-    assert!(histogram.stripes().count() <= 256 + 2);
+    assert!(histogram.heads().count() <= 256 + 2);
+}
+
+#[test]
+fn every_value_is_in_the_slots_whichever_thread_records_and_however_large_it_is() {
+    let start = Instant::now();
+    let mut clock = Clock::new(start);
+    let histogram = histogram(true);
+    let mut sum = 0.0;
+    for second in 1..=9 {
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                // The first of a second is the largest: the others leave the maximum alone.
+                scope.spawn(|| (0..200).for_each(|n| histogram.record(0.25 * f64::from(200 - n))));
+            }
+        });
+        sum += 3.0 * 0.25 * (1..=200).sum::<u32>() as f64;
+        histogram.tick(&clock.tick(start + std::time::Duration::from_secs(second)));
+    }
+    let mut window = WindowSum::new(histogram.layout());
+    histogram.add_since(1, &mut window);
+    assert_eq!(window.cells.iter().sum::<u64>(), 9 * 600);
+    assert_eq!((window.sum, window.max), (sum, Some(50.0)));
+    assert_eq!(count(&histogram), 9 * 600);
+}
+
+#[test]
+fn a_record_that_saw_the_maximum_before_it_was_taken_is_found_at_the_next_tick() {
+    let start = Instant::now();
+    let mut clock = Clock::new(start);
+    let mut tick = |second| clock.tick(start + std::time::Duration::from_secs(second));
+    let histogram = histogram(true);
+    histogram.record(2.0);
+    histogram.tick(&tick(1));
+    histogram.record(1.0);
+    // As it looks if the record above ran into the first tick.
+    assert!(histogram.heads().any(|head| head.take_max().is_some()));
+    assert!(!histogram.is_idle(9));
+    histogram.tick(&tick(2));
+    let mut window = WindowSum::new(histogram.layout());
+    histogram.add_since(2, &mut window);
+    assert_eq!((window.cells.iter().sum::<u64>(), window.sum), (1, 1.0));
+    histogram.tick(&tick(3));
+    assert!(histogram.is_idle(9));
 }
 
 #[test]

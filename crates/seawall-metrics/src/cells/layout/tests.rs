@@ -33,6 +33,17 @@ proptest! {
     }
 
     #[test]
+    fn the_quick_way_to_a_cell_leads_to_the_same(bounds in bounds(), value in value(), near in 0..9_u64) {
+        let layout = Layout::new(&bounds);
+        let at_bounds = bounds.iter().map(|bound| f64::from_bits(bound.to_bits().wrapping_add(near).wrapping_sub(4)));
+        for value in at_bounds.chain([value]).filter(|value| value.is_finite()) {
+            if let Some(cell) = layout.usual_cell(value) {
+                prop_assert_eq!(cell, layout.cell(value), "{}", value);
+            }
+        }
+    }
+
+    #[test]
     fn two_values_share_a_cell_only_within_one_bucket_and_one_fine_cell(
         bounds in bounds(), a in value(), b in value(),
     ) {
@@ -98,6 +109,17 @@ fn the_ends_of_the_range_have_a_value_too() {
 fn the_largest_layout_fits_the_pages_and_sixteen_bits() {
     let bounds: Vec<f64> = (0..MAX_BOUNDS).map(|n| n as f64).collect();
     let layout = Layout::new(&bounds);
-    assert_eq!(layout.cells(), MAX_CELLS);
+    assert!(layout.cells() <= MAX_CELLS);
     assert!(MAX_CELLS < usize::from(u16::MAX));
+}
+
+#[test]
+fn the_usual_values_take_the_quick_way() {
+    let layout = Layout::new(&crate::SECONDS);
+    assert!([1e-9, 0.005, 0.2, 10.0, 1e15].iter().all(|value| layout.usual_cell(*value).is_some()));
+    // Two bounds in one fine cell, and what is outside the octaves.
+    assert_eq!(Layout::new(&[1.0, 1.001]).usual_cell(3.0), None);
+    for value in [0.0, -0.0, -1.0, 1e-10, 2e15, f64::MAX, f64::INFINITY, f64::NAN, -f64::NAN] {
+        assert_eq!(layout.usual_cell(value), None, "{value}");
+    }
 }

@@ -3,19 +3,22 @@ use std::thread;
 
 use super::*;
 
-type Words = PerThread<AtomicU64>;
+type Words = PerThread<AtomicU64, AtomicU64>;
 
 fn add(words: &Words, by: u64) {
     match words.part() {
-        Part::Own(word) => word.store(word.load(Relaxed) + by, Relaxed),
-        Part::Shared(word) => {
+        Part::Base(word) | Part::Spread(word) => word.store(word.load(Relaxed) + by, Relaxed),
+        Part::Rest(word) => {
             word.fetch_add(by, Relaxed);
         }
     }
 }
 
 fn total(words: &Words) -> u64 {
-    words.parts().map(|word| word.load(Relaxed)).sum()
+    let word = |part| match part {
+        Part::Base(word) | Part::Spread(word) | Part::Rest(word) => AtomicU64::load(word, Relaxed),
+    };
+    words.parts().map(word).sum()
 }
 
 #[test]
@@ -86,8 +89,13 @@ fn an_addition_from_inside_the_making_of_storage_is_neither_lost_nor_stuck() {
     /// counts allocations would.
     struct Nosy(AtomicU64);
     thread_local! {
-        static INSIDE: std::cell::Cell<Option<&'static PerThread<Nosy>>> =
+        static INSIDE: std::cell::Cell<Option<&'static PerThread<Nosy, Nosy>>> =
             const { std::cell::Cell::new(None) };
+    }
+    impl Nosy {
+        fn load(&self) -> u64 {
+            self.0.load(Relaxed)
+        }
     }
     impl Default for Nosy {
         fn default() -> Self {
@@ -97,14 +105,14 @@ fn an_addition_from_inside_the_making_of_storage_is_neither_lost_nor_stuck() {
             Self(AtomicU64::new(0))
         }
     }
-    fn add_to(storage: &PerThread<Nosy>) {
+    fn add_to(storage: &PerThread<Nosy, Nosy>) {
         match storage.part() {
-            Part::Own(Nosy(word)) | Part::Shared(Nosy(word)) => {
+            Part::Base(Nosy(word)) | Part::Spread(Nosy(word)) | Part::Rest(Nosy(word)) => {
                 word.fetch_add(1, Relaxed);
             }
         }
     }
-    let storage: &'static PerThread<Nosy> = Box::leak(Box::new(PerThread::new()));
+    let storage: &'static PerThread<Nosy, Nosy> = Box::leak(Box::new(PerThread::new()));
     add_to(storage);
     let spreads = move || {
         INSIDE.set(Some(storage));
@@ -112,6 +120,9 @@ fn an_addition_from_inside_the_making_of_storage_is_neither_lost_nor_stuck() {
     };
     thread::spawn(spreads).join().unwrap();
     assert!(storage.spread.get().is_some());
-    let total: u64 = storage.parts().map(|Nosy(word)| word.load(Relaxed)).sum();
+    let word = |part| match part {
+        Part::Base(nosy) | Part::Spread(nosy) | Part::Rest(nosy) => Nosy::load(nosy),
+    };
+    let total: u64 = storage.parts().map(word).sum();
     assert_eq!(total, 1 + u64::from(PATIENCE) + 1 + FIRST as u64);
 }

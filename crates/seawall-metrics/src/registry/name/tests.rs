@@ -56,6 +56,14 @@ fn a_query_matches_any_subset_of_labels() {
     assert!(labels.contain(&[("b", "2")]));
     assert!(!labels.contain(&[("b", "1")]));
     assert!(!labels.contain(&[("a", "1"), ("c", "3")]));
+    assert!(labels.contain(&[("a", "1"), ("c", "")]));
+    assert!(!labels.contain(&[("a", "")]));
+}
+
+#[test]
+fn a_label_without_a_value_is_no_label() {
+    assert_eq!(labels(&[("b", ""), ("a", "2")], false), r#"a="2""#);
+    assert_eq!(labels(&[("a", "2"), ("a", "")], false), "");
 }
 
 proptest! {
@@ -65,7 +73,7 @@ proptest! {
         right in prop::collection::btree_map("[ab][ab_1]{0,2}", "[a,=!\"\\\\\n{}é]{0,4}", 0..4),
     ) {
         let valid = |map: &BTreeMap<String, String>| {
-            let pairs = map.iter().map(|(name, value)| (label_name(name, false).into_owned(), value.clone()));
+            let pairs = map.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (label_name(name, false).into_owned(), value.clone()));
             pairs.collect::<BTreeMap<_, _>>().into_iter().collect::<Vec<_>>()
         };
         let made = |pairs: &[(String, String)]| {
@@ -78,5 +86,22 @@ proptest! {
         prop_assert_eq!(&read, &left);
         prop_assert_eq!(a.cmp(&b), left.cmp(&right));
         prop_assert_eq!(a == b, left == right);
+    }
+
+    #[test]
+    fn a_key_is_that_of_a_series_exactly_if_it_makes_its_labels(
+        left in prop::collection::vec(("[ab_.][ab]?|le|__a", "[ab\"]{0,2}"), 0..4),
+        right in prop::collection::vec(("[ab_.][ab]?|le|__a", "[ab\"]{0,2}"), 0..4),
+        shuffled in any::<bool>(),
+        histogram in any::<bool>(),
+    ) {
+        let list = |pairs: &[(String, String)]| pairs.iter().map(Label::from).collect::<Vec<_>>();
+        let (left, mut right) = (list(&left), list(&right));
+        if shuffled {
+            right = left.iter().rev().cloned().collect();
+        }
+        let made = Labels::new(left.iter(), histogram);
+        let other = Labels::new(right.iter(), histogram);
+        prop_assert_eq!(made.are(&right, histogram), made == other);
     }
 }
