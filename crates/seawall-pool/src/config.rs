@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::hedge::config::HedgeConfig;
 use crate::lanes::config::LaneConfig;
 use crate::ledger::Limits;
+use crate::resolver::Resolver;
 use crate::route::MAX_NODES;
 use crate::sizing::SizingConfig;
 use crate::slow::SlowConfig;
@@ -129,6 +130,16 @@ pub struct PoolConfig {
     pub slow_queries: SlowConfig,
     /// Bounds of the size, and whether it follows the load.
     pub sizing: SizingConfig,
+    /// How the names of nodes are looked up.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub resolver: Resolver,
+    /// How often the name of a node is looked up while its connections last, besides for each that
+    /// is opened and soon after the node is down or found in recovery. If it stands for
+    /// none of the servers it stood for before, no connection to those is lent again, and
+    /// those in use go on. Zero never looks: right for a name that stands for a different one
+    /// of several servers each time. Default 30 s, zero or 100 ms to a day.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub resolve_interval: Duration,
     /// Time between two probes of a node that is up. Default 250 ms, 10 ms to
     /// 60 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
@@ -179,6 +190,8 @@ impl Default for PoolConfig {
             slow_query: Duration::from_secs(1),
             slow_queries: SlowConfig::default(),
             sizing: SizingConfig::default(),
+            resolver: Resolver::default(),
+            resolve_interval: Duration::from_secs(30),
             health_interval: Duration::from_millis(250),
             health_timeout: Duration::from_millis(500),
             lanes: LaneConfig::default(),
@@ -219,6 +232,9 @@ impl PoolConfig {
         within("connect_timeout", self.connect_timeout, Duration::from_nanos(1)..=DAY)?;
         within("query_timeout", self.query_timeout, Duration::from_nanos(1)..=DAY)?;
         within("slow_query", self.slow_query, zero..=DAY)?;
+        if !self.resolve_interval.is_zero() {
+            within("resolve_interval", self.resolve_interval, 10 * short..=DAY)?;
+        }
         within("health_interval", self.health_interval, short..=minute)?;
         within("health_timeout", self.health_timeout, short..=minute)?;
         within("catch_up_wait", self.catch_up_wait, zero..=Duration::from_secs(10))?;
@@ -241,9 +257,9 @@ impl PoolConfig {
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct NodeConfig {
     /// A connection string for one host, as a URL or as `key=value` pairs. A name is
-    /// resolved anew for every connection and each of its addresses tried in turn; a connection
-    /// stays with its server until it breaks, is as old as
-    /// [`max_lifetime`](PoolConfig::max_lifetime) or is evicted.
+    /// resolved anew for every connection and each of its addresses tried in turn; connections
+    /// follow it to another server within
+    /// [`resolve_interval`](PoolConfig::resolve_interval).
     /// `sslmode=require` is refused: connections are made without TLS.
     pub url: String,
     /// What the node is for. Ignored for the primary.

@@ -9,13 +9,14 @@ use deadpool_postgres::ClientWrapper;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use crate::dispatch::fallback::Place;
 use crate::error::{Error, Outcome, classify};
 use crate::exec::{Answer, Ask, Call, Shape};
 use crate::lease::{Lease, Parts};
 use crate::position::Position;
 use crate::route::Intent;
 use crate::text;
-use crate::transaction::{On, Transaction};
+use crate::transaction::{On, Transaction, TransactionOptions};
 use crate::{Lsn, Token};
 
 /// A connection taken out of the pool with [`Route::get`](crate::Route::get).
@@ -39,13 +40,15 @@ use crate::{Lsn, Token};
 /// connection is not lent again before the server has confirmed that.
 pub struct Conn {
     lease: Lease,
+    /// Of a read on the primary, given up after the connection.
+    _place: Option<Place>,
     intent: Intent,
     limit: Duration,
 }
 
 impl Conn {
-    pub(crate) fn new(lease: Lease, intent: Intent, limit: Duration) -> Self {
-        Self { lease, intent, limit }
+    pub(crate) fn new(lease: Lease, place: Option<Place>, intent: Intent, limit: Duration) -> Self {
+        Self { lease, _place: place, intent, limit }
     }
 
     /// The node it is connected to.
@@ -106,10 +109,33 @@ impl Conn {
     ///
     /// [`Error::Query`] and [`Error::QueryTimeout`]; nothing was done.
     pub async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
+        self.transaction_with(TransactionOptions::default()).await
+    }
+
+    /// As [`transaction`](Self::transaction), with an isolation level, read-only, or both. See
+    /// [`Route::begins`](crate::Route::begins) for a connection on which it can run.
+    ///
+    /// # Errors
+    ///
+    /// As [`transaction`](Self::transaction).
+    pub async fn transaction_with(
+        &mut self,
+        options: TransactionOptions,
+    ) -> Result<Transaction<'_>, Error> {
         let (intent, limit) = (self.intent, self.limit);
         let Parts { client, statements, wire, node, marks } = self.lease.parts_mut();
         marks.begin();
-        let began = tokio::time::timeout(limit, client.transaction()).await;
+        let mut builder = client.build_transaction();
+        if let Some(level) = options.isolation {
+            builder = builder.isolation_level(level);
+        }
+        if let Some(read_only) = options.read_only {
+            builder = builder.read_only(read_only);
+        }
+        if let Some(deferrable) = options.deferrable {
+            builder = builder.deferrable(deferrable);
+        }
+        let began = tokio::time::timeout(limit, builder.start()).await;
         let node_name = || Arc::clone(&node.name);
         match began {
             Ok(Ok(inner)) => {

@@ -309,6 +309,12 @@ impl<C, W> Ledger<C, W> {
         self.slots.overdue(self.now, self.limits.leak)
     }
 
+    /// Those of them that have ended since the last call; how long they lasted is known to within
+    /// the time between two calls.
+    pub(crate) fn overdue_ended(&mut self) -> Vec<Borrow> {
+        self.slots.ended(self.now)
+    }
+
     /// The longest borrow with a known place in the code.
     pub(crate) fn oldest_borrow(&self) -> Option<Borrow> {
         self.slots.oldest(self.now)

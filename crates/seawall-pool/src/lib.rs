@@ -60,7 +60,8 @@
 //! out and shows in a metric. Writes that find no primary in between wait for it in the order they came, so
 //! many and for so long as [`BufferConfig`] says; no write that may have run is ever kept or sent again.
 //!
-//! A node is where its connection string says: a host name is resolved anew for every connection.
+//! A node is where its connection string says: a host name is resolved anew for every connection, and
+//! every [`resolve_interval`](PoolConfig::resolve_interval), so that connections follow it to another server.
 //!
 //! Code that does not say what its statements are can leave it to their text (feature `classify`):
 //! what is not recognised as a read is a write, and the standby, which cannot be changed, has
@@ -171,6 +172,7 @@ mod clean;
 mod config;
 mod conn;
 mod control;
+mod dial;
 mod dispatch;
 mod error;
 mod exec;
@@ -186,11 +188,13 @@ mod loader;
 mod lsn;
 mod metrics;
 mod monitor;
+mod names;
 mod node;
 mod opening;
 mod plan;
 mod pool;
 mod position;
+mod resolver;
 pub mod route;
 mod sizing;
 mod slow;
@@ -220,11 +224,12 @@ pub use loader::config::LoaderConfig;
 pub use loader::{Key, Loader};
 pub use lsn::{Lsn, ParseLsnError};
 pub use pool::Pool;
+pub use resolver::Resolver;
 pub use sizing::{Load, NodeUsage, PoolUsage, SizingConfig};
 pub use slow::{Fingerprint, SlowConfig, SlowQuery};
 pub use status::{Borrow, NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};
 pub use token::{After, ParseTokenError, Token};
-pub use transaction::Transaction;
+pub use transaction::{ParseTransactionError, Transaction, TransactionOptions};
 
 pub use seawall_balance::{OutlierConfig, Policy, SlowStart, Standing};
 

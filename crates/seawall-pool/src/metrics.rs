@@ -40,7 +40,9 @@ pub(crate) struct NodeMetrics {
     pub(crate) overruled: Counter,
     pub(crate) saturated: Counter,
     pub(crate) spilled: Counter,
+    pub(crate) capped: Counter,
     pub(crate) failovers: Counter,
+    pub(crate) moved: Counter,
     pub(crate) fenced: Gauge,
     pub(crate) resets: Counter,
     pub(crate) cancelled: Counter,
@@ -88,6 +90,8 @@ impl NodeMetrics {
             overruled: counter!(OVERRULED, "node" => node()),
             saturated: counter!(SATURATED, "node" => node()),
             spilled: counter!(SPILLED, "node" => node()),
+            capped: counter!(CAPPED, "node" => node()),
+            moved: counter!(MOVED, "node" => node()),
             failovers: counter!(FAILOVERS, "node" => node()),
             fenced: gauge!(FENCED, "node" => node()),
             resets: counter!(RESETS, "node" => node()),
@@ -168,7 +172,13 @@ fn describe() {
         Unit::Count,
         "Reads that went to the primary as all replicas were full"
     );
+    describe_counter!(
+        CAPPED,
+        Unit::Count,
+        "Reads that waited as reads held their share of the primary's connections"
+    );
     describe_counter!(FAILOVERS, Unit::Count, "Times the node took over as the primary");
+    describe_counter!(MOVED, Unit::Count, "Times the name of the node stood for another server");
     describe_gauge!(FENCED, Unit::Count, "1 while the node takes writes and is not the primary");
     describe_counter!(RESETS, Unit::Count, "Rollbacks and resets sent between two borrowers");
     describe_counter!(
@@ -216,7 +226,9 @@ const SHED: &str = "seawall_pool_shed_total";
 const OVERRULED: &str = "seawall_pool_overruled_reads_total";
 const SATURATED: &str = "seawall_pool_saturated_total";
 const SPILLED: &str = "seawall_pool_spilled_reads_total";
+const CAPPED: &str = "seawall_pool_capped_reads_total";
 const FAILOVERS: &str = "seawall_pool_failovers_total";
+const MOVED: &str = "seawall_pool_node_moved_total";
 const FENCED: &str = "seawall_pool_node_fenced";
 const RESETS: &str = "seawall_pool_resets_total";
 const CANCELLED: &str = "seawall_pool_cancelled_total";

@@ -23,6 +23,10 @@ use crate::statements::Statements;
 use crate::wire::Wire;
 use crate::{Token, text};
 
+mod options;
+
+pub use options::{ParseTransactionError, TransactionOptions};
+
 /// A transaction on a [`Conn`](crate::Conn), rolled back when dropped.
 ///
 /// Its errors before [`commit`](Self::commit) have the outcome
