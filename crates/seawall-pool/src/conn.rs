@@ -5,9 +5,10 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Buf;
 use deadpool_postgres::ClientWrapper;
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{CopyInSink, Row};
 
 use crate::dispatch::fallback::Place;
 use crate::error::{Error, Outcome, classify};
@@ -100,6 +101,27 @@ impl Conn {
     /// As [`query`](Self::query).
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         Ok(self.run(sql, params, Shape::Count).await?.affected)
+    }
+
+    /// Begins to copy rows to the server: what is sent into the sink, which
+    /// [`tokio_postgres::binary_copy`] can write, in the format of the statement. If the server
+    /// refuses, the connection goes on. [`Route::in_chunks`](crate::Route::in_chunks) does it all for
+    /// rows of an iterator.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`], with [`Outcome::NoEffect`]: nothing was copied.
+    ///
+    /// Cancel safety: dropped before it is done, the connection is closed when it comes back. A sink
+    /// that is dropped before its `finish` is done has copied nothing, unless the end was on its way.
+    pub async fn copy_in<T>(&self, sql: &str) -> Result<CopyInSink<T>, Error>
+    where
+        T: Buf + Send + 'static,
+    {
+        self.lease.marks.soil();
+        let session = self.lease.session();
+        let statement = session.prepare(sql).await?;
+        session.copy_in(&statement).await
     }
 
     /// Begins a transaction. It is rolled back when dropped; the server

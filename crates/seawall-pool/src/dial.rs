@@ -15,6 +15,7 @@ use tokio_postgres::{CancelToken, Client, Config, Error, NoTls};
 
 use crate::resolver::Resolver;
 use crate::tap::{Socket, Tap};
+use crate::tls::Tls;
 use crate::wire::Wire;
 
 /// How to connect to one node. Everything that opens a connection goes through here.
@@ -22,7 +23,15 @@ use crate::wire::Wire;
 pub(crate) struct Dialer {
     pub(crate) config: Config,
     resolver: Resolver,
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(dead_code, reason = "says nothing without the feature")
+    )]
+    tls: Tls,
 }
+
+/// A client, and what moves its bytes and ends with the connection.
+pub(crate) type Session = (Client, BoxFuture<'static, Result<(), Error>>);
 
 /// A session that was opened.
 pub(crate) struct Dialed {
@@ -34,8 +43,8 @@ pub(crate) struct Dialed {
 }
 
 impl Dialer {
-    pub(crate) fn new(config: Config, resolver: Resolver) -> Self {
-        Self { config, resolver }
+    pub(crate) fn new(config: Config, resolver: Resolver, tls: Tls) -> Self {
+        Self { config, resolver, tls }
     }
 
     /// Connects and logs in. `wire` sees what the server sends.
@@ -44,9 +53,25 @@ impl Dialer {
             Ok((socket, address)) => (socket, address),
             Err(error) => (Socket::Failed(Some(error)), Address::None),
         };
+        let (client, connection) = self.log_in(socket, wire).await?;
+        Ok(Dialed { client, connection, address })
+    }
+
+    async fn log_in(&self, socket: Socket, wire: Arc<Wire>) -> Result<Session, Error> {
+        #[cfg(feature = "tls")]
+        if let Some(connector) = self.encrypted(&socket) {
+            return crate::tls::open(connector, &self.config, socket, wire).await;
+        }
         let tap = Tap::new(socket, wire);
         let (client, connection) = self.config.connect_raw(tap, NoTls).await?;
-        Ok(Dialed { client, connection: Box::pin(connection), address })
+        Ok((client, Box::pin(connection)))
+    }
+
+    /// What encrypts it, where it may be: not on the way to a path of this machine.
+    #[cfg(feature = "tls")]
+    fn encrypted(&self, socket: &Socket) -> Option<&crate::tls::Connector> {
+        let connector = self.tls.connector.as_ref();
+        connector.filter(|_| matches!(socket, Socket::Tcp(_)))
     }
 
     /// Sends a cancel request to the server at `address`, and returns when it was passed on.
@@ -55,6 +80,10 @@ impl Dialer {
             Ok(socket) => socket,
             Err(error) => Socket::Failed(Some(error)),
         };
+        #[cfg(feature = "tls")]
+        if let Some(connector) = self.encrypted(&socket) {
+            return crate::tls::cancel(connector, &self.config, token, socket).await;
+        }
         token.cancel_query_raw(&mut socket, NoTls).await?;
         // The server closes when it has sent the signal.
         let _ = tokio::io::AsyncReadExt::read(&mut socket, &mut [0]).await;

@@ -107,7 +107,7 @@ pub(crate) fn ended_badly(choice: Choice, node: &Node, error: &Error) {
             }
         }
         Error::ConnectTimeout { .. } => choice.finish(Verdict::Failure, took),
-        Error::AcquireTimeout { .. } | Error::QueueFull { .. } => {
+        Error::AcquireTimeout { .. } | Error::QueueFull { .. } | Error::QueueSlow { .. } => {
             node.metrics.saturated.increment(1);
             choice.finish(Verdict::Saturated(None), took);
         }
@@ -299,7 +299,8 @@ impl<'p> Search<'p> {
             // Another one may be the primary by now.
             self.pool.look();
         }
-        if matches!(error, Error::QueueFull { .. }) && !node.is_primary() {
+        let no_room = matches!(error, Error::QueueFull { .. } | Error::QueueSlow { .. });
+        if no_room && !node.is_primary() {
             // No time was lost, and another may have room. Beyond those, overload goes where
             // `spill` says.
             self.request.excluded |= self.pool.unlike(node) & !self.spills_over();

@@ -10,6 +10,7 @@ use crate::checkout::{Ask, Patience};
 use crate::dispatch::{Search, ended_badly, unless_down};
 use crate::error::Error;
 use crate::exec::{Answer, Call};
+use crate::metrics::Labels;
 use crate::node::Node;
 use crate::pool::Inner;
 use crate::route::{Choice, Request};
@@ -43,11 +44,11 @@ pub(crate) struct Hedger {
 }
 
 impl Hedger {
-    pub(crate) fn new(config: &HedgeConfig) -> Self {
+    pub(crate) fn new(config: &HedgeConfig, labels: &Labels) -> Self {
         let hedger = Self {
             budget: Budget::new(config.budget, config.burst),
             delay: Delay::new(config.delay, config.quantile, config.min_delay),
-            metrics: HedgeMetrics::new(),
+            metrics: HedgeMetrics::new(labels),
         };
         hedger.show();
         hedger

@@ -126,6 +126,18 @@ impl<C, W> Ledger<C, W> {
         if self.queues.len(class) >= self.limits.waiting { Take::Full } else { Take::Wait }
     }
 
+    /// How many would be in front of one who stands in line now, and the connections that come free
+    /// for them; none if more may be opened.
+    pub(crate) fn ahead(&self, class: Class) -> Option<(usize, usize)> {
+        if self.paused || self.total() < self.limits.max {
+            return None;
+        }
+        Some(match class {
+            Class::Interactive => (self.queues.waiting(), self.limits.max),
+            Class::Analytics => (self.queues.len(class), self.limits.analytics),
+        })
+    }
+
     /// Stands in line, until that time; returns the number to [`forget`](Self::forget), and whether
     /// anybody looks in time.
     pub(crate) fn wait(

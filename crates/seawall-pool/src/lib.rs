@@ -26,8 +26,7 @@
 //!
 //! For a service with one primary and streaming replicas that knows, at each call, whether it
 //! reads or writes. With no replica it is a pool that cleans up after its borrowers. Do not use it behind
-//! PgBouncer in transaction mode (it prepares statements) or over TLS: neither is
-//! supported.
+//! PgBouncer in transaction mode: it prepares statements.
 //!
 //! # How it works
 //!
@@ -152,6 +151,7 @@
 //! | `advisor` | `Pool::advisor`: indexes to make and to drop, from the statistics of all nodes; includes `classify` | off |
 //! | `classify` | `Pool::auto`: reads told from writes by their text | off |
 //! | `tower` | `CausalLayer`: a [`Causal`] for each request, carried in a signed cookie or header | off |
+//! | `tls` | [`Tls`] from a configuration of rustls, with ring | off |
 //! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`], [`HedgeConfig`], [`LoaderConfig`], [`BufferConfig`] and the configuration of the advisor, [`Lsn`] and [`Token`] as strings | off |
 //!
 //! Metrics are listed in `docs/metrics.md`.
@@ -202,6 +202,7 @@ mod statements;
 mod status;
 mod tap;
 mod text;
+mod tls;
 mod token;
 mod transaction;
 mod upkeep;
@@ -228,11 +229,15 @@ pub use resolver::Resolver;
 pub use sizing::{Load, NodeUsage, PoolUsage, SizingConfig};
 pub use slow::{Fingerprint, SlowConfig, SlowQuery};
 pub use status::{Borrow, NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};
+pub use tls::Tls;
 pub use token::{After, ParseTokenError, Token};
 pub use transaction::{ParseTransactionError, Transaction, TransactionOptions};
 
 pub use seawall_balance::{OutlierConfig, Policy, SlowStart, Standing};
 
+/// What [`Tls`] is made of.
+#[cfg(feature = "tls")]
+pub use rustls;
 /// The driver whose rows, parameters and errors appear in this crate.
 pub use tokio_postgres;
 

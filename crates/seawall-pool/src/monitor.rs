@@ -47,7 +47,7 @@ impl Board {
     pub(crate) fn new(nodes: Vec<Arc<Node>>, config: &PoolConfig) -> Self {
         let failover = config.failover;
         Self {
-            buffer: Buffer::new(&config.buffer, failover && nodes.len() > 1),
+            buffer: Buffer::new(&config.buffer, failover && nodes.len() > 1, &config.labels()),
             progress: Notify::new(),
             primary: Mutex::default(),
             latest: Mutex::default(),

@@ -121,7 +121,7 @@ impl Node {
         let dedicated = !primary && config.role == Role::Analytics;
         let (min_idle, limits, books) = config.limits(pool, dedicated);
         Ok(Self {
-            metrics: NodeMetrics::new(&name),
+            metrics: NodeMetrics::new(&pool.labels().and_node(&name)),
             lanes: Lanes::new(pool, &name),
             slow: SlowLog::new(&pool.slow_queries),
             gauge: Gauge::default(),
@@ -131,7 +131,7 @@ impl Node {
             limits,
             books: Mutex::new(Ledger::new(books, Instant::now())),
             runtime: Handle::current(),
-            dialer: Arc::new(Dialer::new(postgres, pool.resolver.clone())),
+            dialer: Arc::new(Dialer::new(postgres, pool.resolver.clone(), pool.tls.clone())),
             poke: Notify::new(),
             doubt: Notify::new(),
             went_down: Notify::new(),

@@ -53,7 +53,12 @@ impl Pool {
         config.validate()?;
         let replica = |node: &NodeConfig| Replica { role: node.role, weight: node.weight };
         let replicas: Vec<_> = config.replicas.iter().map(replica).collect();
-        let router = Arc::new(Router::new(&config.routing, &replicas, Instant::now())?);
+        let router = Arc::new(Router::named(
+            config.name.as_deref(),
+            &config.routing,
+            &replicas,
+            Instant::now(),
+        )?);
         let configs = std::iter::once(&config.primary).chain(&config.replicas);
         let nodes: Vec<_> = configs
             .enumerate()
@@ -87,7 +92,7 @@ impl Pool {
             }
         }
 
-        let hedger = Hedger::new(&config.hedge);
+        let hedger = Hedger::new(&config.hedge, &config.labels());
         let fallback = Fallback::new(config.routing.fallback_share, config.max_waiting);
         let config = Arc::new(config);
         let mut tasks = Vec::with_capacity(2 * nodes.len());

@@ -21,6 +21,8 @@ pub(crate) struct Wire {
     bare: AtomicU8,
     /// Whether one came that was not to: requests and answers do not match any more.
     adrift: AtomicBool,
+    /// Whether the next end without an answer is to be kept from the driver.
+    copying: AtomicBool,
 }
 
 impl Wire {
@@ -45,6 +47,23 @@ impl Wire {
     /// the answer to what is sent next.
     pub(crate) fn is_adrift(&self) -> bool {
         self.adrift.load(Ordering::Acquire)
+    }
+
+    /// A `COPY` is about to be asked for. If the server refuses it, the driver sends the end of one
+    /// all the same, and the server's answer to that, which would be taken for the answer to what is
+    /// sent next, is taken out of the stream.
+    pub(crate) fn begin_copy(&self) {
+        self.copying.store(true, Ordering::Release);
+    }
+
+    /// The server takes the rows: all of its answers will be those that the driver expects.
+    pub(crate) fn copy_accepted(&self) {
+        self.copying.store(false, Ordering::Release);
+    }
+
+    /// Whether an answer may have to be taken out.
+    pub(crate) fn is_copying(&self) -> bool {
+        self.copying.load(Ordering::Acquire)
     }
 
     /// What the session may have kept, though no text of a statement told.
@@ -152,6 +171,22 @@ enum State {
 impl Scanner {
     pub(crate) fn new() -> Self {
         Self { state: BETWEEN, answered: true }
+    }
+
+    /// For a stream that begins with so many bytes which are no message.
+    #[cfg(feature = "tls")]
+    pub(crate) fn after(bytes: usize) -> Self {
+        Self { state: State::Skip { left: bytes }, answered: true }
+    }
+
+    /// Whether what was taken in so far ends within the header of a `ReadyForQuery`.
+    pub(crate) fn is_within_ready(&self) -> bool {
+        matches!(&self.state, State::Header { bytes, have } if *have > 0 && bytes[0] == READY)
+    }
+
+    /// Whether it ends between two messages.
+    pub(crate) fn is_between(&self) -> bool {
+        matches!(&self.state, State::Header { have: 0, .. })
     }
 
     /// Takes in the next bytes.

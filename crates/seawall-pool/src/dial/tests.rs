@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
 use super::Dialer;
-use crate::Resolver;
+use crate::{Resolver, Tls};
 
 /// A node by a name, and what the name stands for.
 fn dialer() -> (Dialer, Arc<Mutex<Vec<SocketAddr>>>) {
@@ -18,7 +18,7 @@ fn dialer() -> (Dialer, Arc<Mutex<Vec<SocketAddr>>>) {
         let found = answer.lock().clone();
         async { Ok(found) }
     });
-    (Dialer::new(config, resolver), zone)
+    (Dialer::new(config, resolver, Tls::default()), zone)
 }
 
 async fn listener() -> (TcpListener, SocketAddr) {
@@ -54,7 +54,7 @@ async fn a_name_is_resolved_anew_for_each_connection_and_its_addresses_are_tried
 async fn an_address_is_no_name_and_nobody_is_asked_for_it() {
     for url in ["host=127.0.0.1", "host=::1", "host=db hostaddr=127.0.0.1", "host=/tmp"] {
         let resolver = Resolver::new(|_, _| async { Err(io::ErrorKind::Other.into()) });
-        let dialer = Dialer::new(url.parse().unwrap(), resolver);
+        let dialer = Dialer::new(url.parse().unwrap(), resolver, Tls::default());
         assert!(!dialer.has_name() && dialer.look_up().await.is_none(), "{url}");
         assert!(!dialer.addresses().await.unwrap().is_empty(), "{url}");
     }

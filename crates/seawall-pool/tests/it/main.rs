@@ -42,4 +42,6 @@ mod slow;
 mod spill;
 mod statements;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod tokens;
