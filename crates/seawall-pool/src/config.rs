@@ -112,8 +112,8 @@ pub struct PoolConfig {
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub validate_after: Duration,
     /// A connection taken with [`Route::get`](crate::Route::get) that is out for longer
-    /// is reported, once, with the place in the code. Default 1 min, at least
-    /// 10 ms.
+    /// is reported, once, with the place in the code, and so is its return. Default 1 min, at
+    /// least 10 ms.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub leak_after: Duration,
     /// How long a connection that came back with a statement running on it, or

@@ -418,9 +418,6 @@ impl Session<'_> {
         self.marks.spoil(true);
         self.wire.begin_copy();
         let sink = self.client.copy_in(statement).await;
-        if sink.is_ok() {
-            self.wire.copy_accepted();
-        }
         if sink.as_ref().err().is_none_or(classify::is_refusal) {
             self.marks.spoil(false);
         }

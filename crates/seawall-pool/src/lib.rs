@@ -46,7 +46,8 @@
 //! reads atomics and asks a balancer, [`route::Router`], which takes the cheaper of two replicas
 //! by latency, queue and failures; slow replicas get little, ones that come back start slowly,
 //! and failure, lag and saturation each have their own way in and out ([`RoutingConfig`]). While all
-//! replicas are full, reads stand in their lines, or do as [`Spill`] says.
+//! replicas are full, reads stand in their lines, or do as [`Spill`] says. While none serves, reads hold a
+//! share of the primary's connections ([`RoutingConfig::fallback_share`]), and writes have the rest.
 //!
 //! How far a replica lags is read off a history of the primary's positions: the time since the
 //! primary passed what the replica has. That is right on an idle primary and needs no server's

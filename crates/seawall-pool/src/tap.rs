@@ -211,3 +211,6 @@ impl AsyncWrite for Socket {
 fn failure(error: &mut Option<io::Error>) -> io::Error {
     error.take().unwrap_or_else(|| io::ErrorKind::NotConnected.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,8 @@ impl Wire {
         self.copying.store(true, Ordering::Release);
     }
 
-    /// The server takes the rows: all of its answers will be those that the driver expects.
+    /// The server takes the rows, or has answered what is not expected: all of its answers from now on
+    /// are those that the driver expects.
     pub(crate) fn copy_accepted(&self) {
         self.copying.store(false, Ordering::Release);
     }
@@ -89,6 +90,7 @@ impl Wire {
                 }
                 return;
             }
+            Event::CopyIn => return self.copy_accepted(),
             Event::Lost => return self.status.store(0, Ordering::Release),
             Event::Command(tag) if tag.starts_with(b"PREPARE\0") => PREPARED,
             Event::Command(tag) if tag.starts_with(b"DEALLOCATE") => FORGOTTEN,
@@ -134,6 +136,8 @@ pub(crate) enum Event {
     Parameter,
     /// `NotificationResponse`: the session listens.
     Notification,
+    /// `CopyInResponse`: rows may come.
+    CopyIn,
     /// A length that cannot be. Nothing is understood from here on.
     Lost,
 }
@@ -246,6 +250,7 @@ fn begin(header: [u8; HEADER], on: &mut impl FnMut(Event)) -> State {
     match tag {
         PARAMETER => on(Event::Parameter),
         NOTIFICATION => on(Event::Notification),
+        COPY_IN => on(Event::CopyIn),
         READY | COMMAND if left > 0 => {
             return State::Peek { tag, seen: [0; PEEKED], have: 0, left };
         }
@@ -269,6 +274,7 @@ const READY: u8 = b'Z';
 const COMMAND: u8 = b'C';
 const PARAMETER: u8 = b'S';
 const NOTIFICATION: u8 = b'A';
+const COPY_IN: u8 = b'G';
 const NOTICE: u8 = b'N';
 const IDLE: u8 = b'I';
 

@@ -72,12 +72,13 @@ impl FromStr for TransactionOptions {
         let words = words(text).ok_or(ParseTransactionError)?;
         let words: Vec<_> = words.iter().map(|word| word.to_ascii_uppercase()).collect();
         let words: Vec<_> = words.iter().map(String::as_str).collect();
-        let mut modes = match words.as_slice() {
-            ["BEGIN", "WORK" | "TRANSACTION", modes @ ..]
-            | ["START", "TRANSACTION", modes @ ..]
-            | ["BEGIN", modes @ ..] => modes,
-            _ => return Err(ParseTransactionError),
+        let (["BEGIN", "WORK" | "TRANSACTION", modes @ ..]
+        | ["START", "TRANSACTION", modes @ ..]
+        | ["BEGIN", modes @ ..]) = words.as_slice()
+        else {
+            return Err(ParseTransactionError);
         };
+        let mut modes = modes;
         let mut options = Self::default();
         while !modes.is_empty() {
             modes = match modes {
