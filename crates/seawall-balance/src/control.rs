@@ -30,6 +30,10 @@ pub(crate) struct Control<N> {
     index: HashMap<N, usize, RandomState>,
     /// Removed, with work left.
     leaving: Vec<Arc<Node<N>>>,
+    /// Removed while a probe of theirs was under way, and its number.
+    probed: Vec<(N, u64)>,
+    /// Probes so far.
+    probes: u64,
     members: Arc<Members<N>>,
     next_sweep: u64,
     panic: bool,
@@ -56,6 +60,8 @@ impl<N: fmt::Debug> Control<N> {
             entries: Vec::new(),
             index: HashMap::default(),
             leaving: Vec::new(),
+            probed: Vec::new(),
+            probes: 0,
             members,
             next_sweep: nanos(config.outlier.interval),
             panic: false,

@@ -8,20 +8,22 @@ use tokio::time::Instant;
 use crate::node::Node;
 use crate::shared::Shared;
 
-/// Leave to probe a node; as long as it lives the node has no other probe.
+/// Leave to probe a node; as long as it lives the node has no other probe, not even one that is
+/// removed and comes back.
 ///
 /// Dropped without a result it says nothing about the node, whose probe is then
 /// due again at once.
 #[must_use = "a probe that is dropped is due again at once"]
 pub struct Probe<N: fmt::Debug> {
     node: Arc<Node<N>>,
+    number: u64,
     shared: Arc<Shared<N>>,
     open: bool,
 }
 
 impl<N: fmt::Debug> Probe<N> {
-    pub(crate) const fn new(node: Arc<Node<N>>, shared: Arc<Shared<N>>) -> Self {
-        Self { node, shared, open: true }
+    pub(crate) fn new((node, number): (Arc<Node<N>>, u64), shared: Arc<Shared<N>>) -> Self {
+        Self { node, number, shared, open: true }
     }
 
     /// Whom to probe.
@@ -41,7 +43,7 @@ impl<N: fmt::Debug> Probe<N> {
     }
 
     fn end(&self, result: Option<bool>, now: u64) {
-        self.shared.control.lock().probed(&self.shared, &self.node, result, now);
+        self.shared.control.lock().probed(&self.shared, self.number, result, now);
         self.shared.changed.notify_one();
     }
 }

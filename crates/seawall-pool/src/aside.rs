@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, NoTls, Row, SimpleQueryMessage};
+use tokio_postgres::{Client, Row, SimpleQueryMessage};
 
+use crate::dial::{Dialed, Dialer};
 use crate::error::{Error, Outcome, classify};
 use crate::node::Node;
 
@@ -35,10 +36,10 @@ impl Aside {
     /// Connects and sets the limits.
     pub(crate) async fn open(node: &Node, limits: Limits) -> Result<Self, Error> {
         let name = || Arc::clone(&node.name);
-        let mut config = node.postgres.clone();
-        config.application_name(APPLICATION);
-        let connected = timeout(limits.connect, config.connect(NoTls)).await;
-        let (client, connection) = match connected {
+        let mut dialer = Dialer::clone(&node.dialer);
+        dialer.config.application_name(APPLICATION);
+        let connected = timeout(limits.connect, dialer.open(Arc::default())).await;
+        let Dialed { client, connection, .. } = match connected {
             Ok(Ok(connected)) => connected,
             Ok(Err(source)) => return Err(Error::Connect { node: name(), source }),
             Err(_) => return Err(Error::ConnectTimeout { node: name(), limit: limits.connect }),

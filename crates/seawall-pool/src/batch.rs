@@ -127,7 +127,7 @@ impl<'p> InChunks<'p> {
                         Some(lease) => lease,
                         None => {
                             let (pool, request, limit) = self.route.parts()?;
-                            dispatch::connection(pool, request, limit, site).await?
+                            dispatch::connection(pool, request, limit, site).await?.0
                         }
                     };
                     let limit = self.route.parts()?.2;

@@ -12,6 +12,7 @@ use crate::buffer::config::BufferConfig;
 use crate::buffer::line::{Entry, Line};
 use crate::buffer::metrics::BufferMetrics;
 use crate::error::Error;
+use crate::metrics::Labels;
 use crate::monitor::Board;
 
 pub(crate) mod config;
@@ -31,14 +32,14 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    pub(crate) fn new(config: &BufferConfig, may_fail_over: bool) -> Self {
+    pub(crate) fn new(config: &BufferConfig, may_fail_over: bool, labels: &Labels) -> Self {
         Self {
             config: config.clone(),
             on: may_fail_over && !config.is_off(),
             line: Mutex::default(),
             busy: AtomicBool::new(false),
             looking: AtomicBool::new(false),
-            metrics: BufferMetrics::new(),
+            metrics: BufferMetrics::new(labels),
         }
     }
 

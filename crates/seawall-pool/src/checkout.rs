@@ -116,6 +116,12 @@ impl Node {
             }
             Take::Wait => {
                 let asked = patience.begins();
+                if self.limits.shed_hopeless
+                    && let Some((waiting, free)) = books.ahead(ask.class)
+                {
+                    let left = patience.until().saturating_duration_since(asked);
+                    self.check_hope(waiting, free, left)?;
+                }
                 let (teller, told) = oneshot::channel();
                 let (number, alarm) = books.wait(ask.class, ask.site, teller, patience.until());
                 let opening = books.claim();
@@ -133,6 +139,22 @@ impl Node {
                 Err(Error::QueueFull { node: Arc::clone(&self.name), waiting })
             }
             Take::Closed => Err(Error::Closed),
+        }
+    }
+
+    /// Fails if a connection would take longer than is `left`, with so many in front and so many
+    /// connections for them. To be called under the lock of the books, and takes no lock that is
+    /// held over it elsewhere.
+    #[cold]
+    fn check_hope(&self, waiting: usize, free: usize, left: Duration) -> Result<(), Error> {
+        match self.gauge.expected_wait(waiting, free) {
+            Some(expected) if expected > left => {
+                self.metrics.failed_acquires.increment(1);
+                self.metrics.shed.increment(1);
+                self.metrics.hopeless.increment(1);
+                Err(Error::QueueSlow { node: Arc::clone(&self.name), waiting, expected, left })
+            }
+            _ => Ok(()),
         }
     }
 

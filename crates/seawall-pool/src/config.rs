@@ -9,9 +9,12 @@ use crate::error::Error;
 use crate::hedge::config::HedgeConfig;
 use crate::lanes::config::LaneConfig;
 use crate::ledger::Limits;
+use crate::metrics::Labels;
+use crate::resolver::Resolver;
 use crate::route::MAX_NODES;
 use crate::sizing::SizingConfig;
 use crate::slow::SlowConfig;
+use crate::tls::Tls;
 
 mod routing;
 
@@ -25,6 +28,10 @@ pub use routing::{LagLimits, RoutingConfig, Spill};
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct PoolConfig {
+    /// The value of the label `pool` on all metrics of this pool, and what its balancers are named
+    /// after. Default: none, and no such label; two pools of one process then share their metrics. 1 to
+    /// 100 bytes.
+    pub name: Option<String>,
     /// The node that takes writes. Has no useful default.
     pub primary: NodeConfig,
     /// Streaming replicas of the primary, at most 63. Default: none, so that
@@ -48,6 +55,12 @@ pub struct PoolConfig {
     /// and for all else each. One more is refused at once with
     /// [`Error::QueueFull`]. Default 1 000, 1 to 1 000 000.
     pub max_waiting: usize,
+    /// Whether a caller is refused at once, with [`Error::QueueSlow`], who would stand in line and whose
+    /// time would be up before a connection comes free, at the rate at which they did in the last
+    /// [`SizingConfig::window`]. Others then wait less, and who is refused can do something
+    /// else with the time. That rate is a mean over calls of all kinds and may be wrong for the
+    /// next ones. Default false.
+    pub shed_hopeless: bool,
     /// The most connections to one node that are opened at a time. While they
     /// are, others come back; a burst of callers so opens few. Default 3, 1 to
     /// 1 000.
@@ -99,8 +112,8 @@ pub struct PoolConfig {
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub validate_after: Duration,
     /// A connection taken with [`Route::get`](crate::Route::get) that is out for longer
-    /// is reported, once, with the place in the code. Default 1 min, at least
-    /// 10 ms.
+    /// is reported, once, with the place in the code, and so is its return. Default 1 min, at
+    /// least 10 ms.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub leak_after: Duration,
     /// How long a connection that came back with a statement running on it, or
@@ -129,6 +142,19 @@ pub struct PoolConfig {
     pub slow_queries: SlowConfig,
     /// Bounds of the size, and whether it follows the load.
     pub sizing: SizingConfig,
+    /// How connections are encrypted. Default: not at all, and `sslmode=require` is refused.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub tls: Tls,
+    /// How the names of nodes are looked up.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub resolver: Resolver,
+    /// How often the name of a node is looked up while its connections last, besides for each that
+    /// is opened and soon after the node is down or found in recovery. If it stands for
+    /// none of the servers it stood for before, no connection to those is lent again, and
+    /// those in use go on. Zero never looks: right for a name that stands for a different one
+    /// of several servers each time. Default 30 s, zero or 100 ms to a day.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
+    pub resolve_interval: Duration,
     /// Time between two probes of a node that is up. Default 250 ms, 10 ms to
     /// 60 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
@@ -151,6 +177,7 @@ pub struct PoolConfig {
 impl Default for PoolConfig {
     fn default() -> Self {
         Self {
+            name: None,
             primary: NodeConfig::default(),
             replicas: Vec::new(),
             routing: RoutingConfig::default(),
@@ -159,6 +186,7 @@ impl Default for PoolConfig {
             min_idle: 5,
             max_size: 20,
             max_waiting: 1_000,
+            shed_hopeless: false,
             max_connecting: 3,
             analytics_share: 0.5,
             statement_cache: 500,
@@ -179,6 +207,9 @@ impl Default for PoolConfig {
             slow_query: Duration::from_secs(1),
             slow_queries: SlowConfig::default(),
             sizing: SizingConfig::default(),
+            tls: Tls::default(),
+            resolver: Resolver::default(),
+            resolve_interval: Duration::from_secs(30),
             health_interval: Duration::from_millis(250),
             health_timeout: Duration::from_millis(500),
             lanes: LaneConfig::default(),
@@ -201,6 +232,7 @@ impl PoolConfig {
         let minute = Duration::from_secs(60);
         within("acquire_timeout", self.acquire_timeout, Duration::from_nanos(1)..=DAY)?;
         let moment = Duration::from_millis(1);
+        within("name.len()", self.name.as_deref().map_or(1, str::len), 1..=100)?;
         within("max_waiting", self.max_waiting, 1..=1_000_000)?;
         within("max_connecting", self.max_connecting, 1..=1_000)?;
         within("analytics_share", self.analytics_share, 0.0..=1.0)?;
@@ -219,6 +251,9 @@ impl PoolConfig {
         within("connect_timeout", self.connect_timeout, Duration::from_nanos(1)..=DAY)?;
         within("query_timeout", self.query_timeout, Duration::from_nanos(1)..=DAY)?;
         within("slow_query", self.slow_query, zero..=DAY)?;
+        if !self.resolve_interval.is_zero() {
+            within("resolve_interval", self.resolve_interval, 10 * short..=DAY)?;
+        }
         within("health_interval", self.health_interval, short..=minute)?;
         within("health_timeout", self.health_timeout, short..=minute)?;
         within("catch_up_wait", self.catch_up_wait, zero..=Duration::from_secs(10))?;
@@ -236,15 +271,22 @@ impl PoolConfig {
     }
 }
 
+impl PoolConfig {
+    /// What tells its metrics from those of other pools.
+    pub(crate) fn labels(&self) -> Labels {
+        Labels::of_pool(self.name.as_deref())
+    }
+}
+
 /// One PostgreSQL server.
 #[derive(Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct NodeConfig {
     /// A connection string for one host, as a URL or as `key=value` pairs. A name is
-    /// resolved anew for every connection and each of its addresses tried in turn; a connection
-    /// stays with its server until it breaks, is as old as
-    /// [`max_lifetime`](PoolConfig::max_lifetime) or is evicted.
-    /// `sslmode=require` is refused: connections are made without TLS.
+    /// resolved anew for every connection and each of its addresses tried in turn; connections
+    /// follow it to another server within
+    /// [`resolve_interval`](PoolConfig::resolve_interval).
+    /// `sslmode=require` wants [`PoolConfig::tls`].
     pub url: String,
     /// What the node is for. Ignored for the primary.
     pub role: Role,
@@ -290,6 +332,7 @@ impl NodeConfig {
             cancel: pool.cancel_timeout,
             slow_query: pool.slow_query,
             statements: pool.statement_cache,
+            shed_hopeless: pool.shed_hopeless,
             analytics: if dedicated { 1.0 } else { pool.analytics_share },
         };
         let books = Limits {
@@ -345,6 +388,7 @@ pub(crate) struct NodeLimits {
     pub(crate) cancel: Duration,
     pub(crate) slow_query: Duration,
     pub(crate) statements: usize,
+    pub(crate) shed_hopeless: bool,
     analytics: f64,
 }
 

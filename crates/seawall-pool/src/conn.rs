@@ -5,17 +5,19 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Buf;
 use deadpool_postgres::ClientWrapper;
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{CopyInSink, Row};
 
+use crate::dispatch::fallback::Place;
 use crate::error::{Error, Outcome, classify};
 use crate::exec::{Answer, Ask, Call, Shape};
 use crate::lease::{Lease, Parts};
 use crate::position::Position;
 use crate::route::Intent;
 use crate::text;
-use crate::transaction::{On, Transaction};
+use crate::transaction::{On, Transaction, TransactionOptions};
 use crate::{Lsn, Token};
 
 /// A connection taken out of the pool with [`Route::get`](crate::Route::get).
@@ -39,13 +41,15 @@ use crate::{Lsn, Token};
 /// connection is not lent again before the server has confirmed that.
 pub struct Conn {
     lease: Lease,
+    /// Of a read on the primary, given up after the connection.
+    _place: Option<Place>,
     intent: Intent,
     limit: Duration,
 }
 
 impl Conn {
-    pub(crate) fn new(lease: Lease, intent: Intent, limit: Duration) -> Self {
-        Self { lease, intent, limit }
+    pub(crate) fn new(lease: Lease, place: Option<Place>, intent: Intent, limit: Duration) -> Self {
+        Self { lease, _place: place, intent, limit }
     }
 
     /// The node it is connected to.
@@ -99,6 +103,27 @@ impl Conn {
         Ok(self.run(sql, params, Shape::Count).await?.affected)
     }
 
+    /// Begins to copy rows to the server: what is sent into the sink, which
+    /// [`tokio_postgres::binary_copy`] can write, in the format of the statement. If the server
+    /// refuses, the connection goes on. [`Route::in_chunks`](crate::Route::in_chunks) does it all for
+    /// rows of an iterator.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`], with [`Outcome::NoEffect`]: nothing was copied.
+    ///
+    /// Cancel safety: dropped before it is done, the connection is closed when it comes back. A sink
+    /// that is dropped before its `finish` is done has copied nothing, unless the end was on its way.
+    pub async fn copy_in<T>(&self, sql: &str) -> Result<CopyInSink<T>, Error>
+    where
+        T: Buf + Send + 'static,
+    {
+        self.lease.marks.soil();
+        let session = self.lease.session();
+        let statement = session.prepare(sql).await?;
+        session.copy_in(&statement).await
+    }
+
     /// Begins a transaction. It is rolled back when dropped; the server
     /// hears of that before the next statement on this connection.
     ///
@@ -106,10 +131,33 @@ impl Conn {
     ///
     /// [`Error::Query`] and [`Error::QueryTimeout`]; nothing was done.
     pub async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
+        self.transaction_with(TransactionOptions::default()).await
+    }
+
+    /// As [`transaction`](Self::transaction), with an isolation level, read-only, or both. See
+    /// [`Route::begins`](crate::Route::begins) for a connection on which it can run.
+    ///
+    /// # Errors
+    ///
+    /// As [`transaction`](Self::transaction).
+    pub async fn transaction_with(
+        &mut self,
+        options: TransactionOptions,
+    ) -> Result<Transaction<'_>, Error> {
         let (intent, limit) = (self.intent, self.limit);
         let Parts { client, statements, wire, node, marks } = self.lease.parts_mut();
         marks.begin();
-        let began = tokio::time::timeout(limit, client.transaction()).await;
+        let mut builder = client.build_transaction();
+        if let Some(level) = options.isolation {
+            builder = builder.isolation_level(level);
+        }
+        if let Some(read_only) = options.read_only {
+            builder = builder.read_only(read_only);
+        }
+        if let Some(deferrable) = options.deferrable {
+            builder = builder.deferrable(deferrable);
+        }
+        let began = tokio::time::timeout(limit, builder.start()).await;
         let node_name = || Arc::clone(&node.name);
         match began {
             Ok(Ok(inner)) => {

@@ -161,6 +161,7 @@ impl Pool {
         let deadline = Instant::now() + config.query_timeout;
         self.nodes().iter().for_each(Node::close);
         self.board().buffer.close();
+        self.fallback().close();
         for node in self.nodes() {
             if !node.drained(deadline, Left::Open).await {
                 tracing::warn!(node = %node.name, "connections still in use at shutdown");

@@ -18,6 +18,7 @@ use crate::node::Node;
 use crate::pool::Inner;
 use crate::route::{Choice, Intent, Request, Verdict};
 
+pub(crate) mod fallback;
 mod write;
 
 /// Runs `call` on a node that fits, and on the next if that one fails.
@@ -69,7 +70,7 @@ pub(crate) async fn connection(
     request: Request,
     limit: Duration,
     site: Site,
-) -> Result<Lease, Error> {
+) -> Result<(Lease, Option<fallback::Place>), Error> {
     let mut search = Search::new(pool, request, Some(site));
     loop {
         let (node, choice) = search.next().await?;
@@ -77,7 +78,7 @@ pub(crate) async fn connection(
         let lease = { unless_down(node, pin!(lease)).await };
         // How long it is out for says nothing about the node.
         if let Some(lease) = search.ended(node, choice, lease, |_| None)? {
-            return Ok(lease);
+            return Ok((lease, search.take_place()));
         }
     }
 }
@@ -106,7 +107,7 @@ pub(crate) fn ended_badly(choice: Choice, node: &Node, error: &Error) {
             }
         }
         Error::ConnectTimeout { .. } => choice.finish(Verdict::Failure, took),
-        Error::AcquireTimeout { .. } | Error::QueueFull { .. } => {
+        Error::AcquireTimeout { .. } | Error::QueueFull { .. } | Error::QueueSlow { .. } => {
             node.metrics.saturated.increment(1);
             choice.finish(Verdict::Saturated(None), took);
         }
@@ -155,6 +156,8 @@ pub(crate) struct Search<'p> {
     pub(crate) ask: Ask,
     /// One deadline for the connections of all attempts.
     pub(crate) patience: Patience,
+    /// Of a read on the primary, while it lasts.
+    admitted: Option<fallback::Place>,
     waited: bool,
     primary_again: bool,
     failure: Option<(&'p Arc<Node>, Error)>,
@@ -177,6 +180,7 @@ impl<'p> Search<'p> {
             request,
             ask: Ask { class, site },
             patience: Patience::new(pool.config.acquire_timeout),
+            admitted: None,
             waited: false,
             primary_again: false,
             failure: None,
@@ -192,6 +196,7 @@ impl<'p> Search<'p> {
     }
 
     pub(crate) async fn next(&mut self) -> Result<(&'p Arc<Node>, Choice), Error> {
+        self.admitted = None;
         let choice = if self.request.intent == Intent::Write {
             self.primary().await?
         } else {
@@ -225,6 +230,7 @@ impl<'p> Search<'p> {
     /// Takes a connection to `node`. A write gives that up when the node is no longer the primary.
     pub(crate) async fn lease(&mut self, node: &Arc<Node>) -> Result<Lease, Error> {
         let intent = self.request.intent;
+        self.admit(node).await?;
         let acquiring = pin!(node.acquire(self.ask, &mut self.patience));
         let lease = if intent == Intent::Write {
             let resigned = node.resigned.notified();
@@ -293,7 +299,8 @@ impl<'p> Search<'p> {
             // Another one may be the primary by now.
             self.pool.look();
         }
-        if matches!(error, Error::QueueFull { .. }) && !node.is_primary() {
+        let no_room = matches!(error, Error::QueueFull { .. } | Error::QueueSlow { .. });
+        if no_room && !node.is_primary() {
             // No time was lost, and another may have room. Beyond those, overload goes where
             // `spill` says.
             self.request.excluded |= self.pool.unlike(node) & !self.spills_over();

@@ -63,6 +63,10 @@ pub enum Error {
         /// The newest timeline known.
         timeline: u32,
     },
+    /// The certificates to trust cannot be read, or there are none.
+    #[cfg(feature = "tls")]
+    #[error("the certificates to trust are not PEM, or none")]
+    Certificates,
     /// A connection string cannot be parsed.
     #[error("the connection string of {node} cannot be read")]
     Url {
@@ -124,6 +128,23 @@ pub enum Error {
         node: Arc<str>,
         /// How many wait.
         waiting: usize,
+    },
+    /// Acquiring: as connections come free at this node now, none would before the caller's time is
+    /// up ([`PoolConfig::shed_hopeless`](crate::PoolConfig::shed_hopeless)). Nothing was sent, and no
+    /// time was lost.
+    #[error(
+        "a connection to {node} would take {expected:?}, and {left:?} are left ({waiting} callers wait)"
+    )]
+    QueueSlow {
+        /// The node.
+        node: Arc<str>,
+        /// How many wait.
+        waiting: usize,
+        /// How long it would take at the rate of the last
+        /// [`SizingConfig::window`](crate::SizingConfig::window).
+        expected: Duration,
+        /// What was left of [`PoolConfig::acquire_timeout`](crate::PoolConfig::acquire_timeout).
+        left: Duration,
     },
     /// There is no node of this name.
     #[error("there is no node {name}")]
@@ -301,6 +322,7 @@ impl Error {
             | Self::ConnectTimeout { .. }
             | Self::AcquireTimeout { .. }
             | Self::QueueFull { .. }
+            | Self::QueueSlow { .. }
             | Self::LoaderFull { .. }
             | Self::NoNode { .. }
             | Self::NotWritable { .. }
@@ -316,6 +338,8 @@ impl Error {
             Self::Query { outcome, source, .. } => {
                 *outcome != Outcome::Unknown && classify::is_transient(source)
             }
+            #[cfg(feature = "tls")]
+            Self::Certificates => false,
             Self::Config { .. }
             | Self::Routing { .. }
             | Self::ForeignToken { .. }
@@ -365,6 +389,7 @@ impl Error {
             | Self::ConnectTimeout { .. }
             | Self::AcquireTimeout { .. }
             | Self::QueueFull { .. }
+            | Self::QueueSlow { .. }
             | Self::NoNode { .. }
             | Self::NotWritable { .. }
             | Self::NoPrimary { .. }
@@ -377,6 +402,8 @@ impl Error {
             | Self::ForeignToken { .. }
             | Self::UnknownTimeline { .. }
             | Self::Closed => Some(Outcome::NotSent),
+            #[cfg(feature = "tls")]
+            Self::Certificates => None,
             Self::Config { .. }
             | Self::Routing { .. }
             | Self::Url { .. }

@@ -4,12 +4,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Buf;
 use futures_util::TryStreamExt;
 use futures_util::future::{join3, join4};
 use scopeguard::{ScopeGuard, guard};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, Statement};
+use tokio_postgres::{CopyInSink, Row, Statement};
 
 use crate::Lsn;
 use crate::error::{Error, Outcome, classify};
@@ -405,6 +406,22 @@ impl Session<'_> {
             self.marks.soil();
         }
         Ok(prepared.statement)
+    }
+
+    /// Begins to copy rows to the server. If it refuses, the connection is as before.
+    pub(crate) async fn copy_in<T>(&self, statement: &Statement) -> Result<CopyInSink<T>, Error>
+    where
+        T: Buf + Send + 'static,
+    {
+        // Given up before it is known whether the server takes the rows, the connection is not lent
+        // again.
+        self.marks.spoil(true);
+        self.wire.begin_copy();
+        let sink = self.client.copy_in(statement).await;
+        if sink.as_ref().err().is_none_or(classify::is_refusal) {
+            self.marks.spoil(false);
+        }
+        sink.map_err(|source| self.failed(Outcome::NoEffect, source))
     }
 
     /// Has the statements about the position prepared anew.

@@ -18,7 +18,7 @@ use crate::loader::config::LoaderConfig;
 use crate::loader::{Key, Loader};
 use crate::pool::Inner;
 use crate::route::Intent;
-use crate::{After, Causal, Hedge, Lsn, Token, batch, dispatch};
+use crate::{After, Causal, Hedge, Lsn, Token, TransactionOptions, batch, dispatch};
 
 mod request;
 
@@ -62,6 +62,8 @@ pub struct Route<'p> {
     limit: Duration,
     shared: bool,
     hedged: bool,
+    /// Whether only the primary can run it.
+    at_primary: bool,
 }
 
 impl<'p> Route<'p> {
@@ -79,6 +81,7 @@ impl<'p> Route<'p> {
             limit,
             shared: false,
             hedged: pool.config.hedge.enabled,
+            at_primary: false,
         }
     }
 
@@ -167,6 +170,20 @@ impl<'p> Route<'p> {
     /// [`get`](Self::get) are not affected.
     pub fn hedged(mut self, hedged: bool) -> Self {
         self.hedged = hedged;
+        self
+    }
+
+    /// Says which transaction the connection is for that [`get`](Self::get) takes. One that is
+    /// serializable goes to the primary, as a standby has no such level. With
+    /// [`auto`](crate::Pool::auto) one that [fits a replica](TransactionOptions::fits_replica)
+    /// goes to one and every other to the primary: begin it with
+    /// [`Conn::transaction_with`](crate::Conn::transaction_with), and all of its statements run
+    /// there; one that writes in it is an error and is run nowhere else.
+    pub fn begins(mut self, options: TransactionOptions) -> Self {
+        if self.auto {
+            self.intent = if options.fits_replica() { Intent::Read } else { Intent::Write };
+        }
+        self.at_primary = options.is_serializable();
         self
     }
 
@@ -344,13 +361,15 @@ impl<'p> Route<'p> {
     pub fn get(self) -> impl Future<Output = Result<Conn, Error>> + Send + use<'p> {
         let site = Location::caller();
         async move {
-            let lease = dispatch::connection(self.pool, self.request()?, self.limit, site).await?;
-            Ok(Conn::new(lease, self.intent, self.limit))
+            let (pool, request) = (self.pool, self.request()?);
+            let (lease, place) = dispatch::connection(pool, request, self.limit, site).await?;
+            Ok(Conn::new(lease, place, self.intent, self.limit))
         }
     }
 
     /// For statements that are routed by what their text says. On a connection that
-    /// is taken with [`get`](Self::get) there may come any: it is one to the primary.
+    /// is taken with [`get`](Self::get) there may come any: it is one to the primary, unless
+    /// [`begins`](Self::begins) says otherwise.
     #[cfg(feature = "classify")]
     pub(crate) fn auto(pool: &'p Arc<Inner>) -> Self {
         Self { auto: true, ..Self::new(pool, Intent::Write) }

@@ -7,9 +7,10 @@ use futures_util::future::{Either, select};
 use tokio::time::{Instant, timeout_at};
 
 use crate::checkout::{Ask, Patience};
-use crate::dispatch::{Search, unless_down};
+use crate::dispatch::{Search, ended_badly, unless_down};
 use crate::error::Error;
 use crate::exec::{Answer, Call};
+use crate::metrics::Labels;
 use crate::node::Node;
 use crate::pool::Inner;
 use crate::route::{Choice, Request};
@@ -43,11 +44,11 @@ pub(crate) struct Hedger {
 }
 
 impl Hedger {
-    pub(crate) fn new(config: &HedgeConfig) -> Self {
+    pub(crate) fn new(config: &HedgeConfig, labels: &Labels) -> Self {
         let hedger = Self {
             budget: Budget::new(config.budget, config.burst),
             delay: Delay::new(config.delay, config.quantile, config.min_delay),
-            metrics: HedgeMetrics::new(),
+            metrics: HedgeMetrics::new(labels),
         };
         hedger.show();
         hedger
@@ -98,6 +99,10 @@ pub(crate) async fn run<'p>(
     loop {
         let (node, choice) = search.next().await?;
         let one = Attempt { node, choice, began: Instant::now() };
+        if let Err(error) = search.admit(node).await {
+            search.ended(node, one.choice, Err::<(), _>(error), |()| None)?;
+            continue;
+        }
         let on_one = call.on(node, request.after);
         let run = attempt(node, search.ask, search.patience.clone(), on_one, sharing);
         let mut first = pin!(run);
@@ -145,20 +150,32 @@ pub(crate) async fn run<'p>(
             tracing::debug!(node = %node.name, ?won, "a read was sent twice");
             Answer { hedge: Some(won), ..answer }
         };
-        if served.as_ref().err().is_some_and(lacked_room_or_time) {
-            // The other may still have an answer, and is held to the same time.
-            winner.failed(served);
-        } else if let Some(answer) =
-            search.ended(winner.node, winner.choice, served, |answer| answer.lasted(&call))?
-        {
-            loser.choice.cancel(loser.began.elapsed());
-            return Ok((winner.node, answered(won, winner.node, answer)));
+        let mut lacked = None;
+        match served {
+            Err(error) if lacked_time(&error) => {
+                // The other may still have an answer, and is held to the same time.
+                ended_badly(winner.choice, winner.node, &error);
+                lacked = Some(error);
+            }
+            served => {
+                let served =
+                    search.ended(winner.node, winner.choice, served, |answer| answer.lasted(&call));
+                if let Some(answer) = served? {
+                    loser.choice.cancel(loser.began.elapsed());
+                    return Ok((winner.node, answered(won, winner.node, answer)));
+                }
+            }
         }
         let served = rest.await;
         if let Some(answer) =
             search.ended(loser.node, loser.choice, served, |answer| answer.lasted(&call))?
         {
             return Ok((loser.node, answered(other, loser.node, answer)));
+        }
+        if let Some(error) = lacked {
+            // As if there had been that attempt alone: what is too much for the replicas is not
+            // for the primary.
+            return Err(error);
         }
         sharing = false;
     }
@@ -169,14 +186,6 @@ struct Attempt<'p> {
     node: &'p Arc<Node>,
     choice: Choice,
     began: Instant,
-}
-
-impl Attempt<'_> {
-    fn failed(self, served: Result<Answer, Error>) {
-        if let Err(error) = served {
-            crate::dispatch::ended_badly(self.choice, self.node, &error);
-        }
-    }
 }
 
 async fn attempt(
@@ -196,10 +205,7 @@ async fn attempt(
     unless_down(node, pin!(work)).await
 }
 
-/// Whether an attempt failed in a way in which the other need not.
-fn lacked_room_or_time(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::QueueFull { .. } | Error::AcquireTimeout { .. } | Error::QueryTimeout { .. }
-    )
+/// Whether an attempt failed for want of time, where the other need not.
+fn lacked_time(error: &Error) -> bool {
+    matches!(error, Error::AcquireTimeout { .. } | Error::QueryTimeout { .. })
 }

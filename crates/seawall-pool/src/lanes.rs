@@ -113,7 +113,7 @@ impl Lanes {
             rests_until: parking_lot::Mutex::default(),
             held: AtomicBool::new(false),
             closed: AtomicBool::new(false),
-            metrics: LaneMetrics::new(node),
+            metrics: LaneMetrics::new(&pool.labels().and_node(node)),
         }
     }
 

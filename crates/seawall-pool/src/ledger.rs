@@ -126,6 +126,18 @@ impl<C, W> Ledger<C, W> {
         if self.queues.len(class) >= self.limits.waiting { Take::Full } else { Take::Wait }
     }
 
+    /// How many would be in front of one who stands in line now, and the connections that come free
+    /// for them; none if more may be opened.
+    pub(crate) fn ahead(&self, class: Class) -> Option<(usize, usize)> {
+        if self.paused || self.total() < self.limits.max {
+            return None;
+        }
+        Some(match class {
+            Class::Interactive => (self.queues.waiting(), self.limits.max),
+            Class::Analytics => (self.queues.len(class), self.limits.analytics),
+        })
+    }
+
     /// Stands in line, until that time; returns the number to [`forget`](Self::forget), and whether
     /// anybody looks in time.
     pub(crate) fn wait(
@@ -307,6 +319,12 @@ impl<C, W> Ledger<C, W> {
     /// Borrows that have lasted too long, each told once.
     pub(crate) fn overdue(&mut self) -> Vec<Borrow> {
         self.slots.overdue(self.now, self.limits.leak)
+    }
+
+    /// Those of them that have ended since the last call; how long they lasted is known to within
+    /// the time between two calls.
+    pub(crate) fn overdue_ended(&mut self) -> Vec<Borrow> {
+        self.slots.ended(self.now)
     }
 
     /// The longest borrow with a known place in the code.

@@ -26,8 +26,7 @@
 //!
 //! For a service with one primary and streaming replicas that knows, at each call, whether it
 //! reads or writes. With no replica it is a pool that cleans up after its borrowers. Do not use it behind
-//! PgBouncer in transaction mode (it prepares statements) or over TLS: neither is
-//! supported.
+//! PgBouncer in transaction mode: it prepares statements.
 //!
 //! # How it works
 //!
@@ -47,7 +46,8 @@
 //! reads atomics and asks a balancer, [`route::Router`], which takes the cheaper of two replicas
 //! by latency, queue and failures; slow replicas get little, ones that come back start slowly,
 //! and failure, lag and saturation each have their own way in and out ([`RoutingConfig`]). While all
-//! replicas are full, reads stand in their lines, or do as [`Spill`] says.
+//! replicas are full, reads stand in their lines, or do as [`Spill`] says. While none serves, reads hold a
+//! share of the primary's connections ([`RoutingConfig::fallback_share`]), and writes have the rest.
 //!
 //! How far a replica lags is read off a history of the primary's positions: the time since the
 //! primary passed what the replica has. That is right on an idle primary and needs no server's
@@ -60,7 +60,8 @@
 //! out and shows in a metric. Writes that find no primary in between wait for it in the order they came, so
 //! many and for so long as [`BufferConfig`] says; no write that may have run is ever kept or sent again.
 //!
-//! A node is where its connection string says: a host name is resolved anew for every connection.
+//! A node is where its connection string says: a host name is resolved anew for every connection, and
+//! every [`resolve_interval`](PoolConfig::resolve_interval), so that connections follow it to another server.
 //!
 //! Code that does not say what its statements are can leave it to their text (feature `classify`):
 //! what is not recognised as a read is a write, and the standby, which cannot be changed, has
@@ -151,6 +152,7 @@
 //! | `advisor` | `Pool::advisor`: indexes to make and to drop, from the statistics of all nodes; includes `classify` | off |
 //! | `classify` | `Pool::auto`: reads told from writes by their text | off |
 //! | `tower` | `CausalLayer`: a [`Causal`] for each request, carried in a signed cookie or header | off |
+//! | `tls` | [`Tls`] from a configuration of rustls, with ring | off |
 //! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`], [`HedgeConfig`], [`LoaderConfig`], [`BufferConfig`] and the configuration of the advisor, [`Lsn`] and [`Token`] as strings | off |
 //!
 //! Metrics are listed in `docs/metrics.md`.
@@ -171,6 +173,7 @@ mod clean;
 mod config;
 mod conn;
 mod control;
+mod dial;
 mod dispatch;
 mod error;
 mod exec;
@@ -186,11 +189,13 @@ mod loader;
 mod lsn;
 mod metrics;
 mod monitor;
+mod names;
 mod node;
 mod opening;
 mod plan;
 mod pool;
 mod position;
+mod resolver;
 pub mod route;
 mod sizing;
 mod slow;
@@ -198,6 +203,7 @@ mod statements;
 mod status;
 mod tap;
 mod text;
+mod tls;
 mod token;
 mod transaction;
 mod upkeep;
@@ -220,14 +226,19 @@ pub use loader::config::LoaderConfig;
 pub use loader::{Key, Loader};
 pub use lsn::{Lsn, ParseLsnError};
 pub use pool::Pool;
+pub use resolver::Resolver;
 pub use sizing::{Load, NodeUsage, PoolUsage, SizingConfig};
 pub use slow::{Fingerprint, SlowConfig, SlowQuery};
 pub use status::{Borrow, NodeList, NodeState, NodeStatus, PoolStatus, ProbeError, Served};
+pub use tls::Tls;
 pub use token::{After, ParseTokenError, Token};
-pub use transaction::Transaction;
+pub use transaction::{ParseTransactionError, Transaction, TransactionOptions};
 
 pub use seawall_balance::{OutlierConfig, Policy, SlowStart, Standing};
 
+/// What [`Tls`] is made of.
+#[cfg(feature = "tls")]
+pub use rustls;
 /// The driver whose rows, parameters and errors appear in this crate.
 pub use tokio_postgres;
 

@@ -84,7 +84,7 @@ impl<K: Key> Loader<K> {
             gather: Mutex::new(Gather::new(config.bounds())),
             gone: AtomicUsize::new(0),
             config,
-            metrics: LoaderMetrics::new(),
+            metrics: LoaderMetrics::new(&way.pool.config.labels()),
         };
         Self { shared: Arc::new(shared), after }
     }

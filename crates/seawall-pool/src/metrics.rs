@@ -10,6 +10,10 @@ use metrics::{
 use crate::ledger::Reason;
 use crate::route::Intent;
 
+mod labels;
+
+pub(crate) use labels::Labels;
+
 /// The handles of one node.
 pub(crate) struct NodeMetrics {
     reads: Counter,
@@ -36,11 +40,14 @@ pub(crate) struct NodeMetrics {
     pub(crate) connect_seconds: Histogram,
     pub(crate) failed_connects: Counter,
     pub(crate) shed: Counter,
+    pub(crate) hopeless: Counter,
     #[cfg(feature = "classify")]
     pub(crate) overruled: Counter,
     pub(crate) saturated: Counter,
     pub(crate) spilled: Counter,
+    pub(crate) capped: Counter,
     pub(crate) failovers: Counter,
+    pub(crate) moved: Counter,
     pub(crate) fenced: Gauge,
     pub(crate) resets: Counter,
     pub(crate) cancelled: Counter,
@@ -50,52 +57,53 @@ pub(crate) struct NodeMetrics {
 }
 
 impl NodeMetrics {
-    pub(crate) fn new(node: &str) -> Self {
+    pub(crate) fn new(labels: &Labels) -> Self {
         static DESCRIBED: Once = Once::new();
         DESCRIBED.call_once(describe);
-        let node = || node.to_owned();
-        let queries = |op: &'static str| counter!(QUERIES, "node" => node(), "op" => op);
-        let connections =
-            |state: &'static str| gauge!(CONNECTIONS, "node" => node(), "state" => state);
-        let errors = |phase: &'static str| counter!(ERRORS, "node" => node(), "phase" => phase);
+        let queries = |op| counter!(QUERIES, labels.and("op", op));
+        let connections = |state| gauge!(CONNECTIONS, labels.and("state", state));
+        let errors = |phase| counter!(ERRORS, labels.and("phase", phase));
+        let node = || labels.all();
         Self {
             reads: queries(Intent::Read.name()),
             writes: queries(Intent::Write.name()),
             analytics: queries(Intent::Analytics.name()),
-            query_seconds: histogram!(QUERY_SECONDS, "node" => node()),
-            acquire_seconds: histogram!(ACQUIRE_SECONDS, "node" => node()),
+            query_seconds: histogram!(QUERY_SECONDS, node()),
+            acquire_seconds: histogram!(ACQUIRE_SECONDS, node()),
             idle: connections("idle"),
             used: connections("used"),
-            waiting: gauge!(WAITING, "node" => node()),
-            max: gauge!(MAX, "node" => node()),
-            utilisation: gauge!(UTILISATION, "node" => node()),
+            waiting: gauge!(WAITING, node()),
+            max: gauge!(MAX, node()),
+            utilisation: gauge!(UTILISATION, node()),
             scaled: ["shrink", "grow"]
-                .map(|direction| counter!(SCALED, "node" => node(), "direction" => direction)),
-            up: gauge!(NODE_UP, "node" => node()),
-            lag_bytes: gauge!(LAG_BYTES, "node" => node()),
-            lag_seconds: gauge!(LAG_SECONDS, "node" => node()),
+                .map(|direction| counter!(SCALED, labels.and("direction", direction))),
+            up: gauge!(NODE_UP, node()),
+            lag_bytes: gauge!(LAG_BYTES, node()),
+            lag_seconds: gauge!(LAG_SECONDS, node()),
             failed_acquires: errors("acquire"),
             failed_queries: errors("query"),
-            slow: counter!(SLOW, "node" => node()),
-            slow_plans: counter!(SLOW_PLANS, "node" => node()),
-            retried: counter!(RETRIED, "node" => node()),
-            discarded: counter!(DISCARDED, "node" => node()),
-            opened: counter!(OPENED, "node" => node()),
-            connect_seconds: histogram!(CONNECT_SECONDS, "node" => node()),
+            slow: counter!(SLOW, node()),
+            slow_plans: counter!(SLOW_PLANS, node()),
+            retried: counter!(RETRIED, node()),
+            discarded: counter!(DISCARDED, node()),
+            opened: counter!(OPENED, node()),
+            connect_seconds: histogram!(CONNECT_SECONDS, node()),
             failed_connects: errors("connect"),
-            shed: counter!(SHED, "node" => node()),
+            shed: counter!(SHED, node()),
+            hopeless: counter!(HOPELESS, node()),
             #[cfg(feature = "classify")]
-            overruled: counter!(OVERRULED, "node" => node()),
-            saturated: counter!(SATURATED, "node" => node()),
-            spilled: counter!(SPILLED, "node" => node()),
-            failovers: counter!(FAILOVERS, "node" => node()),
-            fenced: gauge!(FENCED, "node" => node()),
-            resets: counter!(RESETS, "node" => node()),
-            cancelled: counter!(CANCELLED, "node" => node()),
-            healed: counter!(HEALED, "node" => node()),
-            leaks: counter!(LEAKS, "node" => node()),
-            closed: REASONS
-                .map(|(_, reason)| counter!(CLOSED, "node" => node(), "reason" => reason)),
+            overruled: counter!(OVERRULED, node()),
+            saturated: counter!(SATURATED, node()),
+            spilled: counter!(SPILLED, node()),
+            capped: counter!(CAPPED, node()),
+            moved: counter!(MOVED, node()),
+            failovers: counter!(FAILOVERS, node()),
+            fenced: gauge!(FENCED, node()),
+            resets: counter!(RESETS, node()),
+            cancelled: counter!(CANCELLED, node()),
+            healed: counter!(HEALED, node()),
+            leaks: counter!(LEAKS, node()),
+            closed: REASONS.map(|(_, reason)| counter!(CLOSED, labels.and("reason", reason))),
         }
     }
 
@@ -159,7 +167,12 @@ fn describe() {
     describe_counter!(OPENED, Unit::Count, "Connections opened");
     describe_counter!(CLOSED, Unit::Count, "Connections closed, by reason");
     describe_histogram!(CONNECT_SECONDS, Unit::Seconds, "Time to open a connection");
-    describe_counter!(SHED, Unit::Count, "Calls refused because too many were waiting");
+    describe_counter!(HOPELESS, Unit::Count, "Of those refused, the ones with too little time");
+    describe_counter!(
+        SHED,
+        Unit::Count,
+        "Calls refused because too many were waiting, or for too long"
+    );
     #[cfg(feature = "classify")]
     describe_counter!(OVERRULED, Unit::Count, "Supposed reads that a standby refused as writes");
     describe_counter!(SATURATED, Unit::Count, "Reads that found a replica's connections used up");
@@ -168,7 +181,13 @@ fn describe() {
         Unit::Count,
         "Reads that went to the primary as all replicas were full"
     );
+    describe_counter!(
+        CAPPED,
+        Unit::Count,
+        "Reads that waited as reads held their share of the primary's connections"
+    );
     describe_counter!(FAILOVERS, Unit::Count, "Times the node took over as the primary");
+    describe_counter!(MOVED, Unit::Count, "Times the name of the node stood for another server");
     describe_gauge!(FENCED, Unit::Count, "1 while the node takes writes and is not the primary");
     describe_counter!(RESETS, Unit::Count, "Rollbacks and resets sent between two borrowers");
     describe_counter!(
@@ -211,12 +230,15 @@ const DISCARDED: &str = "seawall_pool_discarded_connections_total";
 const OPENED: &str = "seawall_pool_opened_connections_total";
 const CLOSED: &str = "seawall_pool_closed_connections_total";
 const CONNECT_SECONDS: &str = "seawall_pool_connect_seconds";
+const HOPELESS: &str = "seawall_pool_hopeless_total";
 const SHED: &str = "seawall_pool_shed_total";
 #[cfg(feature = "classify")]
 const OVERRULED: &str = "seawall_pool_overruled_reads_total";
 const SATURATED: &str = "seawall_pool_saturated_total";
 const SPILLED: &str = "seawall_pool_spilled_reads_total";
+const CAPPED: &str = "seawall_pool_capped_reads_total";
 const FAILOVERS: &str = "seawall_pool_failovers_total";
+const MOVED: &str = "seawall_pool_node_moved_total";
 const FENCED: &str = "seawall_pool_node_fenced";
 const RESETS: &str = "seawall_pool_resets_total";
 const CANCELLED: &str = "seawall_pool_cancelled_total";

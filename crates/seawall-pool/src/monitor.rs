@@ -2,7 +2,7 @@
 //! an interval, at once when a caller met a failure, and never twice at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -11,9 +11,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::PgLsn;
-use tokio_postgres::{Client, NoTls, Statement};
+use tokio_postgres::{Client, Statement};
 
 use crate::buffer::Buffer;
+use crate::dial::{Dialed, Dialer};
 use crate::error::classify;
 use crate::health::{Evidence, Health};
 use crate::lag::LagRing;
@@ -34,6 +35,8 @@ pub(crate) struct Board {
     nodes: Vec<Arc<Node>>,
     /// Whether another node may become the primary.
     failover: bool,
+    /// Whether all nodes have been looked at once.
+    begun: AtomicBool,
     /// Held while one does.
     turn: Mutex<()>,
     /// Writes that wait for that.
@@ -44,7 +47,7 @@ impl Board {
     pub(crate) fn new(nodes: Vec<Arc<Node>>, config: &PoolConfig) -> Self {
         let failover = config.failover;
         Self {
-            buffer: Buffer::new(&config.buffer, failover && nodes.len() > 1),
+            buffer: Buffer::new(&config.buffer, failover && nodes.len() > 1, &config.labels()),
             progress: Notify::new(),
             primary: Mutex::default(),
             latest: Mutex::default(),
@@ -52,6 +55,7 @@ impl Board {
             timeline: AtomicU32::new(0),
             nodes,
             failover,
+            begun: AtomicBool::new(false),
             turn: Mutex::default(),
         }
     }
@@ -60,13 +64,21 @@ impl Board {
     /// rightful one: of the same cluster, on a timeline after all that were seen,
     /// while the one there was is gone or in recovery. A writer on an older
     /// timeline never is, and of two that are alive the newer one neither:
-    /// somebody may have cut a copy loose.
+    /// somebody may have cut a copy loose. If there was none yet, because the configuration is older
+    /// than a promotion, it is the writer of the cluster that the configured primary is a
+    /// standby of; while that one is silent nobody can tell.
     fn take_over(&self, candidate: &Arc<Node>, sample: Sample) -> bool {
         let rightful = || {
             let newest = self.timeline();
             newest > 0 && sample.timeline > newest && sample.system == self.system()
         };
-        if !self.failover || !rightful() {
+        let inherits = |current: &Node| {
+            let of_it = sample.system != 0 && sample.system == current.system();
+            let followed = current.timeline() > 0 && sample.timeline >= current.timeline();
+            let begun = self.begun.load(Ordering::Acquire);
+            begun && self.timeline() == 0 && current.is_up() && of_it && followed
+        };
+        if !self.failover || (self.timeline() > 0 && !rightful()) {
             return false;
         }
         let _turn = self.turn.lock();
@@ -74,7 +86,7 @@ impl Board {
             return false;
         };
         let gone = current.is_down() || (current.is_up() && !current.is_writable());
-        if !rightful() || !gone {
+        if !gone || !(rightful() || inherits(current)) {
             return false;
         }
         let (from, to) = (&current.name, &candidate.name);
@@ -82,6 +94,7 @@ impl Board {
         // Never two at a time: a write in between finds none, and is not sent.
         current.resign();
         self.timeline.fetch_max(sample.timeline, Ordering::AcqRel);
+        self.name_system(sample.system);
         candidate.ascend();
         candidate.metrics.failovers.increment(1);
         true
@@ -105,6 +118,17 @@ impl Board {
         }
     }
 
+    /// Every node was looked at once: from now on a writer may take the place of a primary that was
+    /// never seen to take writes.
+    pub(crate) fn begin(&self) {
+        self.begun.store(true, Ordering::Release);
+    }
+
+    /// The first that is heard of the cluster.
+    fn name_system(&self, system: u64) {
+        let _ = self.system.compare_exchange(0, system, Ordering::AcqRel, Ordering::Acquire);
+    }
+
     pub(crate) fn system(&self) -> u64 {
         self.system.load(Ordering::Acquire)
     }
@@ -123,9 +147,7 @@ impl Board {
         // Sampled at some time since it was asked: the earlier time never makes
         // a replica look closer than it is.
         self.primary.lock().primary_at(token.lsn, asked);
-        if self.system() == 0 {
-            self.system.store(token.system, Ordering::Release);
-        }
+        self.name_system(token.system);
         self.timeline.fetch_max(token.timeline, Ordering::AcqRel);
         *self.latest.lock() = Some((asked, token));
     }
@@ -170,6 +192,11 @@ impl Monitor {
             self.rest().await;
             self.probe().await;
         }
+    }
+
+    /// The timeline that its node was last seen on.
+    pub(crate) fn timeline(&self) -> u32 {
+        self.node.timeline()
     }
 
     /// One probe, entered into the node.
@@ -217,9 +244,12 @@ impl Monitor {
     }
 
     async fn ask(&mut self) -> Result<Sample, ProbeError> {
-        let link = match self.link.take().filter(|link| link.opened.elapsed() < self.lifetime) {
+        let epoch = self.node.books.lock().epoch();
+        // After an eviction the node may be elsewhere.
+        let fit = |link: &Link| link.epoch == epoch && link.opened.elapsed() < self.lifetime;
+        let link = match self.link.take().filter(fit) {
             Some(link) => link,
-            None => Link::new(&self.node.postgres).await.map_err(ProbeError::Postgres)?,
+            None => Link::new(&self.node.dialer, epoch).await.map_err(ProbeError::Postgres)?,
         };
         let row = link.client.query_one(&link.statement, &[]).await;
         let row = row.map_err(ProbeError::Postgres)?;
@@ -244,7 +274,9 @@ impl Monitor {
         self.node.identified(system, timeline);
         if self.node.is_primary() || (!recovering && self.board.take_over(&self.node, sample)) {
             self.node.metrics.fenced.set(0.0);
-            if !recovering {
+            if recovering {
+                self.node.doubt.notify_one();
+            } else {
                 self.board.primary_seen(self.began, Token { system, timeline, lsn });
             }
             if self.node.is_writable() == recovering {
@@ -296,11 +328,12 @@ struct Link {
     statement: Statement,
     driver: Driver,
     opened: Instant,
+    epoch: u32,
 }
 
 impl Link {
-    async fn new(config: &tokio_postgres::Config) -> Result<Self, tokio_postgres::Error> {
-        let (client, connection) = config.connect(NoTls).await?;
+    async fn new(dialer: &Dialer, epoch: u32) -> Result<Self, tokio_postgres::Error> {
+        let Dialed { client, connection, .. } = dialer.open(Arc::default()).await?;
         // How the connection ended is told to whoever waits for an answer.
         let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
         let statement = match client.prepare(PROBE).await {
@@ -316,7 +349,7 @@ impl Link {
             }
             Err(error) => return Err(error),
         };
-        Ok(Self { client, statement, driver, opened: Instant::now() })
+        Ok(Self { client, statement, driver, opened: Instant::now(), epoch })
     }
 }
 

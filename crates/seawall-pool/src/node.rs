@@ -13,6 +13,7 @@ use tokio_postgres::config::TargetSessionAttrs;
 
 use crate::checkout::Books;
 use crate::config::NodeLimits;
+use crate::dial::Dialer;
 use crate::error::Error;
 use crate::health::Verdict;
 use crate::lanes::Lanes;
@@ -34,10 +35,12 @@ pub(crate) struct Node {
     pub(crate) metrics: NodeMetrics,
     /// Who has which connection. Held for a few dozen nanoseconds at a time.
     pub(crate) books: Mutex<Books>,
-    /// For the monitor, which keeps a connection of its own.
-    pub(crate) postgres: tokio_postgres::Config,
+    /// How its server is reached.
+    pub(crate) dialer: Arc<Dialer>,
     /// Asks the monitor to probe now.
     pub(crate) poke: Notify,
+    /// Asks for its name to be looked up now.
+    pub(crate) doubt: Notify,
     /// Tells reads in flight that the node was declared down.
     pub(crate) went_down: Notify,
     /// Tells writes that wait for a connection that another node is the primary now.
@@ -118,7 +121,7 @@ impl Node {
         let dedicated = !primary && config.role == Role::Analytics;
         let (min_idle, limits, books) = config.limits(pool, dedicated);
         Ok(Self {
-            metrics: NodeMetrics::new(&name),
+            metrics: NodeMetrics::new(&pool.labels().and_node(&name)),
             lanes: Lanes::new(pool, &name),
             slow: SlowLog::new(&pool.slow_queries),
             gauge: Gauge::default(),
@@ -128,8 +131,9 @@ impl Node {
             limits,
             books: Mutex::new(Ledger::new(books, Instant::now())),
             runtime: Handle::current(),
-            postgres,
+            dialer: Arc::new(Dialer::new(postgres, pool.resolver.clone(), pool.tls.clone())),
             poke: Notify::new(),
+            doubt: Notify::new(),
             went_down: Notify::new(),
             resigned: Notify::new(),
             returned: Notify::new(),
@@ -322,6 +326,7 @@ impl Node {
             Verdict::Suspect => self.leave(&mut detail, SUSPECT),
             Verdict::Down => {
                 self.leave(&mut detail, DOWN);
+                self.doubt.notify_one();
                 let error = Arc::new(error.unwrap_or(ProbeError::Answer));
                 let since = match &detail.failure {
                     Some((since, _)) => *since,

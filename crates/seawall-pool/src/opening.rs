@@ -29,7 +29,7 @@ impl Node {
                 node.tend.notify_one();
             }
         };
-        let opening = Link::open(&self.postgres, self.limits.statements, noticed);
+        let opening = Link::open(&self.dialer, self.limits.statements, noticed);
         let link = match timeout(self.limits.connect, opening).await {
             Ok(Ok(link)) => link,
             Ok(Err(source)) => return Err(Failure::Refused(source)),

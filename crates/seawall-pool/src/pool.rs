@@ -1,5 +1,6 @@
 //! The pool: its nodes, and the tasks that look after them.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::checkout::{Ask, Patience};
+use crate::dispatch::fallback::Fallback;
 use crate::error::Error;
 use crate::handle::Route;
 use crate::hedge::Hedger;
@@ -17,7 +19,7 @@ use crate::monitor::{Board, Monitor};
 use crate::node::Node;
 use crate::route::{Choice, Intent, Replica, Request, Router};
 use crate::status::{NodeList, PoolStatus};
-use crate::{NodeConfig, PoolConfig, Token, upkeep};
+use crate::{NodeConfig, PoolConfig, Token, names, upkeep};
 
 /// A pool of connections to one primary and its replicas.
 ///
@@ -35,7 +37,9 @@ impl Pool {
     ///
     /// Needs a tokio runtime with time and IO enabled; the tasks end with that
     /// runtime. A replica that does not answer is marked down and does not hold
-    /// up the start for longer than [`PoolConfig::health_timeout`]. Install the
+    /// up the start for longer than [`PoolConfig::health_timeout`]. Should the configuration be older
+    /// than a promotion, and its primary a standby by now, the replica that takes writes is the
+    /// primary ([`PoolConfig::failover`]). Install the
     /// metrics recorder before: handles are registered here, once.
     ///
     /// # Errors
@@ -49,7 +53,12 @@ impl Pool {
         config.validate()?;
         let replica = |node: &NodeConfig| Replica { role: node.role, weight: node.weight };
         let replicas: Vec<_> = config.replicas.iter().map(replica).collect();
-        let router = Arc::new(Router::new(&config.routing, &replicas, Instant::now())?);
+        let router = Arc::new(Router::named(
+            config.name.as_deref(),
+            &config.routing,
+            &replicas,
+            Instant::now(),
+        )?);
         let configs = std::iter::once(&config.primary).chain(&config.replicas);
         let nodes: Vec<_> = configs
             .enumerate()
@@ -73,12 +82,29 @@ impl Pool {
         };
         let (first, ()) = join(first, looks).await;
         drop(first?);
+        board.begin();
+        if !board.takes_writes() {
+            // The configuration may be older than a promotion. The newest first, should several
+            // take writes.
+            monitors.sort_by_key(|monitor| Reverse(monitor.timeline()));
+            for monitor in &mut monitors {
+                monitor.probe().await;
+            }
+        }
 
-        let hedger = Hedger::new(&config.hedge);
+        let hedger = Hedger::new(&config.hedge, &config.labels());
+        let fallback = Fallback::new(config.routing.fallback_share, config.max_waiting);
         let config = Arc::new(config);
         let mut tasks = Vec::with_capacity(2 * nodes.len());
-        for (monitor, node) in monitors.into_iter().zip(&nodes) {
+        for monitor in monitors {
             tasks.push(tokio::spawn(monitor.run()));
+        }
+        for node in &nodes {
+            let interval = config.resolve_interval;
+            if node.dialer.has_name() && !interval.is_zero() {
+                let names = names::run(Arc::clone(node), interval, config.connect_timeout);
+                tasks.push(tokio::spawn(names));
+            }
             tasks.push(tokio::spawn(upkeep::run(Arc::clone(node), Arc::clone(&config))));
         }
         let inner = Inner {
@@ -87,6 +113,7 @@ impl Pool {
             board,
             router,
             hedger,
+            fallback,
             #[cfg(feature = "classify")]
             auto: crate::classify::Auto::default(),
             tasks: Mutex::new(tasks),
@@ -176,6 +203,10 @@ impl Pool {
         &self.inner.config
     }
 
+    pub(crate) fn fallback(&self) -> &Fallback {
+        &self.inner.fallback
+    }
+
     pub(crate) fn board(&self) -> &Board {
         &self.inner.board
     }
@@ -199,6 +230,7 @@ pub(crate) struct Inner {
     pub(crate) board: Arc<Board>,
     pub(crate) router: Arc<Router>,
     pub(crate) hedger: Hedger,
+    pub(crate) fallback: Fallback,
     #[cfg(feature = "classify")]
     pub(crate) auto: crate::classify::Auto,
     tasks: Mutex<Vec<JoinHandle<()>>>,

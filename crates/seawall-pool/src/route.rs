@@ -20,7 +20,6 @@
 //! nothing left to lose.
 
 use std::fmt;
-use std::time::Duration;
 
 /// How a call ended, as far as it says something about its node.
 pub use seawall_balance::Outcome as Verdict;
@@ -29,6 +28,11 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::{Lag, Lsn, Role, RoutingConfig};
+
+mod choice;
+
+pub use choice::Choice;
+use choice::Seat;
 
 /// What a statement is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,9 +151,24 @@ impl Router {
     ///
     /// [`Error::Config`] and [`Error::Routing`] if `config` is out of bounds.
     pub fn new(config: &RoutingConfig, replicas: &[Replica], now: Instant) -> Result<Self, Error> {
+        Self::named(None, config, replicas, now)
+    }
+
+    /// As [`new`](Self::new), of the pool of that name: the label `balancer` of its metrics begins
+    /// with it and a slash.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn named(
+        pool: Option<&str>,
+        config: &RoutingConfig,
+        replicas: &[Replica],
+        now: Instant,
+    ) -> Result<Self, Error> {
         config.validate()?;
         let replicas = &replicas[..replicas.len().min(MAX_NODES - 1)];
-        let rank = |name, role| -> Result<_, Error> {
+        let rank = |name: &str, role| -> Result<_, Error> {
             let members = (1..=u8::MAX).zip(replicas).filter(|(_, replica)| replica.role == role);
             let members: Vec<_> = members
                 .map(|(seat, replica)| Member::new(Seat(seat)).weight(replica.weight))
@@ -158,7 +177,8 @@ impl Router {
                 return Ok(None);
             }
             let routing = |source| Error::Routing { source };
-            let balancer = Balancer::new(config.balance(name), now).map_err(routing)?;
+            let name = pool.map_or_else(|| name.to_owned(), |pool| format!("{pool}/{name}"));
+            let balancer = Balancer::new(config.balance(&name), now).map_err(routing)?;
             balancer.update(members, now).map_err(routing)?;
             Ok(Some(balancer))
         };
@@ -258,11 +278,7 @@ impl Router {
                 Intent::Write => seen.writable,
                 Intent::Read | Intent::Analytics => request.satisfied_by(&seen),
             };
-            return (fit && request.allows(node)).then_some(Choice {
-                node,
-                picked: None,
-                full: false,
-            });
+            return (fit && request.allows(node)).then(|| Choice::primary(node));
         }
         None
     }
@@ -274,10 +290,10 @@ impl Router {
         request: &Request,
         now: Instant,
     ) -> bool {
-        let choice = self.choose(view, request, now);
-        choice.and_then(|choice| choice.picked).is_some_and(|picked| {
-            picked.pick.release();
-            true
+        self.choose(view, request, now).is_some_and(|choice| {
+            let is_replica = choice.is_replica();
+            choice.release();
+            is_replica
         })
     }
 
@@ -347,83 +363,6 @@ impl Router {
 impl fmt::Debug for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Router").field("roles", &self.roles).finish_non_exhaustive()
-    }
-}
-
-/// A node that was chosen.
-#[derive(Debug)]
-#[must_use = "a choice that is dropped counts as a cancelled call"]
-pub struct Choice {
-    /// Its number.
-    pub node: usize,
-    /// Of a replica: how it will turn out is of interest.
-    picked: Option<Picked>,
-    full: bool,
-}
-
-/// A replica that was picked, until the call has ended.
-#[derive(Debug)]
-struct Picked {
-    pick: Pick<Seat>,
-    since: Instant,
-}
-
-impl Choice {
-    fn of(pick: Pick<Seat>, since: Instant, full: bool) -> Self {
-        Self { node: pick.id().node(), picked: Some(Picked { pick, since }), full }
-    }
-
-    /// Whether it is a replica that rests because its connections were used up a moment ago,
-    /// and every other that would serve does too.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.full
-    }
-
-    /// When it was chosen; nothing for the primary.
-    #[must_use]
-    pub fn since(&self) -> Option<Instant> {
-        self.picked.as_ref().map(|picked| picked.since)
-    }
-
-    /// The call ended so, after the node had worked on it for `took`.
-    pub fn finish(self, verdict: Verdict, took: Duration) {
-        if let Some(Picked { pick, since }) = self.picked {
-            pick.finish(verdict, since + took);
-        }
-    }
-
-    /// The caller gave the node up after `took`.
-    pub fn cancel(self, took: Duration) {
-        if let Some(Picked { pick, since }) = self.picked {
-            pick.cancel(since + took);
-        }
-    }
-
-    /// The call ended in a way that says nothing about the node.
-    pub fn release(self) {
-        if let Some(Picked { pick, .. }) = self.picked {
-            pick.release();
-        }
-    }
-}
-
-/// A node, as balancers know it; they show it as the pool names it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Seat(u8);
-
-impl Seat {
-    fn node(self) -> usize {
-        usize::from(self.0)
-    }
-}
-
-impl fmt::Debug for Seat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            0 => f.write_str("primary"),
-            replica => write!(f, "replica-{replica}"),
-        }
     }
 }
 

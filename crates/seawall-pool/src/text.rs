@@ -55,6 +55,27 @@ fn selects_into_temporary(sql: &str) -> bool {
     false
 }
 
+/// The words of a single statement that has nothing but words and commas, without those.
+pub(crate) fn words(sql: &str) -> Option<Vec<&str>> {
+    let (mut words, mut rest) = (Vec::new(), sql);
+    loop {
+        let before = rest;
+        let word = next_word(&mut rest);
+        if word.is_empty() {
+            match rest.trim_start().strip_prefix(',') {
+                Some(after) => rest = after,
+                None => return rest.is_empty().then_some(words),
+            }
+            continue;
+        }
+        let skipped = &before[..before.len() - rest.len() - word.len()];
+        if !words.is_empty() && skipped.contains([';', '(']) {
+            return None;
+        }
+        words.push(word);
+    }
+}
+
 fn is_any(word: &str, words: &[&str]) -> bool {
     words.iter().any(|other| other.eq_ignore_ascii_case(word))
 }

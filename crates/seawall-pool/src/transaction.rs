@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Buf;
 use futures_util::TryStreamExt;
 use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Row, SimpleQueryMessage};
+use tokio_postgres::{CopyInSink, Row, SimpleQueryMessage};
 
 use crate::error::{Error, Outcome, classify};
 use crate::exec::{Answer, Ask, Call, Session, Shape};
@@ -22,6 +23,10 @@ use crate::route::Intent;
 use crate::statements::Statements;
 use crate::wire::Wire;
 use crate::{Token, text};
+
+mod options;
+
+pub use options::{ParseTransactionError, TransactionOptions};
 
 /// A transaction on a [`Conn`](crate::Conn), rolled back when dropped.
 ///
@@ -105,6 +110,22 @@ impl<'a> Transaction<'a> {
     /// As [`query`](Self::query).
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64, Error> {
         Ok(self.run(sql, params, Shape::Count).await?.affected)
+    }
+
+    /// As [`Conn::copy_in`](crate::Conn::copy_in), within the transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Query`], with [`Outcome::NoEffect`].
+    pub async fn copy_in<T>(&self, sql: &str) -> Result<CopyInSink<T>, Error>
+    where
+        T: Buf + Send + 'static,
+    {
+        self.on.marks.soil();
+        self.doubtful.store(true, Ordering::Relaxed);
+        let session = self.session();
+        let statement = session.prepare(sql).await?;
+        session.copy_in(&statement).await
     }
 
     /// Commits.
@@ -221,18 +242,16 @@ impl<'a> Transaction<'a> {
             applied: false,
             after: None,
         };
-        let session = Session {
-            client: self.inner.client(),
-            statements: self.on.statements,
-            wire: self.on.wire,
-            node: self.on.node,
-            marks: self.on.marks,
-        };
-        let result = session.run(&call).await;
+        let result = self.session().run(&call).await;
         if result.is_err() {
             self.doubtful.store(true, Ordering::Relaxed);
         }
         result
+    }
+
+    fn session(&self) -> Session<'_> {
+        let On { statements, wire, node, marks } = self.on;
+        Session { client: self.inner.client(), statements, wire, node, marks }
     }
 }
 

@@ -54,7 +54,7 @@ impl Node {
     fn review(self: &Arc<Self>, now: Instant) {
         let mut books = self.books.lock();
         let closing = books.review(now, |link| link.is_closed());
-        let overdue = books.overdue();
+        let (overdue, ended) = (books.overdue(), books.overdue_ended());
         drop(books);
         for (link, reason) in closing {
             self.destroy(link, reason);
@@ -66,6 +66,14 @@ impl Node {
                 site = %borrow.site,
                 held = borrow.held.as_secs_f64(),
                 "a connection has been out for long"
+            );
+        }
+        for borrow in ended {
+            tracing::warn!(
+                node = %self.name,
+                site = %borrow.site,
+                held = borrow.held.as_secs_f64(),
+                "a connection that was out for long is back"
             );
         }
         self.settle();

@@ -21,6 +21,8 @@ pub(crate) struct Wire {
     bare: AtomicU8,
     /// Whether one came that was not to: requests and answers do not match any more.
     adrift: AtomicBool,
+    /// Whether the next end without an answer is to be kept from the driver.
+    copying: AtomicBool,
 }
 
 impl Wire {
@@ -47,6 +49,24 @@ impl Wire {
         self.adrift.load(Ordering::Acquire)
     }
 
+    /// A `COPY` is about to be asked for. If the server refuses it, the driver sends the end of one
+    /// all the same, and the server's answer to that, which would be taken for the answer to what is
+    /// sent next, is taken out of the stream.
+    pub(crate) fn begin_copy(&self) {
+        self.copying.store(true, Ordering::Release);
+    }
+
+    /// The server takes the rows, or has answered what is not expected: all of its answers from now on
+    /// are those that the driver expects.
+    pub(crate) fn copy_accepted(&self) {
+        self.copying.store(false, Ordering::Release);
+    }
+
+    /// Whether an answer may have to be taken out.
+    pub(crate) fn is_copying(&self) -> bool {
+        self.copying.load(Ordering::Acquire)
+    }
+
     /// What the session may have kept, though no text of a statement told.
     pub(crate) fn traces(&self) -> Traces {
         Traces(self.traces.load(Ordering::Acquire))
@@ -70,6 +90,7 @@ impl Wire {
                 }
                 return;
             }
+            Event::CopyIn => return self.copy_accepted(),
             Event::Lost => return self.status.store(0, Ordering::Release),
             Event::Command(tag) if tag.starts_with(b"PREPARE\0") => PREPARED,
             Event::Command(tag) if tag.starts_with(b"DEALLOCATE") => FORGOTTEN,
@@ -115,6 +136,8 @@ pub(crate) enum Event {
     Parameter,
     /// `NotificationResponse`: the session listens.
     Notification,
+    /// `CopyInResponse`: rows may come.
+    CopyIn,
     /// A length that cannot be. Nothing is understood from here on.
     Lost,
 }
@@ -152,6 +175,22 @@ enum State {
 impl Scanner {
     pub(crate) fn new() -> Self {
         Self { state: BETWEEN, answered: true }
+    }
+
+    /// For a stream that begins with so many bytes which are no message.
+    #[cfg(feature = "tls")]
+    pub(crate) fn after(bytes: usize) -> Self {
+        Self { state: State::Skip { left: bytes }, answered: true }
+    }
+
+    /// Whether what was taken in so far ends within the header of a `ReadyForQuery`.
+    pub(crate) fn is_within_ready(&self) -> bool {
+        matches!(&self.state, State::Header { bytes, have } if *have > 0 && bytes[0] == READY)
+    }
+
+    /// Whether it ends between two messages.
+    pub(crate) fn is_between(&self) -> bool {
+        matches!(&self.state, State::Header { have: 0, .. })
     }
 
     /// Takes in the next bytes.
@@ -211,6 +250,7 @@ fn begin(header: [u8; HEADER], on: &mut impl FnMut(Event)) -> State {
     match tag {
         PARAMETER => on(Event::Parameter),
         NOTIFICATION => on(Event::Notification),
+        COPY_IN => on(Event::CopyIn),
         READY | COMMAND if left > 0 => {
             return State::Peek { tag, seen: [0; PEEKED], have: 0, left };
         }
@@ -234,6 +274,7 @@ const READY: u8 = b'Z';
 const COMMAND: u8 = b'C';
 const PARAMETER: u8 = b'S';
 const NOTIFICATION: u8 = b'A';
+const COPY_IN: u8 = b'G';
 const NOTICE: u8 = b'N';
 const IDLE: u8 = b'I';
 

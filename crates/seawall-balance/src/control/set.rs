@@ -41,7 +41,7 @@ impl<N: fmt::Debug + Clone + Eq + Hash> Control<N> {
             if stays {
                 kept.push(Some(entry));
             } else {
-                self.leaving.push(entry.node);
+                self.leave(entry);
                 kept.push(None);
             }
         }
@@ -71,7 +71,8 @@ impl<N: fmt::Debug + Clone + Eq + Hash> Control<N> {
         let first = self.entries.is_empty();
         for id in leave {
             if let Some(position) = self.entries.iter().position(|entry| entry.node.id == *id) {
-                self.leaving.push(self.entries.remove(position).node);
+                let entry = self.entries.remove(position);
+                self.leave(entry);
             }
         }
         for member in join {
@@ -185,15 +186,27 @@ impl<N: fmt::Debug + Clone + Eq + Hash> Control<N> {
         if !first {
             node.ramp.store(now, Ordering::Relaxed);
         }
+        let mut health = Health::new(now, hash, &shared.config.probe);
+        if let Some(position) = self.probed.iter().position(|(id, _)| *id == node.id) {
+            // One at a time, also for a node that was away for a moment.
+            health.wait_for(self.probed.swap_remove(position).1);
+        }
         let state = State {
             weight: member.weight,
             draining: false,
-            health: Health::new(now, hash, &shared.config.probe),
+            health,
             ejection: Ejection::default(),
             saturated_until: 0,
             lag: Lag::default(),
         };
         Entry { node, state }
+    }
+
+    fn leave(&mut self, entry: Entry<N>) {
+        if let Some(number) = entry.state.health.in_flight() {
+            self.probed.push((entry.node.id.clone(), number));
+        }
+        self.leaving.push(entry.node);
     }
 
     /// After a change of the set: tables and view anew.
@@ -215,30 +228,34 @@ impl<N: fmt::Debug + Clone + Eq + Hash> Control<N> {
 
 impl<N: fmt::Debug> Control<N> {
     /// A node whose probe is due, which from now on is under way.
-    pub(crate) fn due(&mut self, now: u64) -> Option<Arc<Node<N>>> {
+    pub(crate) fn due(&mut self, now: u64) -> Option<(Arc<Node<N>>, u64)> {
         let due = |entry: &&mut Entry<N>| entry.state.health.due().is_some_and(|due| due <= now);
         let longest =
             self.entries.iter_mut().filter(due).min_by_key(|entry| entry.state.health.due())?;
-        longest.state.health.begin();
-        Some(Arc::clone(&longest.node))
+        self.probes += 1;
+        longest.state.health.begin(self.probes);
+        Some((Arc::clone(&longest.node), self.probes))
     }
 
     pub(crate) fn next_due(&self) -> Option<u64> {
         self.entries.iter().filter_map(|entry| entry.state.health.due()).min()
     }
 
-    /// The probe of `node` ended, with a result or without.
+    /// The probe of this number ended, with a result or without.
     pub(crate) fn probed(
         &mut self,
         shared: &Shared<N>,
-        node: &Arc<Node<N>>,
+        number: u64,
         result: Option<bool>,
         now: u64,
     ) {
-        // If it was removed meanwhile, nobody wants to know.
-        let Some(position) = self.position(node) else { return };
-        let entry = &mut self.entries[position];
-        match result {
+        let its = |entry: &&mut Entry<N>| entry.state.health.in_flight() == Some(number);
+        let Some(entry) = self.entries.iter_mut().find(its) else {
+            // Its node was removed meanwhile: nobody wants to know.
+            return self.probed.retain(|(_, other)| *other != number);
+        };
+        let node = Arc::clone(&entry.node);
+        match result.filter(|_| entry.state.health.counts()) {
             None => entry.state.health.abandon(),
             Some(good) => {
                 let config = &shared.config.probe;

@@ -12,7 +12,10 @@ pub(crate) struct Health {
     /// Results in a row that speak against `healthy`.
     against: u32,
     due: u64,
-    in_flight: bool,
+    /// The number of the probe that is under way.
+    in_flight: Option<u64>,
+    /// Whether that one was begun before the node was removed and came back.
+    foreign: bool,
     probes: u64,
 }
 
@@ -26,7 +29,15 @@ impl Health {
             now.saturating_add((nanos(config.interval) as f64 * unit(mix(hash))) as u64)
         };
         let healthy = !config.required;
-        Self { healthy, waiting: !healthy, against: 0, due, in_flight: false, probes: 0 }
+        Self {
+            healthy,
+            waiting: !healthy,
+            against: 0,
+            due,
+            in_flight: None,
+            foreign: false,
+            probes: 0,
+        }
     }
 
     pub(crate) const fn is_healthy(&self) -> bool {
@@ -35,11 +46,27 @@ impl Health {
 
     /// When a probe may begin; none while one is under way.
     pub(crate) const fn due(&self) -> Option<u64> {
-        if self.in_flight { None } else { Some(self.due) }
+        if self.in_flight.is_some() { None } else { Some(self.due) }
     }
 
-    pub(crate) const fn begin(&mut self) {
-        self.in_flight = true;
+    pub(crate) const fn begin(&mut self, number: u64) {
+        self.in_flight = Some(number);
+    }
+
+    /// The probe under way, as its number.
+    pub(crate) const fn in_flight(&self) -> Option<u64> {
+        self.in_flight
+    }
+
+    /// Waits for a probe that was begun before the node was removed and came back, and whose
+    /// result says nothing about it now.
+    pub(crate) const fn wait_for(&mut self, number: u64) {
+        (self.in_flight, self.foreign) = (Some(number), true);
+    }
+
+    /// Whether the result of the probe under way counts.
+    pub(crate) const fn counts(&self) -> bool {
+        !self.foreign
     }
 
     /// Takes the word of a prober elsewhere; gives whether it is news.
@@ -53,7 +80,7 @@ impl Health {
 
     /// A probe ended without a result: the next one may begin as if it had not been.
     pub(crate) const fn abandon(&mut self) {
-        self.in_flight = false;
+        (self.in_flight, self.foreign) = (None, false);
     }
 
     /// Takes a result; gives the new health if it changed.
@@ -64,7 +91,7 @@ impl Health {
         hash: u64,
         config: &ProbeConfig,
     ) -> Option<bool> {
-        self.in_flight = false;
+        self.abandon();
         self.probes = self.probes.wrapping_add(1);
         self.against = if good == self.healthy { 0 } else { self.against + 1 };
         let enough = match (self.healthy, self.waiting) {

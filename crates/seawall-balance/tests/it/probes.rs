@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use seawall_balance::{BalanceConfig, Policy, Prober, Standing};
+use seawall_balance::{BalanceConfig, PickOptions, Policy, Prober, Standing};
 use tokio::time::{Instant, sleep};
 
 use crate::support::{SECOND, balancer, config, spread};
@@ -182,4 +182,29 @@ async fn a_prober_ends_ejections_that_no_pick_would() {
     sleep(40 * SECOND).await;
     // Its own clock is not asked: status at a time before the end would not tick.
     assert_eq!(balancer.status(Instant::now() - 30 * SECOND).nodes[0].standing, Standing::Open);
+}
+
+#[test]
+fn a_node_that_comes_back_while_it_is_probed_is_not_probed_a_second_time() {
+    let now = Instant::now();
+    let later = now + 60 * SECOND;
+    for busy in [false, true] {
+        let balancer = balancer(eager(), 2, now);
+        balancer.set_healthy(&0, true, now).unwrap();
+        let work = busy.then(|| balancer.pick(&PickOptions::new(), now).unwrap());
+        let all: Vec<_> = std::iter::from_fn(|| balancer.due(now)).collect();
+        assert_eq!(all.len(), 2);
+        for at in [now, now + SECOND] {
+            balancer.remove(&0, at);
+            balancer.insert(0, at).unwrap();
+        }
+        assert!(balancer.due(later).is_none(), "busy: {busy}");
+        // What it finds is about a node that was removed.
+        all.into_iter().for_each(|probe| probe.finish(true, later));
+        let standing =
+            |id| balancer.status(later).nodes.iter().find(|node| node.id == id).unwrap().standing;
+        assert_eq!(standing(0), Standing::Unhealthy, "busy: {busy}");
+        assert_eq!(balancer.due(later).map(|probe| *probe.id()), Some(0), "then it has its own");
+        drop(work);
+    }
 }

@@ -45,6 +45,7 @@ pub(super) async fn all(nodes: &[Arc<Node>], config: &AdvisorConfig) -> Result<E
             Err(error) => seen.silent = Some(described(&error)),
             Ok(counts) => {
                 seen.statistics_age = counts.age;
+                evidence.standbys += counts.standbys;
                 seen.statements = counts.source;
                 seen.statements_age = counts.statements_age.unwrap_or(counts.age);
                 merge(&mut evidence, counts, &seen.name, &places, &indexes);
@@ -60,6 +61,7 @@ pub(super) async fn all(nodes: &[Arc<Node>], config: &AdvisorConfig) -> Result<E
 /// What a node has counted.
 struct Counts {
     age: f64,
+    standbys: u64,
     source: StatementSource,
     statements_age: Option<f64>,
     tables: Vec<(i64, [u64; 3])>,
@@ -71,6 +73,8 @@ async fn counts(aside: &Aside, config: &AdvisorConfig) -> Result<Counts, Error> 
     let age = aside.query(sql::AGE, &[]).await?;
     let read = Read(aside);
     let age = age.first().map_or(Ok(0.0), |row| read.float(row, 0))?;
+    let standbys = aside.query(sql::STANDBYS, &[]).await?;
+    let standbys = standbys.first().map_or(Ok(0), |row| read.count(row, 0))?;
     let mut tables = Vec::new();
     for row in aside.query(sql::TABLE_SCANS, &[]).await? {
         let counts = [read.count(&row, 1)?, read.count(&row, 2)?, read.count(&row, 3)?];
@@ -85,7 +89,7 @@ async fn counts(aside: &Aside, config: &AdvisorConfig) -> Result<Counts, Error> 
         StatementSource::Available => statements_age(aside).await?,
         _ => None,
     };
-    Ok(Counts { age, source, statements_age, tables, indexes, statements })
+    Ok(Counts { age, standbys, source, statements_age, tables, indexes, statements })
 }
 
 /// Unknown before PostgreSQL 14.
@@ -185,8 +189,7 @@ async fn catalogue(aside: &Aside, config: &AdvisorConfig) -> Result<Evidence, Er
     if let Some(row) = aside.query(sql::SERVER, &[]).await?.first() {
         evidence.random_page_cost = read.float(row, 0)?;
         evidence.page_bytes = read.count(row, 1)?;
-        evidence.standbys = read.count(row, 2)?;
-        evidence.hypopg = read.get(row, 3)?;
+        evidence.hypopg = read.get(row, 2)?;
     }
     let limit = i64::try_from(config.tables).unwrap_or(i64::MAX);
     for row in aside.query(sql::TABLES, &[&limit]).await? {

@@ -17,7 +17,7 @@ pub type ByNode = BTreeMap<String, u64>;
 pub struct Evidence {
     /// The nodes of the pool.
     pub nodes: Vec<NodeEvidence>,
-    /// Streaming replicas that the primary has, whether they are in the pool or not.
+    /// Streaming replicas that the nodes feed, whether they are in the pool or not.
     pub standbys: u64,
     /// Whether the extension HypoPG is there.
     pub hypopg: bool,

@@ -79,10 +79,21 @@ async fn try_out(
             quoted(&table.name),
             columns.join(", ")
         );
-        aside.query(&pretend, &[&index]).await?;
-        let plan = planned(aside, &statement.text).await;
+        let plan = match aside.query(&pretend, &[&index]).await {
+            Ok(_) => planned(aside, &statement.text).await,
+            Err(error) => Err(error),
+        };
         aside.query(&forget, &[]).await?;
-        if let Some(plan) = plan? {
+        let plan = match plan {
+            Ok(plan) => plan,
+            // This one only: of others the planner may know more.
+            Err(error) if error.sqlstate().is_some() => {
+                tracing::debug!(%error, "an index cannot be tried out");
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(plan) = plan {
             let trial = Trial {
                 statement: statement.id,
                 table: table.oid,

@@ -106,9 +106,12 @@ impl fmt::Display for Report {
         let Basis { nodes, tables, indexes, statements } = self.basis;
         writeln!(
             f,
-            "{} suggestion{} from {nodes} nodes, {tables} tables, {indexes} indexes, {statements} statements",
-            self.suggestions.len(),
-            if self.suggestions.len() == 1 { "" } else { "s" }
+            "{} from {}, {}, {}, {}",
+            many(self.suggestions.len(), "suggestion", "suggestions"),
+            many(nodes, "node", "nodes"),
+            many(tables, "table", "tables"),
+            many(indexes, "index", "indexes"),
+            many(statements, "statement", "statements"),
         )?;
         for (number, suggestion) in (1..).zip(&self.suggestions) {
             writeln!(f)?;
@@ -151,9 +154,13 @@ impl fmt::Display for Note {
                 write!(f, "{node} keeps no statistics of statements: {remedy}")
             }
             Self::UnusedNotJudged { indexes, reason } => {
-                write!(f, "{indexes} indexes without a scan are not called unused: {reason}")
+                let (these, are) =
+                    (many(*indexes, "index", "indexes"), if *indexes == 1 { "is" } else { "are" });
+                write!(f, "{these} without a scan {are} not called unused: {reason}")
             }
-            Self::Unread { statements } => write!(f, "{statements} statements could not be read"),
+            Self::Unread { statements } => {
+                write!(f, "{} could not be read", many(*statements, "statement", "statements"))
+            }
         }
     }
 }
@@ -166,6 +173,11 @@ pub(super) fn shortened(sql: &str) -> String {
         line.push_str(" ...");
     }
     line
+}
+
+/// So many of them, in words.
+pub(super) fn many(count: usize, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 /// A number of bytes.

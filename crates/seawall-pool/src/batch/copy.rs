@@ -30,12 +30,7 @@ impl Session<'_> {
         let copying = async {
             let statement = self.prepare(sql).await?;
             let failed = |source| self.failed(Outcome::NoEffect, source);
-            // If it ends before the server asks for rows, tokio-postgres sends what ends a
-            // copy all the same, and the server answers that with one message more than
-            // there are requests: the next statement would get it.
-            self.marks.spoil(true);
-            let sink = self.client.copy_in(&statement).await.map_err(failed)?;
-            self.marks.spoil(false);
+            let sink = self.copy_in(&statement).await?;
             let mut writer = pin!(BinaryCopyInWriter::new(sink, types));
             for row in rows {
                 writer.as_mut().write(&row.values()).await.map_err(failed)?;

@@ -7,6 +7,8 @@ use metrics::{
     gauge, histogram,
 };
 
+use crate::metrics::Labels;
+
 pub(crate) struct BufferMetrics {
     pub(crate) waiting: Gauge,
     pub(crate) buffered: Counter,
@@ -16,15 +18,15 @@ pub(crate) struct BufferMetrics {
 }
 
 impl BufferMetrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(labels: &Labels) -> Self {
         static DESCRIBED: Once = Once::new();
         DESCRIBED.call_once(describe);
         Self {
-            waiting: gauge!(WAITING),
-            buffered: counter!(BUFFERED),
-            full: counter!(REFUSED, "reason" => "full"),
-            late: counter!(REFUSED, "reason" => "late"),
-            seconds: histogram!(SECONDS),
+            waiting: gauge!(WAITING, labels.all()),
+            buffered: counter!(BUFFERED, labels.all()),
+            full: counter!(REFUSED, labels.and("reason", "full")),
+            late: counter!(REFUSED, labels.and("reason", "late")),
+            seconds: histogram!(SECONDS, labels.all()),
         }
     }
 }

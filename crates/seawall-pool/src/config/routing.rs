@@ -38,6 +38,12 @@ pub struct RoutingConfig {
     /// For [`Spill::Primary`]: the share of the primary's connections in use, statements on shared
     /// ones included, from which on it takes no such read. Default 0.5, 0 to 1.
     pub spill_below: f64,
+    /// The share of the primary's connections that reads may hold at a time in a pool that has
+    /// replicas: those that no replica serves, because all are down, lag, or have not what was
+    /// written yet. More stand in line, as many as
+    /// [`max_waiting`](crate::PoolConfig::max_waiting), so the loss of all replicas leaves writes
+    /// the rest. At least one connection. Default 0.8, 0 to 1; 1 sets no limit.
+    pub fallback_share: f64,
     /// How the share of a replica grows that was down, or drained. Default: from a
     /// tenth to all within 10 s.
     pub slow_start: SlowStart,
@@ -106,6 +112,7 @@ impl RoutingConfig {
         super::within("lag.soft_bytes", limits.soft_bytes, 1..=u64::MAX)?;
         super::within("lag.hard_bytes", limits.hard_bytes, limits.soft_bytes..=u64::MAX)?;
         super::within("spill_below", self.spill_below, 0.0..=1.0)?;
+        super::within("fallback_share", self.fallback_share, 0.0..=1.0)?;
         self.balance("").validate().map_err(|source| Error::Routing { source })
     }
 
@@ -166,6 +173,7 @@ impl Default for RoutingConfig {
             saturated_for: Duration::from_millis(200),
             spill: Spill::Wait,
             spill_below: 0.5,
+            fallback_share: 0.8,
             slow_start: SlowStart::default(),
             outlier: OutlierConfig::default(),
             lag: LagLimits::default(),

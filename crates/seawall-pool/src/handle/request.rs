@@ -52,7 +52,8 @@ impl<'p> Route<'p> {
                 result => return result,
             }
         }
-        self.run_as_said(sql, params, shape, position).await
+        let write = Self { intent: Intent::Write, ..*self };
+        write.run_as_said(sql, params, shape, position).await
     }
 
     pub(crate) async fn run_as_said(
@@ -205,8 +206,8 @@ impl<'p> Route<'p> {
         if let Some(token) = token {
             excluded |= self.pool.ruled_out_by(token)?;
         }
-        if self.causal.is_some_and(Causal::is_blind) {
-            // Only the primary is sure to have it.
+        if self.at_primary || self.causal.is_some_and(Causal::is_blind) {
+            // Only the primary can run it, or is sure to have it.
             excluded |= self.pool.replicas();
         }
         let timeline = token.map_or(0, |token| token.timeline);

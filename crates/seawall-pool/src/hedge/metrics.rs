@@ -4,6 +4,8 @@ use std::sync::Once;
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
+use crate::metrics::Labels;
+
 pub(crate) struct HedgeMetrics {
     pub(crate) sent: Counter,
     pub(super) won: Counter,
@@ -13,15 +15,15 @@ pub(crate) struct HedgeMetrics {
 }
 
 impl HedgeMetrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(labels: &Labels) -> Self {
         static DESCRIBED: Once = Once::new();
         DESCRIBED.call_once(describe);
         Self {
-            sent: counter!(SENT),
-            won: counter!(WON),
-            no_budget: counter!(WITHHELD, "reason" => "budget"),
-            no_replica: counter!(WITHHELD, "reason" => "no_replica"),
-            delay: gauge!(DELAY),
+            sent: counter!(SENT, labels.all()),
+            won: counter!(WON, labels.all()),
+            no_budget: counter!(WITHHELD, labels.and("reason", "budget")),
+            no_replica: counter!(WITHHELD, labels.and("reason", "no_replica")),
+            delay: gauge!(DELAY, labels.all()),
         }
     }
 }

@@ -8,6 +8,7 @@ use scopeguard::guard;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::dial::Dialer;
 use crate::lanes::{ABANDONED, Counted, LEAVING, Lane, OPEN};
 use crate::link::Link;
 use crate::node::Node;
@@ -36,11 +37,12 @@ pub(super) async fn run(counted: Counted) {
 
 /// Connects; if that fails, waits for a while before it says so.
 async fn open(node: &Arc<Node>) -> Option<Lane> {
-    let mut config = node.postgres.clone();
-    config.options(node.lanes.config.options(config.get_options()));
+    let mut dialer = Dialer::clone(&node.dialer);
+    dialer.config.options(node.lanes.config.options(dialer.config.get_options()));
+    let dialer = Arc::new(dialer);
     let wake = Arc::<Notify>::default();
     let ended = Arc::clone(&wake);
-    let opening = Link::open(&config, node.limits.statements, move || ended.notify_one());
+    let opening = Link::open(&dialer, node.limits.statements, move || ended.notify_one());
     match timeout(node.limits.connect, opening).await {
         Ok(Ok(link)) => return Some(Lane::new(link, wake)),
         Ok(Err(error)) => tracing::debug!(node = %node.name, %error, "no shared connection"),

@@ -4,6 +4,8 @@ use std::sync::Once;
 
 use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 
+use crate::metrics::Labels;
+
 /// The handles of one node.
 pub(crate) struct LaneMetrics {
     pub(crate) open: Gauge,
@@ -14,16 +16,16 @@ pub(crate) struct LaneMetrics {
 }
 
 impl LaneMetrics {
-    pub(crate) fn new(node: &str) -> Self {
+    pub(crate) fn new(labels: &Labels) -> Self {
         static DESCRIBED: Once = Once::new();
         DESCRIBED.call_once(describe);
-        let node = || node.to_owned();
+        let node = || labels.all();
         Self {
-            open: gauge!(OPEN, "node" => node()),
-            queries: counter!(QUERIES, "node" => node()),
-            overflows: counter!(OVERFLOWS, "node" => node()),
-            moved: counter!(MOVED, "node" => node()),
-            abandoned: counter!(ABANDONED, "node" => node()),
+            open: gauge!(OPEN, node()),
+            queries: counter!(QUERIES, node()),
+            overflows: counter!(OVERFLOWS, node()),
+            moved: counter!(MOVED, node()),
+            abandoned: counter!(ABANDONED, node()),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn run<'p>(
             if sharing && let Some(served) = ride(node, &call).await {
                 return served;
             }
-            let lease = node.acquire(search.ask, &mut search.patience).await?;
+            let lease = search.lease(node).await?;
             lease.session().run_from(lease.granted(), &call).await
         };
         let served = { unless_down(node, std::pin::pin!(served)).await };

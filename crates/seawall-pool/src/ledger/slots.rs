@@ -51,6 +51,8 @@ pub(super) struct Slots {
     interactive: usize,
     analytics: usize,
     cleaning: usize,
+    /// Borrows that were told of as too long and have ended since.
+    ended: Vec<(Site, Instant)>,
 }
 
 impl Slots {
@@ -72,6 +74,9 @@ impl Slots {
         let before = std::mem::replace(&mut self.slots[slot], place);
         if let Some(count) = self.count(before) {
             *count -= 1;
+        }
+        if let Place::Lent { since, site: Some(site), told: true, .. } = before {
+            self.ended.push((site, since));
         }
         if let Some(count) = self.count(place) {
             *count += 1;
@@ -106,6 +111,12 @@ impl Slots {
             }
         }
         found
+    }
+
+    /// Borrows that were told of and have ended since the last call.
+    pub(super) fn ended(&mut self, now: Instant) -> Vec<Borrow> {
+        let held = |since: Instant| now.saturating_duration_since(since);
+        self.ended.drain(..).map(|(site, since)| Borrow { site, held: held(since) }).collect()
     }
 
     pub(super) fn oldest(&self, now: Instant) -> Option<Borrow> {

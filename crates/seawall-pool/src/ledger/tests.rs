@@ -240,8 +240,13 @@ fn a_long_borrow_is_told_once_with_its_place() {
     assert_eq!((overdue.len(), overdue[0].site), (1, site));
     assert!(books.overdue().is_empty());
     assert_eq!(books.oldest_borrow().map(|borrow| borrow.held), Some(60 * SECOND));
+    books.review(now + 70 * SECOND, |_| false);
+    assert!(books.overdue_ended().is_empty(), "it is out still");
     books.give_back(held);
     assert_eq!(books.oldest_borrow(), None);
+    let ended = books.overdue_ended();
+    assert_eq!((ended.len(), ended[0].site, ended[0].held), (1, site, 70 * SECOND));
+    assert!(books.overdue_ended().is_empty(), "told once");
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::sync::Once;
 
 use metrics::{Counter, Unit, counter, describe_counter};
 
-/// The handles of one loader; all loaders of a process count together.
+use crate::metrics::Labels;
+
+/// The handles of one loader; all loaders of a pool count together.
 pub(crate) struct LoaderMetrics {
     pub(crate) loads: Counter,
     pub(crate) keys: Counter,
@@ -14,15 +16,15 @@ pub(crate) struct LoaderMetrics {
 }
 
 impl LoaderMetrics {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(labels: &Labels) -> Self {
         static DESCRIBED: Once = Once::new();
         DESCRIBED.call_once(describe);
         Self {
-            loads: counter!(LOADS),
-            keys: counter!(KEYS),
-            queries: counter!(QUERIES),
-            splits: counter!(SPLITS),
-            shed: counter!(SHED),
+            loads: counter!(LOADS, labels.all()),
+            keys: counter!(KEYS, labels.all()),
+            queries: counter!(QUERIES, labels.all()),
+            splits: counter!(SPLITS, labels.all()),
+            shed: counter!(SHED, labels.all()),
         }
     }
 }

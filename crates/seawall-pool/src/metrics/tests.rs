@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use metrics_util::debugging::DebuggingRecorder;
 
-use super::NodeMetrics;
+use super::{Labels, NodeMetrics};
 use crate::buffer::metrics::BufferMetrics;
 use crate::hedge::metrics::HedgeMetrics;
 use crate::lanes::metrics::LaneMetrics;
@@ -15,12 +15,14 @@ fn the_page_lists_every_metric_and_no_other() {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     metrics::with_local_recorder(&recorder, || {
-        let node = NodeMetrics::new("primary");
+        let pool = Labels::of_pool(None);
+        let of_node = pool.clone().and_node("primary");
+        let node = NodeMetrics::new(&of_node);
         node.queries(Intent::Analytics).increment(1);
-        LaneMetrics::new("primary").queries.increment(1);
-        LoaderMetrics::new().loads.increment(1);
-        BufferMetrics::new().buffered.increment(1);
-        HedgeMetrics::new().sent.increment(1);
+        LaneMetrics::new(&of_node).queries.increment(1);
+        LoaderMetrics::new(&pool).loads.increment(1);
+        BufferMetrics::new(&pool).buffered.increment(1);
+        HedgeMetrics::new(&pool).sent.increment(1);
     });
     let emitted: BTreeSet<String> = snapshotter
         .snapshot()

@@ -117,6 +117,15 @@ pub(crate) struct Gauge {
 }
 
 impl Gauge {
+    /// How long the next one would stand in line behind `waiting` others, with so many connections
+    /// to come free, at the latest service time. Nothing if that is not known.
+    pub(crate) fn expected_wait(&self, waiting: usize, connections: usize) -> Option<Duration> {
+        let service = (*self.latest.lock())?.service_time?;
+        #[expect(clippy::cast_precision_loss, reason = "at most a million")]
+        let turns = (waiting + 1) as f64 / connections.max(1) as f64;
+        Duration::try_from_secs_f64(service.as_secs_f64() * turns).ok()
+    }
+
     /// Somebody was served after waiting.
     pub(crate) fn waited(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);

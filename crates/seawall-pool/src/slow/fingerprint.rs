@@ -186,8 +186,8 @@ fn squash(tokens: &[Token]) -> Vec<Token> {
         match &*token.text {
             "in" => {
                 if let Some((group, after)) = list(rest) {
-                    squashed
-                        .extend([&group[0], &group[1], &group[group.len() - 1]].map(Clone::clone));
+                    let value = Token { text: VALUE.to_owned(), close: true };
+                    squashed.extend([group[0].clone(), value, group[group.len() - 1].clone()]);
                     rest = after;
                 }
             }
@@ -211,12 +211,14 @@ fn squash(tokens: &[Token]) -> Vec<Token> {
     squashed
 }
 
-/// Values in brackets, one at least, and what comes after.
+/// Values in brackets, one at least, whatever their signs, and what comes after.
 fn list(tokens: &[Token]) -> Option<(&[Token], &[Token])> {
     let (_, inner) = tokens.split_first().filter(|(first, _)| first.text == "(")?;
-    let count = inner.iter().take_while(|it| it.text == VALUE || it.text == ",").count();
+    let value = |it: &&Token| [VALUE, ",", "-", "+"].contains(&&*it.text);
+    let count = inner.iter().take_while(value).count();
+    let some = inner[..count].iter().any(|it| it.text == VALUE);
     let closed = inner.get(count).is_some_and(|it| it.text == ")");
-    (closed && count > 0).then(|| tokens.split_at(count + 2))
+    (closed && some).then(|| tokens.split_at(count + 2))
 }
 
 /// What is in brackets, them included, and what comes after.

@@ -1,6 +1,6 @@
 //! Statements that are routed by what they look like.
 
-use seawall_pool::{Outcome, Pool, PoolConfig};
+use seawall_pool::{Outcome, Pool, PoolConfig, TransactionOptions};
 
 use crate::support::{admin, config, count, node, pool, port, secs, stack, until};
 
@@ -135,4 +135,49 @@ async fn callers_that_come_at_once_read_the_catalogue_once() {
     }
     assert_eq!(node(&pool, "replica-1").served.reads, 51);
     assert_eq!(port(pool.read()).await, replica);
+}
+
+#[tokio::test]
+async fn a_transaction_goes_where_its_begin_says_and_stays_there() {
+    let stack = stack(2).await;
+    let pool = with_functions(&stack).await;
+    let primary = stack.primary().unwrap().port();
+    let begin = async |text: &str| {
+        let options: TransactionOptions = text.parse().unwrap();
+        let mut conn = pool.auto().begins(options).get().await.unwrap();
+        let transaction = conn.transaction_with(options).await.unwrap();
+        let mut ports = std::collections::BTreeSet::new();
+        for _ in 0..10 {
+            let row = transaction.query_one("SELECT inet_server_port()", &[]).await.unwrap();
+            ports.insert(u16::try_from(row.get::<_, i32>(0)).unwrap());
+        }
+        assert_eq!(ports.len(), 1, "{text}: {ports:?}");
+        let wrote = transaction.execute("INSERT INTO log (text) VALUES ('x')", &[]).await;
+        let code = wrote.err().map(|error| {
+            assert_eq!(error.outcome(), Some(Outcome::NoEffect));
+            error.sqlstate().unwrap().code().to_owned()
+        });
+        transaction.rollback().await.unwrap();
+        (ports.pop_first().unwrap(), code)
+    };
+    let forbidden = Some("25006".to_owned());
+    for text in ["BEGIN READ ONLY", "START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"]
+    {
+        let (port, code) = begin(text).await;
+        assert_ne!(port, primary, "{text}");
+        assert_eq!(code, forbidden, "{text}");
+    }
+    for text in
+        ["BEGIN READ ONLY, ISOLATION LEVEL SERIALIZABLE", "BEGIN READ ONLY, READ WRITE", "BEGIN"]
+    {
+        let (port, code) = begin(text).await;
+        assert_eq!(port, primary, "{text}");
+        assert_eq!(code.is_some(), text.contains("SERIALIZABLE"), "{text}");
+    }
+    // Also where the call says that it reads: a standby has no such level.
+    let options: TransactionOptions = "BEGIN ISOLATION LEVEL SERIALIZABLE".parse().unwrap();
+    let mut conn = pool.read().begins(options).get().await.unwrap();
+    assert_eq!(&**conn.node(), "primary");
+    conn.transaction_with(options).await.unwrap().query("SELECT 1", &[]).await.unwrap();
+    assert_eq!(count(stack.primary().unwrap(), "SELECT count(*) FROM log").await, 0, "nowhere");
 }

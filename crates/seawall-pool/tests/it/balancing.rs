@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use seawall_devstack::{Direction, Faults, Proxy};
-use seawall_pool::{Error, NodeConfig, Policy, Pool, PoolConfig, SlowStart, Standing};
+use seawall_pool::{Error, NodeConfig, NodeState, Policy, Pool, PoolConfig, SlowStart, Standing};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::support::{config, is_up, millis, node, pool, port, secs, stack, until, wary};
@@ -77,6 +77,36 @@ async fn a_blackholed_replica_is_soon_out_and_the_rest_is_as_fast_as_before() {
     let accepted = proxy.accepted() - accepted;
     // The monitor comes once a second.
     assert!(accepted <= 4 + start.elapsed().as_secs(), "{accepted} connections to a dead node");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_node_is_asked_once_at_a_time_however_many_would_read_there() {
+    let stack = stack(1).await;
+    let proxy = Proxy::start(stack.replica(0).unwrap().addr()).await.unwrap();
+    let health = millis(100);
+    let mut config = PoolConfig { min_idle: 0, health_timeout: health, ..config(&stack) };
+    config.replicas[0] = NodeConfig::new(stack.replica(0).unwrap().url_via(proxy.addr()));
+    let pool = Pool::connect(config).await.unwrap();
+    proxy.set(Faults { blackhole: Direction::Both, ..Faults::default() });
+    let down = async || matches!(node(&pool, "replica-1").state, NodeState::Down { .. });
+    until("it is down", secs(20), down).await;
+
+    let (before, start) = (proxy.accepted(), Instant::now());
+    while start.elapsed() < millis(2_500) {
+        let reads = (0..500).map(|_| pool.read().query_one("SELECT 1", &[]));
+        join_all(reads).await.into_iter().for_each(|row| drop(row.unwrap()));
+    }
+    let accepted = proxy.accepted() - before;
+    // As soon as one probe after the other may come: each has its time, then it rests for 200 ms,
+    // twice that, and so on to a second.
+    let mut next = Duration::ZERO;
+    let rests = [200, 400, 800].into_iter().chain(std::iter::repeat(1_000));
+    let begin = rests.map(|rest| {
+        next += health + millis(rest);
+        next
+    });
+    let most = 1 + begin.take_while(|at| *at < start.elapsed()).count() as u64;
+    assert!((1..=most).contains(&accepted), "{accepted} probes, not one to {most}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use seawall_devstack::Stack;
-use seawall_pool::{BufferConfig, Error, Outcome, Pool, PoolConfig};
+use seawall_devstack::{Proxy, Stack};
+use seawall_pool::{BufferConfig, Error, NodeConfig, Outcome, Pool, PoolConfig};
 use tokio::task::JoinSet;
 
 use crate::support::{
@@ -224,6 +224,36 @@ async fn links_killed_while_idle_cost_no_failed_read_even_without_replicas() {
             row.unwrap();
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_killed_while_idle_cost_at_most_one_new_one_for_each_caller() {
+    let stack = stack(0).await;
+    let primary = stack.primary().unwrap();
+    let proxy = Proxy::start(primary.addr()).await.unwrap();
+    let primary_config = NodeConfig::new(primary.url_via(proxy.addr()));
+    let config = PoolConfig { primary: primary_config, min_idle: 8, ..config(&stack) };
+    let pool = Pool::connect(config).await.unwrap();
+    pool.warm_up().await.unwrap();
+    // The monitor's own is left to it: it would come back beside theirs.
+    admin(
+        primary,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() \
+         AND backend_type = 'client backend' AND query NOT LIKE '%pg_is_in_recovery%'",
+    )
+    .await;
+    let before = proxy.accepted();
+    let reads: Vec<_> = (0..20)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move { pool.read().query_one("SELECT 1", &[]).await })
+        })
+        .collect();
+    for read in reads {
+        read.await.unwrap().unwrap();
+    }
+    let opened = proxy.accepted() - before;
+    assert!((1..=20).contains(&opened), "{opened} for 20 callers");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@
 
 #[cfg(feature = "advisor")]
 mod advisor;
+mod analytics;
 #[cfg(feature = "classify")]
 mod auto;
 mod balancing;
@@ -21,12 +22,14 @@ mod connections;
 mod consistency;
 mod failover;
 mod failure;
+mod fallback;
 mod hedge;
 mod lag;
 mod lanes;
 mod loader;
 mod metrics;
 mod monotonic;
+mod names;
 mod pooling;
 mod quarantine;
 mod resets;
@@ -39,4 +42,6 @@ mod slow;
 mod spill;
 mod statements;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod tokens;

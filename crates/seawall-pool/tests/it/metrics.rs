@@ -1,7 +1,7 @@
 //! Metrics that move.
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
-use seawall_pool::{Pool, PoolConfig};
+use seawall_pool::{Error, Pool, PoolConfig};
 
 use crate::support::{config, millis, secs, stack, until};
 
@@ -61,4 +61,43 @@ async fn every_failure_is_counted_where_it_happened() {
         moved("seawall_pool_cancelled_total", "primary") > 0.0
     })
     .await;
+}
+
+#[tokio::test]
+async fn two_pools_with_names_do_not_share_their_metrics() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let stack = stack(1).await;
+    let named = |name: &str| PoolConfig { name: Some(name.to_owned()), ..config(&stack) };
+    let one = Pool::connect(named("orders")).await.unwrap();
+    let _two = Pool::connect(named("reports")).await.unwrap();
+    one.write().execute("SELECT 1", &[]).await.unwrap();
+    one.read().execute("SELECT 1", &[]).await.unwrap();
+    let mut writes = Vec::new();
+    let mut balancers = std::collections::BTreeSet::new();
+    for (key, .., value) in snapshotter.snapshot().into_vec() {
+        let key = key.key();
+        let label =
+            |name: &str| key.labels().find(|l| l.key() == name).map(|l| l.value().to_owned());
+        balancers.extend(label("balancer"));
+        if key.name().starts_with("seawall_pool_") {
+            assert!(label("pool").is_some(), "{key}");
+        }
+        if key.name() == "seawall_pool_queries_total" && label("op").as_deref() == Some("write") {
+            let node = label("node").unwrap();
+            if node == "primary" {
+                writes.push((label("pool").unwrap(), value));
+            }
+        }
+    }
+    writes.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let of = |name: &str, count| (name.to_owned(), DebugValue::Counter(count));
+    assert_eq!(writes, [of("orders", 1), of("reports", 0)]);
+    let names: Vec<_> = balancers.iter().map(String::as_str).collect();
+    let expected =
+        ["orders/analytics_fallback", "orders/read", "reports/analytics_fallback", "reports/read"];
+    assert_eq!(names, expected);
+    let error = Pool::connect(named("")).await.unwrap_err();
+    assert!(matches!(error, Error::Config { field: "name.len()", .. }), "{error}");
 }

@@ -1,7 +1,7 @@
 //! Nodes whose role is not what the configuration says, and what stays on a replica.
 
 use seawall_pool::tokio_postgres::error::SqlState;
-use seawall_pool::{Outcome, PoolConfig};
+use seawall_pool::{BufferConfig, NodeConfig, Outcome, PoolConfig};
 
 use crate::support::{admin, config, count, is_up, node, pool, port, secs, stack, until};
 
@@ -30,6 +30,64 @@ async fn an_old_primary_that_returns_as_a_standby_serves_reads_and_gets_no_write
     assert!(node(&pool, "replica-1").primary && !node(&pool, "primary").primary);
     let rows = "SELECT count(*) FROM mark";
     until("it has the writes", secs(20), async || count(old, rows).await == 49).await;
+}
+
+#[tokio::test]
+async fn a_pool_whose_configuration_is_older_than_a_promotion_writes_to_the_promoted_one() {
+    let stack = stack(2).await;
+    let (old, new, other) =
+        (stack.primary().unwrap(), stack.replica(0).unwrap(), stack.replica(1).unwrap());
+    let former = pool(&stack).await;
+    admin(old, "CREATE TABLE mark (id bigint)").await;
+    for replica in [new, other] {
+        replica.wait_caught_up(old, secs(20)).await.unwrap();
+    }
+    old.stop().await.unwrap();
+    new.promote().await.unwrap();
+    std::fs::write(old.data_dir().join("standby.signal"), "").unwrap();
+    old.restart().await.unwrap();
+    old.follow(new.addr()).await.unwrap();
+    other.follow(new.addr()).await.unwrap();
+
+    // As a service that starts again, or reads its configuration again, and as one that
+    // was there all the time and is changed.
+    let insert = "INSERT INTO mark VALUES ($1)";
+    let later = pool(&stack).await;
+    former.write().execute(insert, &[&0i64]).await.unwrap();
+    former.resize(4).unwrap();
+    former.set_weight("replica-2", 3).unwrap();
+    for id in 1..=20i64 {
+        former.write().execute(insert, &[&id]).await.unwrap();
+        later.write().execute(insert, &[&id]).await.unwrap();
+        if id == 10 {
+            former.evict();
+            later.evict();
+        }
+    }
+    assert_eq!(count(new, "SELECT count(*) FROM mark").await, 41);
+    for pool in [&former, &later] {
+        assert!(node(pool, "replica-1").primary && !node(pool, "primary").primary);
+    }
+    until("the old one is up", secs(20), async || is_up(&later, "primary")).await;
+    let old_serves = async || port(later.read()).await == old.port();
+    until("it serves reads", secs(20), old_serves).await;
+}
+
+#[tokio::test]
+async fn a_writer_of_another_cluster_is_not_taken_for_the_primary_at_the_start() {
+    let stack = stack(1).await;
+    let dir = std::env::temp_dir().join(format!("seawall-pool-stranger-{}", std::process::id()));
+    let other = seawall_devstack::Stack::builder().dir(&dir).replicas(0).start().await.unwrap();
+    let primary = NodeConfig::new(stack.replica(0).unwrap().url());
+    let replicas = vec![NodeConfig::new(other.primary().unwrap().url())];
+    let buffer = BufferConfig { max_writes: 0, ..BufferConfig::default() };
+    let config = PoolConfig { primary, replicas, buffer, ..config(&stack) };
+    let pool = seawall_pool::Pool::connect(config).await.unwrap();
+    let error = pool.write().execute("CREATE TABLE mark (id int)", &[]).await.unwrap_err();
+    assert_eq!(error.outcome(), Some(Outcome::NotSent), "{error}");
+    assert!(!node(&pool, "replica-1").primary);
+    other.shutdown().await;
+    std::fs::remove_dir_all(dir).unwrap();
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What a borrower leaves behind.
 
+use futures_util::SinkExt;
 use seawall_devstack::Stack;
 use seawall_pool::{Error, Lsn, NodeConfig, Outcome, Pool, PoolConfig};
 use tokio::time::{Instant, timeout};
@@ -476,7 +477,9 @@ async fn a_copy_of_the_borrower_that_was_refused_harms_nobody_else() {
     let pool = pool_of_one(&stack).await;
     for _ in 0..20 {
         let conn = pool.write().get().await.unwrap();
-        let sink = conn.copy_in::<_, &'static [u8]>("COPY nothing_of_this_name FROM STDIN").await;
+        // By the driver's own, which leaves it one answer ahead.
+        let client: &tokio_postgres::Client = &conn;
+        let sink = client.copy_in::<_, &'static [u8]>("COPY nothing_of_this_name FROM STDIN").await;
         assert!(sink.is_err());
         drop(conn);
         for _ in 0..3 {
@@ -484,4 +487,38 @@ async fn a_copy_of_the_borrower_that_was_refused_harms_nobody_else() {
             assert_eq!(row.get::<_, i32>(0), 1);
         }
     }
+}
+
+#[tokio::test]
+async fn after_a_copy_that_was_refused_its_connection_goes_on() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    pool.write().execute("CREATE TABLE mark (id int)", &[]).await.unwrap();
+    let backend = backend(pool.write()).await;
+    let refused = "COPY nothing_of_this_name FROM STDIN";
+    let mut conn = pool.write().get().await.unwrap();
+    for round in 0..20 {
+        let error = conn.copy_in::<&'static [u8]>(refused).await.map(drop).unwrap_err();
+        assert_eq!(error.outcome(), Some(Outcome::NoEffect), "{error}");
+        // Each statement gets its own answer.
+        for number in 0..3 {
+            let row = conn.query_one("SELECT $1::int", &[&(round + number)]).await.unwrap();
+            assert_eq!(row.get::<_, i32>(0), round + number);
+        }
+        let sink = conn.copy_in::<&'static [u8]>("COPY mark FROM STDIN").await.unwrap();
+        let mut sink = std::pin::pin!(sink);
+        sink.send(b"1\n2\n").await.unwrap();
+        assert_eq!(sink.finish().await.unwrap(), 2);
+        // Also with nothing in between but the next loan, and within a transaction.
+        let transaction = conn.transaction().await.unwrap();
+        transaction.copy_in::<&'static [u8]>(refused).await.map(drop).unwrap_err();
+        assert!(transaction.commit().await.is_err(), "it was given up");
+        conn.copy_in::<&'static [u8]>(refused).await.map(drop).unwrap_err();
+        drop(conn);
+        conn = pool.write().get().await.unwrap();
+    }
+    drop(conn);
+    assert_eq!(crate::support::backend(pool.write()).await, backend, "one connection did it all");
+    let count: i64 = pool.read().query_one("SELECT count(*) FROM mark", &[]).await.unwrap().get(0);
+    assert_eq!(count, 40);
 }

@@ -1,7 +1,8 @@
 //! The size of the pool: bounds, use, and following the load.
 
-use seawall_pool::{Error, Pool, PoolConfig, SizingConfig};
+use seawall_pool::{Error, Outcome, Pool, PoolConfig, SizingConfig};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::support::{config, millis, node, secs, stack, until};
 
@@ -125,4 +126,45 @@ async fn a_pool_that_was_not_told_to_keeps_its_size() {
     assert_eq!(node(&pool, "primary").max_size, 1);
     drop(held);
     waiter.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn who_would_wait_longer_than_he_may_is_refused_at_once_and_the_others_are_served() {
+    let stack = stack(0).await;
+    let sizing = SizingConfig { window: millis(500), ..SizingConfig::default() };
+    let config = PoolConfig {
+        sizing,
+        shed_hopeless: true,
+        max_size: 1,
+        min_idle: 1,
+        acquire_timeout: secs(2),
+        reap_interval: millis(50),
+        ..config(&stack)
+    };
+    let pool = Pool::connect(config).await.unwrap();
+    let nap = "SELECT pg_sleep(0.3)";
+    let known =
+        || pool.usage().nodes[0].load.is_some_and(|load| load.service_time > Some(millis(100)));
+    until("the service time is known", secs(20), async || {
+        pool.read().query_one(nap, &[]).await.unwrap();
+        known()
+    })
+    .await;
+    // Six fit into two seconds, or so.
+    let start = Instant::now();
+    let calls = (0..40).map(|_| async {
+        let ended = pool.read().query_one(nap, &[]).await;
+        (ended, start.elapsed())
+    });
+    let ended = futures_util::future::join_all(calls).await;
+    let refused = |error: &Error| matches!(error, Error::QueueSlow { .. });
+    let refusals: Vec<_> =
+        ended.iter().filter(|(ended, _)| ended.as_ref().is_err_and(refused)).collect();
+    let served = ended.iter().filter(|(ended, _)| ended.is_ok()).count();
+    assert!(served >= 1 && refusals.len() >= 20, "{served} served, {} refused", refusals.len());
+    for (ended, after) in refusals {
+        assert!(*after < secs(2), "before the time is up: {after:?}");
+        let error = ended.as_ref().unwrap_err();
+        assert!(error.is_retryable() && error.outcome() == Some(Outcome::NotSent), "{error}");
+    }
 }

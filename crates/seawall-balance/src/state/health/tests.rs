@@ -40,7 +40,7 @@ fn a_node_under_probe_is_not_due_and_an_abandoned_probe_is() {
     let config = exact();
     let mut health = Health::new(0, 1, &config);
     let due = health.due();
-    health.begin();
+    health.begin(1);
     assert_eq!(health.due(), None);
     health.abandon();
     assert_eq!(health.due(), due);

@@ -42,12 +42,15 @@ pub(super) const STATEMENTS: &str = "/* seawall-advisor */ SELECT queryid, min(q
 
 pub(super) const SERVER: &str = "/* seawall-advisor */ SELECT current_setting('random_page_cost')::float8, \
      current_setting('block_size')::int8, \
-     (SELECT count(*) FROM pg_catalog.pg_stat_replication AS r \
-      WHERE coalesce(r.state, 'streaming') IN ('streaming', 'catchup') \
-      AND r.application_name <> 'pg_receivewal' \
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots AS s \
-                      WHERE s.active_pid = r.pid AND s.slot_type = 'logical')), \
      EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'hypopg')";
+
+/// Replicas that are fed by the node that is asked; replicas feed others too.
+pub(super) const STANDBYS: &str = "/* seawall-advisor */ \
+     SELECT count(*) FROM pg_catalog.pg_stat_replication AS r \
+     WHERE coalesce(r.state, 'streaming') IN ('streaming', 'catchup') \
+     AND r.application_name <> 'pg_receivewal' \
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_replication_slots AS s \
+                     WHERE s.active_pid = r.pid AND s.slot_type = 'logical')";
 
 /// Sizes as of the last vacuum or analyze: asking for those of now waits for locks.
 pub(super) const TABLES: &str = "/* seawall-advisor */ SELECT c.oid::int8, n.nspname::text, c.relname::text, \

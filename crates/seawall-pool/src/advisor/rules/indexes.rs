@@ -27,10 +27,12 @@ pub(super) fn look(
             suggestions.push(invalid(table, index));
         } else if index.constraint || index.replica_identity {
             // Rules and replication rest on it, whether anybody scans it or not.
-        } else if let Some((finding, better)) = superior(evidence, index, &superseded) {
+        } else if let Some((finding, better)) =
+            superior(evidence, index, &superseded, blind.is_none())
+        {
             superseded.push(index.oid);
             suggestions.push(superfluous(table, index, finding, better));
-        } else if !index.unique && index.scans.values().all(|scans| *scans == 0) {
+        } else if index.is_idle() {
             match &blind {
                 Some(_) => unjudged += 1,
                 None => suggestions.push(unused(evidence, table, index)),
@@ -50,7 +52,7 @@ fn blindness(evidence: &Evidence, config: &AdvisorConfig) -> Option<String> {
     let known = evidence.nodes.iter().filter(|node| !node.primary).count();
     if usize::try_from(evidence.standbys).unwrap_or(usize::MAX) > known {
         let all = evidence.standbys;
-        return Some(format!("the primary has {all} replicas and the pool knows {known}"));
+        return Some(format!("the nodes feed {all} replicas and the pool knows {known}"));
     }
     let young = |age: f64| age < config.min_statistics_age.as_secs_f64();
     let node = evidence.nodes.iter().find(|node| young(node.statistics_age))?;
@@ -71,16 +73,25 @@ impl Index {
         }
     }
 
+    /// Whether nobody scans it and nothing else rests on it. One that keeps its table clustered was put
+    /// there for that.
+    fn is_idle(&self) -> bool {
+        !(self.unique || self.constraint || self.replica_identity || self.clustered)
+            && self.scans.values().all(|scans| *scans == 0)
+    }
+
     fn size(&self) -> String {
         format!("{} takes {}", self.name, bytes(self.bytes))
     }
 }
 
-/// An index that serves whatever `index` serves.
+/// An index that serves whatever `index` serves. One in use is not given up for one that nobody scans,
+/// if that is to go as unused, as is `judged`: then neither would be left.
 fn superior<'e>(
     evidence: &'e Evidence,
     index: &Index,
     superseded: &[i64],
+    judged: bool,
 ) -> Option<(Finding, &'e Index)> {
     // What keeps a table clustered was put there for that.
     if index.clustered {
@@ -96,6 +107,7 @@ fn superior<'e>(
                 && other.method == index.method
                 && other.condition == index.condition
                 && (!index.unique || keeps_rule(other, index))
+                && !(judged && other.is_idle() && !index.is_idle())
         })
     };
     let carries = |other: &Index, column: &String| {

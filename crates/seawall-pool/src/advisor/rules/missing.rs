@@ -1,12 +1,12 @@
 //! Indexes that hot statements lack.
 
 use super::estimate::{WRITE_COST, index_cost, scan_cost};
-use super::pick::{covers, pick};
+use super::pick::{covers, may_serve, pick};
 use super::{full_name, spread};
 use crate::advisor::config::AdvisorConfig;
 use crate::advisor::evidence::Evidence;
 use crate::advisor::needs::{self, Need};
-use crate::advisor::report::{Note, bytes, shortened, thousands};
+use crate::advisor::report::{Note, bytes, many, shortened, thousands};
 use crate::advisor::suggestion::{Action, Confidence, Finding, Severity, Suggestion};
 
 /// An index that would make a statement cheaper, as far as estimates tell.
@@ -121,7 +121,12 @@ fn candidate(
     };
     let picked = pick(evidence, config, statement, need)?;
     let own = evidence.indexes.iter().filter(|index| index.table == table.oid);
-    if own.into_iter().any(|index| covers(index, &picked)) {
+    if own.clone().any(|index| covers(index, &picked)) {
+        return None;
+    }
+    // One over a part of the rows, or over an expression: whether it serves, only a plan tells.
+    let unclear = own.into_iter().any(|index| may_serve(index, &picked));
+    if unclear && scan.is_none() {
         return None;
     }
     let lookup = index_cost(table, evidence.random_page_cost, picked.lookups, picked.found);
@@ -131,8 +136,8 @@ fn candidate(
     let trial = evidence.trials.iter().find(|trial| {
         trial.statement == statement.id && trial.table == table.oid && trial.columns == columns
     });
-    let trust =
-        if scan.is_some() && !picked.guessed { Confidence::Medium } else { Confidence::Low };
+    let sure = scan.is_some() && !picked.guessed && !unclear;
+    let trust = if sure { Confidence::Medium } else { Confidence::Low };
     let (after, confidence) = match trial {
         Some(trial) => (trial.cost, Confidence::High),
         // Nothing is sorted, and no more read than is wanted.
@@ -178,7 +183,10 @@ fn suggestion(
         ));
     }
     if members.len() > MOST_TOLD {
-        lines.push(format!("and {} statements more", members.len() - MOST_TOLD));
+        lines.push(format!(
+            "and {} more",
+            many(members.len() - MOST_TOLD, "statement", "statements")
+        ));
     }
     lines.push(format!(
         "about {:.0} % of the time of all statements looked at",

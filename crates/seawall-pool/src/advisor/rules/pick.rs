@@ -2,7 +2,7 @@
 
 use super::estimate::{is_indexable, range_share, selectivity};
 use crate::advisor::config::AdvisorConfig;
-use crate::advisor::evidence::{Evidence, Index, Statement};
+use crate::advisor::evidence::{Evidence, Index, Key, Statement};
 use crate::advisor::needs::{self, Need};
 
 /// The columns of an index, and what a look-up in it finds.
@@ -109,6 +109,14 @@ pub(super) fn covers(index: &Index, picked: &Picked) -> bool {
         && keys.len() >= picked.columns.len()
         && equal.iter().all(|column| keys[..picked.equal].contains(&column))
         && rest.iter().zip(&keys[picked.equal..]).all(|(column, key)| column == *key)
+}
+
+/// Whether an index of which only a plan can tell what it serves may serve a look-up for these columns,
+/// or for others of the same statement: one over an expression, or a partial one on one of them.
+pub(super) fn may_serve(index: &Index, picked: &Picked) -> bool {
+    let on_expression = index.keys.iter().any(|key| key.column.is_none());
+    let column = |key: &Key| key.column.as_ref().is_some_and(|it| picked.columns.contains(it));
+    index.valid && (on_expression || (index.condition.is_some() && index.keys.iter().any(column)))
 }
 
 /// Rows; a further column would not pay.

@@ -17,6 +17,8 @@ fn bounds_are_checked_by_name() {
     let lag = LagLimits { hard: Duration::from_millis(1), ..LIMITS() };
     let error = RoutingConfig { lag, ..RoutingConfig::default() }.validate().unwrap_err();
     assert!(matches!(error, Error::Config { field: "lag.hard", .. }), "{error}");
+    let error = RoutingConfig { fallback_share: -0.1, ..RoutingConfig::default() }.validate();
+    assert!(matches!(error, Err(Error::Config { field: "fallback_share", .. })), "{error:?}");
     let error = RoutingConfig { spill_below: 1.5, ..RoutingConfig::default() }.validate();
     assert!(matches!(error, Err(Error::Config { field: "spill_below", .. })), "{error:?}");
     let decay = Duration::ZERO;

@@ -1,6 +1,6 @@
 use super::{WEEK, dropped, evidence, found, index, judged, unused};
 use crate::advisor::evidence::{Evidence, Index};
-use crate::advisor::report::Note;
+use crate::advisor::report::{Note, Report};
 use crate::advisor::suggestion::Finding;
 
 #[test]
@@ -30,12 +30,13 @@ fn an_index_is_unused_only_if_every_node_says_so() {
 
 #[test]
 fn what_rules_or_replication_rest_on_is_never_dropped() {
-    let protect: [fn(&mut Index); 5] = [
+    let protect: [fn(&mut Index); 6] = [
         |index| index.constraint = true,
         |index| index.unique = true,
         |index| index.replica_identity = true,
         |index| index.partition = true,
         |index| index.building = true,
+        |index| index.clustered = true,
     ];
     for protect in protect {
         let mut evidence = evidence();
@@ -46,6 +47,30 @@ fn what_rules_or_replication_rest_on_is_never_dropped() {
         evidence.indexes.push(super::index("longer", 12, &["status", "created_at"]));
         assert_eq!(judged(&evidence).suggestions, [], "{index:?}");
     }
+}
+
+/// Each would be told to go for the other's sake, and a hot statement have none.
+#[test]
+fn an_index_in_use_is_not_given_up_for_a_longer_one_that_is_to_go_as_unused() {
+    let mut all = evidence();
+    all.indexes.push(index("in_use", 11, &["status"]));
+    all.indexes.push(unused("longer", 12, &["status", "created_at"]));
+    let wider =
+        Index { included: vec!["created_at".to_owned()], ..unused("wider", 13, &["status"]) };
+    all.indexes.push(wider);
+    let report = judged(&all);
+    let gone = |report: &Report| {
+        let all = [Finding::UnusedIndex, Finding::RedundantIndex, Finding::DuplicateIndex];
+        all.map(|finding| dropped(report, finding)).concat()
+    };
+    let all_gone = gone(&report);
+    assert!(!all_gone.contains(&"in_use".to_owned()) && all_gone.len() == 2, "{report}");
+
+    // Where nothing can be called unused, the longer one stays and does for both.
+    all.nodes[1].statistics_age = WEEK - 1.0;
+    let report = judged(&all);
+    assert_eq!(dropped(&report, Finding::UnusedIndex), Vec::<String>::new(), "{report}");
+    assert_eq!(gone(&report).len(), 2, "{report}");
 }
 
 #[test]

@@ -143,3 +143,23 @@ fn a_name_that_is_taken_or_too_long_is_changed() {
     let long = free_name(&"ä".repeat(60), &["ä".repeat(31)]);
     assert_eq!(long, format!("{}_2", "ä".repeat(30)));
 }
+
+#[test]
+fn beside_an_index_on_a_part_or_an_expression_nothing_is_suggested_without_a_plan() {
+    let partial =
+        Index { condition: Some("(status = 1)".to_owned()), ..index("p", 11, &["auction_id"]) };
+    let mut on_expression = index("e", 12, &["data"]);
+    on_expression.keys[0].column = None;
+    for unclear in [partial, on_expression] {
+        let mut evidence = evidence();
+        assert_eq!(advice(evidence.clone(), Statement { plan: None, ..hot(RANGE) }).len(), 1);
+        evidence.indexes.push(unclear);
+        let unplanned = Statement { plan: None, ..hot(RANGE) };
+        assert_eq!(advice(evidence.clone(), unplanned), Vec::<Vec<String>>::new());
+        // That the planner reads all rows all the same is a reason, and no proof: it does not know the value.
+        let planned = Evidence { statements: vec![hot(RANGE)], ..evidence };
+        let report = judged(&planned);
+        let [found] = found(&report, Finding::MissingIndex)[..] else { panic!("{report}") };
+        assert_eq!(found.confidence, Confidence::Low);
+    }
+}
