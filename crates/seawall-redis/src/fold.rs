@@ -51,7 +51,8 @@ pub enum Unasked {
 /// Folds concurrent questions of one each into questions of many, node by node.
 ///
 /// While nothing is under way to a node, a question goes there by itself, at once. Those that come
-/// meanwhile queue up; at most two commands are under way to a node, each with up to 128 of them.
+/// meanwhile queue up; at most two commands are under way to a node, each with up to 128 of them, or
+/// as many as [`spread`](Self::spread) says.
 ///
 /// The questions of a command are answered together. Where one of them is led on to a node that hangs,
 /// as one about a slot that is on its way there, the others wait with it until its deadline.
@@ -62,6 +63,7 @@ pub struct Fold<C: Carry> {
     carry: C,
     /// Most questions that wait for one node.
     bound: usize,
+    size: Size,
     runtime: Handle,
     home: Id,
     lanes: PerNode<Arc<Lane<C>>>,
@@ -71,7 +73,16 @@ impl<C: Carry> Fold<C> {
     /// At most `bound` questions wait for a node. Its tasks run on `runtime`, only while there is something to ask.
     pub fn new(carry: C, bound: usize, runtime: Handle) -> Self {
         let home = runtime.id();
-        Self { carry, bound, runtime, home, lanes: PerNode::new() }
+        Self { carry, bound, size: GATHERED, runtime, home, lanes: PerNode::new() }
+    }
+
+    /// For questions that take the node longer than a command does by itself, as scripts do: at
+    /// most `commands` are under way to a node, of `asks` questions each, and as long as there are
+    /// fewer, a question does not wait for others to join it. So the node has work while answers travel.
+    #[must_use]
+    pub fn spread(mut self, commands: usize, asks: usize) -> Self {
+        self.size = Size { commands: commands.max(1), asks: asks.max(1), gather: false };
+        self
     }
 
     /// Asks `node`. Who waits has a deadline; the commands of several have.
@@ -124,7 +135,8 @@ impl<C: Carry> Fold<C> {
     fn lane(&self, node: u32) -> &Arc<Lane<C>> {
         self.lanes.get(node, |node| {
             let (carry, runtime) = (self.carry.clone(), self.runtime.clone());
-            Arc::new(Lane { node, carry, runtime, state: Mutex::new(State::new()) })
+            let (size, state) = (self.size, Mutex::new(State::new()));
+            Arc::new(Lane { node, carry, size, runtime, state })
         })
     }
 }
@@ -139,8 +151,20 @@ impl<C: Carry> fmt::Debug for Fold<C> {
 struct Lane<C: Carry> {
     node: u32,
     carry: C,
+    size: Size,
     runtime: Handle,
     state: Mutex<State<C>>,
+}
+
+/// How questions are put into commands.
+#[derive(Clone, Copy)]
+struct Size {
+    /// Most under way.
+    commands: usize,
+    /// Most questions in one.
+    asks: usize,
+    /// Whether a command waits for those who are about to ask.
+    gather: bool,
 }
 
 struct State<C: Carry> {
@@ -191,7 +215,7 @@ impl<C: Carry> Lane<C> {
         }
         let (sender, reply) = oneshot::channel();
         state.queue.push_back((ask, Waiting { reply: sender, until }));
-        let start = state.commands < MOST_COMMANDS;
+        let start = state.commands < self.size.commands;
         state.commands += usize::from(start);
         Turn::Queued { reply, start }
     }
@@ -207,8 +231,10 @@ impl<C: Carry> Lane<C> {
 
     async fn work(&self) {
         loop {
-            // Whoever was woken with us asks first, so that we take more at once.
-            yield_now().await;
+            if self.size.gather {
+                // Whoever was woken with us asks first, so that we take more at once.
+                yield_now().await;
+            }
             let (asks, mut waiting) = self.take();
             if asks.is_empty() {
                 return;
@@ -263,9 +289,9 @@ impl<C: Carry> Lane<C> {
 
     fn take(&self) -> (Vec<C::Ask>, Vec<Option<Waiting<C>>>) {
         let mut state = self.state.lock();
-        let most = state.queue.len().min(MOST_ASKS);
+        let most = state.queue.len().min(self.size.asks);
         let (mut asks, mut all) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        while asks.len() < MOST_ASKS
+        while asks.len() < self.size.asks
             && let Some((ask, waiting)) = state.queue.pop_front()
         {
             if !waiting.reply.is_closed() {
@@ -299,14 +325,11 @@ impl<C: Carry> Drop for UnderWay<C> {
     }
 }
 
-/// Under way to one node.
-const MOST_COMMANDS: usize = 2;
+/// For questions that take a node less than a command does by itself.
+const GATHERED: Size = Size { commands: 2, asks: 128, gather: true };
 
 /// Between two looks at who waits, while a command takes longer than it may.
 const LOOK: Duration = Duration::from_millis(5);
-
-/// In one command.
-const MOST_ASKS: usize = 128;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! Questions to Redis: many at once in one command, each within its deadline.
 //!
-//! While nothing is under way to a master, a question goes by itself, at once. Those that come
-//! meanwhile queue up; at most two tasks a master carry them, each up to 128 at a time, so that the
-//! busier it is the more of them share a command.
+//! As long as few commands are under way to a master, a question goes by itself, at once. Those that
+//! come when there are more queue up, and share the commands that follow: the busier the master is, the more of
+//! them do.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +63,7 @@ impl Desk {
     ) -> Self {
         let (deadline, runtime) = (config.deadline, Handle::current());
         let carrier = Carrier { link: Arc::clone(&link), stats: Arc::clone(&stats), deadline };
-        let fold = Fold::new(carrier, config.max_queued, runtime.clone());
+        let fold = Fold::new(carrier, config.max_queued, runtime.clone()).spread(COMMANDS, ASKS);
         Self { link, breakers, stats, deadline, runtime, fold }
     }
 
@@ -227,3 +227,10 @@ struct Group {
     asks: Vec<(Subject, Want)>,
     places: Vec<usize>,
 }
+
+/// Under way to a master. A question takes it several microseconds: with few and large commands it
+/// would stand still while answers travel, and everybody would wait for the last of many.
+const COMMANDS: usize = 8;
+
+/// In one command. From here on what a command takes by itself is little beside its questions.
+const ASKS: usize = 16;

@@ -116,8 +116,8 @@ async fn concurrent_reads_share_commands_and_each_gets_its_own() {
         assert!(is(read.await.expect("no panic"), number));
     }
     let sizes = server.sizes();
-    assert!(sizes.len() <= 5 && sizes.iter().all(|size| *size <= MOST_ASKS), "{sizes:?}");
-    assert!(server.under_way.lock().1 <= MOST_COMMANDS);
+    assert!(sizes.len() <= 5 && sizes.iter().all(|size| *size <= GATHERED.asks), "{sizes:?}");
+    assert!(server.under_way.lock().1 <= GATHERED.commands);
     sleep(MS).await;
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 0, "tasks end with the work");
 }
@@ -143,7 +143,7 @@ async fn a_dropped_read_that_waits_is_not_asked_for() {
     let (server, fold) = fold(100);
     let mut reads: Vec<_> = (0..2).map(|number| spawn(&fold, number)).collect();
     sleep(MS).await;
-    assert_eq!(server.under_way.lock().0, MOST_COMMANDS);
+    assert_eq!(server.under_way.lock().0, GATHERED.commands);
     reads.extend((2..5).map(|number| spawn(&fold, number)));
     yield_now().await;
     reads[2].abort();

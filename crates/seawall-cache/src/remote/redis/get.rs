@@ -137,7 +137,7 @@ async fn pipeline(way: &Way, keys: Vec<Key>) -> Vec<Result<Option<Bytes>, Error>
 }
 
 /// Another type: foreign, not absent. An empty string is foreign too.
-fn foreign(error: Error) -> Result<Option<Bytes>, Error> {
+pub(super) fn foreign(error: Error) -> Result<Option<Bytes>, Error> {
     if is_wrong_type(&error) { Ok(Some(Bytes::new())) } else { Err(error) }
 }
 
