@@ -24,13 +24,14 @@ pub trait Carry: Clone + Send + Sync + 'static {
     /// Asks `node` one question. Who asks has a deadline.
     fn one(&self, node: u32, ask: Self::Ask) -> impl Future<Output = Self::Reply> + Send;
 
-    /// Asks `node`, by as few commands as can be; one reply a question, in order, within a
-    /// deadline.
+    /// Asks `node`, by as few commands as can be, within a deadline. Each reply is told when it is
+    /// there; a question without one was [not asked](Unasked::Ended).
     fn many(
         &self,
         node: u32,
         asks: Vec<Self::Ask>,
-    ) -> impl Future<Output = Vec<Self::Reply>> + Send;
+        replies: &Replies<Self::Reply>,
+    ) -> impl Future<Output = ()> + Send;
 
     /// What to answer where nothing was asked.
     fn unasked(&self, why: Unasked) -> Self::Reply;
@@ -54,8 +55,8 @@ pub enum Unasked {
 /// meanwhile queue up; at most two commands are under way to a node, each with up to 128 of them, or
 /// as many as [`spread`](Self::spread) says.
 ///
-/// The questions of a command are answered together. Where one of them is led on to a node that hangs,
-/// as one about a slot that is on its way there, the others wait with it until its deadline.
+/// Where one of the questions of a command is led on to a node that hangs, as one about a slot that is
+/// on its way there, the others do not wait for it, but the command counts as under way until its deadline.
 ///
 /// Dropping the future of a question is safe: it is not asked if that has not happened yet, and the
 /// others are.
@@ -168,7 +169,7 @@ struct Size {
 }
 
 struct State<C: Carry> {
-    queue: VecDeque<(C::Ask, Waiting<C>)>,
+    queue: VecDeque<(C::Ask, Waiting<C::Reply>)>,
     /// Questions by themselves and tasks.
     commands: usize,
 }
@@ -179,13 +180,48 @@ impl<C: Carry> State<C> {
     }
 }
 
+/// Who waits for the answers to the questions of a command, each in the place of its question.
+pub struct Replies<R> {
+    /// Those that were not told yet.
+    places: Mutex<Vec<Option<Waiting<R>>>>,
+}
+
+impl<R> Replies<R> {
+    /// Answers the question in `place`. Does nothing if that was answered already.
+    pub fn tell(&self, place: usize, reply: R) {
+        let waiting = self.places.lock().get_mut(place).and_then(Option::take);
+        if let Some(waiting) = waiting {
+            let _ = waiting.reply.send(reply);
+        }
+    }
+
+    /// When the first has waited for too long. Who came first is late first: all have the same
+    /// patience, or nearly.
+    fn first(&self) -> Option<Instant> {
+        self.places.lock().iter().flatten().find_map(|waiting| waiting.until)
+    }
+
+    /// Those that wait for too long.
+    fn take_late(&self, now: Instant) -> Vec<Waiting<R>> {
+        let mut places = self.places.lock();
+        places.iter_mut().filter_map(|it| it.take_if(|waiting| waiting.is_late(now))).collect()
+    }
+}
+
+impl<R> fmt::Debug for Replies<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.places.lock().iter().flatten().count();
+        f.debug_struct("Replies").field("waiting", &waiting).finish_non_exhaustive()
+    }
+}
+
 /// Who waits for an answer.
-struct Waiting<C: Carry> {
-    reply: oneshot::Sender<C::Reply>,
+struct Waiting<R> {
+    reply: oneshot::Sender<R>,
     until: Option<Instant>,
 }
 
-impl<C: Carry> Waiting<C> {
+impl<R> Waiting<R> {
     fn is_late(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
@@ -235,40 +271,31 @@ impl<C: Carry> Lane<C> {
                 // Whoever was woken with us asks first, so that we take more at once.
                 yield_now().await;
             }
-            let (asks, mut waiting) = self.take();
+            let (asks, replies) = self.take();
             if asks.is_empty() {
                 return;
             }
-            let replies = self.carry(asks, &mut waiting).await;
-            for (reply, waiting) in replies.into_iter().zip(waiting) {
-                if let Some(waiting) = waiting {
-                    let _ = waiting.reply.send(reply);
-                }
-            }
+            self.carry(asks, &replies).await;
         }
     }
 
     /// Carries what was taken. Those that wait for too long are told, here and in the queue.
-    async fn carry(&self, asks: Vec<C::Ask>, taken: &mut [Option<Waiting<C>>]) -> Vec<C::Reply> {
-        let mut command = pin!(self.carry.many(self.node, asks));
-        // Who came first is late first: all have the same patience, or nearly.
-        let mut next = taken.iter().flatten().find_map(|waiting| waiting.until);
+    async fn carry(&self, asks: Vec<C::Ask>, replies: &Replies<C::Reply>) {
+        let mut command = pin!(self.carry.many(self.node, asks, replies));
+        let mut next = replies.first();
         while let Some(until) = next {
-            if let Ok(replies) = timeout_at(until, &mut command).await {
-                return replies;
+            if timeout_at(until, &mut command).await.is_ok() {
+                return;
             }
             let now = Instant::now();
-            for place in &mut *taken {
-                if let Some(late) = place.take_if(|waiting| waiting.is_late(now)) {
-                    let _ = late.reply.send(self.carry.unasked(Unasked::Late));
-                }
+            for late in replies.take_late(now) {
+                let _ = late.reply.send(self.carry.unasked(Unasked::Late));
             }
             let queued = self.give_up(now);
-            let first = taken.iter().flatten().find_map(|waiting| waiting.until);
             // Those that come from now on are looked at soon enough.
-            next = first.or(queued).or(Some(now + LOOK)).map(|next| next.max(now));
+            next = replies.first().or(queued).or(Some(now + LOOK)).map(|next| next.max(now));
         }
-        command.await
+        command.await;
     }
 
     /// Tells those in the queue that waited for too long. When the next will have.
@@ -287,7 +314,7 @@ impl<C: Carry> Lane<C> {
         next
     }
 
-    fn take(&self) -> (Vec<C::Ask>, Vec<Option<Waiting<C>>>) {
+    fn take(&self) -> (Vec<C::Ask>, Replies<C::Reply>) {
         let mut state = self.state.lock();
         let most = state.queue.len().min(self.size.asks);
         let (mut asks, mut all) = (Vec::with_capacity(most), Vec::with_capacity(most));
@@ -299,7 +326,7 @@ impl<C: Carry> Lane<C> {
                 all.push(Some(waiting));
             }
         }
-        (asks, all)
+        (asks, Replies { places: Mutex::new(all) })
     }
 }
 

@@ -67,7 +67,7 @@ mod within;
 
 pub use self::ends::EndsWithUs;
 pub use self::error::Error;
-pub use self::fold::{Carry, Fold, Unasked};
+pub use self::fold::{Carry, Fold, Replies, Unasked};
 pub use self::masters::{Masters, Reach};
 pub use self::per_node::PerNode;
 pub use self::reads::Reads;

@@ -228,7 +228,7 @@ impl Connection {
         keys: Vec<Key>,
     ) -> Vec<Result<Fetched, RemoteError>> {
         let sent = Instant::now();
-        let (replies, clock) = join(self.getter.many(node, keys), self.clock(node, sent)).await;
+        let (replies, clock) = join(self.getter.all(node, keys), self.clock(node, sent)).await;
         let fetched = replies.into_iter().map(|reply| {
             let clock = match &clock {
                 Ok(bounds) => Ok(*bounds),
