@@ -1,7 +1,10 @@
 //! The connection that only reads.
 
 use bytes::Bytes;
-use seawall_devstack::{Redis, Stack};
+use parking_lot::Mutex;
+use seawall_devstack::{Redis, Reply, Stack};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
@@ -107,6 +110,56 @@ async fn it_comes_back_with_the_server() {
     redis.restart().await.unwrap();
     until("it can be written", async || set(routes, "a", "2").await.is_ok()).await;
     assert_eq!(read(routes, "a").await.unwrap(), Some(Bytes::from("2")));
+}
+
+/// As an address that stands for the master does: connections that were made stay where they are.
+#[tokio::test]
+async fn after_a_failover_nothing_is_read_where_the_master_was() {
+    let (old, new) = (
+        Stack::builder().redis().start().await.unwrap(),
+        Stack::builder().redis().start().await.unwrap(),
+    );
+    let (old, new) = (old.redis().unwrap(), new.redis().unwrap());
+    let master = Arc::new(Mutex::new(old.addr()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let to = Arc::clone(&master);
+    let proxy = tokio::spawn(async move {
+        loop {
+            let (mut here, _) = listener.accept().await.unwrap();
+            let master = to.lock().to_string();
+            tokio::spawn(async move {
+                let mut there = TcpStream::connect(master).await.unwrap();
+                let _ = copy_bidirectional(&mut here, &mut there).await;
+            });
+        }
+    });
+    let followed = connected(format!("redis://{address}")).await;
+    let routes = &followed.routes;
+    set(routes, "a", "old").await.unwrap();
+    assert_eq!(read(routes, "a").await.unwrap(), Some(Bytes::from("old")));
+    // The commands' connection is made anew, elsewhere; that for reads is up and hears nothing of it.
+    *master.lock() = new.addr();
+    let clients = old.command(&["CLIENT", "LIST"]).await.unwrap().text().unwrap();
+    for client in clients.lines() {
+        let field = |name: &str| client.split(' ').find_map(|it| it.strip_prefix(name));
+        if field("name=") != Some("seawall-reads") && field("cmd=") != Some("client|list") {
+            old.command(&["CLIENT", "KILL", "ID", field("id=").unwrap()]).await.unwrap();
+        }
+    }
+    until("it is written there", async || {
+        let written = set(routes, "a", "new").await.is_ok();
+        written && new.command(&["EXISTS", "a"]).await.unwrap() == Reply::Integer(1)
+    })
+    .await;
+    let mut answered = false;
+    while !answered {
+        if let Ok(value) = read(routes, "a").await {
+            assert_eq!(value, Some(Bytes::from("new")));
+            answered = true;
+        }
+    }
+    proxy.abort();
 }
 
 #[tokio::test]
