@@ -3,6 +3,7 @@
 
 use std::hint::black_box;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bench_harness::{Bench, Role, Row, Subject};
 use bytes::Bytes;
@@ -12,9 +13,10 @@ use rand::{Rng, SeedableRng};
 use redis::AsyncCommands;
 use seawall_cache::{Guarded, Redis, RedisConfig, Watcher};
 use seawall_devstack::Stack;
+use seawall_redis::{Masters, Settings};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 const KEYS: usize = 10_000;
 const DRAWS: usize = 1 << 14;
@@ -35,7 +37,7 @@ fn main() -> std::io::Result<()> {
 }
 
 fn reads(bench: &mut Bench, runtime: &Runtime, url: &str) {
-    let (ours, fred, redis) = runtime.block_on(async {
+    let (ours, folded, fred, redis) = runtime.block_on(async {
         let ours = Redis::connect(config(url)).await.unwrap();
         let fred_config = fred::types::config::Config::from_url(url).unwrap();
         let fred = fred::types::Builder::from_config(fred_config).build().unwrap();
@@ -46,7 +48,12 @@ fn reads(bench: &mut Bench, runtime: &Runtime, url: &str) {
             let (key, value) = (format!("seawall:bench:{number}"), Bytes::from_static(&VALUE));
             let _: () = fred.set(key, value, None, None, false).await.unwrap();
         }
-        (Guarded::from(ours), fred, redis)
+        let settings = Settings { url: url.into(), ..Settings::default() };
+        let folded = Masters::connect(&settings).await.unwrap().routes().to(0).unwrap();
+        while folded.reads().is_none() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        (Guarded::from(ours), folded, fred, redis)
     });
     let mut random = StdRng::seed_from_u64(1);
     let drawn: Vec<usize> = (0..DRAWS).map(|_| random.random_range(0..KEYS)).collect();
@@ -57,6 +64,15 @@ fn reads(bench: &mut Bench, runtime: &Runtime, url: &str) {
         let read_ours = each(runtime, tasks, move |turn| {
             let (ours, texts) = (get.clone(), Arc::clone(&texts));
             async move { ours.read(&texts[turn]).await.unwrap().bytes }
+        });
+        let (get, names) = (folded.clone(), Arc::clone(&keys));
+        let read_folded = each(runtime, tasks, move |turn| {
+            let (way, keys) = (get.clone(), Arc::clone(&names));
+            async move {
+                let until = Instant::now() + Duration::from_millis(100);
+                let key = Bytes::copy_from_slice(keys[turn].as_bytes());
+                way.reads().unwrap().ask(key, until).await.unwrap()
+            }
         });
         let (get, names) = (fred.clone(), Arc::clone(&keys));
         let read_fred = each(runtime, tasks, move |turn| {
@@ -72,6 +88,7 @@ fn reads(bench: &mut Bench, runtime: &Runtime, url: &str) {
             &format!("256 B out of Redis, {tasks} tasks on one thread"),
             vec![
                 Subject::new("seawall-cache, read of L2", Role::Ours, read_ours),
+                Subject::new("the fold alone", Role::Floor, read_folded),
                 Subject::new("fred, GET", Role::Floor, read_fred),
                 Subject::new("redis-rs, GET, multiplexed", Role::Peer, read_redis),
             ],

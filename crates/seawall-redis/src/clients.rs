@@ -1,6 +1,6 @@
 //! The connections for commands: one to the server, or one to each master of a cluster.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fred::clients::{Client, WithOptions};
@@ -10,9 +10,11 @@ use fred::types::ClientState;
 use fred::types::config::{Config, Options};
 use futures_util::future::join_all;
 use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
 
 use crate::ends::EndsWithUs;
 use crate::per_node::PerNode;
+use crate::reads::{Plan, Reads};
 use crate::settings::Settings;
 
 /// A connection to one node, kept up for ever.
@@ -21,27 +23,39 @@ pub(crate) struct NodeClient {
     /// Without a deadline: who reads one key has one, and a second timer would cost as much as the
     /// rest.
     alone: WithOptions<Client>,
+    reads: OnceLock<Option<Reads>>,
+    /// How those are connected, until they are.
+    plan: Mutex<Option<Plan>>,
+    runtime: Handle,
 }
 
 impl NodeClient {
     /// One that is being connected, and kept so.
     pub(crate) fn start(settings: &Settings, server: Config) -> Self {
-        let client = client(settings, server);
+        let (client, plan) = prepare(settings, server);
         let task = client.connect();
-        Self::new(EndsWithUs::new(client, settings).with(task))
+        Self::new(EndsWithUs::new(client, settings).with(task), plan)
     }
 
     /// The same, once it is connected.
     pub(crate) async fn connected(settings: &Settings, server: Config) -> Result<Self, Error> {
-        let client = client(settings, Config { fail_fast: true, ..server });
+        let (client, plan) = prepare(settings, Config { fail_fast: true, ..server });
         let ends = EndsWithUs::new(client.clone(), settings);
         let task = client.init().await?;
-        Ok(Self::new(ends.with(task)))
+        Ok(Self::new(ends.with(task), plan))
     }
 
-    fn new(ends: EndsWithUs) -> Self {
+    fn new(ends: EndsWithUs, plan: Option<Plan>) -> Self {
         let none = Options { timeout: Some(Duration::ZERO), ..Options::default() };
-        Self { alone: ends.client().with_options(&none), ends }
+        let alone = ends.client().with_options(&none);
+        let (reads, plan) = (OnceLock::new(), Mutex::new(plan));
+        Self { alone, ends, reads, plan, runtime: Handle::current() }
+    }
+
+    /// The connection for reads, if it is up. The first who asks has it started.
+    pub(crate) fn reads(&self) -> Option<&Reads> {
+        let start = || self.plan.lock().take().map(|plan| Reads::start(plan, &self.runtime));
+        self.reads.get_or_init(start).as_ref().filter(|reads| reads.is_up())
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -116,6 +130,16 @@ impl Clients {
     fn of(&self, node: u32) -> &RwLock<Option<Arc<NodeClient>>> {
         self.nodes.get(node, |_| RwLock::default())
     }
+}
+
+/// A client, and how to read beside it.
+fn prepare(settings: &Settings, server: Config) -> (Client, Option<Plan>) {
+    let client = client(settings, server.clone());
+    let clustered = settings.server().is_ok_and(|it| it.server.is_clustered());
+    // What is encrypted goes through fred.
+    let plain = !server.uses_tls();
+    let plan = plain.then(|| Plan::new(client.clone(), server, clustered, settings));
+    (client, plan)
 }
 
 /// A client with none of fred's defaults that wait for ever. On a cluster it is one master's.

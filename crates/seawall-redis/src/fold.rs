@@ -24,13 +24,14 @@ pub trait Carry: Clone + Send + Sync + 'static {
     /// Asks `node` one question. Who asks has a deadline.
     fn one(&self, node: u32, ask: Self::Ask) -> impl Future<Output = Self::Reply> + Send;
 
-    /// Asks `node`, by as few commands as can be; one reply a question, in order, within a
-    /// deadline.
+    /// Asks `node`, by as few commands as can be, within a deadline. Each reply is told when it is
+    /// there; a question without one was [not asked](Unasked::Ended).
     fn many(
         &self,
         node: u32,
         asks: Vec<Self::Ask>,
-    ) -> impl Future<Output = Vec<Self::Reply>> + Send;
+        replies: &Replies<Self::Reply>,
+    ) -> impl Future<Output = ()> + Send;
 
     /// What to answer where nothing was asked.
     fn unasked(&self, why: Unasked) -> Self::Reply;
@@ -51,10 +52,11 @@ pub enum Unasked {
 /// Folds concurrent questions of one each into questions of many, node by node.
 ///
 /// While nothing is under way to a node, a question goes there by itself, at once. Those that come
-/// meanwhile queue up; at most two commands are under way to a node, each with up to 128 of them.
+/// meanwhile queue up; at most two commands are under way to a node, each with up to 128 of them, or
+/// as many as [`spread`](Self::spread) says.
 ///
-/// The questions of a command are answered together. Where one of them is led on to a node that hangs,
-/// as one about a slot that is on its way there, the others wait with it until its deadline.
+/// Where one of the questions of a command is led on to a node that hangs, as one about a slot that is
+/// on its way there, the others do not wait for it, but the command counts as under way until its deadline.
 ///
 /// Dropping the future of a question is safe: it is not asked if that has not happened yet, and the
 /// others are.
@@ -62,6 +64,7 @@ pub struct Fold<C: Carry> {
     carry: C,
     /// Most questions that wait for one node.
     bound: usize,
+    size: Size,
     runtime: Handle,
     home: Id,
     lanes: PerNode<Arc<Lane<C>>>,
@@ -71,7 +74,16 @@ impl<C: Carry> Fold<C> {
     /// At most `bound` questions wait for a node. Its tasks run on `runtime`, only while there is something to ask.
     pub fn new(carry: C, bound: usize, runtime: Handle) -> Self {
         let home = runtime.id();
-        Self { carry, bound, runtime, home, lanes: PerNode::new() }
+        Self { carry, bound, size: GATHERED, runtime, home, lanes: PerNode::new() }
+    }
+
+    /// For questions that take the node longer than a command does by itself, as scripts do: at
+    /// most `commands` are under way to a node, of `asks` questions each, and as long as there are
+    /// fewer, a question does not wait for others to join it. So the node has work while answers travel.
+    #[must_use]
+    pub fn spread(mut self, commands: usize, asks: usize) -> Self {
+        self.size = Size { commands: commands.max(1), asks: asks.max(1), gather: false };
+        self
     }
 
     /// Asks `node`. Who waits has a deadline; the commands of several have.
@@ -124,7 +136,8 @@ impl<C: Carry> Fold<C> {
     fn lane(&self, node: u32) -> &Arc<Lane<C>> {
         self.lanes.get(node, |node| {
             let (carry, runtime) = (self.carry.clone(), self.runtime.clone());
-            Arc::new(Lane { node, carry, runtime, state: Mutex::new(State::new()) })
+            let (size, state) = (self.size, Mutex::new(State::new()));
+            Arc::new(Lane { node, carry, size, runtime, state })
         })
     }
 }
@@ -139,12 +152,24 @@ impl<C: Carry> fmt::Debug for Fold<C> {
 struct Lane<C: Carry> {
     node: u32,
     carry: C,
+    size: Size,
     runtime: Handle,
     state: Mutex<State<C>>,
 }
 
+/// How questions are put into commands.
+#[derive(Clone, Copy)]
+struct Size {
+    /// Most under way.
+    commands: usize,
+    /// Most questions in one.
+    asks: usize,
+    /// Whether a command waits for those who are about to ask.
+    gather: bool,
+}
+
 struct State<C: Carry> {
-    queue: VecDeque<(C::Ask, Waiting<C>)>,
+    queue: VecDeque<(C::Ask, Waiting<C::Reply>)>,
     /// Questions by themselves and tasks.
     commands: usize,
 }
@@ -155,13 +180,48 @@ impl<C: Carry> State<C> {
     }
 }
 
+/// Who waits for the answers to the questions of a command, each in the place of its question.
+pub struct Replies<R> {
+    /// Those that were not told yet.
+    places: Mutex<Vec<Option<Waiting<R>>>>,
+}
+
+impl<R> Replies<R> {
+    /// Answers the question in `place`. Does nothing if that was answered already.
+    pub fn tell(&self, place: usize, reply: R) {
+        let waiting = self.places.lock().get_mut(place).and_then(Option::take);
+        if let Some(waiting) = waiting {
+            let _ = waiting.reply.send(reply);
+        }
+    }
+
+    /// When the first has waited for too long. Who came first is late first: all have the same
+    /// patience, or nearly.
+    fn first(&self) -> Option<Instant> {
+        self.places.lock().iter().flatten().find_map(|waiting| waiting.until)
+    }
+
+    /// Those that wait for too long.
+    fn take_late(&self, now: Instant) -> Vec<Waiting<R>> {
+        let mut places = self.places.lock();
+        places.iter_mut().filter_map(|it| it.take_if(|waiting| waiting.is_late(now))).collect()
+    }
+}
+
+impl<R> fmt::Debug for Replies<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waiting = self.places.lock().iter().flatten().count();
+        f.debug_struct("Replies").field("waiting", &waiting).finish_non_exhaustive()
+    }
+}
+
 /// Who waits for an answer.
-struct Waiting<C: Carry> {
-    reply: oneshot::Sender<C::Reply>,
+struct Waiting<R> {
+    reply: oneshot::Sender<R>,
     until: Option<Instant>,
 }
 
-impl<C: Carry> Waiting<C> {
+impl<R> Waiting<R> {
     fn is_late(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
@@ -191,7 +251,7 @@ impl<C: Carry> Lane<C> {
         }
         let (sender, reply) = oneshot::channel();
         state.queue.push_back((ask, Waiting { reply: sender, until }));
-        let start = state.commands < MOST_COMMANDS;
+        let start = state.commands < self.size.commands;
         state.commands += usize::from(start);
         Turn::Queued { reply, start }
     }
@@ -207,42 +267,35 @@ impl<C: Carry> Lane<C> {
 
     async fn work(&self) {
         loop {
-            // Whoever was woken with us asks first, so that we take more at once.
-            yield_now().await;
-            let (asks, mut waiting) = self.take();
+            if self.size.gather {
+                // Whoever was woken with us asks first, so that we take more at once.
+                yield_now().await;
+            }
+            let (asks, replies) = self.take();
             if asks.is_empty() {
                 return;
             }
-            let replies = self.carry(asks, &mut waiting).await;
-            for (reply, waiting) in replies.into_iter().zip(waiting) {
-                if let Some(waiting) = waiting {
-                    let _ = waiting.reply.send(reply);
-                }
-            }
+            self.carry(asks, &replies).await;
         }
     }
 
     /// Carries what was taken. Those that wait for too long are told, here and in the queue.
-    async fn carry(&self, asks: Vec<C::Ask>, taken: &mut [Option<Waiting<C>>]) -> Vec<C::Reply> {
-        let mut command = pin!(self.carry.many(self.node, asks));
-        // Who came first is late first: all have the same patience, or nearly.
-        let mut next = taken.iter().flatten().find_map(|waiting| waiting.until);
+    async fn carry(&self, asks: Vec<C::Ask>, replies: &Replies<C::Reply>) {
+        let mut command = pin!(self.carry.many(self.node, asks, replies));
+        let mut next = replies.first();
         while let Some(until) = next {
-            if let Ok(replies) = timeout_at(until, &mut command).await {
-                return replies;
+            if timeout_at(until, &mut command).await.is_ok() {
+                return;
             }
             let now = Instant::now();
-            for place in &mut *taken {
-                if let Some(late) = place.take_if(|waiting| waiting.is_late(now)) {
-                    let _ = late.reply.send(self.carry.unasked(Unasked::Late));
-                }
+            for late in replies.take_late(now) {
+                let _ = late.reply.send(self.carry.unasked(Unasked::Late));
             }
             let queued = self.give_up(now);
-            let first = taken.iter().flatten().find_map(|waiting| waiting.until);
             // Those that come from now on are looked at soon enough.
-            next = first.or(queued).or(Some(now + LOOK)).map(|next| next.max(now));
+            next = replies.first().or(queued).or(Some(now + LOOK)).map(|next| next.max(now));
         }
-        command.await
+        command.await;
     }
 
     /// Tells those in the queue that waited for too long. When the next will have.
@@ -261,11 +314,11 @@ impl<C: Carry> Lane<C> {
         next
     }
 
-    fn take(&self) -> (Vec<C::Ask>, Vec<Option<Waiting<C>>>) {
+    fn take(&self) -> (Vec<C::Ask>, Replies<C::Reply>) {
         let mut state = self.state.lock();
-        let most = state.queue.len().min(MOST_ASKS);
+        let most = state.queue.len().min(self.size.asks);
         let (mut asks, mut all) = (Vec::with_capacity(most), Vec::with_capacity(most));
-        while asks.len() < MOST_ASKS
+        while asks.len() < self.size.asks
             && let Some((ask, waiting)) = state.queue.pop_front()
         {
             if !waiting.reply.is_closed() {
@@ -273,7 +326,7 @@ impl<C: Carry> Lane<C> {
                 all.push(Some(waiting));
             }
         }
-        (asks, all)
+        (asks, Replies { places: Mutex::new(all) })
     }
 }
 
@@ -299,14 +352,11 @@ impl<C: Carry> Drop for UnderWay<C> {
     }
 }
 
-/// Under way to one node.
-const MOST_COMMANDS: usize = 2;
+/// For questions that take a node less than a command does by itself.
+const GATHERED: Size = Size { commands: 2, asks: 128, gather: true };
 
 /// Between two looks at who waits, while a command takes longer than it may.
 const LOOK: Duration = Duration::from_millis(5);
-
-/// In one command.
-const MOST_ASKS: usize = 128;
 
 #[cfg(test)]
 mod tests;

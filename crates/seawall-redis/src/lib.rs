@@ -30,7 +30,9 @@
 //! the key is: a MOVED corrects the slot at once and makes [`Masters::follow`] look again, an ASK is
 //! answered by ASKING right before the command. A sentinel is asked by fred; that and a single server are one node, 0.
 //!
-//! [`Fold`] puts questions that tasks ask at the same time into few commands. [`within`] is a deadline
+//! [`Reads`] is a connection of its own for reading keys, those of many tasks in few commands: fred takes about as
+//! long for a key of an MGET as others do for a GET. [`Fold`] puts questions of any kind that tasks ask at the same
+//! time into few commands. [`within`] is a deadline
 //! that counts an answer which lies in the socket as come. [`EndsWithUs`] ends fred's
 //! task with its owner, and starts it again should it end by itself.
 //!
@@ -43,7 +45,7 @@
 //!
 //! # Cost
 //! A look-up of a node is a hash of the key and a load; without a cluster it is nothing. A command takes
-//! a short read lock, for the client, beside what fred takes.
+//! a short read lock, for the client, beside what fred takes. A connection for reads, where it is asked for, is one more to each master.
 //!
 //! # Features
 //! | feature | what | default |
@@ -57,6 +59,7 @@ mod error;
 mod fold;
 mod masters;
 mod per_node;
+mod reads;
 mod routes;
 mod settings;
 mod topology;
@@ -64,9 +67,10 @@ mod within;
 
 pub use self::ends::EndsWithUs;
 pub use self::error::Error;
-pub use self::fold::{Carry, Fold, Unasked};
+pub use self::fold::{Carry, Fold, Replies, Unasked};
 pub use self::masters::{Masters, Reach};
 pub use self::per_node::PerNode;
+pub use self::reads::Reads;
 pub use self::routes::{Routes, Way, another_number, gone, is_redirection, plain};
 pub use self::settings::Settings;
 pub use self::topology::{Change, Topology};

@@ -12,6 +12,7 @@ use futures_util::future::{FutureExt as _, select_ok};
 use tokio::sync::Notify;
 
 use crate::clients::{Clients, NodeClient};
+use crate::reads::Reads;
 use crate::topology::Topology;
 
 /// Finds the connection for a node, and another where a node says that another has the key.
@@ -58,6 +59,13 @@ impl Way {
     #[must_use]
     pub fn without_deadline(&self) -> &WithOptions<Client> {
         self.to.alone()
+    }
+
+    /// The connection that does nothing but read keys, if it is up. The first who asks for it has it
+    /// started. It is for nobody who is [asking](Self::asking).
+    #[must_use]
+    pub fn reads(&self) -> Option<&Reads> {
+        self.to.reads()
     }
 
     /// Sends a command, after ASKING if need be.

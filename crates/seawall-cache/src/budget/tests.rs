@@ -235,6 +235,10 @@ async fn a_flooded_cache_leaves_the_others_what_they_use() {
         // Larger than the whole budget: served to its caller, held nowhere.
         let _ = flooded.set(&1, vec![0; 65 << 20]).await;
         assert!(flooded.get(&1).await.expect("no remote").is_none());
+        let load = |_| async { Ok::<_, io::Error>(vec![0; 65 << 20]) };
+        let got = flooded.get_or_load(&1, load).await.expect("loads");
+        assert_eq!(got.value.map(|value| value.len()), Some(65 << 20));
+        assert!(flooded.get(&1).await.expect("no remote").is_none());
     }
 }
 

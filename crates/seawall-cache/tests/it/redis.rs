@@ -269,3 +269,63 @@ async fn connecting_to_a_frozen_redis_times_out_and_leaves_nothing() {
     until("the tasks ended", || async { runtime.metrics().num_alive_tasks() <= before }).await;
     redis.resume().await.expect("runs again");
 }
+
+/// Case 14: nobody's clock is compared with that of another node.
+#[tokio::test]
+async fn writers_whose_clocks_are_minutes_apart_agree() {
+    let stack = stack().await;
+    let url = stack.redis().expect("asked for").url();
+    let short = |redis: Redis| -> Numbers {
+        let builder = Cache::builder("numbers").remote(redis).ttl(Duration::from_secs(2));
+        builder.ttl_jitter(0.0).build().expect("valid")
+    };
+    let behind = short(connect(&stack).await);
+    let (orders, mut ordered) = tokio::sync::mpsc::channel::<u8>(1);
+    let (done, mut ends) = tokio::sync::mpsc::channel::<Instant>(1);
+    let ahead = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let start = std::time::SystemTime::now();
+            tokio::time::pause();
+            tokio::time::advance(Duration::from_secs(300)).await;
+            tokio::time::resume();
+            assert!(start.elapsed().expect("it goes on") < Duration::from_secs(60));
+            let ahead = short(Redis::connect(config(url)).await.expect("it is up"));
+            while let Some(order) = ordered.recv().await {
+                match order {
+                    1 => assert!(!ahead.set(&1, 10).await.is_partial()),
+                    2 => until("the removal is seen", || async { gone(&ahead, 1).await }).await,
+                    3 => {
+                        let got = ahead.get(&2).await.expect("in reach").expect("fresh");
+                        assert_eq!(got.value.as_deref(), Some(&20));
+                        assert!(got.age < Duration::from_secs(2), "{:?}", got.age);
+                    }
+                    _ => until("it expires", || async { gone(&ahead, 2).await }).await,
+                }
+                done.send(Instant::now()).await.expect("waited for");
+            }
+        });
+    });
+    let mut run = async |order| {
+        orders.send(order).await.expect("it runs");
+        ends.recv().await.expect("it is done");
+    };
+    run(1).await;
+    let got = behind.get(&1).await.expect("in reach").expect("written by the one ahead");
+    assert!(got.age < Duration::from_secs(2), "{:?}", got.age);
+    assert!(!behind.remove(&1).await.is_partial());
+    run(2).await;
+    assert!(!behind.set(&2, 20).await.is_partial());
+    run(3).await;
+    run(1).await;
+    let written = Instant::now();
+    until("what the one ahead wrote expires", || async { gone(&behind, 1).await }).await;
+    assert!(written.elapsed() < Duration::from_secs(60), "and not five minutes later");
+    run(4).await;
+    drop((orders, ends));
+    ahead.join().expect("no panic");
+}
+
+async fn gone(numbers: &Numbers, key: u64) -> bool {
+    numbers.get(&key).await.expect("in reach").is_none()
+}

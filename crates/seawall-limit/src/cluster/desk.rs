@@ -1,14 +1,14 @@
 //! Questions to Redis: many at once in one command, each within its deadline.
 //!
-//! While nothing is under way to a master, a question goes by itself, at once. Those that come
-//! meanwhile queue up; at most two tasks a master carry them, each up to 128 at a time, so that the
-//! busier it is the more of them share a command.
+//! As long as few commands are under way to a master, a question goes by itself, at once. Those that
+//! come when there are more queue up, and share the commands that follow: the busier the master is, the more of
+//! them do.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use seawall_redis::{Carry, Fold, Unasked, is_redirection, within};
+use seawall_redis::{Carry, Fold, Replies, Unasked, is_redirection, within};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -63,7 +63,7 @@ impl Desk {
     ) -> Self {
         let (deadline, runtime) = (config.deadline, Handle::current());
         let carrier = Carrier { link: Arc::clone(&link), stats: Arc::clone(&stats), deadline };
-        let fold = Fold::new(carrier, config.max_queued, runtime.clone());
+        let fold = Fold::new(carrier, config.max_queued, runtime.clone()).spread(COMMANDS, ASKS);
         Self { link, breakers, stats, deadline, runtime, fold }
     }
 
@@ -114,12 +114,11 @@ impl Desk {
     /// Asks whatever the breaker says, and lets it know.
     pub(crate) async fn probe(&self, ask: &Ask) {
         let node = self.link.node(ask.subject);
-        let asks = [(ask.subject, ask.want)];
-        let answers = within(self.deadline, self.link.decide(&ask.spec, 1, &asks)).await;
-        match answers.as_deref() {
-            Some([Ok(_)]) => self.answered(node),
+        let asked = self.link.decide(&ask.spec, 1, (ask.subject, ask.want));
+        match within(self.deadline, asked).await {
+            Some(Ok(_)) => self.answered(node),
             // It is there, whoever it names.
-            Some([Err(error)]) if is_redirection(error) => self.answered(node),
+            Some(Err(error)) if is_redirection(&error) => self.answered(node),
             _ => {}
         }
     }
@@ -152,18 +151,12 @@ impl Carry for Carrier {
     type Reply = Reply;
 
     async fn one(&self, _: u32, ask: Ask) -> Reply {
-        let asks = [(ask.subject, ask.want)];
-        let mut answers = self.link.decide(&ask.spec, ask.divisor, &asks).await;
-        match answers.pop() {
-            Some(Ok(answer)) => Ok(answer),
-            Some(Err(error)) => Err(self.refused(&error)),
-            None => Err(NoAnswer::Failed),
-        }
+        let answer = self.link.decide(&ask.spec, ask.divisor, (ask.subject, ask.want)).await;
+        answer.map_err(|error| self.refused(&error))
     }
 
     /// Sends what may share a command in one, and all commands at once.
-    async fn many(&self, _: u32, asks: Vec<Ask>) -> Vec<Reply> {
-        let mut replies: Vec<Reply> = asks.iter().map(|_| Err(NoAnswer::Failed)).collect();
+    async fn many(&self, _: u32, asks: Vec<Ask>, replies: &Replies<Reply>) {
         let mut groups: Vec<Group> = Vec::new();
         for (place, ask) in asks.into_iter().enumerate() {
             let slot = self.link.group(ask.subject);
@@ -186,19 +179,16 @@ impl Carry for Carrier {
             }
         }
         let send = async |group: Group| {
-            let asked = self.link.decide(&group.spec, group.divisor, &group.asks);
-            (group.places, within(self.deadline, asked).await)
-        };
-        for (places, answers) in join_all(groups.into_iter().map(send)).await {
-            let Some(answers) = answers else {
-                places.into_iter().for_each(|place| replies[place] = Err(NoAnswer::Late));
-                continue;
+            let tell = |place: usize, answer: Result<Answer, fred::error::Error>| {
+                replies.tell(group.places[place], answer.map_err(|error| self.refused(&error)));
             };
-            for (place, answer) in places.into_iter().zip(answers) {
-                replies[place] = answer.map_err(|error| self.refused(&error));
+            let asked = self.link.decide_each(&group.spec, group.divisor, &group.asks, &tell);
+            if within(self.deadline, asked).await.is_none() {
+                // Those that have their answer keep it.
+                group.places.iter().for_each(|place| replies.tell(*place, Err(NoAnswer::Late)));
             }
-        }
-        replies
+        };
+        join_all(groups.into_iter().map(send)).await;
     }
 
     fn unasked(&self, why: Unasked) -> Reply {
@@ -227,3 +217,10 @@ struct Group {
     asks: Vec<(Subject, Want)>,
     places: Vec<usize>,
 }
+
+/// Under way to a master. A question takes it several microseconds: with few and large commands it
+/// would stand still while answers travel, and everybody would wait for the last of many.
+const COMMANDS: usize = 8;
+
+/// In one command. From here on what a command takes by itself is little beside its questions.
+const ASKS: usize = 16;

@@ -90,20 +90,37 @@ impl Link {
         self.reach.to(there)
     }
 
-    /// Decides on subjects of one group under one set: one command, and one answer each.
-    pub(crate) async fn decide(
+    /// Decides on subjects of one group under one set: one command, and one answer each, told with
+    /// the place of its subject as soon as it is there.
+    pub(crate) async fn decide_each(
         &self,
         spec: &Spec,
         divisor: u32,
         asks: &[(Subject, Want)],
-    ) -> Vec<Result<Answer, Error>> {
+        tell: &(dyn Fn(usize, Result<Answer, Error>) + Sync),
+    ) {
         match self.decide_together(spec, divisor, asks).await {
             Err(error) if asks.len() > 1 && is_split(&error) => {
-                let each = asks.chunks(1).map(|ask| self.decide_together(spec, divisor, ask));
-                join_all(each).await.into_iter().map(only).collect()
+                let each = asks.chunks(1).enumerate().map(async |(place, ask)| {
+                    tell(place, only(self.decide_together(spec, divisor, ask).await));
+                });
+                join_all(each).await;
             }
-            answers => apart(answers, asks.len()),
+            answers => {
+                let answers = apart(answers, asks.len()).into_iter().enumerate();
+                answers.for_each(|(place, answer)| tell(place, answer));
+            }
         }
+    }
+
+    /// Decides on one subject.
+    pub(crate) async fn decide(
+        &self,
+        spec: &Spec,
+        divisor: u32,
+        ask: (Subject, Want),
+    ) -> Result<Answer, Error> {
+        only(self.decide_together(spec, divisor, &[ask]).await)
     }
 
     /// Changes what subjects of one group have spent: one command, and one answer each.

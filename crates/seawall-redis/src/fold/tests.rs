@@ -62,8 +62,16 @@ impl Carry for Server {
         self.answer(vec![key]).await.remove(0)
     }
 
-    async fn many(&self, _: u32, keys: Vec<Key>) -> Vec<Reply> {
-        self.answer(keys).await
+    async fn many(&self, _: u32, keys: Vec<Key>, replies: &Replies<Reply>) {
+        let hangs = keys.iter().position(|key| *key == Key::from("hangs"));
+        for (place, reply) in self.answer(keys).await.into_iter().enumerate() {
+            if Some(place) != hangs {
+                replies.tell(place, reply);
+            }
+        }
+        if hangs.is_some() {
+            sleep(Duration::from_secs(60)).await;
+        }
     }
 
     fn unasked(&self, why: Unasked) -> Reply {
@@ -116,8 +124,8 @@ async fn concurrent_reads_share_commands_and_each_gets_its_own() {
         assert!(is(read.await.expect("no panic"), number));
     }
     let sizes = server.sizes();
-    assert!(sizes.len() <= 5 && sizes.iter().all(|size| *size <= MOST_ASKS), "{sizes:?}");
-    assert!(server.under_way.lock().1 <= MOST_COMMANDS);
+    assert!(sizes.len() <= 5 && sizes.iter().all(|size| *size <= GATHERED.asks), "{sizes:?}");
+    assert!(server.under_way.lock().1 <= GATHERED.commands);
     sleep(MS).await;
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 0, "tasks end with the work");
 }
@@ -143,7 +151,7 @@ async fn a_dropped_read_that_waits_is_not_asked_for() {
     let (server, fold) = fold(100);
     let mut reads: Vec<_> = (0..2).map(|number| spawn(&fold, number)).collect();
     sleep(MS).await;
-    assert_eq!(server.under_way.lock().0, MOST_COMMANDS);
+    assert_eq!(server.under_way.lock().0, GATHERED.commands);
     reads.extend((2..5).map(|number| spawn(&fold, number)));
     yield_now().await;
     reads[2].abort();
@@ -242,6 +250,42 @@ async fn who_waits_is_told_at_its_time_though_the_server_hangs() {
     assert!(start.elapsed() > Duration::from_secs(60));
     sleep(MS).await;
     assert_eq!(fold.lane(0).state.lock().commands, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_is_led_to_a_node_that_hangs_holds_up_none_of_its_command() {
+    let (server, fold) = fold(100);
+    let ask = |key: &'static str| {
+        let fold = Arc::clone(&fold);
+        tokio::spawn(async move {
+            let reply = fold.ask_until(0, Key::from(key), Instant::now() + 50 * MS).await;
+            (reply.map(drop).map_err(|error| error.kind().clone()), Instant::now())
+        })
+    };
+    let start = Instant::now();
+    let asks = ["first", "a", "hangs", "b"].map(ask);
+    for (index, ask) in asks.into_iter().enumerate() {
+        let (reply, told) = ask.await.expect("no panic");
+        if index == 2 {
+            assert_eq!(reply, Err(ErrorKind::Timeout));
+        } else {
+            assert_eq!(reply, Ok(()));
+            assert!(told - start <= 2 * TRIP, "{:?}", told - start);
+        }
+    }
+    assert_eq!(server.sizes(), [1, 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_that_take_long_go_in_more_and_smaller_commands() {
+    let server = Server::default();
+    let fold = Arc::new(Fold::new(server.clone(), 1_000, Handle::current()).spread(4, 8));
+    let reads: Vec<_> = (0..100).map(|number| spawn(&fold, number)).collect();
+    for (number, read) in reads.into_iter().enumerate() {
+        assert!(is(read.await.expect("no panic"), number));
+    }
+    assert!(server.sizes().iter().all(|size| *size <= 8), "{:?}", server.sizes());
+    assert_eq!(server.under_way.lock().1, 4);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
 
 mod cluster;
+mod reads;
 mod single;
 
 use std::sync::Arc;

@@ -29,7 +29,7 @@ impl Remote for Connection {
 
     fn read<'a>(&'a self, text: &'a str) -> RemoteFuture<'a, Fetched> {
         Box::pin(async move {
-            let key = Key::from(self.key(text));
+            let key = self.key(text);
             let node = self.topology().node(key.as_bytes());
             let sent = Instant::now();
             let until = sent + self.command_timeout;
@@ -37,7 +37,7 @@ impl Remote for Connection {
                 // Boxed, so that the other reads need not carry it about.
                 return Box::pin(self.read_and_clock((node, sent), key)).await;
             };
-            match self.reads.ask_until(node, key, until).await {
+            match self.get(node, key, until).await {
                 Ok((bytes, by)) if by == node => {
                     Ok(Fetched::of(bytes, clock.latest, clock.earliest))
                 }

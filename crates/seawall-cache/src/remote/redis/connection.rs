@@ -8,13 +8,15 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use fred::types::{FromValue, Key, Value};
 use futures_util::future::{join, join_all};
-use seawall_redis::{Carry as _, Fold, Masters, Routes, Topology, Way, is_redirection, plain};
+use seawall_redis::{
+    Carry as _, Fold, Masters, Routes, Topology, Unasked, Way, is_redirection, plain,
+};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 use super::RedisConfig;
 use super::clock::{Bounds, Clocks};
-use super::get::{Getter, Reply};
+use super::get::{Getter, Reply, foreign};
 use super::scripts::{ScriptText, Scripts};
 use super::tracking::Listening;
 use crate::config::MAX_TTL;
@@ -169,15 +171,41 @@ impl Connection {
         Ok(Fetched::of(bytes, clock.latest, clock.earliest))
     }
 
+    /// Reads a key, as one of many in a command.
+    pub(super) async fn get(&self, node: u32, key: String, until: Instant) -> Reply {
+        let way = self.routes.to(node)?;
+        let Some(reads) = way.reads() else {
+            return self.reads.ask_until(node, key.into(), until).await;
+        };
+        if !self.topology().is_cluster() {
+            let answer = reads.ask(key.into(), until).await.or_else(foreign);
+            return answer.map(|bytes| (bytes, node));
+        }
+        // Kept, for where it may have to be asked for.
+        match reads.ask(Bytes::copy_from_slice(key.as_bytes()), until).await.or_else(foreign) {
+            Err(error) if is_redirection(&error) => {
+                // Asked for by itself: it has its own deadline, and may be led to a node that hangs.
+                let one = Box::pin(self.getter.one(node, key.into()));
+                timeout_at(until, one).await.unwrap_or_else(|_| self.getter.unasked(Unasked::Late))
+            }
+            Err(error) => {
+                // Such as that it is no master any more: to be looked at.
+                self.routes.redirect(&error, node);
+                Err(error)
+            }
+            answer => answer.map(|bytes| (bytes, node)),
+        }
+    }
+
     /// Reads a key of a node whose clock is not known.
     pub(super) async fn read_and_clock(
         &self,
         (node, sent): (u32, Instant),
-        key: Key,
+        key: String,
     ) -> Result<Fetched, RemoteError> {
         let until = sent + self.command_timeout;
         let read = async {
-            let reply = self.reads.ask_until(node, key, until);
+            let reply = self.get(node, key, until);
             let (reply, clock) = join(reply, self.clock(node, sent)).await;
             self.fetched((node, sent), reply, clock).await
         };
@@ -200,7 +228,7 @@ impl Connection {
         keys: Vec<Key>,
     ) -> Vec<Result<Fetched, RemoteError>> {
         let sent = Instant::now();
-        let (replies, clock) = join(self.getter.many(node, keys), self.clock(node, sent)).await;
+        let (replies, clock) = join(self.getter.all(node, keys), self.clock(node, sent)).await;
         let fetched = replies.into_iter().map(|reply| {
             let clock = match &clock {
                 Ok(bounds) => Ok(*bounds),

@@ -8,7 +8,7 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::KeysInterface;
 use fred::types::{Key, Value};
 use futures_util::future::join_all;
-use seawall_redis::{Carry, Routes, Unasked, Way, another_number};
+use seawall_redis::{Carry, Replies, Routes, Unasked, Way, another_number};
 
 /// What is under one key, and which node said so.
 pub(super) type Reply = Result<(Option<Bytes>, u32), Error>;
@@ -51,7 +51,24 @@ impl Carry for Getter {
         self.routes.ask(node, get).await
     }
 
-    async fn many(&self, node: u32, keys: Vec<Key>) -> Vec<Reply> {
+    async fn many(&self, node: u32, keys: Vec<Key>, replies: &Replies<Reply>) {
+        for (place, reply) in self.all(node, keys).await.into_iter().enumerate() {
+            replies.tell(place, reply);
+        }
+    }
+
+    fn unasked(&self, why: Unasked) -> Reply {
+        Err(match why {
+            Unasked::Full => Error::new(ErrorKind::Backpressure, "too many reads wait"),
+            Unasked::Late => Error::new(ErrorKind::Timeout, "no answer in time"),
+            _ => Error::new(ErrorKind::Canceled, "shut down"),
+        })
+    }
+}
+
+impl Getter {
+    /// One reply a key, in order.
+    pub(super) async fn all(&self, node: u32, keys: Vec<Key>) -> Vec<Reply> {
         let all = keys.len();
         let way = match self.routes.to(node) {
             Ok(way) => way,
@@ -85,16 +102,6 @@ impl Carry for Getter {
         replies
     }
 
-    fn unasked(&self, why: Unasked) -> Reply {
-        Err(match why {
-            Unasked::Full => Error::new(ErrorKind::Backpressure, "too many reads wait"),
-            Unasked::Late => Error::new(ErrorKind::Timeout, "no answer in time"),
-            _ => Error::new(ErrorKind::Canceled, "shut down"),
-        })
-    }
-}
-
-impl Getter {
     /// One reply a key, in order.
     async fn read(&self, way: &Way, keys: Vec<Key>) -> Vec<Result<Option<Bytes>, Error>> {
         let count = keys.len();
@@ -137,7 +144,7 @@ async fn pipeline(way: &Way, keys: Vec<Key>) -> Vec<Result<Option<Bytes>, Error>
 }
 
 /// Another type: foreign, not absent. An empty string is foreign too.
-fn foreign(error: Error) -> Result<Option<Bytes>, Error> {
+pub(super) fn foreign(error: Error) -> Result<Option<Bytes>, Error> {
     if is_wrong_type(&error) { Ok(Some(Bytes::new())) } else { Err(error) }
 }
 

@@ -41,7 +41,7 @@ async fn of_a_slot_on_its_way_to_a_dead_master_what_is_still_here_is_answered() 
         exact: false,
     };
     let want = Want { need: 1, want: 0 };
-    link.decide(&spec, 1, &[(here, want)]).await.remove(0).unwrap();
+    link.decide(&spec, 1, (here, want)).await.unwrap();
     let mut giver = None;
     for node in cluster.nodes() {
         // Of what it does not have it says where that is.
@@ -57,12 +57,28 @@ async fn of_a_slot_on_its_way_to_a_dead_master_what_is_still_here_is_answered() 
     text(taker, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &giver_id]).await;
     text(giver, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &taker_id]).await;
     let asks = [(here, want), (gone, want)];
-    let both = link.decide(&spec, 1, &asks).await;
-    assert!(both.iter().all(Result::is_ok), "{both:?}");
+    let told = Mutex::new([None, None]);
+    let tell = |place: usize, answer: Result<Answer, Error>| {
+        told.lock()[place] = Some(answer.is_ok());
+    };
+    link.decide_each(&spec, 1, &asks, &tell).await;
+    assert_eq!(*told.lock(), [Some(true); 2]);
+    // Who is led to one that hangs holds nobody up.
+    *told.lock() = [None, None];
+    taker.pause().await.unwrap();
+    tokio::select! {
+        () = link.decide_each(&spec, 1, &asks, &tell) => {}
+        () = until("what is here is answered", || told.lock()[0].is_some()) => {
+            assert_eq!(*told.lock(), [Some(true), None]);
+        }
+    }
+    assert_eq!(told.lock()[0], Some(true));
+    taker.resume().await.unwrap();
+    *told.lock() = [None, None];
     taker.kill().await.unwrap();
     until("that is noticed", || !link.is_complete()).await;
-    let one = link.decide(&spec, 1, &asks).await;
-    assert!(one[0].is_ok() && one[1].is_err() && one.len() == 2, "{one:?}");
+    link.decide_each(&spec, 1, &asks, &tell).await;
+    assert_eq!(*told.lock(), [Some(true), Some(false)]);
     let charge = || Amend { kind: AmendKind::Charge, amounts: [1_000_000].into() };
     let one = link.amend(&spec, &[(here, charge()), (gone, charge())]).await;
     assert!(one[0].is_ok() && one[1].is_err() && one.len() == 2, "{one:?}");

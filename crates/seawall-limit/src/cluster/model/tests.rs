@@ -48,7 +48,7 @@ async fn agree(functions: bool, seed: u64) {
         let (real, modelled) = if random.random_bool(0.7) {
             let want = Want { need: random.random_range(0..5), want: random.random_range(0..50) };
             let divisor = random.random_range(1..5);
-            let real = link.decide(spec, divisor, &[(subject, want)]).await.remove(0).unwrap();
+            let real = link.decide(spec, divisor, (subject, want)).await.unwrap();
             let modelled = model.decide(real.now, subject, spec, divisor, want);
             if real.granted > 0 {
                 granted_at = real.now;
