@@ -108,6 +108,7 @@ mod postgres;
 pub mod presets;
 mod reason;
 pub mod report;
+pub mod scalability;
 #[cfg(feature = "schedules")]
 pub mod schedule;
 #[cfg(feature = "sim")]
@@ -128,10 +129,10 @@ pub use feed::PlanFeed;
 pub use mix::{Mix, Rejected, Share, Why};
 pub use policy::{
     Activation, Band, Bands, Budget, Burst, Busy, Change, Churn, Dependency, Fleet, Forecast, Goal,
-    Kind, Policy, PolicyError, Queue, Rate, Rates, Rule, RuleAction, Select, Skill, Step,
-    StepLimit, Target, Vertical, Zero,
+    Kind, Outlook, PingPong, Policy, PolicyError, Queue, Rate, Rates, Rule, RuleAction,
+    Scalability, Select, Skill, Step, StepLimit, Target, Vertical, Zero,
 };
-pub use reason::{Measured, Reason};
+pub use reason::{Foreseen, Measured, Reason};
 #[cfg(feature = "serde")]
 pub use state::SavedState;
 pub use state::{Freeze, Pin, State};
