@@ -354,7 +354,8 @@ fn the_facade_passes_on_every_feature_or_says_why_not() {
             });
             // Passed on under the feature's own name, or in the list of those that are not.
             if passed == readme.contains(&format!("| `{name}/{feature}` |")) {
-                offenders.push(format!("{name}/{feature}: passed on, or listed as not, and not both"));
+                offenders
+                    .push(format!("{name}/{feature}: passed on, or listed as not, and not both"));
             }
         }
     }

@@ -68,7 +68,9 @@
 //! A decision costs a few look-ups per signal and an allocation per reason: some
 //! microseconds for ten policies. A state keeps one small entry per decision
 //! within its longest window, at most 1024, and the last 256 changes; an engine
-//! its last 256 events.
+//! its last 256 events. With [`Scalability`] it also keeps nine measurements at
+//! each of 32 sizes, and fits the law anew after each, at most every 10 s for a
+//! size.
 //!
 //! # Features
 //! | feature | what | default |

@@ -55,7 +55,7 @@ impl Policy {
     /// ratio by `units`, by its name or by a `%`, or with `cpu`, `usage` or `util`
     /// in its name.
     ///
-    /// Cost: some microseconds for each pair and size, of at most about 140 sizes.
+    /// Cost: a few evaluations for each pair and size, of at most about 140 sizes.
     #[must_use]
     pub fn ping_pongs(&self, units: &Units) -> Vec<PingPong> {
         let (ups, downs) = self.opinions();

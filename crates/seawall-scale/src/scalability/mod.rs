@@ -37,7 +37,7 @@ impl Usl {
     /// Throughput must be all that the group could do at that size: one that was limited by how
     /// much was asked for says nothing of it.
     ///
-    /// Cost: linear in the points, about 1 us for ten.
+    /// Cost: linear in the points.
     #[must_use]
     pub fn fit(points: &[(f64, f64)]) -> Option<Self> {
         Points::new(points)?.law()
@@ -68,7 +68,7 @@ impl Usl {
 /// peak within twice the largest size too: then the largest of them all, and no less than the size
 /// that got the most done.
 ///
-/// Cost: about 10 us for 32 points.
+/// Cost: quadratic in the points, of which there are 32 at most.
 pub(crate) fn last_worth(points: &[(f64, f64)]) -> Option<u32> {
     let (largest, _) = *points.last()?;
     if points.len() <= COEFFICIENTS {

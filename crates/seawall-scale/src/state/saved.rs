@@ -21,7 +21,7 @@ use crate::offset;
 ///
 /// One of an older version loads: what it does not have is not remembered. One
 /// of a newer version is refused, and so is one without a size. Its lists are
-/// bounded, also when they are read: about 40 KB as JSON at most.
+/// bounded, also when they are read: below 100 KB as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SavedState {

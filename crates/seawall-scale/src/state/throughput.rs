@@ -28,6 +28,7 @@ pub(crate) struct Throughputs {
 }
 
 impl Throughputs {
+    #[cfg(feature = "serde")]
     pub(super) fn new(
         steady: Option<(u32, Instant)>,
         sizes: Vec<(u32, VecDeque<(Instant, f64)>)>,
