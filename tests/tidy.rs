@@ -331,3 +331,33 @@ fn links_between_documents_lead_somewhere() {
     }
     assert_none("dead links", &offenders);
 }
+
+/// A user of the facade must reach what a user of a crate reaches.
+#[test]
+fn the_facade_passes_on_every_feature_or_says_why_not() {
+    let facade = root().join("crates/seawall");
+    let (own, readme) = (manifest(facade.join("Cargo.toml")), read(facade.join("README.md")));
+    let features = own["features"].as_table().unwrap();
+    let named = |text: &str| readme.contains(&format!("`{text}`"));
+    let mut offenders: Vec<_> = features
+        .keys()
+        .filter(|feature| *feature != "default" && !named(feature))
+        .map(|feature| format!("README.md does not name `{feature}`"))
+        .collect();
+    for name in own["dependencies"].as_table().unwrap().keys() {
+        let theirs = manifest(root().join("crates").join(name).join("Cargo.toml"));
+        let theirs = theirs.get("features").and_then(toml::Value::as_table).cloned();
+        for feature in theirs.unwrap_or_default().keys().filter(|feature| *feature != "default") {
+            let passed = features.get(feature).and_then(toml::Value::as_array);
+            let passed = passed.is_some_and(|to| {
+                to.iter().any(|to| to.as_str() == Some(&format!("{name}?/{feature}")))
+            });
+            // Passed on under the feature's own name, or in the list of those that are not.
+            if passed == readme.contains(&format!("| `{name}/{feature}` |")) {
+                offenders
+                    .push(format!("{name}/{feature}: passed on, or listed as not, and not both"));
+            }
+        }
+    }
+    assert_none("the facade seawall passes on what its crates offer", &offenders);
+}

@@ -7,18 +7,32 @@ use seawall_scale::hpa::{
     Behaviour, Initialisation, Moment, Phase, Pod, RatePolicy, Requests, Rules, Sample, ScaleEvent,
     Select, Tolerance, Value, Wish,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// The moment of every decision: later than any age in a file.
 pub(crate) const NOW: Moment = Duration::from_secs(4_000_000_000);
 
-/// The moment `age` seconds ago.
+/// The moment `age` seconds ago; ahead, if that is negative.
 pub(crate) fn ago(age: f64) -> Moment {
-    NOW.saturating_sub(seconds(age))
+    if age < 0.0 { NOW.saturating_add(seconds(-age)) } else { NOW.saturating_sub(seconds(age)) }
 }
 
 pub(crate) fn seconds(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+/// What is null is as what is left out.
+pub(crate) fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// A container, if one is named.
+pub(crate) fn container(name: Option<String>) -> Option<String> {
+    name.filter(|name| !name.is_empty())
 }
 
 #[derive(Deserialize)]
@@ -28,11 +42,11 @@ pub(crate) struct PodText {
     ready: Option<bool>,
     start_age_s: Option<f64>,
     ready_transition_age_s: Option<f64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     deleting: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     containers: BTreeMap<String, Option<i64>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     restartable_init_containers: BTreeMap<String, Option<i64>>,
 }
 
@@ -68,13 +82,13 @@ pub(crate) fn pods(pods: Vec<PodText>) -> Result<Vec<Pod>, String> {
 #[derive(Deserialize)]
 pub(crate) struct SampleText {
     pod: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     usage_m: BTreeMap<String, Option<i64>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     value_m: i64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     age_s: f64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     window_s: f64,
 }
 
@@ -90,29 +104,44 @@ impl SampleText {
     }
 }
 
-#[derive(Deserialize)]
-pub(crate) struct ToleranceText {
-    down: f64,
-    up: f64,
+/// A tolerance for each direction, or one for both.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum ToleranceText {
+    Both(f64),
+    Each { down: Option<f64>, up: Option<f64> },
 }
 
 impl ToleranceText {
-    pub(crate) fn tolerance(&self) -> Tolerance {
-        Tolerance { down: self.down, up: self.up }
+    pub(crate) fn tolerance(self) -> Tolerance {
+        let usual = Tolerance::default();
+        match self {
+            Self::Both(both) => Tolerance { down: both, up: both },
+            Self::Each { down, up } => {
+                Tolerance { down: down.unwrap_or(usual.down), up: up.unwrap_or(usual.up) }
+            }
+        }
+    }
+}
+
+impl Default for ToleranceText {
+    fn default() -> Self {
+        Self::Each { down: None, up: None }
     }
 }
 
 #[derive(Deserialize)]
 pub(crate) struct InitialisationText {
-    cpu_initialization_period_s: f64,
-    initial_readiness_delay_s: f64,
+    cpu_initialization_period_s: Option<f64>,
+    initial_readiness_delay_s: Option<f64>,
 }
 
 impl InitialisationText {
     pub(crate) fn initialisation(&self) -> Initialisation {
+        let usual = Initialisation::default();
         Initialisation {
-            cpu_period: seconds(self.cpu_initialization_period_s),
-            readiness_delay: seconds(self.initial_readiness_delay_s),
+            cpu_period: self.cpu_initialization_period_s.map_or(usual.cpu_period, seconds),
+            readiness_delay: self.initial_readiness_delay_s.map_or(usual.readiness_delay, seconds),
         }
     }
 }

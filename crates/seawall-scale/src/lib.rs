@@ -68,7 +68,9 @@
 //! A decision costs a few look-ups per signal and an allocation per reason: some
 //! microseconds for ten policies. A state keeps one small entry per decision
 //! within its longest window, at most 1024, and the last 256 changes; an engine
-//! its last 256 events.
+//! its last 256 events. With [`Scalability`] it also keeps nine measurements at
+//! each of 32 sizes, and fits the law anew after each, at most every 10 s for a
+//! size.
 //!
 //! # Features
 //! | feature | what | default |
@@ -108,6 +110,7 @@ mod postgres;
 pub mod presets;
 mod reason;
 pub mod report;
+pub mod scalability;
 #[cfg(feature = "schedules")]
 pub mod schedule;
 #[cfg(feature = "sim")]
@@ -128,10 +131,10 @@ pub use feed::PlanFeed;
 pub use mix::{Mix, Rejected, Share, Why};
 pub use policy::{
     Activation, Band, Bands, Budget, Burst, Busy, Change, Churn, Dependency, Fleet, Forecast, Goal,
-    Kind, Policy, PolicyError, Queue, Rate, Rates, Rule, RuleAction, Select, Skill, Step,
-    StepLimit, Target, Vertical, Zero,
+    Kind, Outlook, PingPong, Policy, PolicyError, Queue, Rate, Rates, Rule, RuleAction,
+    Scalability, Select, Skill, Step, StepLimit, Target, Vertical, Zero,
 };
-pub use reason::{Measured, Reason};
+pub use reason::{Foreseen, Measured, Reason};
 #[cfg(feature = "serde")]
 pub use state::SavedState;
 pub use state::{Freeze, Pin, State};

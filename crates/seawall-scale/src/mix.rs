@@ -1,5 +1,7 @@
 //! Of which kinds of instances to make a capacity.
 
+mod spread;
+
 use std::time::Duration;
 
 use crate::Kind;
@@ -57,6 +59,8 @@ pub enum Why {
     TooFew,
     /// It costs more.
     Dearer,
+    /// It lies in too few zones.
+    Spread,
 }
 
 impl Mix {
@@ -72,10 +76,33 @@ impl Mix {
     /// that binds.
     #[must_use]
     pub fn cheapest(kinds: &[Kind], need: u32, within: Option<Duration>, max_spot: f64) -> Self {
+        Self::spread(kinds, need, within, max_spot, 1)
+    }
+
+    /// Like [`cheapest`](Self::cheapest), but in at least `zones` zones, or in as
+    /// many as there are usable kinds in. A kind without a
+    /// [zone](Kind::zone) is one of its own.
+    ///
+    /// Exact up to 1 024 units and 4 096 ways to put one instance in each of
+    /// `zones` zones; of more, only those with the cheapest kind of each zone,
+    /// or of the cheapest zones, are looked at.
+    ///
+    /// Cost: with more than one zone up to 4 096 sums more, and one choice as of
+    /// [`cheapest`](Self::cheapest) for each of them that could be the best:
+    /// seldom more than a few.
+    #[must_use]
+    pub fn spread(
+        kinds: &[Kind],
+        need: u32,
+        within: Option<Duration>,
+        max_spot: f64,
+        zones: u32,
+    ) -> Self {
         let usable = usable(kinds, within);
         let spot_most = spot_most(need, max_spot);
 
-        let counts = choose(kinds, &usable, need, spot_most);
+        let counts = spread::choose(kinds, &usable, need, spot_most, zones);
+        let single = counts.iter().filter(|count| **count > 0).count() < 2;
         let mut mix = Self::default();
         for (kind, &count) in kinds.iter().zip(&counts) {
             if count > 0 {
@@ -86,18 +113,20 @@ impl Mix {
         }
         for ((kind, usable), chosen) in kinds.iter().zip(usable).zip(&counts) {
             let count = need.div_ceil(kind.capacity.max(1));
-            if *chosen == count {
+            if *chosen == count && single {
                 continue;
             }
             let most = most_of(kind, spot_most);
+            let cost = f64::from(count) * kind.cost;
             let why = if !usable {
                 Why::Late
             } else if count > most {
                 Why::TooFew
+            } else if zones > 1 && cost < mix.cost - 1e-9 {
+                Why::Spread
             } else {
                 Why::Dearer
             };
-            let cost = f64::from(count) * kind.cost;
             mix.rejected.push(Rejected { kind: kind.name.clone(), count, cost, why });
         }
         mix
@@ -125,6 +154,8 @@ pub(crate) fn unit_cost(kinds: &[Kind], max_spot: f64) -> Option<f64> {
 /// spot: so up to [`EXACT`] each size is looked at. Above, by halves, which may
 /// find a size that is smaller by about the capacity of one instance.
 ///
+/// With more than one of `zones` by halves always.
+///
 /// Cost: up to [`EXACT`] one table, as for [`Mix::cheapest`], and as many steps
 /// as there may be units on spot for each size that is too dear, of which the
 /// bound by [`unit_cost`] leaves few; above, that of some ten to thirty mixes.
@@ -133,11 +164,11 @@ pub(crate) fn largest_paid(
     current: u32,
     wish: u32,
     within: Option<Duration>,
-    max_spot: f64,
+    (max_spot, zones): (f64, u32),
     money: f64,
 ) -> u32 {
-    let whole = |size: u32| Mix::cheapest(kinds, size, within, max_spot).cost;
-    if wish <= EXACT {
+    let whole = |size: u32| Mix::spread(kinds, size, within, max_spot, zones).cost;
+    if wish <= EXACT && zones < 2 {
         let usable = usable(kinds, within);
         let [firm, spot] = tables(kinds, &usable, wish, spot_most(wish, max_spot).min(wish));
         let paid = |size: &u32| {

@@ -1,7 +1,7 @@
 //! Composable performance libraries for services that must stand up to a surge, behind one dependency.
 //!
 //! Each module below is a crate of its own, and a service that needs one of them may
-//! depend on that one alone. Nothing is on by default; each feature adds one module and
+//! depend on that one alone. Nothing is on by default; each feature below adds one module and
 //! changes none. Beside that it holds only what joins two of them: `PoolSize`, with the
 //! features `pool` and `scale`, lets scaling decisions set the size of a pool.
 //!
@@ -15,6 +15,10 @@
 //! | `signal` | `signal` | [`seawall-signal`](https://docs.rs/seawall-signal): named signals and the condition language |
 //! | `scale` | `scale` | [`seawall-scale`](https://docs.rs/seawall-scale): the scaling decision as a pure function |
 //! | `full` | all of them | |
+//!
+//! A feature of a crate (`serde`, `tower`, `redis`, `schedules`, `log` and so on) is passed on
+//! under its own name, to each module that is on and has it. The README lists them, with the two
+//! that are not.
 //!
 //! When not to use it: a library should depend on the single crate it needs, so
 //! that its users do not get a choice of features that they never made.

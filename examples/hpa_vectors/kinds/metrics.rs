@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use seawall_scale::hpa::{self, MetricError, Requests, Sample};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Decided, or_error};
-use crate::input::{InitialisationText, NOW, PodText, SampleText, ToleranceText, pods};
+use crate::input::{
+    InitialisationText, NOW, PodText, SampleText, ToleranceText, container, or_default, pods,
+};
 
 #[derive(Deserialize)]
 pub(super) struct ResourceUtilization {
@@ -15,17 +17,21 @@ pub(super) struct ResourceUtilization {
     current_replicas: i32,
     target_utilization_pct: i32,
     container: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
     tolerance: ToleranceText,
     #[serde(flatten)]
     initialisation: InitialisationText,
+    #[serde(default, deserialize_with = "or_default")]
     pods: Vec<PodText>,
+    #[serde(default, deserialize_with = "or_default")]
     samples: Vec<SampleText>,
 }
 
 pub(super) fn resource_utilization(input: ResourceUtilization) -> Decided {
     let pods = pods(input.pods)?;
     let samples: Vec<Sample> = input.samples.into_iter().map(SampleText::of_containers).collect();
-    let container = input.container.as_deref();
+    let container = container(input.container);
+    let container = container.as_deref();
     let cpu = (input.resource == "cpu").then(|| input.initialisation.initialisation());
     let result = hpa::resource_values(&samples, container).and_then(|values| {
         let (current, target) = (input.current_replicas, input.target_utilization_pct);
@@ -45,8 +51,11 @@ pub(super) fn resource_utilization(input: ResourceUtilization) -> Decided {
 pub(super) struct PodsAverageValue {
     current_replicas: i32,
     target_average_m: i64,
+    #[serde(default, deserialize_with = "or_default")]
     tolerance: ToleranceText,
+    #[serde(default, deserialize_with = "or_default")]
     pods: Vec<PodText>,
+    #[serde(default, deserialize_with = "or_default")]
     samples: Vec<SampleText>,
 }
 
@@ -69,9 +78,11 @@ pub(super) fn pods_average_value(input: PodsAverageValue) -> Decided {
 pub(super) struct Total {
     current_replicas: i32,
     target_m: i64,
+    #[serde(default, deserialize_with = "or_default")]
     tolerance: ToleranceText,
+    #[serde(default, deserialize_with = "or_default")]
     values_m: Vec<i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pods: Vec<PodText>,
 }
 
@@ -94,7 +105,9 @@ pub(super) struct ClassifyPods {
     resource: String,
     #[serde(flatten)]
     initialisation: InitialisationText,
+    #[serde(default, deserialize_with = "or_default")]
     pods: Vec<PodText>,
+    #[serde(default, deserialize_with = "or_default")]
     samples: Vec<SampleText>,
 }
 
@@ -114,9 +127,12 @@ pub(super) fn classify_pods(input: ClassifyPods) -> Decided {
 #[derive(Deserialize)]
 pub(super) struct EffectiveRequest {
     container: Option<String>,
+    #[serde(default, deserialize_with = "or_default")]
     pod_level_resources_enabled: bool,
     pod_level_request_m: Option<i64>,
+    #[serde(default, deserialize_with = "or_default")]
     containers: BTreeMap<String, Option<i64>>,
+    #[serde(default, deserialize_with = "or_default")]
     restartable_init_containers: BTreeMap<String, Option<i64>>,
 }
 
@@ -126,37 +142,53 @@ pub(super) fn effective_request(input: EffectiveRequest) -> Decided {
         restartable_init: input.restartable_init_containers,
         pod_level: input.pod_level_request_m.filter(|_| input.pod_level_resources_enabled),
     };
-    let request = requests.effective(input.container.as_deref());
+    let request = requests.effective(container(input.container).as_deref());
     or_error(request, |request| json!({ "request_m": request }))
 }
 
+/// Use by pod, and a target. What they are called differs from kind to kind.
 #[derive(Deserialize)]
 pub(super) struct Ratio {
-    #[serde(alias = "values_m", alias = "metrics_m")]
-    usage_m: BTreeMap<String, i64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     requests_m: BTreeMap<String, i64>,
-    #[serde(default)]
-    target_utilization_pct: i32,
-    #[serde(
-        default,
-        alias = "target_average_m",
-        alias = "target_usage_m",
-        alias = "target_value_m"
-    )]
-    target_m: i64,
+    #[serde(flatten)]
+    others: BTreeMap<String, Value>,
 }
 
 impl Ratio {
-    fn values(&self) -> BTreeMap<String, hpa::Value> {
+    /// The field with a number for each pod: a table, a list, or samples.
+    fn values(&self) -> Result<BTreeMap<String, hpa::Value>, String> {
+        let number = |value: &Value| value.as_i64().or_else(|| value.get("value_m")?.as_i64());
+        let pod = |index: usize, value: &Value| {
+            let name = value.get("pod").and_then(Value::as_str);
+            name.map_or_else(|| index.to_string(), str::to_owned)
+        };
+        let read: Option<Vec<(String, i64)>> = self.others.values().find_map(|field| match field {
+            Value::Object(table) => {
+                table.iter().map(|(pod, value)| Some((pod.clone(), number(value)?))).collect()
+            }
+            Value::Array(list) => list
+                .iter()
+                .enumerate()
+                .map(|(index, value)| Some((pod(index, value), number(value)?)))
+                .collect(),
+            _ => None,
+        });
         let value = |value| hpa::Value { value, at: NOW, window: NOW };
-        self.usage_m.iter().map(|(pod, used)| (pod.clone(), value(*used))).collect()
+        let read = read.ok_or("no field has a number for each pod")?;
+        Ok(read.into_iter().map(|(pod, used)| (pod, value(used))).collect())
+    }
+
+    fn target(&self) -> Result<i64, String> {
+        let target = self.others.iter().find(|(name, _)| name.starts_with("target"));
+        let target = target.and_then(|(_, value)| value.as_i64());
+        target.ok_or_else(|| "no field target_.. is a whole number".to_owned())
     }
 }
 
 pub(super) fn utilization_ratio(input: &Ratio) -> Decided {
-    let values = input.values();
-    let ratio = hpa::utilisation_ratio(&values, &input.requests_m, input.target_utilization_pct);
+    let target = i32::try_from(input.target()?)?;
+    let ratio = hpa::utilisation_ratio(&input.values()?, &input.requests_m, target);
     or_error(ratio, |measured| {
         json!({
             "ratio": measured.ratio,
@@ -167,7 +199,7 @@ pub(super) fn utilization_ratio(input: &Ratio) -> Decided {
 }
 
 pub(super) fn usage_ratio(input: &Ratio) -> Decided {
-    let (ratio, average) = hpa::usage_ratio(&input.values(), input.target_m);
+    let (ratio, average) = hpa::usage_ratio(&input.values()?, input.target()?);
     Ok(json!({ "ratio": ratio, "average_m": average, "average_raw_m": average }))
 }
 

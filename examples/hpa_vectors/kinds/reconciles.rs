@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::Decided;
 use crate::input::{
-    BehaviourText, EventText, InitialisationText, NOW, PodText, SampleText, WishText, ago, events,
-    pods, seconds, wishes,
+    BehaviourText, EventText, InitialisationText, NOW, PodText, SampleText, ToleranceText,
+    WishText, ago, container, events, or_default, pods, seconds, wishes,
 };
 
 #[derive(Deserialize)]
@@ -17,7 +17,7 @@ pub(super) struct Sequence {
     initial_replicas: i32,
     min_replicas: i32,
     max_replicas: i32,
-    downscale_window_s: f64,
+    downscale_window_s: Option<f64>,
     behavior: Option<BehaviourText>,
     steps: Vec<Step>,
 }
@@ -30,8 +30,9 @@ struct Step {
 
 /// Each wish is put as an external metric that asks for just so many.
 pub(super) fn sequence(input: Sequence) -> Decided {
-    let controller =
-        Controller { downscale_window: seconds(input.downscale_window_s), ..Controller::default() };
+    let usual = Controller::default();
+    let window = input.downscale_window_s.map_or(usual.downscale_window, seconds);
+    let controller = Controller { downscale_window: window, ..usual };
     let behaviour = input.behavior.map(BehaviourText::behaviour).transpose()?;
     let mut size = input.initial_replicas;
     let mut memory = Memory::default();
@@ -65,51 +66,56 @@ fn wish(replicas: i32) -> Metric {
 
 #[derive(Deserialize)]
 pub(super) struct Reconcile {
-    min_replicas: i32,
+    min_replicas: Option<i32>,
     max_replicas: i32,
     spec_replicas: i32,
     status_replicas: i32,
     metrics: Vec<MetricText>,
+    #[serde(default, deserialize_with = "or_default")]
     pods: Vec<PodText>,
-    tolerance: f64,
+    #[serde(default, deserialize_with = "or_default")]
+    tolerance: ToleranceText,
     #[serde(flatten)]
     initialisation: InitialisationText,
-    downscale_window_s: f64,
-    scale_up_limit_factor: f64,
-    scale_up_limit_minimum: f64,
+    downscale_window_s: Option<f64>,
+    scale_up_limit_factor: Option<f64>,
+    scale_up_limit_minimum: Option<f64>,
     behavior: Option<BehaviourText>,
     history: Option<Vec<WishText>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     previously_scaled_to_zero: bool,
+    #[serde(default, deserialize_with = "or_default")]
     features: Features,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     up_events: Vec<EventText>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     down_events: Vec<EventText>,
     actuator_fault: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Features {
+    #[serde(default, deserialize_with = "or_default")]
     scale_to_zero: bool,
-    configurable_tolerance: bool,
+    configurable_tolerance: Option<bool>,
 }
 
 #[derive(Deserialize)]
 struct MetricText {
     #[serde(rename = "type")]
     kind: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     resource: String,
     container: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     target: TargetText,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     samples: Vec<SampleText>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     values_m: Vec<i64>,
+    /// True, or what went wrong.
     #[serde(default)]
-    fetch_error: bool,
+    fetch_error: Value,
 }
 
 #[derive(Deserialize, Default)]
@@ -121,7 +127,7 @@ struct TargetText {
 
 impl MetricText {
     fn metric(self) -> Metric {
-        let source = match (&*self.kind, self.container) {
+        let source = match (&*self.kind, container(self.container)) {
             ("resource", _) => Source::Resource { resource: self.resource },
             ("container_resource", container) => Source::ContainerResource {
                 resource: self.resource,
@@ -147,22 +153,25 @@ impl MetricText {
             }
             _ => Answer::Values(self.values_m),
         };
-        Metric { source, target, answer: (!self.fetch_error).then_some(answer) }
+        let fetched = matches!(self.fetch_error, Value::Null | Value::Bool(false));
+        Metric { source, target, answer: fetched.then_some(answer) }
     }
 }
 
 pub(super) fn reconcile(input: Reconcile) -> Decided {
+    let usual = Controller::default();
+    let tolerates = input.features.configurable_tolerance;
     let controller = Controller {
-        tolerance: Tolerance { down: input.tolerance, up: input.tolerance },
+        tolerance: input.tolerance.tolerance(),
         initialisation: input.initialisation.initialisation(),
-        downscale_window: seconds(input.downscale_window_s),
-        up_factor: input.scale_up_limit_factor,
-        up_minimum: input.scale_up_limit_minimum,
+        downscale_window: input.downscale_window_s.map_or(usual.downscale_window, seconds),
+        up_factor: input.scale_up_limit_factor.unwrap_or(usual.up_factor),
+        up_minimum: input.scale_up_limit_minimum.unwrap_or(usual.up_minimum),
         scale_to_zero: input.features.scale_to_zero,
-        configurable_tolerance: input.features.configurable_tolerance,
+        configurable_tolerance: tolerates.unwrap_or(usual.configurable_tolerance),
     };
     let hpa = Hpa {
-        min: input.min_replicas,
+        min: input.min_replicas.unwrap_or(1),
         max: input.max_replicas,
         metrics: input.metrics.into_iter().map(MetricText::metric).collect(),
         behaviour: input.behavior.map(BehaviourText::behaviour).transpose()?,

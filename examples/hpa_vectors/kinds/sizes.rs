@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Decided;
-use crate::input::{EventText, NOW, RulesText, WishText, events, seconds, wishes};
+use crate::input::{EventText, NOW, RulesText, WishText, events, or_default, seconds, wishes};
 
 #[derive(Deserialize)]
 pub(super) struct RuleDefaults {
@@ -53,9 +53,9 @@ pub(super) struct BehaviorLimit {
     direction: String,
     current_replicas: i32,
     rules: Option<RulesText>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     up_events: Vec<EventText>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     down_events: Vec<EventText>,
 }
 
@@ -74,9 +74,9 @@ pub(super) struct BehaviorRate {
     max_replicas: i32,
     scale_up: Option<RulesText>,
     scale_down: Option<RulesText>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     up_events: Vec<EventText>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     down_events: Vec<EventText>,
 }
 
@@ -95,6 +95,7 @@ pub(super) fn behavior_rate(input: BehaviorRate) -> Decided {
 #[derive(Deserialize)]
 pub(super) struct ChangeInPeriod {
     period_s: f64,
+    #[serde(default, deserialize_with = "or_default")]
     events: Vec<EventText>,
 }
 
@@ -124,6 +125,7 @@ pub(super) fn legacy_limit(input: &LegacyLimit) -> Decided {
 #[derive(Deserialize)]
 pub(super) struct StabilizeDown {
     window_s: f64,
+    #[serde(default, deserialize_with = "or_default")]
     history: Vec<WishText>,
     desired_replicas: i32,
 }
@@ -138,6 +140,7 @@ pub(super) fn stabilize_down(input: StabilizeDown) -> Decided {
 pub(super) struct StabilizeBoth {
     up_window_s: f64,
     down_window_s: f64,
+    #[serde(default, deserialize_with = "or_default")]
     history: Vec<WishText>,
     current_replicas: i32,
     desired_replicas: i32,

@@ -1,10 +1,9 @@
 use std::time::Duration;
 
-use seawall_signal::{Op, Signals};
 use tokio::time::Instant;
 
 use crate::state::Wish;
-use crate::{Measured, Policy, Reason, Select, State, mix};
+use crate::{Policy, Reason, Select, State, mix};
 
 /// Up to the lowest wish of the up window, down to the highest of the down
 /// window; the Kubernetes HPA's stabilisation. A wish counts while it is
@@ -120,45 +119,10 @@ pub(super) fn budget(policy: &Policy, current: u32, wish: u32) -> (u32, Option<R
     };
     let money = budget.per_hour * (1.0 + 1e-9);
     let (kinds, within) = (&policy.kinds, policy.ready_within);
-    let most = mix::largest_paid(kinds, current, wish, within, policy.max_spot, money);
+    let most =
+        mix::largest_paid(kinds, current, wish, within, (policy.max_spot, policy.spread), money);
     if most == wish {
         return (wish, None);
     }
     (most, Some(Reason::OverBudget { most, per_hour: budget.per_hour }))
-}
-
-/// No growing while something that all share is too busy for more. What is not
-/// known of it does not keep the group from growing.
-pub(super) fn downstream(
-    policy: &Policy,
-    current: u32,
-    wish: u32,
-    signals: &Signals,
-    now: Instant,
-) -> (u32, Option<Reason>) {
-    if wish <= current {
-        return (wish, None);
-    }
-    for dependency in &policy.dependencies {
-        let Some(busy) = &dependency.busy else { continue };
-        let fresh = |signal: &str| signals.fresh(signal, now, policy.max_signal_age);
-        let Ok(sample) = fresh(&busy.signal) else { continue };
-        let waits = match &busy.waiting {
-            Some(signal) => fresh(signal).is_ok_and(|sample| sample.value > 0.0),
-            None => true,
-        };
-        if sample.value >= busy.above && waits {
-            let measured = Measured {
-                signal: busy.signal.clone(),
-                value: sample.value,
-                unit: sample.unit,
-                relation: Op::AtLeast,
-                threshold: busy.above,
-                per_instance: false,
-            };
-            let name = dependency.name.clone();
-            return (current, Some(Reason::DownstreamLimited { name, measured, wish }));
-        }
-    }
-    (wish, None)
 }

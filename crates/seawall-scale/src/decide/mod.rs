@@ -9,8 +9,8 @@
 //! 4. The largest proposal wins. If that shrinks the group while anything is
 //!    unknown, nothing changes.
 //! 5. The stabilisation windows, rates, step limits, the churn budget, the
-//!    bounds and a busy dependency cut the winner (`limit`); none of them turns
-//!    a growth into a shrinkage or back.
+//!    bounds (`limit`), the peak of scalability and a busy dependency (`shared`)
+//!    cut the winner; none of them turns a growth into a shrinkage or back.
 //! 6. A smaller size from which the same load would scale up is refused
 //!    (`ahead`).
 //! 7. Operators' orders go over all of it (`orders`).
@@ -20,6 +20,7 @@ mod bounds;
 mod limit;
 mod orders;
 mod propose;
+mod shared;
 
 use std::time::Duration;
 
@@ -49,7 +50,8 @@ pub fn decide(policy: &Policy, state: &State, signals: &Signals, now: Instant) -
     let mut decision = orders::obey(state, &bounds, now, free);
     if decision.action != Action::Hold && !policy.kinds.is_empty() {
         let (need, within) = (decision.target, policy.ready_within);
-        decision.mix = Some(Mix::cheapest(&policy.kinds, need, within, policy.max_spot));
+        let (spot, zones) = (policy.max_spot, policy.spread);
+        decision.mix = Some(Mix::spread(&policy.kinds, need, within, spot, zones));
     }
     decision
 }
@@ -63,7 +65,8 @@ fn measured(
     bounds: &Bounds,
 ) -> Decision {
     let mut proposals = propose::all(policy, state, signals, now);
-    let memory = remember(policy, state, bounds, &mut proposals);
+    let mut memory = remember(policy, state, bounds, &mut proposals);
+    shared::remember(policy, state, signals, now, &mut memory);
     let mut course = Course {
         current: state.current,
         reasons: Vec::with_capacity(proposals.made.len() + 4),
@@ -143,7 +146,9 @@ impl Course {
         cut = self.bound(bounds, cut);
         let (cut, reason) = limit::budget(policy, self.current, cut);
         self.note(reason);
-        let (cut, reason) = limit::downstream(policy, self.current, cut, signals, now);
+        let (cut, reason) = shared::peak(policy, state, cut, bounds.min);
+        self.note(reason);
+        let (cut, reason) = shared::downstream(policy, state, cut, signals, now);
         self.note(reason);
         if cut >= self.current || bounds.idle {
             return cut;
@@ -237,6 +242,17 @@ fn correct(
         },
     };
     let seen = propose::all(policy, state, signals, now);
+    let mut memory = Memory {
+        high: target,
+        low: u32::MAX,
+        keep: policy.window_up.max(policy.window_down),
+        holds: seen.holds,
+        panics: seen.panics,
+        active: bounds.active,
+        corrects: true,
+        ..Memory::default()
+    };
+    shared::remember(policy, state, signals, now, &mut memory);
     Some(Decision {
         target,
         action: Action::between(current, target),
@@ -244,15 +260,7 @@ fn correct(
         trigger: Some(trigger),
         next_evaluation: soonest(policy, bounds).max(Duration::from_millis(1)),
         mix: None,
-        memory: Memory {
-            high: target,
-            low: u32::MAX,
-            keep: policy.window_up.max(policy.window_down),
-            holds: seen.holds,
-            panics: seen.panics,
-            active: bounds.active,
-            corrects: true,
-        },
+        memory,
     })
 }
 
@@ -277,7 +285,7 @@ fn remember(policy: &Policy, state: &State, bounds: &Bounds, proposals: &mut Pro
         holds: std::mem::take(&mut proposals.holds),
         panics: std::mem::take(&mut proposals.panics),
         active: bounds.active,
-        corrects: false,
+        ..Memory::default()
     }
 }
 

@@ -13,6 +13,7 @@ mod rules;
 mod safety;
 #[cfg(feature = "schedules")]
 mod schedules;
+mod shared;
 mod targets;
 mod timing;
 mod zero;

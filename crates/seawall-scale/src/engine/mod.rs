@@ -7,7 +7,7 @@ mod shadow;
 use std::collections::VecDeque;
 use std::fmt;
 
-use seawall_signal::Signals;
+use seawall_signal::{Signals, Units};
 use tokio::time::Instant;
 
 use crate::telemetry::Telemetry;
@@ -51,6 +51,7 @@ impl Engine {
     /// The policy does not validate.
     pub fn resume(policy: Policy, state: State) -> Result<Self, PolicyError> {
         policy.validate()?;
+        warn_of(&policy);
         Ok(Self {
             telemetry: Telemetry::new(&policy.group, state.current),
             policy,
@@ -156,6 +157,13 @@ impl fmt::Debug for Engine {
             .field("dry_run", &self.dry_run)
             .field("shadow", &self.shadow)
             .finish_non_exhaustive()
+    }
+}
+
+/// Pairs that play ping-pong, once for each policy.
+fn warn_of(policy: &Policy) {
+    for pair in policy.ping_pongs(&Units::default()) {
+        tracing::warn!(group = policy.group, "{pair}");
     }
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Engine, Shadow};
+use super::{Engine, Shadow, warn_of};
 use crate::telemetry::Telemetry;
 use crate::{Freeze, Pin, Policy, PolicyError};
 
@@ -32,6 +32,16 @@ impl Engine {
         self.log(|log| log.started(took));
     }
 
+    /// Says which instances gave no sample, for reasons; see
+    /// [`State::unsampled`](crate::State::unsampled). Call it before a tick, whenever they change.
+    pub fn unsampled<T: AsRef<str>>(&mut self, names: impl IntoIterator<Item = T>) {
+        self.state.unsampled(names);
+        #[cfg(feature = "log")]
+        if let Some(log) = &mut self.log {
+            log.unsampled(&self.state);
+        }
+    }
+
     /// Leaves the size alone, or with `None` no longer.
     pub fn freeze(&mut self, freeze: Option<Freeze>) {
         #[cfg(feature = "log")]
@@ -53,12 +63,13 @@ impl Engine {
     /// The policy does not validate; then the old one stays.
     pub fn set_policy(&mut self, policy: Policy) -> Result<(), PolicyError> {
         policy.validate()?;
+        warn_of(&policy);
         if policy.group != self.policy.group {
             self.telemetry = Telemetry::new(&policy.group, self.state.current);
         }
         #[cfg(feature = "log")]
         self.log(|log| log.policy(&policy));
-        self.state.forget_rules();
+        self.state.adopt(&self.policy, &policy);
         self.policy = policy;
         Ok(())
     }

@@ -24,7 +24,9 @@
 //!
 //! Source: `pkg/controller/podautoscaler` of Kubernetes (`horizontal.go`,
 //! `replica_calculator.go`, `metrics/utilization.go`), KEP-853, KEP-2021 and
-//! KEP-4951. Checked against the vectors in `tests/data/hpa_public.json`, which
+//! KEP-4951. Where the controller takes a negative sum of an external metric for an overflow, it
+//! is a wish for none here. Checked against a second implementation in the tests, and against the
+//! vectors in `tests/data/hpa_public.json`, which
 //! `cargo run --example hpa_vectors -- FILE.json` runs.
 //!
 //! # Units

@@ -71,9 +71,13 @@ pub fn usage_ratio(values: &BTreeMap<String, Value>, target: i64) -> (f64, i64) 
     (float(average) / float(target), average)
 }
 
-/// What falls to each of `replicas`, rounded up; 0 if there are none.
+/// What falls to each of `replicas`, rounded up; 0 if there are none. A total that has saturated
+/// stays so.
 #[must_use]
 pub fn per_pod(total: i64, replicas: i32) -> i64 {
+    if float(total) >= float(i64::MAX) {
+        return i64::MAX;
+    }
     if replicas == 0 {
         return 0;
     }

@@ -136,6 +136,10 @@ pub fn reconcile(
         cpu_utilisation: None,
         conditions: Vec::new(),
     };
+    if world.scaled_to_zero {
+        // It is in the status until it is replaced or removed.
+        done.set(ConditionKind::ScaledToZero, true, Reason::ScaledToZero);
+    }
     if faults.get {
         done.set(ConditionKind::AbleToScale, false, Reason::FailedGetScale);
         done.error = true;
@@ -145,8 +149,12 @@ pub fn reconcile(
     memory.wishes.get_or_insert_with(|| vec![Wish { replicas: current, at: now }]);
 
     let own_zero = controller.scale_to_zero && world.scaled_to_zero;
-    let desired = if current == 0 && !own_zero {
+    let by_objects = hpa.goes_by_objects();
+    let desired = if current == 0 && !(own_zero && (hpa.min != 0 || by_objects)) {
         done.set(ConditionKind::ScalingActive, false, Reason::ScalingDisabled);
+        if !controller.scale_to_zero {
+            done.remove(ConditionKind::ScaledToZero);
+        }
         return done;
     } else if current > hpa.max {
         hpa.max
@@ -154,12 +162,14 @@ pub fn reconcile(
         hpa.min
     } else {
         let Some(wanted) = done.propose(controller, hpa, world, now) else { return done };
-        match &hpa.behaviour {
+        let normal = match &hpa.behaviour {
             None => done.normalise(controller, hpa, memory, (current, wanted), now),
             Some(behaviour) => {
                 done.follow(controller, hpa, behaviour, memory, (current, wanted), now)
             }
-        }
+        };
+        // The minimum was raised while it slept: no rule keeps it from that.
+        if current == 0 { normal.max(hpa.min) } else { normal }
     };
     if desired == current {
         return done;
@@ -170,12 +180,12 @@ pub fn reconcile(
         return done;
     }
     done.set(ConditionKind::AbleToScale, true, Reason::SucceededRescale);
-    if controller.scale_to_zero {
-        if desired == 0 {
-            done.set(ConditionKind::ScaledToZero, true, Reason::ScaledToZero);
-        } else if world.scaled_to_zero {
-            done.set(ConditionKind::ScaledToZero, false, Reason::NotScaledToZero);
-        }
+    if !controller.scale_to_zero {
+        done.remove(ConditionKind::ScaledToZero);
+    } else if desired == 0 && hpa.min == 0 && by_objects {
+        done.set(ConditionKind::ScaledToZero, true, Reason::ScaledToZero);
+    } else {
+        done.set(ConditionKind::ScaledToZero, false, Reason::NotScaledToZero);
     }
     (done.desired, done.rescaled) = (desired, true);
     if let Some(behaviour) = &hpa.behaviour {
@@ -185,8 +195,12 @@ pub fn reconcile(
 }
 
 impl Done {
-    fn set(&mut self, kind: ConditionKind, status: bool, reason: Reason) {
+    fn remove(&mut self, kind: ConditionKind) {
         self.conditions.retain(|condition| condition.kind != kind);
+    }
+
+    fn set(&mut self, kind: ConditionKind, status: bool, reason: Reason) {
+        self.remove(kind);
         self.conditions.push(Condition { kind, status, reason });
     }
 
@@ -220,7 +234,8 @@ impl Done {
             // There are no metrics at all.
             (None, None) => {}
         }
-        wanted
+        // A metric may be negative; nobody wishes for less than none.
+        wanted.map(|wanted| wanted.max(0))
     }
 
     /// Stabilises and limits a wish of a group without `behavior`.
@@ -272,6 +287,13 @@ impl Done {
     fn limited(&mut self, stable: i32, (desired, reason): (i32, Reason)) -> i32 {
         self.set(ConditionKind::ScalingLimited, desired != stable, reason);
         desired
+    }
+}
+
+impl Hpa {
+    /// Whether a metric is there that can be measured without a pod.
+    fn goes_by_objects(&self) -> bool {
+        self.metrics.iter().any(|metric| matches!(metric.source, Source::Object | Source::External))
     }
 }
 

@@ -81,7 +81,11 @@ pub fn by_pod_average(
     let Some(refill) = Refill::needed(&sorted, ratio) else {
         return proposal(settled(current, ratio, tolerance, sorted.ready));
     };
-    refill.missing(&mut values, |_| if ratio < 1.0 { target } else { 0 });
+    if ratio < 1.0 {
+        refill.missing(&mut values, |_| target);
+    } else if ratio > 1.0 {
+        refill.missing(&mut values, |_| 0);
+    }
     refill.unready(&mut values);
     let (again, _) = usage_ratio(&values, target);
     proposal(refilled(current, (ratio, again), tolerance, values.len()))

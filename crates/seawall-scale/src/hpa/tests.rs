@@ -1,5 +1,8 @@
 //! What the vectors do not pin: totality, memory, and the laws across decisions.
 
+mod oracle;
+mod upstream;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

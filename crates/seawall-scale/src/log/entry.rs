@@ -12,7 +12,7 @@ use crate::{Decision, Policy, SavedState, offset};
 pub enum Entry {
     /// The beginning, or a new one.
     Start {
-        /// Of this format; 1.
+        /// Of this format; 2. Version 1 is read too: it has less.
         version: u32,
         /// The policy.
         policy: Box<Policy>,
@@ -40,6 +40,11 @@ pub enum Entry {
     Started {
         /// Nanoseconds it took.
         took: u64,
+    },
+    /// Which instances gave no sample. Since version 2.
+    Unsampled {
+        /// Their names.
+        names: Vec<String>,
     },
     /// An operator froze the group, or lifted it.
     Freeze {

@@ -35,7 +35,7 @@ pub enum LogError {
         source: serde_json::Error,
     },
     /// The log was written by another version.
-    #[error("entry {entry}: format {version}, must be 1")]
+    #[error("entry {entry}: format {version}, must be 1 or 2")]
     Version {
         /// From 0.
         entry: usize,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::write::VERSION;
+use super::write::{OLDEST, VERSION};
 use super::{Entry, LogError, Logged};
 use crate::{Decision, Policy, State, decide, offset};
 
@@ -72,7 +72,7 @@ fn run(entries: &[Entry], candidate: Option<&Policy>) -> Result<Vec<Replayed>, L
     let mut world: Option<World> = None;
     for (index, entry) in entries.iter().enumerate() {
         if let Entry::Start { version, policy, state } = entry {
-            if *version != VERSION {
+            if !(OLDEST..=VERSION).contains(version) {
                 return Err(LogError::Version { entry: index, version: *version });
             }
             let (policy, live) = ((**policy).clone(), state.restore(base));
@@ -106,7 +106,7 @@ impl World {
             // Heard by the caller.
             Entry::Start { .. } => {}
             Entry::Policy { policy } => {
-                state.forget_rules();
+                state.adopt(&self.policy, policy);
                 self.policy = (**policy).clone();
             }
             Entry::Observe { current } => state.observe(*current),
@@ -114,6 +114,7 @@ impl World {
                 state.set_clock(offset::to(base, *at), Duration::from_nanos(*unix));
             }
             Entry::Started { took } => state.started(Duration::from_nanos(*took)),
+            Entry::Unsampled { names } => state.unsampled(names),
             Entry::Freeze { freeze } => {
                 state.freeze = freeze.as_ref().map(|freeze| freeze.restore(base));
             }

@@ -1,3 +1,5 @@
+mod versions;
+
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -6,8 +8,8 @@ use tokio::time::Instant;
 
 use super::{Entries, Entry, JsonLines, LogError, Replayed, read, replay, try_policy};
 use crate::{
-    Bands, Burst, Churn, Engine, Freeze, Kind, Pin, Policy, Queue, Rate, Rates, Rule, State,
-    Target, Vertical,
+    Bands, Burst, Busy, Churn, Dependency, Engine, Freeze, Kind, Pin, Policy, Queue, Rate, Rates,
+    Rule, Scalability, State, Target, Vertical,
 };
 
 fn seconds(count: u64) -> Duration {
@@ -35,6 +37,19 @@ fn policy() -> Policy {
         }],
         queues: vec![Queue::new("queue", 2.0)],
         bursts: vec![Burst::new("rate", "short", 100.0)],
+        dependencies: vec![Dependency {
+            busy: Some(Busy {
+                above: 1.2,
+                waiting: Some("queue".into()),
+                rising: Some(seconds(30)),
+                ..Busy::at("cpu")
+            }),
+            ..Dependency::new("postgres", 10_000, 10)
+        }],
+        scalability: Some(Scalability {
+            settle: Duration::ZERO,
+            ..Scalability::new("rate", "queue > 1".parse().expect("parses"))
+        }),
         vertical: vec![Vertical::new("memory", "queue", 3.0)],
         kinds: vec![Kind::new("small", 1, 0.1), Kind::new("large", 7, 0.61)],
         cooldown_up: seconds(60),
@@ -119,6 +134,7 @@ fn drive(policy: Policy, steps: &[Step], dry_run: bool) -> Vec<Entry> {
                 engine.pin(None);
                 engine.freeze(None);
             }
+            7 => engine.unsampled([format!("web-{}", step.number)]),
             6 => {
                 let other = Policy { max: 40 + step.number, ..engine.policy().clone() };
                 engine.set_policy(other).expect("valid");
@@ -188,13 +204,14 @@ proptest! {
                     state.apply(&decision, now);
                 }
                 Entry::Policy { policy: new } => {
-                    state.forget_rules();
+                    state.adopt(&policy, new);
                     policy = (**new).clone();
                 }
                 Entry::Observe { current } => state.observe(*current),
                 Entry::Clock { at, unix } => {
                     state.set_clock(crate::offset::to(base, *at), Duration::from_nanos(*unix));
                 }
+                Entry::Unsampled { names } => state.unsampled(names),
                 Entry::Started { took } => state.started(Duration::from_nanos(*took)),
                 Entry::Freeze { freeze } => state.freeze = freeze.as_ref().map(|f| f.restore(base)),
                 Entry::Pin { pin } => state.pin = pin.as_ref().map(|pin| pin.restore(base)),
@@ -272,11 +289,11 @@ fn what_is_no_log_is_refused_by_line() {
     assert!(matches!(entries[..], [Ok(_), Ok(_), Err(LogError::Line { line: 4, .. })]));
     assert!(matches!(replay(&[Entry::Observe { current: 3 }]), Err(LogError::NoStart)));
     let old = Entry::Start {
-        version: 2,
+        version: 3,
         policy: Box::new(policy()),
         state: Box::new(State::new(1).save(Instant::now())),
     };
-    assert!(matches!(replay(&[old]), Err(LogError::Version { entry: 0, version: 2 })));
+    assert!(matches!(replay(&[old]), Err(LogError::Version { entry: 0, version: 3 })));
     assert!(replay(&[]).expect("nothing to replay").is_empty());
 }
 

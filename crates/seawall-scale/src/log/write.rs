@@ -86,6 +86,11 @@ impl Writer {
         self.sink.entry(Entry::Started { took: nanos(took) });
     }
 
+    pub(crate) fn unsampled(&mut self, state: &State) {
+        let names = state.names_unsampled().all().to_vec();
+        self.sink.entry(Entry::Unsampled { names });
+    }
+
     pub(crate) fn freeze(&mut self, freeze: Option<&Freeze>) {
         let freeze = freeze.map(|freeze| SavedFreeze::new(freeze, self.base));
         self.sink.entry(Entry::Freeze { freeze });
@@ -111,5 +116,9 @@ fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Of the format.
-pub(super) const VERSION: u32 = 1;
+/// Of the format. Version 1 had neither names of instances nor what states remember of what
+/// instances share and of throughput.
+pub(super) const VERSION: u32 = 2;
+
+/// The oldest that is read.
+pub(super) const OLDEST: u32 = 1;

@@ -99,7 +99,7 @@ impl Bands {
 }
 
 impl Band {
-    fn holds(&self, value: f64) -> bool {
+    pub(super) fn holds(&self, value: f64) -> bool {
         self.from.is_none_or(|from| value >= from) && self.to.is_none_or(|to| value < to)
     }
 }

@@ -32,6 +32,10 @@ pub struct Kind {
     /// Most of it there may be. Default: no limit.
     #[cfg_attr(feature = "serde", serde(default))]
     pub most: Option<u32>,
+    /// Where it runs, for [`Policy::spread`](crate::Policy::spread). Default:
+    /// none, a zone of its own.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub zone: Option<String>,
 }
 
 /// Most that the group may cost.
@@ -51,7 +55,8 @@ impl Kind {
     /// A kind that is ready at once.
     #[must_use]
     pub fn new(name: impl Into<String>, capacity: u32, cost: f64) -> Self {
-        Self { name: name.into(), capacity, cost, start: Duration::ZERO, spot: false, most: None }
+        let (name, start) = (name.into(), Duration::ZERO);
+        Self { name, capacity, cost, start, spot: false, most: None, zone: None }
     }
 
     /// Sets how long one takes to be ready.
@@ -62,7 +67,7 @@ impl Kind {
     }
 
     pub(super) fn validate(&self) -> Result<(), PolicyError> {
-        if self.name.is_empty() {
+        if self.name.is_empty() || self.zone.as_ref().is_some_and(String::is_empty) {
             return Err(PolicyError::EmptyName);
         }
         let fits = (1..=10_000).contains(&self.capacity);

@@ -1,4 +1,6 @@
-use super::{PolicyError, number};
+use std::time::Duration;
+
+use super::{HOUR, PolicyError, SECOND, duration, number};
 
 /// Something all instances share and that carries only so many: a database's
 /// connections, `PgBouncer`'s clients.
@@ -46,13 +48,19 @@ pub struct Busy {
     /// be above 0 as well. Default: none.
     #[cfg_attr(feature = "serde", serde(default))]
     pub waiting: Option<String>,
+    /// What waits must also have grown, by a tenth within the last one to two
+    /// times this long; from then on growth is refused until it is back where it
+    /// began, or the use is below `above`. Needs `waiting`. 1 s to 1 h.
+    /// Default: it need not have grown.
+    #[cfg_attr(feature = "serde", serde(default, with = "crate::text::optional_duration"))]
+    pub rising: Option<Duration>,
 }
 
 impl Busy {
     /// Busy from a use of 95 % on.
     #[must_use]
     pub fn at(signal: impl Into<String>) -> Self {
-        Self { signal: signal.into(), above: nearly_full(), waiting: None }
+        Self { signal: signal.into(), above: nearly_full(), waiting: None, rising: None }
     }
 }
 
@@ -82,6 +90,12 @@ impl Dependency {
         let Some(busy) = &self.busy else { return Ok(()) };
         if busy.signal.is_empty() || busy.waiting.as_ref().is_some_and(String::is_empty) {
             return Err(PolicyError::EmptySignal);
+        }
+        if let Some(rising) = busy.rising {
+            duration("busy.rising", rising, SECOND, HOUR)?;
+            if busy.waiting.is_none() {
+                return Err(PolicyError::RisingWithoutWaiting);
+            }
         }
         let fits = busy.above > 0.0 && busy.above.is_finite();
         number("busy.above", busy.above, fits, "a ratio above 0")

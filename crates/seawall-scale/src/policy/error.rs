@@ -111,6 +111,9 @@ pub enum PolicyError {
         /// Fewest instances.
         min: u32,
     },
+    /// Nothing is named that could rise.
+    #[error("busy.rising: set, needs busy.waiting too")]
+    RisingWithoutWaiting,
     /// A rule that only advises says nothing, or one that scales has advice.
     #[error("advice: must be set with action \"advise\", and only there")]
     Advice,

@@ -34,6 +34,44 @@ pub struct Forecast {
     /// no.
     #[cfg_attr(feature = "serde", serde(default))]
     pub ignore_missing: bool,
+    /// What else the forecaster publishes, to be told with the reason. Default:
+    /// none.
+    #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub outlook: Option<Outlook>,
+}
+
+/// Signals about a forecast. They change no decision: what is missing of them is
+/// not told.
+///
+/// ```toml
+/// horizon = "horizon(requests)"
+/// low = "forecast(requests, p5)"
+/// high = "forecast(requests, p95)"
+/// error = "error(requests)"
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
+pub struct Outlook {
+    /// Signal: how far ahead, in seconds. Default: none.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub horizon: Option<String>,
+    /// Signal: the lower end of the interval. Default: none.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub low: Option<String>,
+    /// Signal: the upper end. Default: none.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub high: Option<String>,
+    /// Signal: how far off the forecast has been so far, as a share. Default:
+    /// none.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub error: Option<String>,
+}
+
+impl Outlook {
+    pub(crate) fn signals(&self) -> impl Iterator<Item = &String> {
+        [&self.horizon, &self.low, &self.high, &self.error].into_iter().flatten()
+    }
 }
 
 /// How good a forecast must be to count.
@@ -64,6 +102,7 @@ impl Forecast {
             may_shrink: false,
             skill: None,
             ignore_missing: false,
+            outlook: None,
         }
     }
 
@@ -79,6 +118,10 @@ impl Forecast {
 
     pub(super) fn validate(&self) -> Result<(), PolicyError> {
         let skill = self.skill.as_ref();
+        let mut outlook = self.outlook.iter().flat_map(Outlook::signals);
+        if outlook.any(String::is_empty) {
+            return Err(PolicyError::EmptySignal);
+        }
         if self.signal.is_empty() || skill.is_some_and(|skill| skill.signal.is_empty()) {
             return Err(PolicyError::EmptySignal);
         }

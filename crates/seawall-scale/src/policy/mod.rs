@@ -7,9 +7,11 @@ mod dependency;
 mod error;
 mod fleet;
 mod forecast;
+mod ping_pong;
 mod queue;
 mod rates;
 mod rule;
+mod scalability;
 mod signals;
 mod step;
 mod target;
@@ -25,10 +27,13 @@ pub use cost::{Budget, Kind};
 pub use dependency::{Busy, Dependency};
 pub use error::PolicyError;
 pub use fleet::Fleet;
-pub use forecast::{Forecast, Skill};
+pub use forecast::{Forecast, Outlook, Skill};
+pub use ping_pong::PingPong;
 pub use queue::Queue;
 pub use rates::{Churn, Rate, Rates, Select};
 pub use rule::{Rule, RuleAction};
+pub(crate) use scalability::MOST_SIZES;
+pub use scalability::Scalability;
 pub use step::{Step, StepLimit};
 pub use target::{Goal, Target};
 pub(crate) use target::{NOISE, ceil};
@@ -73,6 +78,8 @@ pub struct Policy {
     pub schedules: Vec<crate::schedule::Schedule>,
     /// What all instances share. Default: none.
     pub dependencies: Vec<Dependency>,
+    /// Where more instances get less done. Default: not looked for.
+    pub scalability: Option<Scalability>,
     /// Advice on the size of one instance. Default: none.
     pub vertical: Vec<Vertical>,
     /// When to have no instance at all. Default: as the targets say.
@@ -88,6 +95,9 @@ pub struct Policy {
     /// day. Default: none, any will do.
     #[cfg_attr(feature = "serde", serde(with = "crate::text::optional_duration"))]
     pub ready_within: Option<Duration>,
+    /// In how many zones the kinds must lie at least, or in as many as there are.
+    /// 1 to 10. Default: 1.
+    pub spread: u32,
     /// Most that the group may cost. Default: no limit.
     pub budget: Option<Budget>,
     /// How long an instance takes to be ready, until enough starts were
@@ -153,11 +163,13 @@ impl Default for Policy {
             #[cfg(feature = "schedules")]
             schedules: Vec::new(),
             dependencies: Vec::new(),
+            scalability: None,
             vertical: Vec::new(),
             zero: None,
             fleet: Fleet::default(),
             kinds: Vec::new(),
             max_spot: 0.5,
+            spread: 1,
             ready_within: None,
             budget: None,
             start_delay: Duration::ZERO,

@@ -7,7 +7,8 @@ impl Policy {
     #[must_use]
     pub fn signals(&self) -> Vec<&str> {
         let rules = self.rules.iter().flat_map(|rule| rule.condition.signals());
-        let mut names: Vec<_> = self.named().chain(rules).collect();
+        let saturated = self.scalability.iter().flat_map(|each| each.saturated.signals());
+        let mut names: Vec<_> = self.named().chain(rules).chain(saturated).collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -22,7 +23,8 @@ impl Policy {
             .filter(|signal| !units.contains_key(*signal))
             .map(|signal| Lint::UnknownSignal { signal: signal.to_owned() });
         let rules = self.rules.iter().flat_map(|rule| rule.condition.lint(units));
-        named.chain(rules).collect()
+        let saturated = self.scalability.iter().flat_map(|each| each.saturated.lint(units));
+        named.chain(rules).chain(saturated).collect()
     }
 
     /// Those that are not in a condition.
@@ -35,15 +37,20 @@ impl Policy {
         let forecasts = self.forecasts.iter().flat_map(|forecast| {
             [Some(&forecast.signal), forecast.skill.as_ref().map(|skill| &skill.signal)]
         });
+        let outlooks = self.forecasts.iter().filter_map(|forecast| forecast.outlook.as_ref());
+        let outlooks = outlooks.flat_map(crate::Outlook::signals);
         let busy = self.dependencies.iter().filter_map(|dependency| dependency.busy.as_ref());
         let busy = busy.flat_map(|busy| [Some(&busy.signal), busy.waiting.as_ref()]);
         let active = self.zero.iter().flat_map(|zero| &zero.activate).map(|each| &each.signal);
         let vertical = self.vertical.iter().map(|vertical| &vertical.signal);
+        let throughput = self.scalability.iter().map(|each| &each.throughput);
         targets
             .chain(bands)
             .chain(bursts)
             .chain(active)
             .chain(vertical)
+            .chain(throughput)
+            .chain(outlooks)
             .chain(self.fleet.signals())
             .chain(queues.chain(forecasts).chain(busy).flatten())
             .map(String::as_str)

@@ -1,5 +1,6 @@
 #[cfg(all(feature = "serde", feature = "schedules"))]
 mod documented;
+mod ping_pong;
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::{
     Bands, Budget, Burst, Churn, Forecast, Goal, Kind, Policy, PolicyError, Queue, Rates, Rule,
-    RuleAction, StepLimit, Target, Vertical,
+    RuleAction, Scalability, StepLimit, Target, Vertical,
 };
 
 impl Policy {
@@ -43,6 +43,8 @@ impl Policy {
         let down = self.tolerance_down.unwrap_or_default();
         number("tolerance_down", down, (0.0..1.0).contains(&down), "0 to below 1")?;
         number("max_spot", self.max_spot, (0.0..=1.0).contains(&self.max_spot), "0 to 1")?;
+        let zones = f64::from(self.spread);
+        number("spread", zones, (1..=10).contains(&self.spread), "1 to 10")?;
         duration("start_delay", self.start_delay, zero, DAY)?;
         duration("ready_within", self.ready_within.unwrap_or_default(), zero, DAY)?;
         self.lists()?;
@@ -75,6 +77,7 @@ impl Policy {
         }
         self.fleet.validate()?;
         self.budget.map_or(Ok(()), Budget::validate)?;
+        self.scalability.as_ref().map_or(Ok(()), Scalability::validate)?;
         self.churn.as_ref().map_or(Ok(()), Churn::validate)?;
         self.zero.as_ref().map_or(Ok(()), |zero| zero.validate(self.min))
     }

@@ -177,6 +177,9 @@ pub enum Reason {
         unit: Unit,
         /// How good the forecast is, if it is known.
         skill: Option<f64>,
+        /// What else the forecaster says of it.
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Foreseen::is_empty"))]
+        foreseen: Foreseen,
         /// The size asked for.
         wish: u32,
         /// The size now.
@@ -209,6 +212,10 @@ pub enum Reason {
         /// What each missing one was taken to use.
         #[cfg_attr(feature = "serde", serde(with = "crate::text::number"))]
         assumed: f64,
+        /// Which those without a sample are, as far as it was
+        /// [told](crate::State::unsampled).
+        #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Vec::is_empty"))]
+        names: Vec<String>,
     },
     /// A schedule asks for at least so many.
     Scheduled {
@@ -243,6 +250,15 @@ pub enum Reason {
         measured: Measured,
         /// The size asked for.
         wish: u32,
+    },
+    /// More instances would get less done.
+    PastPeak {
+        /// The size asked for.
+        wish: u32,
+        /// The size that gets the most done, as far as is known.
+        peak: u32,
+        /// At how many sizes that was measured.
+        sizes: u32,
     },
     /// The money is enough for only so many.
     OverBudget {
@@ -339,6 +355,34 @@ pub enum Reason {
     },
 }
 
+/// What a forecaster says of a forecast beside its value; each if it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
+pub struct Foreseen {
+    /// How far ahead, in seconds.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub horizon: Option<f64>,
+    /// The lower end of the interval, in the signal's unit.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub low: Option<f64>,
+    /// The upper end.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub high: Option<f64>,
+    /// How far off it has been so far, as a share.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub error: Option<f64>,
+}
+
+impl Foreseen {
+    /// Whether nothing of it is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// A signal beside what it was compared with.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -373,6 +417,7 @@ impl Reason {
             | Self::AtMinimum { .. }
             | Self::WouldFlap { .. }
             | Self::DownstreamLimited { .. }
+            | Self::PastPeak { .. }
             | Self::Frozen { .. } => true,
             Self::Missing { held, .. } => *held,
             _ => false,
@@ -409,6 +454,7 @@ impl Reason {
             Self::ClockUnknown => "clock_unknown",
             Self::DependencyLimit { .. } => "dependency_limit",
             Self::DownstreamLimited { .. } => "downstream_limited",
+            Self::PastPeak { .. } => "past_scalability_peak",
             Self::OverBudget { .. } => "over_budget",
             Self::Active { .. } => "active",
             Self::Awake { .. } => "awake",

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use seawall_signal::Unit;
 
-use super::{Measured, Reason};
+use super::{Foreseen, Measured, Reason};
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,18 +96,16 @@ impl fmt::Display for Reason {
                 write!(f, ", a burst for another {left} at least")?;
                 wants(f, *wish, *current)
             }
-            Self::Forecast { signal, value, unit, skill, wish, current } => {
+            Self::Forecast { signal, value, unit, skill, foreseen, wish, current } => {
                 write!(f, "{signal} foresees {}", unit.show(*value))?;
-                if let Some(skill) = skill {
-                    write!(f, " (skill {})", Unit::Ratio.show(*skill))?;
-                }
+                foreseen.tell(f, *unit, *skill)?;
                 wants(f, *wish, *current)
             }
             Self::ForecastOff { signal, skill, at_least } => {
                 let (skill, least) = (Unit::Ratio.show(*skill), Unit::Ratio.show(*at_least));
                 write!(f, "{signal} is left out: its skill is {skill}, and must be {least}")
             }
-            Self::FilledIn { signal, reported, starting, missing, failing, assumed } => {
+            Self::FilledIn { signal, reported, starting, missing, failing, assumed, names } => {
                 let reported = Unit::Ratio.show(*reported);
                 write!(f, "{signal} is {reported} where it is known")?;
                 if *starting > 0 {
@@ -115,7 +113,9 @@ impl fmt::Display for Reason {
                 }
                 if *missing > 0 {
                     let assumed = Unit::Ratio.show(*assumed);
-                    write!(f, ", {} without a sample taken as {assumed}", Instances(*missing))?;
+                    write!(f, ", {}", Instances(*missing))?;
+                    list(f, names, *missing)?;
+                    write!(f, " without a sample taken as {assumed}")?;
                 }
                 if *failing > 0 {
                     write!(f, ", {} failing and taken as saturated", Instances(*failing))?;
@@ -138,6 +138,11 @@ impl fmt::Display for Reason {
             Self::DownstreamLimited { name, measured, wish } => {
                 measured.beside(f, "")?;
                 write!(f, ": {name} is too busy for {}", Instances(*wish))
+            }
+            Self::PastPeak { wish, peak, sizes } => {
+                let size = Instances(*peak);
+                write!(f, "{size} get the most done, by what was measured at {sizes} sizes: ")?;
+                write!(f, "{wish} would get less done")
             }
             Self::OverBudget { most, per_hour } => {
                 let money = Unit::None.show(*per_hour);
@@ -177,6 +182,44 @@ impl fmt::Display for Reason {
         }
     }
 }
+
+impl Foreseen {
+    /// ` in 105 s (700 /s to 1100 /s, off by 4 % so far, skill 20 %)`, of that what is known.
+    fn tell(&self, f: &mut fmt::Formatter<'_>, unit: Unit, skill: Option<f64>) -> fmt::Result {
+        if let Some(horizon) = self.horizon {
+            write!(f, " in {}", Unit::Seconds.show(horizon))?;
+        }
+        let interval = match (self.low, self.high) {
+            (Some(low), Some(high)) => Some(format!("{} to {}", unit.show(low), unit.show(high))),
+            (Some(low), None) => Some(format!("at least {}", unit.show(low))),
+            (None, Some(high)) => Some(format!("at most {}", unit.show(high))),
+            (None, None) => None,
+        };
+        let off = self.error.map(|error| format!("off by {} so far", Unit::Ratio.show(error)));
+        let skill = skill.map(|skill| format!("skill {}", Unit::Ratio.show(skill)));
+        let mut before = " (";
+        for each in [interval, off, skill].into_iter().flatten() {
+            write!(f, "{before}{each}")?;
+            before = ", ";
+        }
+        f.write_str(if before == ", " { ")" } else { "" })
+    }
+}
+
+/// ` (web-1, web-2 and 3 more)`, if any is named.
+fn list(f: &mut fmt::Formatter<'_>, names: &[String], all: u32) -> fmt::Result {
+    let shown = names.get(..names.len().min(SHOWN)).unwrap_or_default();
+    let Some((first, rest)) = shown.split_first() else { return Ok(()) };
+    write!(f, " ({first}")?;
+    rest.iter().try_for_each(|name| write!(f, ", {name}"))?;
+    match (all as usize).saturating_sub(shown.len()) {
+        0 => f.write_str(")"),
+        more => write!(f, " and {more} more)"),
+    }
+}
+
+/// Names in a sentence; the reason has more.
+const SHOWN: usize = 5;
 
 impl Measured {
     /// `cpu_usage is 91 %` and `80 %`.

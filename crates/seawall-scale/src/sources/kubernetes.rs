@@ -12,7 +12,7 @@ use crate::actuate::Boxed;
 /// What the metrics API of Kubernetes says of the pods that a label selector chooses.
 ///
 /// Signals: `NAME_cpu`, cores in use, and `NAME_memory`, bytes, both the mean over the pods that have
-/// a sample, and `NAME_pods`, how many those are. Their age is that of the oldest sample, by the API
+/// a sample of a container, and `NAME_pods`, how many those are. Their age is that of the oldest sample, by the API
 /// server's clock; metrics-server takes one every 15 s by default. Needs the right to `list`
 /// `pods.metrics.k8s.io`.
 #[derive(Clone)]
@@ -55,7 +55,9 @@ impl KubernetesPods {
     fn mean(&self, pods: &[Pod], now: Option<SystemTime>) -> Result<Vec<Reading>, SourceError> {
         let signal = |suffix: &str| format!("{}_{suffix}", self.name);
         let (mut cpu, mut memory, mut age) = (0.0, 0.0, Duration::ZERO);
-        for pod in pods {
+        // One without containers says nothing: it is not idle.
+        let pods: Vec<_> = pods.iter().filter(|pod| !pod.containers.is_empty()).collect();
+        for pod in &pods {
             let at = humantime::parse_rfc3339(&pod.timestamp)
                 .map_err(|error| SourceError::Answer { source: Some(Box::new(error)) })?;
             // Without a date in the answer the samples are as young as the answer.

@@ -53,4 +53,4 @@ impl Changes {
 }
 
 /// More than any [`Churn`](crate::Churn) counts.
-const MAX_CHANGES: usize = 256;
+pub(super) const MAX_CHANGES: usize = 256;

@@ -2,9 +2,12 @@
 
 mod changes;
 mod command;
+mod line;
 #[cfg(feature = "serde")]
 mod saved;
 mod starts;
+mod throughput;
+mod unsampled;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,11 +19,14 @@ use crate::{Action, Decision, Policy};
 use changes::Changes;
 pub(crate) use command::Wall;
 pub use command::{Freeze, Pin};
+pub(crate) use line::Line;
 #[cfg(feature = "serde")]
 pub use saved::SavedState;
 #[cfg(feature = "log")]
 pub use saved::{SavedFreeze, SavedPin};
 use starts::Starts;
+pub(crate) use throughput::{Throughput, Throughputs};
+use unsampled::Unsampled;
 
 /// What a group remembers between two decisions.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +54,10 @@ pub struct State {
     active: Option<Instant>,
     starts: Starts,
     wall: Option<Wall>,
+    unsampled: Unsampled,
+    /// One for each dependency, in order.
+    lines: Vec<Line>,
+    throughputs: Throughputs,
 }
 
 /// A burst that is going on.
@@ -88,6 +98,9 @@ pub(crate) struct Memory {
     pub(crate) active: Option<Instant>,
     /// Whether the change only brings the size back within its bounds.
     pub(crate) corrects: bool,
+    pub(crate) lines: Vec<Line>,
+    /// What the group got done at its size, if that is all it can.
+    pub(crate) throughput: Option<Throughput>,
 }
 
 impl State {
@@ -110,6 +123,9 @@ impl State {
             active: None,
             starts: Starts::default(),
             wall: None,
+            unsampled: Unsampled::default(),
+            lines: Vec::new(),
+            throughputs: Throughputs::default(),
         }
     }
 
@@ -149,6 +165,13 @@ impl State {
         self.starts.push(took);
     }
 
+    /// Says which instances gave no sample, for reasons: how many they are
+    /// [`Fleet::missing`](crate::Fleet::missing) says. Replaces what was said
+    /// before. The first 32 are kept, the first 253 bytes of each.
+    pub fn unsampled<T: AsRef<str>>(&mut self, names: impl IntoIterator<Item = T>) {
+        self.unsampled = Unsampled::of(names);
+    }
+
     /// How long an instance takes to be ready, as far as is known.
     #[must_use]
     pub fn start_delay(&self, policy: &Policy) -> Duration {
@@ -173,6 +196,7 @@ impl State {
         self.pin.clone_from(&live.pin);
         self.starts.clone_from(&live.starts);
         self.wall = live.wall;
+        self.unsampled.clone_from(&live.unsampled);
     }
 
     /// Records `decision` as carried out at `now`. A correction of a size out
@@ -214,8 +238,8 @@ impl State {
     /// Records what `decision` saw but not that it was carried out: for a dry
     /// run, or when acting failed. The next decision asks again.
     pub fn remember(&mut self, decision: &Decision, now: Instant) {
-        let Memory { high, low, keep, ref holds, ref panics, active, corrects: _ } =
-            decision.memory;
+        let memory = &decision.memory;
+        let &Memory { high, low, keep, ref holds, ref panics, active, .. } = memory;
         if self.wishes.is_empty() {
             self.wishes.push_back(Wish { at: now, high: self.current, low: u32::MAX });
         }
@@ -224,6 +248,10 @@ impl State {
         self.holds.clone_from(holds);
         self.panics.clone_from(panics);
         self.active = active;
+        self.lines.clone_from(&memory.lines);
+        if let Some(throughput) = memory.throughput {
+            self.throughputs.push(throughput);
+        }
     }
 
     /// Instances younger than `cooldown`, and when the oldest of them is not.
@@ -239,19 +267,37 @@ impl State {
         (count, cooldown.saturating_sub(oldest))
     }
 
-    /// Forgets what belongs to the rules by position, for a new policy.
-    pub(crate) fn forget_rules(&mut self) {
+    /// Forgets what belongs to the policy's entries by position, for a new one.
+    fn forget_rules(&mut self) {
         self.holds.clear();
         self.panics.clear();
+        self.lines.clear();
+    }
+
+    /// Goes on under another policy: what belongs to its entries by position is
+    /// forgotten, for they are new ones.
+    pub(crate) fn adopt(&mut self, was: &Policy, is: &Policy) {
+        self.forget_rules();
+        self.unlearn(was, is);
+    }
+
+    /// Forgets throughputs that were measured otherwise.
+    fn unlearn(&mut self, was: &Policy, is: &Policy) {
+        if was.scalability != is.scalability {
+            self.throughputs = Throughputs::default();
+        }
     }
 
     /// A copy for another policy than the one it was made under: what belongs to
     /// other rules or bursts by position is not taken for theirs.
     pub(crate) fn under(&self, was: &Policy, is: &Policy) -> Self {
         let mut state = self.clone();
-        if was.rules != is.rules || was.bursts != is.bursts {
+        let same =
+            was.rules == is.rules && was.bursts == is.bursts && was.dependencies == is.dependencies;
+        if !same {
             state.forget_rules();
         }
+        state.unlearn(was, is);
         state
     }
 
@@ -261,6 +307,18 @@ impl State {
 
     pub(crate) fn panic(&self, burst: usize) -> Option<Panic> {
         self.panics.get(burst).copied().flatten()
+    }
+
+    pub(crate) fn line(&self, dependency: usize) -> Line {
+        self.lines.get(dependency).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn throughputs(&self) -> &Throughputs {
+        &self.throughputs
+    }
+
+    pub(crate) fn names_unsampled(&self) -> &Unsampled {
+        &self.unsampled
     }
 
     pub(crate) fn active(&self) -> Option<Instant> {

@@ -341,6 +341,12 @@ async fn the_metrics_api_tells_the_mean_over_pods_and_the_age_of_the_oldest_samp
 #[tokio::test]
 async fn pods_without_samples_or_with_senseless_ones_are_no_zero() {
     assert!(matches!(pods(json!([])).await, Err(SourceError::Empty { .. })));
+    // A pod whose containers are not measured yet is missing, and not idle.
+    let bare = pod("2023-11-14T22:13:10Z", &[]);
+    assert!(matches!(pods(json!([bare])).await, Err(SourceError::Empty { .. })));
+    let busy = pod("2023-11-14T22:13:10Z", &[("500m", "1Mi")]);
+    let readings = pods(json!([bare, busy])).await.unwrap();
+    assert_eq!((readings[0].value, readings[2].value), (0.5, 1.0));
     let odd = pod("2023-11-14T22:13:10Z", &[("some", "1Mi")]);
     assert!(matches!(pods(json!([odd])).await, Err(SourceError::NotANumber { .. })));
     let undated = pod("yesterday", &[("1", "1Mi")]);

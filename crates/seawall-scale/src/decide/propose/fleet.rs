@@ -103,6 +103,7 @@ impl Absent {
                 missing,
                 failing,
                 assumed,
+                names: state.names_unsampled().of_these(missing).to_vec(),
             });
         }
         // Those that start are accounted for: no cooldown stands in for them.

@@ -4,7 +4,8 @@ use tokio::time::Instant;
 use super::{Proposal, Proposals, cool};
 use crate::state::Panic;
 use crate::{
-    Band, Bands, Burst, Change, Forecast, Measured, Policy, Queue, Reason, State, Trigger,
+    Band, Bands, Burst, Change, Forecast, Foreseen, Measured, Outlook, Policy, Queue, Reason,
+    State, Trigger,
 };
 
 /// What a proposal is made from.
@@ -186,12 +187,28 @@ impl<'a> World<'a> {
                 value: sample.value,
                 unit: sample.unit,
                 skill: known,
+                foreseen: forecast.outlook.as_ref().map(|it| self.foreseen(it)).unwrap_or_default(),
                 wish: size.asks,
                 current: self.state.current,
             },
             size,
             floor: !forecast.may_shrink,
         });
+    }
+
+    /// What is not known of it holds nothing: it is only told.
+    fn foreseen(self, outlook: &Outlook) -> Foreseen {
+        let known = |signal: &Option<String>| {
+            let signal = signal.as_ref()?;
+            let sample = self.signals.fresh(signal, self.now, self.policy.max_signal_age).ok()?;
+            Some(sample.value)
+        };
+        Foreseen {
+            horizon: known(&outlook.horizon),
+            low: known(&outlook.low),
+            high: known(&outlook.high),
+            error: known(&outlook.error),
+        }
     }
 
     pub(super) fn vertical(self, proposals: &mut Proposals) {

@@ -37,7 +37,7 @@ fn a_dependency_that_does_not_carry_the_minimum_is_refused() {
 #[test]
 fn a_busy_database_stops_growth_and_lets_it_go_on_when_it_is_free() {
     // Case 23 of the research.
-    let busy = Busy { signal: "pool".into(), above: 0.95, waiting: Some("waiting".into()) };
+    let busy = Busy { waiting: Some("waiting".into()), ..Busy::at("pool") };
     let policy = with(Dependency { busy: Some(busy), ..postgres() });
     let at = |pool, waiting, cpu| {
         let samples = [

@@ -1,7 +1,7 @@
 use seawall_signal::Unit;
 
-use super::{codes, cpu, once};
-use crate::{Action, Decision, Fleet, Policy};
+use super::{codes, cpu, measured, once, start};
+use crate::{Action, Decision, Fleet, Policy, State, decide};
 
 fn policy(level: f64) -> Policy {
     let fleet = Fleet {
@@ -43,6 +43,51 @@ fn missing_instances_count_as_used_up_on_the_way_down() {
     );
     // And as idle on the way up: 60 % of ten.
     assert_eq!(at(0.5, 10, 1.0, [0.0, 4.0, 0.0]).target, 12);
+}
+
+#[test]
+fn those_without_a_sample_are_named() {
+    // Case 4 of the research.
+    let now = start();
+    let samples = |missing| {
+        let all = [
+            ("cpu", 0.2, Unit::Ratio),
+            ("starting", 0.0, Unit::Count),
+            ("missing", missing, Unit::Count),
+            ("failing", 0.0, Unit::Count),
+        ];
+        measured(&all, now)
+    };
+    let mut state = State::new(10);
+    state.unsampled(["web-3", "web-5", "web-8", "web-9"]);
+    let told = |state: &State, missing| {
+        let decision = decide(&policy(0.7), state, &samples(missing), now);
+        (decision.target, decision.reasons[1].to_string())
+    };
+    assert_eq!(
+        told(&state, 4.0),
+        (
+            8,
+            "cpu is 20 % where it is known, 4 instances (web-3, web-5, web-8, web-9) without a \
+             sample taken as 100 %"
+                .to_owned()
+        )
+    );
+    // More are missing than are named, and more are named than a sentence holds.
+    state.unsampled((0..7).map(|number| format!("web-{number}")));
+    let (_, text) = told(&state, 9.0);
+    assert!(text.contains("9 instances (web-0, web-1, web-2, web-3, web-4 and 4 more)"), "{text}");
+    // Names of more than are missing now are of another moment.
+    assert!(!told(&state, 2.0).1.contains("web"));
+}
+
+#[test]
+fn names_of_instances_are_bounded() {
+    let mut state = State::new(100);
+    state.unsampled((0..1000).map(|_| "\u{e9}".repeat(300)));
+    let names = state.names_unsampled().of_these(u32::MAX);
+    assert_eq!(names.len(), 32);
+    assert!(names.iter().all(|name| name.len() == 252));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use seawall_signal::Unit;
 
 use super::{codes, cpu, once};
-use crate::{Forecast, Policy, Skill};
+use crate::{Forecast, Outlook, Policy, Skill};
 
 fn policy(forecast: Forecast) -> Policy {
     Policy { forecasts: vec![forecast], ..cpu(0.5) }
@@ -26,6 +26,46 @@ fn the_larger_of_what_is_and_what_is_foreseen_counts() {
         "forecast foresees 900 /s: wants 9 instances, from 5"
     );
     assert_eq!(at(0.2, 100.0).target, 2);
+}
+
+#[test]
+fn the_record_names_horizon_interval_error_and_skill_as_far_as_they_are_known() {
+    // Case 20 of the research.
+    let name = |text: &str| Some(text.to_owned());
+    let outlook = Outlook {
+        horizon: name("ahead"),
+        low: name("low"),
+        high: name("high"),
+        error: name("error"),
+    };
+    let policy = policy(Forecast {
+        outlook: Some(outlook),
+        skill: Some(Skill { signal: "skill".into(), at_least: 0.1 }),
+        ..load()
+    });
+    policy.validate().expect("valid");
+    let samples = [
+        ("cpu", 0.2, Unit::Ratio),
+        ("forecast", 900.0, Unit::PerSecond),
+        ("skill", 0.3, Unit::Ratio),
+        ("ahead", 105.0, Unit::Seconds),
+        ("low", 700.0, Unit::PerSecond),
+        ("high", 1100.0, Unit::PerSecond),
+        ("error", 0.04, Unit::Ratio),
+    ];
+    let told = |count| once(&policy, 5, &samples[..count]).reasons[0].to_string();
+    assert_eq!(
+        told(7),
+        "forecast foresees 900 /s in 105 s (700 /s to 1100 /s, off by 4 % so far, skill 30 %): \
+         wants 9 instances, from 5"
+    );
+    // They are only told: without them the decision is the same.
+    assert_eq!(told(3), "forecast foresees 900 /s (skill 30 %): wants 9 instances, from 5");
+    assert_eq!(
+        told(4),
+        "forecast foresees 900 /s in 105 s (skill 30 %): wants 9 instances, from 5"
+    );
+    assert!(policy.signals().contains(&"high"), "the log has it");
 }
 
 #[test]

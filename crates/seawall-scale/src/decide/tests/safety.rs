@@ -1,10 +1,12 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 use seawall_signal::{Signals, Unit};
 
 use super::{bare, seconds, start};
 use crate::{
-    Action, Bands, Budget, Burst, Churn, Dependency, Fleet, Forecast, Kind, Policy, Queue, Rate,
-    Rates, Select, State, Target, Vertical, Zero, decide,
+    Action, Bands, Budget, Burst, Busy, Churn, Dependency, Fleet, Forecast, Kind, Policy, Queue,
+    Rate, Rates, Scalability, Select, State, Target, Vertical, Zero, decide,
 };
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -65,10 +67,20 @@ prop_compose! {
             dependencies: dependency
                 .map(|(capacity, reserved, each)| Dependency {
                     reserved,
+                    busy: (each % 2 == 0).then(|| Busy {
+                        waiting: Some(name(2)),
+                        rising: (each % 4 == 0).then(|| seconds(20)),
+                        ..Busy::at(name(0))
+                    }),
                     ..Dependency::new("x", capacity, each)
                 })
                 .into_iter()
                 .collect(),
+            scalability: (window % 3 == 0).then(|| Scalability {
+                settle: Duration::ZERO,
+                ..Scalability::new(name(2), "b > 1".parse().expect("parses"))
+            }),
+            spread: u32::try_from(window % 4).expect("small"),
             budget: budget.map(|(per_hour, each)| Budget { per_hour, each }),
             fleet: if fleet { Fleet { starting: Some(name(1)), missing: Some(name(2)), failing: Some(name(3)) } } else { Fleet::default() },
             bands: if bands {

@@ -1,0 +1,164 @@
+//! What deciding allocates, counted in a process of its own.
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+#![expect(unsafe_code, reason = "an allocator cannot be counted without")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use seawall_scale::capacity::{Planner, PlannerConfig, Service};
+use seawall_scale::{
+    Band, Bands, Burst, Busy, Dependency, Engine, Forecast, PlanFeed, Policy, Queue, Rule,
+    Scalability, Target, Zero,
+};
+use seawall_signal::{Signals, Unit};
+use tokio::time::Instant;
+
+/// The system's allocator, counted.
+struct Counted;
+
+static LIVE: AtomicI64 = AtomicI64::new(0);
+static MADE: AtomicU64 = AtomicU64::new(0);
+
+fn bytes(layout: Layout) -> i64 {
+    i64::try_from(layout.size()).unwrap_or(i64::MAX)
+}
+
+// SAFETY: it hands everything on to the system's allocator as it came; only numbers are kept.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        MADE.fetch_add(1, Relaxed);
+        LIVE.fetch_add(bytes(layout), Relaxed);
+        // SAFETY: the caller keeps the contract, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(bytes(layout), Relaxed);
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counted = Counted;
+
+/// Ten entries of every kind over twenty signals, and what remembers besides.
+fn policy() -> Policy {
+    let band = |from, to, change: &str| Band { from, to, change: change.parse().unwrap() };
+    let bands = Bands {
+        signal: "signal_9".into(),
+        bands: vec![band(None, Some(0.7), "0"), band(Some(0.7), None, "+10%")],
+        cooldown: None,
+    };
+    let busy = Busy {
+        waiting: Some("signal_15".into()),
+        rising: Some(Duration::from_secs(60)),
+        ..Busy::at("signal_16")
+    };
+    Policy {
+        min: 0,
+        max: 100,
+        targets: (0..4).map(|index| Target::utilisation(format!("signal_{index}"), 0.7)).collect(),
+        rules: vec![
+            Rule::scale_up("signal_4 > 80% and signal_5 > 50%").unwrap(),
+            Rule::scale_up("signal_6 > 90% for 1m").unwrap(),
+            Rule::scale_down("signal_7 < 10%").unwrap(),
+        ],
+        bands: vec![bands],
+        queues: vec![Queue::new("signal_10", 0.1).arrivals("signal_11")],
+        bursts: vec![Burst::new("signal_12", "signal_13", 0.1)],
+        forecasts: vec![Forecast::plan("plan")],
+        dependencies: vec![Dependency { busy: Some(busy), ..Dependency::new("db", 2000, 15) }],
+        scalability: Some(Scalability::new("signal_17", "signal_18 > 0.5".parse().unwrap())),
+        zero: Some(Zero::on("signal_19")),
+        cooldown_down: Duration::from_secs(60),
+        ..Policy::default()
+    }
+}
+
+/// An engine with a planner, and what it sees.
+struct Run {
+    engine: Engine,
+    feed: PlanFeed,
+    signals: Signals,
+    now: Instant,
+    tick: u32,
+}
+
+impl Run {
+    fn new() -> Self {
+        let service = Service { rate: 0.1, slots: 8, wait: 1.0 / 3.0 };
+        let planner = Planner::new(PlannerConfig::default(), service, 15.0);
+        Self {
+            engine: Engine::new(policy(), 10).unwrap(),
+            feed: PlanFeed::new(planner, "signal_14"),
+            signals: Signals::new(),
+            now: Instant::now() + Duration::from_secs(100_000),
+            tick: 0,
+        }
+    }
+
+    /// Ticks of a load that comes back every hundred of them.
+    fn ticks(&mut self, count: u32) {
+        for _ in 0..count {
+            self.tick += 1;
+            self.now += Duration::from_secs(15);
+            let wave = f64::from(self.tick % 100) / 100.0;
+            for index in 0..20 {
+                let level = (wave + f64::from(index) * 0.01).min(1.0);
+                self.signals.set(NAMES[index as usize], level, Unit::Ratio, self.now);
+            }
+            let (policy, state) = (self.engine.policy(), self.engine.state());
+            self.feed.publish(&mut self.signals, policy, state, self.now);
+            let _ = self.engine.tick(&self.signals, self.now);
+        }
+    }
+}
+
+#[test]
+fn deciding_for_days_takes_no_more_memory_and_no_more_allocations_than_for_hours() {
+    let mut run = Run::new();
+    // Eight hours: windows, rings and the planner are full.
+    run.ticks(2_000);
+    let (live, made) = (LIVE.load(Relaxed), MADE.load(Relaxed));
+    run.ticks(500);
+    let each = (MADE.load(Relaxed) - made) / 500;
+    // A day and a half.
+    let before = LIVE.load(Relaxed);
+    run.ticks(8_000);
+    let grew = LIVE.load(Relaxed) - before;
+    let made = MADE.load(Relaxed);
+    run.ticks(500);
+    let later = (MADE.load(Relaxed) - made) / 500;
+    println!(
+        "{live} bytes live; {grew} more a day and a half later; {each} and {later} allocations a tick"
+    );
+    // Texts of the last events differ in length.
+    assert!(grew < 16_384, "{grew} bytes");
+    assert!(later <= each + each / 20 + 1, "{each} and then {later} allocations a tick");
+    assert!(each < 200, "{each} allocations a tick");
+}
+
+const NAMES: [&str; 20] = [
+    "signal_0",
+    "signal_1",
+    "signal_2",
+    "signal_3",
+    "signal_4",
+    "signal_5",
+    "signal_6",
+    "signal_7",
+    "signal_8",
+    "signal_9",
+    "signal_10",
+    "signal_11",
+    "signal_12",
+    "signal_13",
+    "signal_14",
+    "signal_15",
+    "signal_16",
+    "signal_17",
+    "signal_18",
+    "signal_19",
+];
