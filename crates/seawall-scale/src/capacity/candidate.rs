@@ -4,7 +4,8 @@ use crate::forecast::{Forecaster, Last, Mean, Slope};
 
 /// A way to size a group that is played along: what is expected, held for a while, times a factor
 /// that is learned from how it would have done.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Candidate {
     way: Way,
     /// How long a smaller plan waits, in seconds.
@@ -22,7 +23,8 @@ pub(super) struct Candidate {
     factor: f64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Way {
     Last(Last),
     Mean(Mean),
@@ -30,7 +32,8 @@ enum Way {
 }
 
 /// The plan of the tick before, which this one puts to the test.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Before {
     held: f64,
     ready_plain: f64,
@@ -44,6 +47,10 @@ struct Before {
 pub(super) struct Tick {
     pub(super) now: f64,
     pub(super) load: f64,
+    /// What is planned for has to be above this for there to be enough instances for the load.
+    pub(super) needed: f64,
+    /// Whether a floor of the clock had enough ready.
+    pub(super) carried: bool,
     pub(super) horizon: f64,
     pub(super) period: f64,
     /// What the smallest group can carry.
@@ -58,8 +65,8 @@ impl Candidate {
     /// All that are played along, for ticks of `period` seconds. The first is the one to begin
     /// with: five minutes' peak is what an HPA holds.
     ///
-    /// The holds are a factor of two to three apart, from a start of a container to some hours:
-    /// load that comes and goes within that is answered by keeping what is there. Beyond, it is
+    /// The holds are a factor of two to three apart, from some measurements to some hours: load that
+    /// comes and goes within that is answered by keeping what is there. Beyond, it is
     /// the daily cycle.
     pub(super) fn all(period: f64, factor: f64) -> Vec<Self> {
         let steps = |seconds: f64| (seconds / period).round().max(1.0) as usize;
@@ -71,6 +78,13 @@ impl Candidate {
         }
         for hold in [300.0, 900.0] {
             for way in [mean(60.0), mean(300.0), slope(60.0), slope(180.0)] {
+                all.push(Self::new(way, hold, factor));
+            }
+        }
+        // Load that does not come and go is not held at all.
+        all.push(Self::new(Way::Last(Last::default()), 60.0, factor));
+        for hold in [60.0, 120.0] {
+            for way in [mean(60.0), slope(60.0), slope(180.0)] {
                 all.push(Self::new(way, hold, factor));
             }
         }
@@ -153,11 +167,12 @@ impl Candidate {
     }
 
     fn learn(&mut self, tick: Tick) {
-        let Tick { load, floor, weight, .. } = tick;
+        let Tick { load, needed, floor, weight, .. } = tick;
         let Some(before) = self.before else { return };
         let requests = weight * load.max(floor);
-        // What the smallest group carries says nothing about the factor.
-        let ratio = if load > floor { load / before.ready_plain.max(1e-9) } else { 0.0 };
+        // What the smallest group or a floor of the clock carries says nothing about the factor.
+        let counts = load > floor && !tick.carried;
+        let ratio = if counts { needed / before.ready_plain.max(1e-9) } else { 0.0 };
         self.tail.add(ratio, requests);
         let starts = before.launched * tick.start_price / tick.period;
         let planned = self.factor * before.held;
@@ -165,7 +180,8 @@ impl Candidate {
         if planned > floor {
             self.paid += weight * (before.held + starts / self.factor);
         }
-        let outgrown = if load > floor.max(before.ready) { tick.price * requests } else { 0.0 };
+        let short = counts && needed > before.ready;
+        let outgrown = if short { tick.price * requests } else { 0.0 };
         self.loss += weight * (planned.max(floor) + starts) + outgrown;
     }
 
@@ -174,6 +190,23 @@ impl Candidate {
     pub(super) fn choose(&mut self, price: f64, seen: f64, assumed: f64) {
         let paid = (self.paid + assumed) / (seen + assumed).max(f64::MIN_POSITIVE);
         self.factor = self.tail.best(paid, price, assumed);
+    }
+
+    /// As it came from outside: one that plays the same as `new`, with nothing that is no number.
+    #[cfg(feature = "serde")]
+    pub(super) fn sound(&self, new: &Self) -> bool {
+        let way = match (&self.way, &new.way) {
+            (Way::Last(way), Way::Last(_)) => way.sound(),
+            (Way::Mean(way), Way::Mean(new)) => way.sound(new),
+            (Way::Slope(way), Way::Slope(new)) => way.sound(new),
+            _ => false,
+        };
+        let before = self.before.is_none_or(|b| {
+            [b.held, b.ready_plain, b.ready, b.launched].iter().all(|value| value.is_finite())
+        });
+        let numbers = [self.paid, self.loss, self.factor].iter().all(|value| value.is_finite());
+        let queues = [&self.held, &self.ready_plain, &self.ready].iter().all(|queue| queue.sound());
+        way && before && numbers && queues && self.hold == new.hold && self.tail.sound()
     }
 
     /// Makes all weights smaller alike.

@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 
 /// The largest (or smallest) of the last seconds: a monotonic queue, so amortised constant time.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Extreme {
     queue: VecDeque<(f64, f64)>,
 }
@@ -23,6 +24,13 @@ impl Extreme {
         self.push(now, value, over)
     }
 
+    /// As it came from outside: in order, finite, and not without bound.
+    #[cfg(feature = "serde")]
+    pub(super) fn sound(&self) -> bool {
+        let finite = self.queue.iter().all(|(at, value)| at.is_finite() && value.is_finite());
+        finite && self.queue.len() <= MOST_KEPT && self.queue.iter().is_sorted_by_key(|(at, _)| *at)
+    }
+
     fn push(&mut self, now: f64, value: f64, over: f64) -> f64 {
         self.queue.push_back((now, value));
         while self.queue.len() > 1 && self.queue.front().is_some_and(|(at, _)| *at <= now - over) {
@@ -31,3 +39,7 @@ impl Extreme {
         self.queue.front().map_or(value, |(_, value)| *value)
     }
 }
+
+/// The longest hold in the shortest periods.
+#[cfg(feature = "serde")]
+pub(super) const MOST_KEPT: usize = 1 << 20;

@@ -1,5 +1,6 @@
 use super::Service;
 use super::candidate::{Candidate, Tick};
+use super::clock::{Clock, Now};
 use super::extreme::Extreme;
 use super::tail::assumed_factor;
 
@@ -14,7 +15,7 @@ pub struct PlannerConfig {
     /// requests get more room. Above 0, at most 10 000. Default: 20.
     pub price: f64,
     /// What a start costs besides, in seconds of an instance: pulling, warming, cold caches. It
-    /// makes holding an instance cheaper than starting it again. 0 to 86 400. Default: 300.
+    /// makes holding an instance cheaper than starting it again. 0 to 86 400. Default: 100.
     pub start_price: f64,
     /// For how many seconds of load the assumption counts with which it begins, which is a target
     /// of about 70 %. 0 to 604 800. Default: 4 hours.
@@ -35,7 +36,7 @@ impl Default for PlannerConfig {
     fn default() -> Self {
         Self {
             price: 20.0,
-            start_price: 300.0,
+            start_price: 100.0,
             assumed: 4.0 * 3600.0,
             memory: 86_400.0,
             down_window: 60.0,
@@ -85,23 +86,41 @@ impl PlannerConfig {
 /// Sizes a group by what it can do and by how its load has moved. Pure: time is an argument, in
 /// seconds on any clock.
 ///
-/// Fourteen ways to size it are played along, each a simple prediction that is held for a while and
+/// Twenty-one ways to size it are played along, each a simple prediction that is held for a while and
 /// multiplied by a factor. What each would have had ready is known, for a start takes its
 /// time; so the factor for which instances and bad requests would have cost least together is known
 /// (the newsvendor's rule), and so is which of them would have cost least with the factors it had
 /// at each time. That one is followed.
 ///
-/// Cost: constant memory for a period (the longest hold is three hours); a plan is
-/// fourteen times a few queue operations, and two scans of 192 counters.
-#[derive(Clone, Debug)]
+/// Besides, the minute of the hour and the quarter of the day are known in which more came than was
+/// ready, again and again: there is a floor ahead of those, while it is worth what it costs
+/// ([`floors`](Self::floors)). They are counted from the zero of the clock that `now` is told on.
+///
+/// Cost: constant memory for a period (the longest hold is three hours), about 100 kB; a plan is
+/// twenty-one times a few queue operations, and three scans of 192 counters.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Planner {
-    config: PlannerConfig,
-    service: Service,
-    period: f64,
-    candidates: Vec<Candidate>,
-    chosen: usize,
+    pub(super) config: PlannerConfig,
+    pub(super) service: Service,
+    pub(super) period: f64,
     /// What the smallest group carries.
     floor: f64,
+    pub(super) learned: Learned,
+}
+
+/// What it knows of the load.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
+pub(super) struct Learned {
+    candidates: Vec<Candidate>,
+    chosen: usize,
+    clocks: Vec<Clock>,
+    /// What the plans have ready, and what they had at the tick before.
+    ready: Extreme,
+    ready_before: Option<f64>,
+    /// The weighed load that found too little ready.
+    missed: f64,
     /// Of the next tick, and of all loads and ticks so far.
     weight: f64,
     seen: f64,
@@ -127,6 +146,16 @@ pub struct Plan {
     pub headroom: f64,
     /// How it was predicted.
     pub predictor: &'static str,
+    /// How far ahead that is, in seconds: until what is started now is ready, and one period.
+    pub horizon: f64,
+    /// The upper end of the interval that is planned for, in requests a second: `expected` times
+    /// the headroom, or the floor of the clock. The lower end is nothing.
+    pub ready_for: f64,
+    /// The share of the requests so far, the old counting less, that came to a higher load than
+    /// had been planned for in time: how often the interval did not hold. 0 before the first.
+    pub missed: f64,
+    /// Which clock has raised it: `hour` or `day`.
+    pub floor: Option<&'static str>,
 }
 
 impl Planner {
@@ -136,10 +165,13 @@ impl Planner {
     pub fn new(config: PlannerConfig, service: Service, period: f64) -> Self {
         let config = if config.validate().is_ok() { config } else { PlannerConfig::default() };
         let period = if period.is_finite() { period.max(0.1) } else { 15.0 };
-        Self {
+        let learned = Learned {
             candidates: Candidate::all(period, assumed_factor(config.price)),
             chosen: 0,
-            floor: service.most(config.min),
+            clocks: vec![Clock::hour(), Clock::day()],
+            ready: Extreme::default(),
+            ready_before: None,
+            missed: 0.0,
             weight: 1.0,
             seen: 0.0,
             weights: 0.0,
@@ -147,10 +179,14 @@ impl Planner {
             ticks: 0,
             last: None,
             wishes: Extreme::default(),
-            config,
-            service,
-            period,
-        }
+        };
+        Self { floor: service.most(config.min), config, service, period, learned }
+    }
+
+    /// The floors of the clock by name, and whether each is trusted: one that lately cost more
+    /// than it saved is left out until it would have been worth it again.
+    pub fn floors(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        self.learned.clocks.iter().map(|clock| (clock.name(), clock.open()))
     }
 
     /// How often it is to be asked, in seconds.
@@ -164,75 +200,104 @@ impl Planner {
     /// A load that is negative or not finite is missing: the size stays, and nothing is learned.
     pub fn plan(&mut self, now: f64, load: f64, backlog: f64, current: u32, start: f64) -> Plan {
         if !((0.0..MOST_LOAD).contains(&load) && now.is_finite()) {
-            let (expected, headroom, predictor) = (f64::NAN, 1.0, "none");
-            return Plan { target: current, wish: current, expected, headroom, predictor };
+            return Plan {
+                target: current,
+                wish: current,
+                expected: f64::NAN,
+                headroom: 1.0,
+                predictor: "none",
+                horizon: f64::NAN,
+                ready_for: f64::NAN,
+                missed: self.learned.share_missed(),
+                floor: None,
+            };
         }
         let backlog = if backlog.is_finite() { backlog.max(0.0) } else { 0.0 };
         let start = if start.is_finite() { start.clamp(0.0, DAY) } else { DAY };
-        let (planned, expected) = self.learn(now, load, start);
+        let (planned, expected, floor) = self.learn(now, load, start);
         // What waits is to be done within a start-up time, or half a minute.
         let drain = backlog / start.clamp(1.0, 30.0);
         let wish = self.service.least(planned.max(load + drain)).max(self.config.min);
-        let chosen = &self.candidates[self.chosen];
+        let chosen = &self.learned.candidates[self.learned.chosen];
         let (headroom, predictor) = (chosen.factor(), chosen.name());
-        Plan { target: self.hold(now, wish, current), wish, expected, headroom, predictor }
+        Plan {
+            target: self.hold(now, wish, current),
+            wish,
+            expected,
+            headroom,
+            predictor,
+            horizon: start,
+            ready_for: planned,
+            missed: self.learned.share_missed(),
+            floor,
+        }
     }
 
     /// Plays all candidates along, and follows the one that would have cost least.
-    fn learn(&mut self, now: f64, load: f64, horizon: f64) -> (f64, f64) {
+    fn learn(&mut self, now: f64, load: f64, horizon: f64) -> (f64, f64, Option<&'static str>) {
         self.skip_missing(now);
-        self.weight *= 1.0 + self.period / self.config.memory;
-        if self.weight > MOST_WEIGHT {
-            let by = 1.0 / self.weight;
-            self.candidates.iter_mut().for_each(|candidate| candidate.scale(by));
-            (self.seen, self.weights, self.weight) = (self.seen * by, self.weights * by, 1.0);
-            self.assumed *= by;
-        }
-        let Self { floor, weight, period, .. } = *self;
+        let needed = self.needed(load);
+        let Self { floor, period, .. } = *self;
         let (price, start_price) = (self.config.price, self.config.start_price);
-        self.seen += weight * load.max(floor);
-        self.weights += weight;
-        self.ticks += 1;
-        let assumed = self.assumed * self.seen / self.weights;
-        let tick = Tick { now, load, horizon, period, floor, weight, price, start_price };
-        let early = self.ticks <= EARLY;
+        let learned = &mut self.learned;
+        learned.pass(period / self.config.memory);
+        let carried = learned.clocks.iter().any(|clock| clock.carried(needed));
+        let clock = Now { now, load, needed, horizon, period, least: floor, price, start_price };
+        learned.clocks.iter_mut().for_each(|one| one.learn(clock));
+        let weight = learned.weight;
+        learned.seen += weight * load.max(floor);
+        learned.weights += weight;
+        learned.ticks += 1;
+        if load > floor && learned.ready_before.is_some_and(|ready| needed > ready) {
+            learned.missed += weight * load;
+        }
+        let assumed = learned.assumed * learned.seen / learned.weights;
+        let tick =
+            Tick { now, load, needed, carried, horizon, period, floor, weight, price, start_price };
+        let early = learned.ticks <= EARLY;
         let mut plan = (load, load);
-        for (index, candidate) in self.candidates.iter_mut().enumerate() {
-            if early || self.ticks % TURNS == index % TURNS {
-                candidate.choose(price, self.seen, assumed);
+        for (index, candidate) in learned.candidates.iter_mut().enumerate() {
+            if early || learned.ticks % TURNS == index % TURNS {
+                candidate.choose(price, learned.seen, assumed);
             }
             let planned = candidate.step(tick);
-            if index == self.chosen {
+            if index == learned.chosen {
                 plan = planned;
             }
         }
-        self.follow(assumed);
-        plan
+        learned.follow(assumed);
+        let base = plan.0.max(floor);
+        let mut raised = (base, None);
+        for one in &mut learned.clocks {
+            let floored = one.plan(clock, base);
+            if floored > raised.0 {
+                raised = (floored, Some(one.name()));
+            }
+        }
+        let planned = if raised.1.is_some() { raised.0 } else { plan.0 };
+        learned.ready_before = Some(learned.ready.smallest(now, planned.max(floor), horizon));
+        (planned, plan.1, raised.1)
+    }
+
+    /// The rate above which `load` has enough instances: that of one less than it needs. A plan
+    /// is made in whole instances, and what they carry above it is not to be paid for again.
+    fn needed(&self, load: f64) -> f64 {
+        let least = self.service.least(load);
+        if least > 0 && least < u32::MAX { self.service.most(least - 1) } else { load }
     }
 
     /// Steps without a measurement: what carries a slope on has to know of them.
     fn skip_missing(&mut self, now: f64) {
-        let missing = self.last.map_or(0.0, |last| (now - last) / self.period - 1.0).round();
+        let learned = &mut self.learned;
+        let missing = learned.last.map_or(0.0, |last| (now - last) / self.period - 1.0).round();
         for _ in 0..missing.clamp(0.0, MOST_MISSING) as usize {
-            self.candidates.iter_mut().for_each(Candidate::skip);
+            learned.candidates.iter_mut().for_each(Candidate::skip);
         }
-        self.last = Some(now);
-    }
-
-    /// Another candidate is followed once it is clearly better, for a change of way is a change of
-    /// size: by a tenth of the least there is to pay, and more while little was seen.
-    fn follow(&mut self, assumed: f64) {
-        let loss = |index: usize| self.candidates[index].loss() / (self.seen + assumed);
-        let least = |a: &usize, b: &usize| loss(*a).total_cmp(&loss(*b));
-        let Some(best) = (0..self.candidates.len()).min_by(least) else { return };
-        let unknown = assumed / (self.seen + assumed);
-        if loss(best) < loss(self.chosen) - CLEARLY * (1.0 + 5.0 * unknown) {
-            self.chosen = best;
-        }
+        learned.last = Some(now);
     }
 
     fn hold(&mut self, now: f64, wish: u32, current: u32) -> u32 {
-        let held = self.wishes.largest(now, f64::from(wish), self.config.down_window);
+        let held = self.learned.wishes.largest(now, f64::from(wish), self.config.down_window);
         let least = f64::from(current) * (1.0 - self.config.tolerance);
         if wish >= current {
             wish
@@ -244,8 +309,57 @@ impl Planner {
     }
 }
 
-/// See [`Planner::follow`].
-const CLEARLY: f64 = 0.1;
+impl Learned {
+    /// A tick passes: it counts more than those before by `share`.
+    fn pass(&mut self, share: f64) {
+        self.weight *= 1.0 + share;
+        if self.weight > MOST_WEIGHT {
+            let by = 1.0 / self.weight;
+            self.candidates.iter_mut().for_each(|candidate| candidate.scale(by));
+            (self.seen, self.weights, self.weight) = (self.seen * by, self.weights * by, 1.0);
+            (self.assumed, self.missed) = (self.assumed * by, self.missed * by);
+        }
+    }
+
+    fn share_missed(&self) -> f64 {
+        if self.seen > 0.0 { self.missed / self.seen } else { 0.0 }
+    }
+
+    /// Another candidate is followed once it is clearly better, for a change of way is a change of
+    /// size: by a twentieth of the least there is to pay, and more while little was seen.
+    fn follow(&mut self, assumed: f64) {
+        let loss = |index: usize| self.candidates[index].loss() / (self.seen + assumed);
+        let least = |a: &usize, b: &usize| loss(*a).total_cmp(&loss(*b));
+        let Some(best) = (0..self.candidates.len()).min_by(least) else { return };
+        let unknown = assumed / (self.seen + assumed);
+        if loss(best) < loss(self.chosen) - CLEARLY * (1.0 + UNSURE * unknown) {
+            self.chosen = best;
+        }
+    }
+
+    /// As it came from outside: what a `new` one could have become.
+    #[cfg(feature = "serde")]
+    pub(super) fn sound(&self, new: &Self) -> bool {
+        let candidates = self.candidates.iter().zip(&new.candidates);
+        let clocks = self.clocks.iter().zip(&new.clocks);
+        let numbers = [self.missed, self.weight, self.seen, self.weights, self.assumed];
+        let counts = self.candidates.len() == new.candidates.len()
+            && self.clocks.len() == new.clocks.len()
+            && self.chosen < self.candidates.len();
+        counts
+            && numbers.iter().all(|number| number.is_finite() && *number >= 0.0)
+            && self.weight >= 1.0
+            && self.last.into_iter().chain(self.ready_before).all(f64::is_finite)
+            && candidates.into_iter().all(|(one, new)| one.sound(new))
+            && clocks.into_iter().all(|(one, new)| one.sound(new))
+            && self.wishes.sound()
+            && self.ready.sound()
+    }
+}
+
+/// See [`Learned::follow`].
+const CLEARLY: f64 = 0.05;
+const UNSURE: f64 = 10.0;
 
 /// The factor of each candidate is chosen anew every so many ticks, in turns,
 const TURNS: usize = 8;

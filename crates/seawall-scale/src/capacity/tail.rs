@@ -4,16 +4,17 @@ use std::sync::LazyLock;
 /// requests.
 ///
 /// Cost: an observation is one addition; the best factor is a scan of [`BINS`] counters.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Tail {
-    weights: Box<[f64; BINS]>,
+    weights: Box<[f64]>,
     /// Of requests that no factor could have failed.
     safe: f64,
 }
 
 impl Tail {
     pub(super) fn new() -> Self {
-        Self { weights: Box::new([0.0; BINS]), safe: 0.0 }
+        Self { weights: vec![0.0; BINS].into(), safe: 0.0 }
     }
 
     /// `weight` requests came at `ratio` of what was ready for them at a factor of 1.
@@ -22,6 +23,13 @@ impl Tail {
             Some(bin) => self.weights[bin] += weight,
             None => self.safe += weight,
         }
+    }
+
+    /// As it came from outside.
+    #[cfg(feature = "serde")]
+    pub(super) fn sound(&self) -> bool {
+        let known = |weight: &f64| weight.is_finite() && *weight >= 0.0;
+        self.weights.len() == BINS && self.weights.iter().all(known) && known(&self.safe)
     }
 
     /// Makes all weights smaller alike.

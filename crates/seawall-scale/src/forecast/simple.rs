@@ -3,9 +3,18 @@ use std::collections::VecDeque;
 use super::{Forecaster, sound};
 
 /// As it is now.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Last {
     value: Option<f64>,
+}
+
+#[cfg(feature = "serde")]
+impl Last {
+    /// As it came from outside.
+    pub(crate) fn sound(&self) -> bool {
+        self.value == sound(self.value)
+    }
 }
 
 impl Forecaster for Last {
@@ -23,7 +32,8 @@ impl Forecaster for Last {
 }
 
 /// The mean of the last steps.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Mean {
     steps: usize,
     values: VecDeque<f64>,
@@ -37,6 +47,14 @@ impl Mean {
     #[must_use]
     pub fn new(steps: usize) -> Self {
         Self { steps: steps.max(1), values: VecDeque::new(), sum: 0.0, since: 0 }
+    }
+
+    /// As it came from outside: the same as `new`, but for what it saw.
+    #[cfg(feature = "serde")]
+    pub(crate) fn sound(&self, new: &Self) -> bool {
+        let known = self.values.iter().all(|value| sound(Some(*value)).is_some());
+        let kept = self.values.len() <= self.steps && self.since <= self.steps;
+        known && kept && self.steps == new.steps && self.sum.is_finite()
     }
 
     /// Over all of them that are there.
@@ -77,7 +95,8 @@ impl Forecaster for Mean {
 ///
 /// A line that is carried on wholly overshoots where load turns; seven tenths is the damping that
 /// Gardner and McKenzie (1985) find near the middle of their range.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Slope {
     half: usize,
     share: f64,
@@ -90,6 +109,17 @@ impl Slope {
     #[must_use]
     pub fn new(steps: usize, share: f64) -> Self {
         Self { half: (steps / 2).max(1), share, values: VecDeque::new(), sums: [0.0; 2] }
+    }
+
+    /// As it came from outside: the same as `new`, but for what it saw.
+    #[cfg(feature = "serde")]
+    pub(crate) fn sound(&self, new: &Self) -> bool {
+        let known = self.values.iter().all(|value| sound(Some(*value)).is_some());
+        let same = self.half == new.half && self.share == new.share;
+        known
+            && same
+            && self.values.len() <= 2 * self.half
+            && self.sums.iter().all(|s| s.is_finite())
     }
 }
 
