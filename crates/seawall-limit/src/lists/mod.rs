@@ -3,9 +3,9 @@
 mod access;
 mod geo;
 mod layer;
+mod radix;
 mod service;
 mod table;
-mod tree;
 
 pub use access::{Access, AccessList, AccessListBuilder, SharedAccessList};
 pub use geo::{Country, GeoPolicy, Locate, Place};

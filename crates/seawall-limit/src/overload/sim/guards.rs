@@ -65,7 +65,7 @@ impl Ours {
         loop {
             let Some(job) = self.rung.borrow_mut().pop() else { return };
             let Some((ticket, priority)) = self.waiting.remove(&job) else { continue };
-            match self.core.poll(now, &priority, &ticket, || self.bell(job)) {
+            match self.core.poll(&priority, &ticket, || self.bell(job)) {
                 None => drop(self.waiting.insert(job, (ticket, priority))),
                 Some(Verdict::Admitted { .. }) => news.push(News::Start(job)),
                 Some(Verdict::Rejected(_)) => news.push(News::Reject(job)),
