@@ -24,7 +24,7 @@ const ANSWER: &str = r#"{"auction":17,"bids":[{"by":"alice","amount":100}]}"#;
 pub(crate) fn measure(bench: &mut Bench) -> std::io::Result<()> {
     let app = || Router::new().route(stack::PATH, get(async || ANSWER));
     let client = stack::behind_a_proxy();
-    let whole = app().layer(stack::limits(&client)).layer(stack::lists(&client));
+    let whole = app().layer(stack::whole(&client));
     let servers = [
         ("lists, three policies, fields", Role::Ours, serve(whole)?),
         ("no layer", Role::Floor, serve(app())?),

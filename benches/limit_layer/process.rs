@@ -83,11 +83,13 @@ fn case<K: KeyExtractor>(
     let peer = ConnectInfo(SocketAddr::from(([10, 0, 0, 1], 40_000)));
     slot.replace(Some(request.extension(peer).body(Body::empty()).unwrap()));
     let bare = handler(&slot);
-    let whole = stack::lists(client).layer(stack::limits(client).layer(bare.clone()));
+    let whole = stack::whole(client).layer(bare.clone());
+    let two = stack::lists(client).layer(stack::limits(client).layer(bare.clone()));
     let one = stack::one_limit(client).layer(bare.clone());
     let theirs = stack::theirs(key).layer(bare.clone());
     let mut ways = [
         way("lists, three policies, fields", Role::Ours, &slot, &names, dress, whole),
+        way("the same as two layers", Role::Ours, &slot, &names, dress, two),
         way("one policy, fields", Role::Ours, &slot, &names, dress, one),
         way("no layer", Role::Floor, &slot, &names, dress, bare),
         way("tower_governor, one quota, fields", Role::Peer, &slot, &names, dress, theirs),
@@ -125,9 +127,13 @@ where
     Way { name, role, run: Box::new(run) }
 }
 
+/// Places of those with a layer, and of the one without.
+const LAYERED: [usize; 4] = [0, 1, 2, 4];
+const BARE: usize = 3;
+
 /// Rounds of all in turn. What a layer adds is taken within a round.
-fn compare(bench: &mut Bench, how: &str, ways: &mut [Way<'_>; 4]) {
-    let mut took = [const { Vec::new() }; 4];
+fn compare(bench: &mut Bench, how: &str, ways: &mut [Way<'_>; 5]) {
+    let mut took = [const { Vec::new() }; 5];
     for way in ways.iter_mut() {
         // Fills tables and what is made once.
         (way.run)(u64::from(CLIENTS) * 4);
@@ -144,24 +150,25 @@ fn compare(bench: &mut Bench, how: &str, ways: &mut [Way<'_>; 4]) {
     for (way, times) in ways.iter().zip(&took) {
         bench.add(Row::of(&case, way.name, way.role, "ns", times.clone()));
     }
-    let [whole, one, bare, theirs] = took;
-    let over = |times: &[f64]| -> Vec<f64> {
-        times.iter().zip(&bare).map(|(all, bare)| all - bare).collect()
-    };
-    let added = [(0, over(&whole)), (1, over(&one)), (3, over(&theirs))];
+    let added = LAYERED.map(|way| {
+        let over = took[way].iter().zip(&took[BARE]).map(|(all, bare)| all - bare);
+        (way, over.collect::<Vec<f64>>())
+    });
     let case = format!("what the layer adds, client known {how}");
     for (way, times) in &added {
         bench.add(Row::of(&case, ways[*way].name, ways[*way].role, "ns", times.clone()));
     }
-    let ratio = added[0].1.iter().zip(&added[2].1).map(|(ours, theirs)| ours / theirs).collect();
+    let ratio = added[0].1.iter().zip(&added[LAYERED.len() - 1].1).map(|(ours, theirs)| ours / theirs).collect();
     let case = format!("{case}: lists and three policies over tower_governor");
     bench.add(Row::of(&case, "in each round", Role::Ours, "ratio", ratio));
     let case = format!("allocations beside those of the service itself, client known {how}");
-    let counts = [0, 1, 2, 3].map(|way| {
+    let mut count = |way: usize| {
         allocation_counter::measure(|| (ways[way].run)(CALLS)).count_total as f64 / CALLS as f64
-    });
-    for way in [0, 1, 3] {
-        let count = vec![counts[way] - counts[2]];
+    };
+    let bare = count(BARE);
+    let counts = LAYERED.map(|way| (way, count(way) - bare));
+    for (way, count) in counts {
+        let count = vec![count];
         bench.add(Row::of(&case, ways[way].name, ways[way].role, "each", count));
     }
 }

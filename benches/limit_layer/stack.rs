@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use governor::middleware::StateInformationMiddleware;
 use seawall_limit::{
-    AccessList, ClientIp, LimitLayer, Limiter, ListLayer, Network, Policy, Quota, Rule,
+    AccessList, ClientIp, LimitLayer, LimitLayerBuilder, Limiter, ListLayer, Network, Policy, Quota, Rule,
     SharedAccessList,
 };
 use tower_governor::GovernorLayer;
@@ -36,8 +36,17 @@ fn peer(extensions: &http::Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
 }
 
+/// Lists, and three policies of three rules, in one layer.
+pub(crate) fn whole(client: &ClientIp) -> LimitLayer {
+    three_limits(client).lists(lists(client)).build().unwrap()
+}
+
 /// Three policies, of three rules.
 pub(crate) fn limits(client: &ClientIp) -> LimitLayer {
+    three_limits(client).build().unwrap()
+}
+
+fn three_limits(client: &ClientIp) -> LimitLayerBuilder {
     let quota = |seconds: u64| {
         let quota = Quota::per(LIMIT, Duration::from_secs(seconds)).unwrap();
         quota.with_burst(LIMIT).unwrap()
@@ -51,8 +60,6 @@ pub(crate) fn limits(client: &ClientIp) -> LimitLayer {
         .rule(Rule::path_prefix("/api").policy("api"))
         .rule(Rule::path("/api/auctions/{id}/bids").policy("bids"))
         .rule(Rule::path_prefix("/health").exempt())
-        .build()
-        .unwrap()
 }
 
 /// One policy, of one rule.

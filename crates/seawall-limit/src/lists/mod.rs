@@ -9,6 +9,7 @@ mod table;
 
 pub use access::{Access, AccessList, AccessListBuilder, SharedAccessList};
 pub use geo::{Country, GeoPolicy, Locate, Place};
+pub(crate) use layer::Desk;
 pub use layer::ListLayer;
 pub use service::ListService;
 pub use table::PrefixTable;

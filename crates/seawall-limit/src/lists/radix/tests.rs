@@ -38,7 +38,8 @@ fn numbers_that_crowd_nest_tables_and_take_no_room_for_what_is_between() {
     let halves: Vec<_> = (0..127).map(|bit| 1_u128 << bit).collect();
     agrees(halves.clone(), 0, &[0, 3, u128::MAX]);
     let crowd = |at: u128| (0..1_000).map(move |number| at | number);
-    let crowds: Vec<_> = crowd(1 << 126).chain(crowd(1 << 60)).chain(crowd(u128::MAX << 20)).collect();
+    let crowds: Vec<_> =
+        crowd(1 << 60).chain(crowd(1 << 126)).chain(crowd(u128::MAX << 20)).collect();
     let entries: Vec<_> = [0].into_iter().chain(crowds.clone()).collect();
     agrees(crowds, 0, &[(1 << 60) - 1, 1 << 125, u128::MAX]);
     let entries: Vec<_> = entries.into_iter().map(|number| (number, number as u8)).collect();
