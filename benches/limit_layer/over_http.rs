@@ -106,7 +106,8 @@ fn serve(app: Router) -> std::io::Result<Server> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
-            let thread = std::path::Path::new("/proc").join(std::fs::read_link("/proc/thread-self")?);
+            let thread =
+                std::path::Path::new("/proc").join(std::fs::read_link("/proc/thread-self")?);
             let _ = tell.send(Server { address: listener.local_addr()?, thread });
             axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await
         })

@@ -94,7 +94,12 @@ fn case<K: KeyExtractor>(
         way("no layer", Role::Floor, &slot, &names, dress, bare),
         way("tower_governor, one quota, fields", Role::Peer, &slot, &names, dress, theirs),
     ];
-    if std::env::args().any(|a| a == "--alone") { for _ in 0..120 { (ways[std::env::args().last().unwrap().parse::<usize>().unwrap()].run)(CALLS); } std::process::exit(0); }
+    if std::env::args().any(|a| a == "--alone") {
+        for _ in 0..120 {
+            (ways[std::env::args().last().unwrap().parse::<usize>().unwrap()].run)(CALLS);
+        }
+        std::process::exit(0);
+    }
     compare(bench, how, &mut ways);
 }
 
@@ -158,7 +163,12 @@ fn compare(bench: &mut Bench, how: &str, ways: &mut [Way<'_>; 5]) {
     for (way, times) in &added {
         bench.add(Row::of(&case, ways[*way].name, ways[*way].role, "ns", times.clone()));
     }
-    let ratio = added[0].1.iter().zip(&added[LAYERED.len() - 1].1).map(|(ours, theirs)| ours / theirs).collect();
+    let ratio = added[0]
+        .1
+        .iter()
+        .zip(&added[LAYERED.len() - 1].1)
+        .map(|(ours, theirs)| ours / theirs)
+        .collect();
     let case = format!("{case}: lists and three policies over tower_governor");
     bench.add(Row::of(&case, "in each round", Role::Ours, "ratio", ratio));
     let case = format!("allocations beside those of the service itself, client known {how}");

@@ -7,8 +7,8 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use governor::middleware::StateInformationMiddleware;
 use seawall_limit::{
-    AccessList, ClientIp, LimitLayer, LimitLayerBuilder, Limiter, ListLayer, Network, Policy, Quota, Rule,
-    SharedAccessList,
+    AccessList, ClientIp, LimitLayer, LimitLayerBuilder, Limiter, ListLayer, Network, Policy,
+    Quota, Rule, SharedAccessList,
 };
 use tower_governor::GovernorLayer;
 use tower_governor::governor::GovernorConfigBuilder;

@@ -49,7 +49,11 @@ pub(crate) fn measure(bench: &mut Bench) -> std::io::Result<()> {
         }
     }
     let cases = [
-        ("half of the workers gone, 4x load: answers in time over those possible", "ratio", goodput),
+        (
+            "half of the workers gone, 4x load: answers in time over those possible",
+            "ratio",
+            goodput,
+        ),
         ("the same: share of the critical requests answered in time", "ratio", critical),
         ("the same: p99 of answers", "ms", slowest),
     ];

@@ -33,7 +33,13 @@ impl Workers {
         let (jobs, done) = (Arc::new(Mutex::new(jobs)), Arc::<AtomicU64>::default());
         for worker in 0..WORKERS {
             let random = StdRng::seed_from_u64(seed * 1_000 + worker as u64);
-            tokio::spawn(work(worker, at_work.clone(), Arc::clone(&jobs), Arc::clone(&done), random));
+            tokio::spawn(work(
+                worker,
+                at_work.clone(),
+                Arc::clone(&jobs),
+                Arc::clone(&done),
+                random,
+            ));
         }
         Self { line, done }
     }

@@ -72,7 +72,7 @@ pub(crate) enum Verdict<B> {
     /// Its response gets these fields.
     Admit([Option<Fields>; 2]),
     /// This is the answer.
-    Reject(Response<LimitBody<B>>),
+    Reject(Box<Response<LimitBody<B>>>),
 }
 
 /// What the gate says of a request.
@@ -132,7 +132,9 @@ impl Gate {
 
     /// What lists say of the client, if there are any.
     pub(crate) fn meet<A>(&self, request: &Request<A>) -> Met<'_> {
-        let Some(lists) = &self.lists else { return Met { refused_by: None, access: None, address: None } };
+        let Some(lists) = &self.lists else {
+            return Met { refused_by: None, access: None, address: None };
+        };
         let address = self.client.address(request.headers(), request.extensions());
         let access = lists.decide_on(address);
         let refused_by = (access == Some(Access::Deny)).then_some(&**lists);
@@ -161,7 +163,8 @@ impl Gate {
             }
             if !decision.is_allowed() {
                 let manner = Manner::of(request, self.answers);
-                return Judged::Now(Verdict::Reject(answer::rejection(&decision, &manner)));
+                let response = Box::new(answer::rejection(&decision, &manner));
+                return Judged::Now(Verdict::Reject(response));
             }
             if decision.is_enforced() {
                 fields[0] = Some(Fields::of(&decision, self.answers));
@@ -251,8 +254,7 @@ impl Gate {
         met: Option<Option<IpAddr>>,
         first: bool,
     ) -> Option<Client<'a>> {
-        let address =
-            met.unwrap_or_else(|| self.client.address(head.headers, head.extensions));
+        let address = met.unwrap_or_else(|| self.client.address(head.headers, head.extensions));
         if address.is_some_and(|address| self.allowed.contains(address)) {
             return None;
         }

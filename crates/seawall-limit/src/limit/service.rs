@@ -65,7 +65,7 @@ where
                 Judged::Now(Verdict::Admit(fields)) => {
                     LimitFuture::pass(self.inner.call(request), fields)
                 }
-                Judged::Now(Verdict::Reject(response)) => LimitFuture::reject(response),
+                Judged::Now(Verdict::Reject(response)) => LimitFuture::reject(*response),
                 Judged::Later(asked) => {
                     // The one that is ready is taken along, and a copy stays.
                     let copy = self.inner.clone();

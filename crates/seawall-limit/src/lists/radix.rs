@@ -1,6 +1,6 @@
 //! Sorted numbers, each with what holds from it on.
 //!
-//! A table by leading bits in front of leaves of one cache line. A slot of the table leads to the
+//! A table by leading bits in front of leaves of one cache line or two. A slot of the table leads to the
 //! leaf that has the few numbers in its range, which neighbours share while there is room; a slot
 //! with more of them leads to a table of its own, fitted to where they are. So a look-up of random
 //! numbers reads a slot and a leaf, and has no branch to mispredict, so that look-ups that follow
@@ -17,6 +17,8 @@ pub(crate) trait Number: Copy + Ord {
     /// The greatest.
     const MOST: Self::Low;
     const BITS: u32;
+    /// Slots for as many numbers as a leaf has room for; more, the more they cluster.
+    const SLOTS: usize;
     fn low(self) -> Self::Low;
     fn wide(self) -> u128;
     /// Of the bits of a wide one.
@@ -26,12 +28,13 @@ pub(crate) trait Number: Copy + Ord {
 }
 
 macro_rules! number {
-    ($number:ty, $low:ty) => {
+    ($number:ty, $low:ty, $slots:literal) => {
         impl Number for $number {
             type Low = $low;
             const LOW_BITS: u32 = <$low>::BITS;
             const MOST: $low = <$low>::MAX;
             const BITS: u32 = Self::BITS;
+            const SLOTS: usize = $slots;
 
             #[inline]
             fn low(self) -> $low {
@@ -59,9 +62,10 @@ macro_rules! number {
     };
 }
 
-number!(u32, u16);
-number!(u64, u64);
-number!(u128, u128);
+number!(u32, u16, 3);
+number!(u64, u64, 3);
+// Hosts, each of which is two numbers.
+number!(u128, u128, 6);
 
 /// Numbers in ascending order, up to `N` in a leaf; `M` is one more.
 pub(crate) struct Radix<K: Number, V, const N: usize, const M: usize> {
@@ -98,8 +102,9 @@ where
     pub(crate) fn new(sorted: &[(K, V)]) -> Self {
         let radix = Self { root: 0, tables: Vec::new(), slots: Vec::new(), leaves: Vec::new() };
         let mut building = Building { radix, uniform: Vec::new() };
-        let (before, starts) =
-            sorted.split_first().map_or((V::default(), sorted), |((_, value), rest)| (*value, rest));
+        let (before, starts) = sorted
+            .split_first()
+            .map_or((V::default(), sorted), |((_, value), rest)| (*value, rest));
         building.radix.root = building.entry(K::LOW_BITS == K::BITS, before, starts);
         let mut radix = building.radix;
         radix.tables.shrink_to_fit();
@@ -237,9 +242,9 @@ fn shift<K: Number>(count: usize, to_a_leaf: usize, least: u128, most: u128) -> 
     if K::LOW_BITS < K::BITS && same_page && count <= to_a_leaf {
         return K::LOW_BITS;
     }
-    // A quarter to a half of a leaf in each, if they are spread evenly; two slots at least, so
-    // that the first number and the last one part.
-    let slots = (count * 2 / to_a_leaf).next_power_of_two().max(2);
+    // The power of two below, so that the table stays in a near cache. Two slots at least, so that
+    // the first number and the last one part.
+    let slots = (count * K::SLOTS / to_a_leaf).max(2);
     let apart = most - least;
     let shift = (u128::BITS - apart.leading_zeros()).saturating_sub(slots.ilog2());
     // A slot of more than a page has to lead to a table, save if it is empty.

@@ -25,12 +25,12 @@ use crate::client::{Network, plain};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct PrefixTable<V> {
-    // Leaves of one cache line, for values of a byte.
+    // For values of a byte, leaves of one cache line, and of two that come together.
     v4: Radix<u32, Option<V>, 20, 21>,
     /// By the upper half of the address, which is all that most prefixes have.
-    v6: Radix<u64, Said<V>, 7, 8>,
+    v6: Radix<u64, Said<V>, 14, 15>,
     /// Whole addresses, of the networks of /64 within which something changes.
-    hosts: Radix<u128, Option<V>, 3, 4>,
+    hosts: Radix<u128, Option<V>, 7, 8>,
     len: usize,
 }
 
@@ -154,7 +154,7 @@ type Hosts<V> = Vec<(u128, Option<V>)>;
 
 /// Takes the networks of /64 within which something changes apart from the rest.
 fn split<V: Copy + PartialEq>(starts: &[(u128, Option<V>)]) -> (Uppers<V>, Hosts<V>) {
-    let (mut uppers, mut hosts) = (Uppers::new(), Hosts::new());
+    let (mut uppers, mut hosts) = (Uppers::new(), vec![(0, None)]);
     let mut before = None;
     for network in starts.chunk_by(|a, b| a.0 >> 64 == b.0 >> 64) {
         let (Some((first, value)), Some((last, after))) = (network.first(), network.last()) else {
@@ -166,7 +166,8 @@ fn split<V: Copy + PartialEq>(starts: &[(u128, Option<V>)]) -> (Uppers<V>, Hosts
         if *last as u64 == 0 {
             uppers.push((upper, Said::Here(*value)));
         } else {
-            if *first as u64 != 0 {
+            let holds = hosts.last().and_then(|(_, value)| *value);
+            if *first as u64 != 0 && holds != before {
                 hosts.push((u128::from(upper) << 64, before));
             }
             hosts.extend_from_slice(network);

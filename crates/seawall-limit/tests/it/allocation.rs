@@ -19,7 +19,15 @@ use tower::{Layer, Service, service_fn};
 /// The request is used again and again.
 type Slot = Rc<RefCell<Option<Request<()>>>>;
 
-fn handler(slot: &Slot) -> impl Service<Request<()>, Response = Response<()>, Error = Infallible, Future = std::future::Ready<Result<Response<()>, Infallible>>> + Clone + use<> {
+fn handler(
+    slot: &Slot,
+) -> impl Service<
+    Request<()>,
+    Response = Response<()>,
+    Error = Infallible,
+    Future = std::future::Ready<Result<Response<()>, Infallible>>,
+> + Clone
++ use<> {
     let slot = Rc::clone(slot);
     service_fn(move |request| {
         slot.replace(Some(request));

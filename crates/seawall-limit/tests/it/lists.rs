@@ -63,14 +63,18 @@ async fn lists_within_the_quota_layer_say_what_a_layer_of_their_own_says_by_its_
         send(&service, request)
     };
     let refused = from("9.9.9.9", "/").await;
-    assert_eq!((refused.status, refused.json()["detail"].as_str()), (StatusCode::FORBIDDEN, Some("Not you.")));
+    assert_eq!(
+        (refused.status, refused.json()["detail"].as_str()),
+        (StatusCode::FORBIDDEN, Some("Not you."))
+    );
     assert_eq!(refused.header("ratelimit"), None, "it is charged nothing");
     // What is exempt from quotas is not exempt from lists.
     assert_eq!(from("9.9.9.9", "/health").await.status, 403);
     assert_eq!(calls.load(Ordering::Relaxed), 0);
     assert_eq!(from("7.7.7.7", "/health").await.status, 200);
     // Who is on the list of the allowed still has quotas.
-    let of_allowed = [from("8.8.8.8", "/").await, from("8.8.8.8", "/").await, from("8.8.8.8", "/").await];
+    let of_allowed =
+        [from("8.8.8.8", "/").await, from("8.8.8.8", "/").await, from("8.8.8.8", "/").await];
     assert_eq!(of_allowed.map(|answer| answer.status.as_u16()), [200, 200, 429]);
     assert_eq!(*seen.lock().unwrap(), [None, Some(Access::Allow), Some(Access::Allow)]);
     list.replace(AccessList::builder().deny_text("7.7.7.7").unwrap().build());
