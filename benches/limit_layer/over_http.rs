@@ -75,8 +75,8 @@ fn report(
         ("the server's processor time over that without a layer, in each round", costs),
     ] {
         for (at, (name, role)) in servers.iter().enumerate().filter(|(at, _)| *at != 1) {
-            let shares = values[at].iter().zip(&values[1]).map(|(with, bare)| with / bare);
-            bench.add(Row::of(case, name, *role, "ratio", shares.collect()));
+            let shares = values[at].iter().zip(&values[1]).map(|(with, bare)| 100.0 * with / bare);
+            bench.add(Row::of(case, name, *role, "%", shares.collect()));
         }
     }
     let case = "the server's processor time for a request";

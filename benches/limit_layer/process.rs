@@ -94,12 +94,6 @@ fn case<K: KeyExtractor>(
         way("no layer", Role::Floor, &slot, &names, dress, bare),
         way("tower_governor, one quota, fields", Role::Peer, &slot, &names, dress, theirs),
     ];
-    if std::env::args().any(|a| a == "--alone") {
-        for _ in 0..120 {
-            (ways[std::env::args().last().unwrap().parse::<usize>().unwrap()].run)(CALLS);
-        }
-        std::process::exit(0);
-    }
     compare(bench, how, &mut ways);
 }
 
@@ -167,10 +161,10 @@ fn compare(bench: &mut Bench, how: &str, ways: &mut [Way<'_>; 5]) {
         .1
         .iter()
         .zip(&added[LAYERED.len() - 1].1)
-        .map(|(ours, theirs)| ours / theirs)
+        .map(|(ours, theirs)| 100.0 * ours / theirs)
         .collect();
     let case = format!("{case}: lists and three policies over tower_governor");
-    bench.add(Row::of(&case, "in each round", Role::Ours, "ratio", ratio));
+    bench.add(Row::of(&case, "in each round", Role::Ours, "%", ratio));
     let case = format!("allocations beside those of the service itself, client known {how}");
     let mut count = |way: usize| {
         allocation_counter::measure(|| (ways[way].run)(CALLS)).count_total as f64 / CALLS as f64
