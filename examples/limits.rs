@@ -163,10 +163,16 @@ fn shares_and_failures() -> Result<(), Box<dyn Error>> {
 /// Twelve a minute instead of twenty: whom would that refuse? Then for more and more clients.
 fn trial() -> Result<(), Box<dyn Error>> {
     let minute = Duration::from_secs(60);
-    println!("\nA candidate of 12 a minute in place of 20; client n asks n times");
+    println!("\nShadow: 12 a minute tried in place of 20, in force for nobody, then for some");
+    println!("  client n of 30 asks n times; what each of the two says of every request");
     println!(
-        "  {:<12}  {:>8}  {:>10}  {:>12}  {:>12}  {:>11}",
-        "in force for", "admitted", "both admit", "only live no", "only it says", "both refuse"
+        "  {:<12}  {:>8}  {:>10}  {:>17}  {:>19}  {:>11}",
+        "in force for",
+        "admitted",
+        "both admit",
+        "only live refuses",
+        "only shadow refuses",
+        "both refuse"
     );
     for percent in [0, 10, 50, 100] {
         let share = Share::percent(percent)?;
@@ -179,7 +185,7 @@ fn trial() -> Result<(), Box<dyn Error>> {
         let Some(stats) = limiter.shadow() else { continue };
         let it = stats.requests;
         println!(
-            "  {:>10} %  {admitted:>8}  {:>10}  {:>12}  {:>12}  {:>11}",
+            "  {:>10} %  {admitted:>8}  {:>10}  {:>17}  {:>19}  {:>11}",
             percent, it.both_admit, it.only_live_refuses, it.only_shadow_refuses, it.both_refuse
         );
     }
@@ -219,11 +225,9 @@ fn bid(limiter: &Limiter, bidding: &PolicySet, client: &str, start: Instant, at:
     let decision = limiter.check(client, bidding, start + at);
     let verdict = if decision.is_allowed() { "allowed" } else { "rejected" };
     let wait = decision.retry_after().map_or(String::new(), |wait| format!("{wait:?}"));
+    let at = format!("{:.1} s", at.as_secs_f64());
     let (policy, remaining) = (decision.policy(), decision.remaining());
-    println!(
-        "  {:>6}  {client:<6} {verdict:<9} {policy:<7} {remaining:>9}  {wait:>11}",
-        format!("{at:?}")
-    );
+    println!("  {at:>6}  {client:<6} {verdict:<9} {policy:<7} {remaining:>9}  {wait:>11}");
 }
 
 /// The same limiter as layers of an axum router.

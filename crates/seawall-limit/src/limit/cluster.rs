@@ -43,7 +43,7 @@ fn verdict<B>(
         fields[1] = Some(Fields::of(decision, manner.answers));
         return Verdict::Admit(fields);
     }
-    Verdict::Reject(match decision.source() {
+    Verdict::Reject(Box::new(match decision.source() {
         Source::Closed => unavailable(decision, manner),
         Source::Blocked => {
             let mut response = answer::rejection(decision, manner);
@@ -52,7 +52,7 @@ fn verdict<B>(
             response
         }
         _ => answer::rejection(decision, manner),
-    })
+    }))
 }
 
 /// 503, or gRPC's UNAVAILABLE: the client did nothing wrong.

@@ -91,7 +91,7 @@ where
                         }
                         Verdict::Reject(response) => {
                             gate.refund(&request);
-                            State::Rejected { response: Some(response) }
+                            State::Rejected { response: Some(*response) }
                         }
                     }
                 }

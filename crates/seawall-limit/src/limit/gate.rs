@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{Extensions, HeaderMap, Method, Request, Response, Uri};
@@ -19,6 +20,7 @@ use crate::client::{Networks, Resolver};
 use crate::decision::Decision;
 use crate::key::Key;
 use crate::limiter::Limiter;
+use crate::lists::{Access, Desk};
 use crate::set::PolicySet;
 
 /// A request without its body.
@@ -56,12 +58,21 @@ struct Client<'a> {
     counted: Cell<bool>,
 }
 
+/// A request's client before anything is charged.
+pub(crate) struct Met<'a> {
+    /// The lists that turn it away.
+    pub(crate) refused_by: Option<&'a Desk>,
+    pub(crate) access: Option<Access>,
+    /// `None` if nobody looked yet.
+    pub(crate) address: Option<Option<IpAddr>>,
+}
+
 /// How a request fares.
 pub(crate) enum Verdict<B> {
     /// Its response gets these fields.
     Admit([Option<Fields>; 2]),
     /// This is the answer.
-    Reject(Response<LimitBody<B>>),
+    Reject(Box<Response<LimitBody<B>>>),
 }
 
 /// What the gate says of a request.
@@ -88,6 +99,7 @@ pub(crate) struct Gate {
     key: Option<Box<KeyFn>>,
     allowed: Networks,
     rules: Rules,
+    lists: Option<Arc<Desk>>,
     answers: Answers,
     unidentified: Counter,
     warned: AtomicBool,
@@ -99,6 +111,7 @@ impl Gate {
         key: Option<Box<KeyFn>>,
         allowed: Networks,
         rules: Rules,
+        lists: Option<Arc<Desk>>,
         answers: Answers,
     ) -> Self {
         describe_counter!(
@@ -110,24 +123,37 @@ impl Gate {
             key,
             allowed,
             rules,
+            lists,
             answers,
             unidentified: counter!(UNIDENTIFIED),
             warned: AtomicBool::new(false),
         }
     }
 
-    /// Decides on a request, or says how to find out.
-    /// `moved` tells whether another gate is in its place.
+    /// What lists say of the client, if there are any.
+    pub(crate) fn meet<A>(&self, request: &Request<A>) -> Met<'_> {
+        let Some(lists) = &self.lists else {
+            return Met { refused_by: None, access: None, address: None };
+        };
+        let address = self.client.address(request.headers(), request.extensions());
+        let access = lists.decide_on(address);
+        let refused_by = (access == Some(Access::Deny)).then_some(&**lists);
+        Met { refused_by, access, address: Some(address) }
+    }
+
+    /// Decides on a request, or says how to find out. `met` is its client's address, if it was
+    /// found already; `moved` tells whether another gate is in its place.
     pub(crate) fn judge<A, B>(
         &self,
         request: &Request<A>,
+        met: Option<Option<IpAddr>>,
         moved: impl FnOnce() -> bool,
     ) -> Judged<B> {
         let head = Head::of(request);
         let Some(sets) = self.rules.policies(head.method, head.uri.path()) else {
             return Judged::free();
         };
-        let Some(client) = self.client(&head, true) else { return Judged::free() };
+        let Some(client) = self.client(&head, met, true) else { return Judged::free() };
         let now = Instant::now();
         let mut fields = [None, None];
         if let Some(decision) = self.decide(&client, sets, now) {
@@ -137,7 +163,8 @@ impl Gate {
             }
             if !decision.is_allowed() {
                 let manner = Manner::of(request, self.answers);
-                return Judged::Now(Verdict::Reject(answer::rejection(&decision, &manner)));
+                let response = Box::new(answer::rejection(&decision, &manner));
+                return Judged::Now(Verdict::Reject(response));
             }
             if decision.is_enforced() {
                 fields[0] = Some(Fields::of(&decision, self.answers));
@@ -164,7 +191,7 @@ impl Gate {
     pub(crate) fn refund<A>(&self, request: &Request<A>) {
         let head = Head::of(request);
         if let Some(sets) = self.rules.policies(head.method, head.uri.path())
-            && let Some(client) = self.client(&head, false)
+            && let Some(client) = self.client(&head, None, false)
         {
             self.refund_client(&client, sets);
         }
@@ -221,8 +248,13 @@ impl Gate {
     }
 
     /// Who it is; `None` if it is one of those that pass. `first`: nobody asked before.
-    fn client<'a>(&self, head: &Head<'a>, first: bool) -> Option<Client<'a>> {
-        let address = self.client.address(head.headers, head.extensions);
+    fn client<'a>(
+        &self,
+        head: &Head<'a>,
+        met: Option<Option<IpAddr>>,
+        first: bool,
+    ) -> Option<Client<'a>> {
+        let address = met.unwrap_or_else(|| self.client.address(head.headers, head.extensions));
         if address.is_some_and(|address| self.allowed.contains(address)) {
             return None;
         }

@@ -16,6 +16,7 @@ use crate::cluster::ClusterLimiter;
 use crate::error::Error;
 use crate::key::Key;
 use crate::limiter::Limiter;
+use crate::lists::ListLayer;
 
 /// A tower layer that charges each request's policies to its client and answers
 /// 429 if one is spent. Clones share everything.
@@ -107,6 +108,7 @@ pub struct LimitLayerBuilder {
     key: Option<Box<KeyFn>>,
     rules: Vec<Rule>,
     allowed: Vec<Box<str>>,
+    lists: Option<ListLayer>,
     answers: Answers,
 }
 
@@ -118,6 +120,7 @@ impl LimitLayerBuilder {
             key: None,
             rules: Vec::new(),
             allowed: Vec::new(),
+            lists: None,
             answers: Answers::default(),
         }
     }
@@ -170,6 +173,15 @@ impl LimitLayerBuilder {
         self
     }
 
+    /// Asks lists, and countries, before anything else, as if `lists` was layered outside of this
+    /// layer, and with the same answers and metrics; but the client's address is found once, by
+    /// [`identify`](Self::identify) of this layer, whatever `lists` was told. Costs about half of
+    /// what two layers cost.
+    pub fn lists(mut self, lists: ListLayer) -> Self {
+        self.lists = Some(lists);
+        self
+    }
+
     /// How clients are told. Default: the fields of draft 11, not exposed.
     pub fn answers(mut self, answers: Answers) -> Self {
         self.answers = answers;
@@ -193,6 +205,7 @@ impl LimitLayerBuilder {
             self.key,
             Networks::parse(&self.allowed)?,
             Rules::compile(self.limiters, self.rules)?,
+            self.lists.map(|lists| Arc::clone(lists.desk())),
             self.answers,
         ))
     }

@@ -7,8 +7,16 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(crate) enum Pattern {
     Any,
-    Exact(Box<[Segment]>),
-    Prefix(Box<[Segment]>),
+    Exact(Segments),
+    Prefix(Segments),
+}
+
+/// What comes before the first parameter is compared as one text.
+#[derive(Debug)]
+pub(crate) struct Segments {
+    /// Without a slash at either end; `None` if a parameter comes first, or nothing does.
+    literal: Option<Box<str>>,
+    rest: Box<[Segment]>,
 }
 
 #[derive(Debug)]
@@ -27,15 +35,15 @@ impl Pattern {
             {
                 let mut segments = parse(pattern, before)?;
                 segments.push(Segment::Parameter);
-                Ok(Self::Prefix(segments.into()))
+                Ok(Self::Prefix(Segments::new(segments)))
             }
-            _ => Ok(Self::Exact(parse(pattern, pattern)?.into())),
+            _ => Ok(Self::Exact(Segments::new(parse(pattern, pattern)?))),
         }
     }
 
     /// Everything at or under a path.
     pub(crate) fn prefix(pattern: &str) -> Result<Self, Error> {
-        Ok(Self::Prefix(parse(pattern, pattern)?.into()))
+        Ok(Self::Prefix(Segments::new(parse(pattern, pattern)?)))
     }
 
     pub(crate) fn matches(&self, path: &str) -> bool {
@@ -44,14 +52,42 @@ impl Pattern {
             Self::Exact(pattern) => (pattern, true),
             Self::Prefix(pattern) => (pattern, false),
         };
-        let mut path = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
-        let agree = pattern.iter().all(|segment| match (segment, path.next()) {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let rest = match &pattern.literal {
+            None => Some(path),
+            Some(literal) => match path.strip_prefix(&**literal) {
+                None => return false,
+                Some("") => None,
+                Some(after) => match after.strip_prefix('/') {
+                    None => return false,
+                    rest => rest,
+                },
+            },
+        };
+        if pattern.rest.is_empty() {
+            return !whole || rest.is_none_or(|rest| rest.bytes().all(|byte| byte == b'/'));
+        }
+        let mut path = rest.into_iter().flat_map(|rest| rest.split('/')).peekable();
+        let agree = pattern.rest.iter().all(|segment| match (segment, path.next()) {
             (Segment::Literal(literal), Some(given)) => **literal == *given,
             // axum's router lets a parameter be empty if a slash follows.
             (Segment::Parameter, Some(given)) => !given.is_empty() || path.peek().is_some(),
             (_, None) => false,
         });
         agree && (!whole || path.all(str::is_empty))
+    }
+}
+
+impl Segments {
+    fn new(segments: Vec<Segment>) -> Self {
+        let mut literal = None::<String>;
+        let mut rest = segments.into_iter().peekable();
+        while let Some(Segment::Literal(next)) =
+            rest.next_if(|segment| matches!(segment, Segment::Literal(_)))
+        {
+            literal = Some(literal.map_or_else(|| next.to_string(), |text| text + "/" + &next));
+        }
+        Self { literal: literal.map(Into::into), rest: rest.collect() }
     }
 }
 

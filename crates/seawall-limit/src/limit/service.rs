@@ -11,6 +11,7 @@ use super::future::LimitFuture;
 use super::gate::{Judged, Verdict};
 use super::reload::Shared;
 use crate::body::LimitBody;
+use crate::lists::Access;
 
 /// Made by [`LimitLayer`](super::LimitLayer).
 ///
@@ -49,15 +50,22 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<A>) -> Self::Future {
+    fn call(&mut self, mut request: Request<A>) -> Self::Future {
         loop {
             let gate = self.shared.gate();
-            return match gate.judge(&request, || !self.shared.is_current(&gate)) {
+            let met = gate.meet(&request);
+            if let Some(lists) = met.refused_by {
+                return LimitFuture::reject(lists.refusal(&request));
+            }
+            if met.access == Some(Access::Allow) {
+                request.extensions_mut().insert(Access::Allow);
+            }
+            return match gate.judge(&request, met.address, || !self.shared.is_current(&gate)) {
                 Judged::Moved => continue,
                 Judged::Now(Verdict::Admit(fields)) => {
                     LimitFuture::pass(self.inner.call(request), fields)
                 }
-                Judged::Now(Verdict::Reject(response)) => LimitFuture::reject(response),
+                Judged::Now(Verdict::Reject(response)) => LimitFuture::reject(*response),
                 Judged::Later(asked) => {
                     // The one that is ready is taken along, and a copy stays.
                     let copy = self.inner.clone();

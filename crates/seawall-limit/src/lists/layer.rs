@@ -1,6 +1,7 @@
 //! Configuration and decision of the list layer.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::CACHE_CONTROL;
@@ -92,6 +93,10 @@ impl ListLayer {
         self.change(|desk| desk.problem = Problem::plain(StatusCode::FORBIDDEN, detail))
     }
 
+    pub(crate) const fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
     fn change(mut self, change: impl FnOnce(&mut Desk)) -> Self {
         change(Arc::make_mut(&mut self.desk));
         self
@@ -128,7 +133,11 @@ pub(crate) struct Desk {
 impl Desk {
     /// What the list or the country says; `None` for those who may pass unnamed.
     pub(crate) fn decide<B>(&self, request: &Request<B>) -> Option<Access> {
-        let address = self.client.address(request.headers(), request.extensions());
+        self.decide_on(self.client.address(request.headers(), request.extensions()))
+    }
+
+    /// The same of an address that is known.
+    pub(crate) fn decide_on(&self, address: Option<IpAddr>) -> Option<Access> {
         let listed = address.and_then(|address| self.list.get(address));
         let access = listed.or_else(|| match (self.unlisted, &self.geo, address) {
             (Access::Deny, ..) => Some(Access::Deny),

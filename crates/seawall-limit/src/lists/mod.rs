@@ -3,12 +3,13 @@
 mod access;
 mod geo;
 mod layer;
+mod radix;
 mod service;
 mod table;
-mod tree;
 
 pub use access::{Access, AccessList, AccessListBuilder, SharedAccessList};
 pub use geo::{Country, GeoPolicy, Locate, Place};
+pub(crate) use layer::Desk;
 pub use layer::ListLayer;
 pub use service::ListService;
 pub use table::PrefixTable;

@@ -3,15 +3,16 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::tree::Tree;
+use super::radix::Radix;
 use crate::client::{Network, plain};
 
 /// What is said of an address by the narrowest network that has it.
 ///
 /// Made once, never changed: to change it, make another. Nested networks are
-/// flattened into ranges when it is made, so that a look-up is one search in
-/// sorted numbers, however they nest; or two, in a network of /64 that has
-/// longer prefixes. It takes no lock and allocates nothing.
+/// flattened into ranges when it is made, so that a look-up reads a table by
+/// leading bits and one cache line of ranges, however they nest; where ranges
+/// crowd, tables nest; and it does so twice in a network of /64 that has longer
+/// prefixes. It takes no lock and allocates nothing.
 ///
 /// ```
 /// use seawall_limit::PrefixTable;
@@ -24,12 +25,12 @@ use crate::client::{Network, plain};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct PrefixTable<V> {
-    // Leaves of one cache line for small values, and of two for hosts.
-    v4: Tree<u32, Option<V>, 12, 16>,
+    // For values of a byte, leaves of one cache line, and of two that come together.
+    v4: Radix<u32, Option<V>, 20, 21>,
     /// By the upper half of the address, which is all that most prefixes have.
-    v6: Tree<u64, Said<V>, 7, 8>,
+    v6: Radix<u64, Said<V>, 14, 15>,
     /// Whole addresses, of the networks of /64 within which something changes.
-    hosts: Tree<u128, Option<V>, 7, 8>,
+    hosts: Radix<u128, Option<V>, 7, 8>,
     len: usize,
 }
 
@@ -57,7 +58,7 @@ impl<V: Copy + PartialEq> PrefixTable<V> {
             .map(|(start, value)| (start as u32, value))
             .collect();
         let (v6, hosts) = split(&flatten(v6, u128::MAX));
-        Self { v4: Tree::new(&v4), v6: Tree::new(&v6), hosts: Tree::new(&hosts), len }
+        Self { v4: Radix::new(&v4), v6: Radix::new(&v6), hosts: Radix::new(&hosts), len }
     }
 
     /// What is said of an address. IPv4 in IPv6 form is IPv4.
@@ -153,7 +154,7 @@ type Hosts<V> = Vec<(u128, Option<V>)>;
 
 /// Takes the networks of /64 within which something changes apart from the rest.
 fn split<V: Copy + PartialEq>(starts: &[(u128, Option<V>)]) -> (Uppers<V>, Hosts<V>) {
-    let (mut uppers, mut hosts) = (Uppers::new(), Hosts::new());
+    let (mut uppers, mut hosts) = (Uppers::new(), vec![(0, None)]);
     let mut before = None;
     for network in starts.chunk_by(|a, b| a.0 >> 64 == b.0 >> 64) {
         let (Some((first, value)), Some((last, after))) = (network.first(), network.last()) else {
@@ -165,7 +166,8 @@ fn split<V: Copy + PartialEq>(starts: &[(u128, Option<V>)]) -> (Uppers<V>, Hosts
         if *last as u64 == 0 {
             uppers.push((upper, Said::Here(*value)));
         } else {
-            if *first as u64 != 0 {
+            let holds = hosts.last().and_then(|(_, value)| *value);
+            if *first as u64 != 0 && holds != before {
                 hosts.push((u128::from(upper) << 64, before));
             }
             hosts.extend_from_slice(network);

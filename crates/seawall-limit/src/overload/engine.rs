@@ -137,13 +137,12 @@ impl<W: Wake> Core<W> {
     /// The verdict on one who waits, if it is there; the ticket is then spent.
     pub(crate) fn poll(
         &self,
-        now: u64,
         priority: &Priority,
         ticket: &Ticket,
         waker: impl FnOnce() -> W,
     ) -> Option<Verdict> {
         let verdict = self.slots.poll(ticket, waker)?;
-        self.told(now, priority, verdict);
+        self.told(priority, verdict);
         Some(verdict)
     }
 
@@ -158,17 +157,17 @@ impl<W: Wake> Core<W> {
     ) -> Option<Verdict> {
         let verdict = self.slots.abandon(ticket).or(reason.map(Verdict::Rejected));
         if let Some(verdict) = verdict {
-            self.told(now, priority, verdict);
+            self.told(priority, verdict);
         }
         self.tick(now);
         verdict
     }
 
-    fn told(&self, now: u64, priority: &Priority, verdict: Verdict) {
+    fn told(&self, priority: &Priority, verdict: Verdict) {
         match verdict {
-            Verdict::Admitted { since } => {
+            Verdict::Admitted { since, at } => {
                 self.meter.started();
-                self.stats.admitted(priority.criticality, now.saturating_sub(since));
+                self.stats.admitted(priority.criticality, at.saturating_sub(since));
             }
             Verdict::Rejected(reason) => self.stats.rejected(priority.criticality, reason),
         }

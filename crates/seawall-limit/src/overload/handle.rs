@@ -185,10 +185,10 @@ impl Place {
     /// The verdict, if there is one. Not to be asked again after that.
     pub(crate) fn poll(&mut self, waker: &Waker) -> Option<Result<Permit, Rejected>> {
         let ticket = self.ticket.as_ref()?;
-        let (core, now) = (self.overload.core(), self.overload.now());
-        let verdict = core.poll(now, &self.priority, ticket, || waker.clone())?;
+        let core = self.overload.core();
+        let verdict = core.poll(&self.priority, ticket, || waker.clone())?;
         self.ticket = None;
-        Some(self.overload.verdict(now, verdict))
+        Some(self.overload.verdict(verdict))
     }
 
     /// The time is over: the verdict if that was faster.
@@ -196,14 +196,15 @@ impl Place {
         let Some(ticket) = self.ticket.take() else { return Err(Rejected { reason }) };
         let (core, now) = (self.overload.core(), self.overload.now());
         let verdict = core.abandon(now, &self.priority, &ticket, Some(reason));
-        verdict.map_or(Err(Rejected { reason }), |verdict| self.overload.verdict(now, verdict))
+        verdict.map_or(Err(Rejected { reason }), |verdict| self.overload.verdict(verdict))
     }
 }
 
 impl Overload {
-    fn verdict(&self, now: u64, verdict: Verdict) -> Result<Permit, Rejected> {
+    fn verdict(&self, verdict: Verdict) -> Result<Permit, Rejected> {
         match verdict {
-            Verdict::Admitted { .. } => Ok(self.permit(now)),
+            // The slot was taken then, whenever the task got round to it.
+            Verdict::Admitted { at, .. } => Ok(self.permit(at)),
             Verdict::Rejected(reason) => Err(Rejected { reason }),
         }
     }

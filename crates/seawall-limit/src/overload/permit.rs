@@ -34,7 +34,8 @@ impl Permit {
     }
 
     /// Tells how it went, and keeps the slot: for a response whose body is yet to be sent. The
-    /// latency is the time until this. Only the first outcome counts.
+    /// latency is the time until this, from when the slot was taken, which for one that waited is
+    /// when it came free and not when its task was polled. Only the first outcome counts.
     pub fn record(&mut self, outcome: Outcome) {
         if let Some(overload) = self.overload.as_ref().filter(|_| !self.recorded) {
             self.recorded = true;

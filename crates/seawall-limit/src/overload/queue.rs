@@ -32,7 +32,7 @@ pub(crate) struct Pace {
 enum State {
     Free,
     Waiting,
-    Admitted,
+    Admitted { at: u64 },
     Rejected(Reason),
 }
 
@@ -193,7 +193,7 @@ impl<W: Wake> Queue<W> {
                 self.settle(at, State::Rejected(Reason::Deadline), wakes);
                 continue;
             }
-            self.settle(at, State::Admitted, wakes);
+            self.settle(at, State::Admitted { at: now }, wakes);
             return true;
         }
         false
@@ -203,7 +203,7 @@ impl<W: Wake> Queue<W> {
     pub(crate) fn poll(&mut self, ticket: &Ticket, waker: impl FnOnce() -> W) -> Option<Verdict> {
         let node = &mut self.nodes[ticket.0 as usize];
         let verdict = match node.state {
-            State::Admitted => Verdict::Admitted { since: node.since },
+            State::Admitted { at } => Verdict::Admitted { since: node.since, at },
             State::Rejected(reason) => Verdict::Rejected(reason),
             State::Free | State::Waiting => {
                 node.waker = Some(waker());
@@ -218,7 +218,7 @@ impl<W: Wake> Queue<W> {
     pub(crate) fn leave(&mut self, ticket: &Ticket) -> Option<Verdict> {
         let node = &self.nodes[ticket.0 as usize];
         let verdict = match node.state {
-            State::Admitted => Some(Verdict::Admitted { since: node.since }),
+            State::Admitted { at } => Some(Verdict::Admitted { since: node.since, at }),
             State::Rejected(reason) => Some(Verdict::Rejected(reason)),
             State::Free => None,
             State::Waiting => {
@@ -278,8 +278,8 @@ pub(crate) struct Stood {
 /// How waiting ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// With a slot; `since` is when the wait began.
-    Admitted { since: u64 },
+    /// With a slot; `since` is when the wait began, `at` when the slot was taken.
+    Admitted { since: u64, at: u64 },
     /// Without.
     Rejected(Reason),
 }

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 
 use http::{Method, StatusCode};
-use seawall_limit::{AccessList, ClientIp, GeoPolicy, ListLayer, Place, SharedAccessList};
+use seawall_limit::{
+    Access, AccessList, ClientIp, GeoPolicy, LimitLayer, ListLayer, Place, Rule, SharedAccessList,
+};
 use tower::Layer as _;
 
-use crate::support::{get, inner, request, send};
+use crate::support::{get, inner, limiter, request, send};
 
 fn shared(deny: &str, allow: &str) -> SharedAccessList {
     let builder = AccessList::builder().deny_text(deny).unwrap().allow_text(allow).unwrap();
@@ -31,6 +33,53 @@ async fn a_denied_client_gets_403_and_never_reaches_the_service() {
     assert_eq!(refused.json()["status"], 403);
     let head = send(&service, request(Method::HEAD, "/", "10.2.0.1")).await;
     assert_eq!((head.status, head.body.len()), (StatusCode::FORBIDDEN, 0));
+}
+
+#[tokio::test]
+async fn lists_within_the_quota_layer_say_what_a_layer_of_their_own_says_by_its_identity() {
+    let list = shared("9.9.9.9", "8.8.8.8");
+    let (service, calls) = inner();
+    // The service knows whom the list allows.
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let noted = std::sync::Arc::clone(&seen);
+    let service = tower::ServiceBuilder::new()
+        .map_request(move |request: http::Request<_>| {
+            noted.lock().unwrap().push(request.extensions().get::<Access>().copied());
+            request
+        })
+        .service(service);
+    let layer = LimitLayer::new(limiter())
+        .identify(ClientIp::trusting(["10.0.0.0/8"]))
+        // Trusts nobody, which does not count.
+        .lists(ListLayer::new(list.clone()).message("Not you."))
+        .rule(Rule::any().policy("slow"))
+        .rule(Rule::path_prefix("/health").exempt())
+        .build()
+        .unwrap();
+    let service = layer.layer(service);
+    let from = |client: &'static str, path: &'static str| {
+        let mut request = request(Method::GET, path, "10.0.0.1");
+        request.headers_mut().insert("x-forwarded-for", client.parse().unwrap());
+        send(&service, request)
+    };
+    let refused = from("9.9.9.9", "/").await;
+    assert_eq!(
+        (refused.status, refused.json()["detail"].as_str()),
+        (StatusCode::FORBIDDEN, Some("Not you."))
+    );
+    assert_eq!(refused.header("ratelimit"), None, "it is charged nothing");
+    // What is exempt from quotas is not exempt from lists.
+    assert_eq!(from("9.9.9.9", "/health").await.status, 403);
+    assert_eq!(calls.load(Ordering::Relaxed), 0);
+    assert_eq!(from("7.7.7.7", "/health").await.status, 200);
+    // Who is on the list of the allowed still has quotas.
+    let of_allowed =
+        [from("8.8.8.8", "/").await, from("8.8.8.8", "/").await, from("8.8.8.8", "/").await];
+    assert_eq!(of_allowed.map(|answer| answer.status.as_u16()), [200, 200, 429]);
+    assert_eq!(*seen.lock().unwrap(), [None, Some(Access::Allow), Some(Access::Allow)]);
+    list.replace(AccessList::builder().deny_text("7.7.7.7").unwrap().build());
+    assert_eq!(from("7.7.7.7", "/").await.status, 403);
+    assert_eq!(from("9.9.9.9", "/").await.status, 200);
 }
 
 #[tokio::test]

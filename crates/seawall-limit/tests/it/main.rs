@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod allocation;
 mod answers;
 mod bombs;
 mod challenge;

@@ -61,11 +61,11 @@ impl Ours {
         Bell { job, rung: Rc::clone(&self.rung) }
     }
 
-    fn settle(&mut self, now: u64, news: &mut Vec<News>) {
+    fn settle(&mut self, news: &mut Vec<News>) {
         loop {
             let Some(job) = self.rung.borrow_mut().pop() else { return };
             let Some((ticket, priority)) = self.waiting.remove(&job) else { continue };
-            match self.core.poll(now, &priority, &ticket, || self.bell(job)) {
+            match self.core.poll(&priority, &ticket, || self.bell(job)) {
                 None => drop(self.waiting.insert(job, (ticket, priority))),
                 Some(Verdict::Admitted { .. }) => news.push(News::Start(job)),
                 Some(Verdict::Rejected(_)) => news.push(News::Reject(job)),
@@ -97,7 +97,7 @@ impl Guard for Ours {
                 Some(now + self.core.max_wait())
             }
         };
-        self.settle(now, news);
+        self.settle(news);
         until
     }
 
@@ -109,13 +109,13 @@ impl Guard for Ours {
                 _ => news.push(News::Reject(job)),
             }
         }
-        self.settle(now, news);
+        self.settle(news);
     }
 
     fn finish(&mut self, now: u64, started: u64, news: &mut Vec<News>) {
         self.core.record(now, started, Outcome::Success);
         self.core.leave(now, false);
-        self.settle(now, news);
+        self.settle(news);
     }
 
     fn limit(&self) -> usize {

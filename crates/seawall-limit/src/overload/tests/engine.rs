@@ -25,7 +25,7 @@ fn overrun() -> (Core<Bell>, u64) {
             core.record(now, running.remove(0), Outcome::Success);
             core.leave(now, false);
         }
-        waiting.retain(|ticket| match core.poll(now, &priority, ticket, || Bell) {
+        waiting.retain(|ticket| match core.poll(&priority, ticket, || Bell) {
             Some(Verdict::Admitted { .. }) => {
                 running.push(now);
                 false

@@ -52,6 +52,24 @@ async fn a_permit_that_is_dropped_finished_or_lost_in_a_panic_is_given_back_once
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_waiter_that_is_polled_late_has_its_slot_from_when_it_was_given() {
+    let overload = small(1, 4);
+    // Enough for the guard to tell a latency, and each waits for the one before.
+    let mut running = take(&overload);
+    for _ in 0..40 {
+        let mut next = overload.acquire(Criticality::Critical);
+        assert!((&mut next).now_or_never().is_none());
+        running.finish(Outcome::Success);
+        // The slot is taken, and its task does not get round to it.
+        tokio::time::advance(Duration::from_millis(30)).await;
+        running = (&mut next).now_or_never().unwrap().unwrap();
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    let latency = overload.status().latency.unwrap();
+    assert!(latency > Duration::from_millis(25), "{latency:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_waiter_leaves_no_place_and_no_slot_behind() {
     let overload = small(1, 4);
     let first = take(&overload);

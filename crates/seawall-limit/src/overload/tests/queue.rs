@@ -100,7 +100,7 @@ fn a_request_that_cannot_finish_by_its_deadline_is_never_started() {
     let patient = line.push(0, NEVER, 1, 3).unwrap();
     assert!(line.admit(21), "the next one is admitted");
     assert_eq!(line.verdict(&late), Some(Verdict::Rejected(Reason::Deadline)));
-    assert_eq!(line.verdict(&patient), Some(Verdict::Admitted { since: 0 }));
+    assert_eq!(line.verdict(&patient), Some(Verdict::Admitted { since: 0, at: 21 }));
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn a_place_that_was_given_up_is_used_again() {
         let other = line.push(0, NEVER, 1, 2).unwrap();
         assert_eq!(line.queue.leave(&ticket), None);
         assert!(line.admit(0));
-        assert_eq!(line.queue.leave(&other), Some(Verdict::Admitted { since: 0 }));
+        assert_eq!(line.queue.leave(&other), Some(Verdict::Admitted { since: 0, at: 0 }));
         assert_eq!(line.queue.waiting(), 0);
     }
 }

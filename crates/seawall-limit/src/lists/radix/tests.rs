@@ -7,15 +7,15 @@ fn agrees<K: Number + std::fmt::Debug>(mut numbers: Vec<K>, least: K, wanted: &[
     numbers.sort_unstable();
     numbers.dedup();
     let entries: Vec<_> = numbers.iter().copied().zip(0_usize..).collect();
-    let tree = Tree::<K, usize, 3, 4>::new(&entries);
+    let radix = Radix::<K, usize, 3, 4>::new(&entries);
     for wanted in wanted.iter().chain(&numbers).copied() {
         let place = numbers.partition_point(|number| *number <= wanted) - 1;
-        assert_eq!(tree.get(wanted), place, "{wanted:?} of {}", numbers.len());
+        assert_eq!(radix.get(wanted), place, "{wanted:?} of {}", numbers.len());
     }
 }
 
 #[test]
-fn the_edges_of_blocks_and_levels_are_found() {
+fn the_edges_of_leaves_and_tables_are_found() {
     for count in [0, 1, 2, 3, 4, 5, 11, 12, 13, 47, 48, 49, 257] {
         agrees((0..count).map(|number| number * 3).collect(), 0, &[0, 1, u32::MAX]);
         agrees((0..count).map(|number| u32::MAX - number).collect(), 0, &[0, 1, u32::MAX]);
@@ -23,12 +23,37 @@ fn the_edges_of_blocks_and_levels_are_found() {
 }
 
 #[test]
-fn leaves_that_differ_only_in_the_lower_half_are_told_apart() {
+fn numbers_that_differ_only_in_the_lower_half_are_told_apart() {
     for upper in [0, 5, u64::MAX] {
         let number = |lower: u64| u128::from(upper) << 64 | u128::from(lower);
         let wanted: Vec<_> = (0..500).map(number).collect();
         agrees((1..200).map(|it| number(it * 2)).collect(), 0, &wanted);
         agrees((0..200).map(|it| number(u64::MAX - it * 2)).collect(), 0, &[number(0), u128::MAX]);
+    }
+}
+
+#[test]
+fn numbers_that_crowd_nest_tables_and_take_no_room_for_what_is_between() {
+    // Each half of the rest, so that every table parts few from many.
+    let halves: Vec<_> = (0..127).map(|bit| 1_u128 << bit).collect();
+    agrees(halves.clone(), 0, &[0, 3, u128::MAX]);
+    let crowd = |at: u128| (0..1_000).map(move |number| at | number);
+    let crowds: Vec<_> =
+        crowd(1 << 60).chain(crowd(1 << 126)).chain(crowd(u128::MAX << 20)).collect();
+    let entries: Vec<_> = [0].into_iter().chain(crowds.clone()).collect();
+    agrees(crowds, 0, &[(1 << 60) - 1, 1 << 125, u128::MAX]);
+    let entries: Vec<_> = entries.into_iter().map(|number| (number, number as u8)).collect();
+    let bytes = Radix::<u128, u8, 3, 4>::new(&entries).bytes();
+    assert!(bytes < entries.len() * 150, "{bytes}");
+}
+
+#[test]
+fn few_numbers_far_apart_take_little_room() {
+    for count in [1, 2, 10, 100] {
+        let step = u32::MAX / count;
+        let entries: Vec<_> = (0..count).map(|place| (place * step, place)).collect();
+        let bytes = Radix::<u32, u32, 20, 21>::new(&entries).bytes();
+        assert!(bytes < 1_000 + count as usize * 1_000, "{count}: {bytes}");
     }
 }
 

@@ -1,9 +1,13 @@
-//! What does the overload guard cost, per request that it admits and per one that it turns away?
+//! What does the overload guard cost, per request that it admits and per one that it turns away,
+//! and what is it worth to a service of which half is gone under four times its load?
 //!
-//! What it is worth is another question: the simulation in the crate's tests prints goodput,
-//! critical success and p99 beside a fixed limit and Netflix's Gradient2
+//! In a simulated service, without a clock and with many more weathers: the tests of the crate
 //! (`cargo test -p seawall-limit --lib overload::sim -- --nocapture beside`).
 #![expect(clippy::unwrap_used, reason = "a bench has nobody to hand an error to")]
+
+mod crowd;
+mod goodput;
+mod service;
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -29,6 +33,7 @@ fn main() -> std::io::Result<()> {
     reject(&mut bench);
     admit_by_layer(&mut bench);
     reject_by_layer(&mut bench);
+    goodput::measure(&mut bench)?;
     bench.finish()
 }
 
