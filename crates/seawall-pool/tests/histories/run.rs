@@ -68,11 +68,11 @@ impl Run {
             if seed >= self.end {
                 break;
             }
-            let plan = Plan::new(seed);
             let mut at = match cluster.take() {
                 Some(cluster) => cluster,
                 None => Cluster::start().await,
             };
+            let plan = Plan::new(seed).slowed(at.slowness().await);
             // A promotion leaves servers that are of no more use: others start meanwhile.
             let more = self.next.load(Ordering::Relaxed) < self.end;
             let another =
