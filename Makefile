@@ -7,7 +7,7 @@ CARGO ?= cargo
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## install what is missing (PostgreSQL, Redis); starts no service
+setup: ## install what is missing (PostgreSQL, Redis ...); starts no service
 	@scripts/setup
 
 demo: setup ## run the marketplace under a real traffic trace, print and write its report

@@ -11,6 +11,7 @@ use bench_harness::{Bench, Role, Row, Subject};
 use deadpool_postgres::{Manager, ManagerConfig, QueueMode, RecyclingMethod};
 use seawall_devstack::Stack;
 use seawall_pool::{NodeConfig, Pool, PoolConfig};
+use sqlx::postgres::{PgPool, PgPoolOptions};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -44,7 +45,9 @@ fn main() -> std::io::Result<()> {
     let fast = deadpool(&url, RecyclingMethod::Fast, QueueMode::Fifo);
     let verified = deadpool(&url, RecyclingMethod::Verified, QueueMode::Fifo);
     let bb8 = runtime.block_on(bb8(&url, CONNECTIONS));
+    let sqlx = runtime.block_on(sqlx(&url, CONNECTIONS));
 
+    let pools = Pools { ours: &ours, warm: &warm, fast: &fast, bb8: &bb8, sqlx: &sqlx };
     let mut bench = Bench::new("pool_checkout");
     bench.case(
         "checkout and return, 1 task",
@@ -84,9 +87,16 @@ fn main() -> std::io::Result<()> {
                     }
                 });
             }),
+            Subject::new("sqlx, default", Role::Peer, |times| {
+                runtime.block_on(async {
+                    for _ in 0..times {
+                        drop(black_box(sqlx.acquire().await.unwrap()));
+                    }
+                });
+            }),
         ],
     );
-    crowd(&mut bench, &runtime, &Pools { ours: &ours, warm: &warm, fast: &fast, bb8: &bb8 });
+    crowd(&mut bench, &runtime, &pools);
     for tasks in [1, 64] {
         bench.case(
             &format!("prepared primary-key SELECT, {tasks} tasks over {CONNECTIONS} connections"),
@@ -112,10 +122,19 @@ fn main() -> std::io::Result<()> {
                     let pool = verified.clone();
                     runtime.block_on(spread(times, tasks, move |id| select(pool.clone(), id)));
                 }),
+                Subject::new("sqlx, default", Role::Peer, |times| {
+                    let pool = sqlx.clone();
+                    runtime.block_on(spread(times, tasks, move |id| {
+                        let pool = pool.clone();
+                        async move {
+                            black_box(sqlx::query(SQL).bind(id).fetch_all(&pool).await.unwrap());
+                        }
+                    }));
+                }),
             ],
         );
     }
-    wait_in_line(&mut bench, &runtime, &Pools { ours: &ours, warm: &warm, fast: &fast, bb8: &bb8 });
+    wait_in_line(&mut bench, &runtime, &pools);
     after_a_dropped_query(&mut bench, &runtime, &url);
     burst(&mut bench, &runtime, &url);
     bench.finish()?;
@@ -134,6 +153,7 @@ struct Pools<'a> {
     warm: &'a deadpool_postgres::Pool,
     fast: &'a deadpool_postgres::Pool,
     bb8: &'a Bb8,
+    sqlx: &'a PgPool,
 }
 
 /// Many tasks take and return; whoever holds a connection lets the others run once.
@@ -175,6 +195,17 @@ fn crowd(bench: &mut Bench, runtime: &Runtime, pools: &Pools<'_>) {
                     let pool = pool.clone();
                     async move {
                         let held = pool.get().await.unwrap();
+                        tokio::task::yield_now().await;
+                        drop(held);
+                    }
+                }));
+            }),
+            Subject::new("sqlx, default", Role::Peer, |times| {
+                let pool = pools.sqlx.clone();
+                runtime.block_on(spread(times, 64, move |_| {
+                    let pool = pool.clone();
+                    async move {
+                        let held = pool.acquire().await.unwrap();
                         tokio::task::yield_now().await;
                         drop(held);
                     }
@@ -228,6 +259,19 @@ fn wait_in_line(bench: &mut Bench, runtime: &Runtime, pools: &Pools<'_>) {
             }
         }))
     };
+    let sqlx = || {
+        let pool = pools.sqlx.clone();
+        runtime.block_on(longest_over_mean(move || {
+            let pool = pool.clone();
+            async move {
+                let asked = Instant::now();
+                let mut conn = pool.acquire().await.unwrap();
+                let waited = asked.elapsed();
+                sqlx::query(HOLD).execute(&mut *conn).await.unwrap();
+                waited
+            }
+        }))
+    };
     measure(
         bench,
         case,
@@ -236,6 +280,7 @@ fn wait_in_line(bench: &mut Bench, runtime: &Runtime, pools: &Pools<'_>) {
             ("seawall-pool", Role::Ours, Box::new(ours)),
             ("deadpool Fast", Role::Peer, Box::new(fast)),
             ("bb8, default", Role::Peer, Box::new(bb8)),
+            ("sqlx, default", Role::Peer, Box::new(sqlx)),
         ],
     );
 }
@@ -306,6 +351,17 @@ fn after_a_dropped_query(bench: &mut Bench, runtime: &Runtime, url: &str) {
             asked.elapsed().as_secs_f64() * 1e3
         })
     };
+    let sqlx_of_one = runtime.block_on(sqlx(url, 1));
+    let sqlx = || {
+        runtime.block_on(async {
+            let mut conn = sqlx_of_one.acquire().await.unwrap();
+            let _ = timeout(soon, sqlx::query(SLOW).execute(&mut *conn)).await;
+            drop(conn);
+            let asked = Instant::now();
+            sqlx::query("SELECT 1").execute(&sqlx_of_one).await.unwrap();
+            asked.elapsed().as_secs_f64() * 1e3
+        })
+    };
     let case = "next answer of a pool of one after a query of 2 s dropped at 50 ms";
     measure(
         bench,
@@ -315,6 +371,7 @@ fn after_a_dropped_query(bench: &mut Bench, runtime: &Runtime, url: &str) {
             ("seawall-pool", Role::Ours, Box::new(ours)),
             ("deadpool Fast", Role::Peer, Box::new(fast)),
             ("bb8, default", Role::Peer, Box::new(bb8)),
+            ("sqlx, default", Role::Peer, Box::new(sqlx)),
         ],
     );
     runtime.block_on(ours_of_one.shutdown());
@@ -373,6 +430,21 @@ fn burst(bench: &mut Bench, runtime: &Runtime, url: &str) {
             f64::from(pool.state().connections)
         })
     };
+    let sqlx = || {
+        runtime.block_on(async {
+            let pool = sqlx(&url, 50).await;
+            drop(pool.acquire().await.unwrap());
+            let caller = pool.clone();
+            spread(50, 50, move |_| {
+                let pool = caller.clone();
+                async move { assert!(sqlx::query(QUICK).execute(&pool).await.is_ok()) }
+            })
+            .await;
+            let opened = f64::from(pool.size());
+            pool.close().await;
+            opened
+        })
+    };
     measure(
         bench,
         "connections opened by 50 callers at once, connect 150 ms, query 2 ms",
@@ -381,6 +453,7 @@ fn burst(bench: &mut Bench, runtime: &Runtime, url: &str) {
             ("seawall-pool", Role::Ours, Box::new(ours)),
             ("deadpool Fast", Role::Peer, Box::new(fast)),
             ("bb8, default", Role::Peer, Box::new(bb8)),
+            ("sqlx, default", Role::Peer, Box::new(sqlx)),
         ],
     );
 }
@@ -423,6 +496,12 @@ async fn bb8(url: &str, size: usize) -> Bb8 {
     let manager = PostgresConnectionManager::new_from_stringlike(url, NoTls).unwrap();
     let size = u32::try_from(size).unwrap();
     bb8_postgres::bb8::Pool::builder().max_size(size).build(manager).await.unwrap()
+}
+
+/// Opens them as they are needed, at the latest when all are in use.
+async fn sqlx(url: &str, size: usize) -> PgPool {
+    let size = u32::try_from(size).unwrap();
+    PgPoolOptions::new().max_connections(size).connect(url).await.unwrap()
 }
 
 fn deadpool(

@@ -10,7 +10,9 @@ use bench_harness::{Bench, Role, Subject};
 use deadpool_postgres::{Manager, ManagerConfig, QueueMode, RecyclingMethod};
 use seawall_devstack::Stack;
 use seawall_pool::{LaneConfig, LoaderConfig, NodeConfig, Pool, PoolConfig};
+use sqlx::postgres::PgPoolOptions;
 use tokio::runtime::Runtime;
+use tokio_postgres::types::Type;
 use tokio_postgres::{Client, NoTls, Statement};
 
 const CONNECTIONS: usize = 8;
@@ -23,7 +25,7 @@ fn main() -> std::io::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let _guard = runtime.enter();
-    let stack = runtime.block_on(Stack::builder().postgres().start()).unwrap();
+    let stack = runtime.block_on(Stack::builder().pgbouncer(CONNECTIONS).start()).unwrap();
     let url = stack.primary().unwrap().url();
     runtime.block_on(async {
         let client = stack.primary().unwrap().client().await.unwrap();
@@ -43,6 +45,19 @@ fn main() -> std::io::Result<()> {
         let manager = PostgresConnectionManager::new_from_stringlike(&url, NoTls).unwrap();
         let size = u32::try_from(CONNECTIONS).unwrap();
         bb8_postgres::bb8::Pool::builder().max_size(size).build(manager).await.unwrap()
+    });
+    let sqlx = runtime.block_on(async {
+        let options = PgPoolOptions::new().max_connections(u32::try_from(CONNECTIONS).unwrap());
+        options.connect(&url).await.unwrap()
+    });
+    // Each task has its own way into it, as a program without a pool would; nobody waits for another.
+    let bouncer = stack.pgbouncer().unwrap();
+    let bounced: Vec<Arc<Client>> = runtime.block_on(async {
+        let mut bounced = Vec::new();
+        for _ in 0..TASKS {
+            bounced.push(Arc::new(bouncer.client().await.unwrap()));
+        }
+        bounced
     });
     let shared = Arc::new(runtime.block_on(clients(&url)));
     let loader = ours.read().loader(MANY, |row| row.try_get::<_, i64>(0));
@@ -105,6 +120,28 @@ fn main() -> std::io::Result<()> {
                     let client = pool.get().await.unwrap();
                     drop(black_box(client.query(SQL, &[&id]).await.unwrap()));
                 }
+            });
+        }),
+        Subject::new("sqlx, default", Role::Peer, |times| {
+            let pool = sqlx.clone();
+            spread(&runtime, times, move |id| {
+                let pool = pool.clone();
+                async move {
+                    let query = sqlx::query(SQL).bind(id);
+                    drop(black_box(query.fetch_all(&pool).await.unwrap()));
+                }
+            });
+        }),
+        Subject::new("PgBouncer, transaction mode, one round trip", Role::Peer, |times| {
+            spread_with(&runtime, times, &bounced, |client, id| async move {
+                // 1.18 has no named statements in this mode; this parses, binds and executes at once.
+                drop(black_box(client.query_typed(SQL, &[(&id, Type::INT8)]).await.unwrap()));
+            });
+        }),
+        Subject::new("PgBouncer, transaction mode, simple query", Role::Peer, |times| {
+            spread_with(&runtime, times, &bounced, |client, id| async move {
+                let sql = format!("SELECT id, v FROM t WHERE id = {id}");
+                drop(black_box(client.simple_query(&sql).await.unwrap()));
             });
         }),
     ];
@@ -181,15 +218,25 @@ where
     F: Fn(i64) -> W + Clone + Send + 'static,
     W: Future<Output = ()> + Send + 'static,
 {
+    spread_with(runtime, times, &[(); TASKS as usize], move |(), id| work(id));
+}
+
+/// The same with something for each task.
+fn spread_with<T, F, W>(runtime: &Runtime, times: u64, each: &[T], work: F)
+where
+    T: Clone + Send + 'static,
+    F: Fn(T, i64) -> W + Clone + Send + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
     runtime.block_on(async {
         let mut done = tokio::task::JoinSet::new();
-        for task in 0..TASKS {
+        for (task, own) in (0..TASKS).zip(each) {
             let share = times / TASKS + u64::from(task < times % TASKS);
-            let work = work.clone();
+            let (work, own) = (work.clone(), own.clone());
             done.spawn(async move {
                 for turn in 0..share {
                     let turn = (task * 7919 + turn * 104_729) as i64;
-                    work(1 + turn % ROWS).await;
+                    work(own.clone(), 1 + turn % ROWS).await;
                 }
             });
         }

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use bench_harness::{Bench, Role, Subject};
+use seawall_devstack::Stack;
 use seawall_pool::classify::{Classifier, Kind};
 use seawall_pool::route::{Intent, NodeView, Replica, Request, Router, Verdict};
 use seawall_pool::{Lsn, Policy, RoutingConfig};
@@ -32,8 +33,46 @@ fn main() -> std::io::Result<()> {
             ],
         );
     }
+    beside_a_select(&mut bench);
     classify(&mut bench);
     bench.finish()
+}
+
+/// The whole of it, a known statement's kind and its way, beside the least that a SELECT costs.
+fn beside_a_select(bench: &mut Bench) {
+    const SQL: &str = "SELECT name FROM item WHERE id = $1";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stack = runtime.block_on(Stack::builder().postgres().start()).unwrap();
+    let (client, statement) = runtime.block_on(async {
+        let client = stack.primary().unwrap().client().await.unwrap();
+        let rows = "CREATE TABLE item (id bigint PRIMARY KEY, name text NOT NULL);
+            INSERT INTO item SELECT n, 'name ' || n FROM generate_series(1, 10000) n; ANALYZE item";
+        client.batch_execute(rows).await.unwrap();
+        let statement = client.prepare(SQL).await.unwrap();
+        (client, statement)
+    });
+    let cluster = cluster(Policy::PeakEwma, 2);
+    let classifier = Classifier::new();
+    bench.case(
+        "a known statement routed, beside a prepared primary-key SELECT on loopback",
+        vec![
+            Subject::new("its kind and a replica for it", Role::Ours, |times| {
+                for _ in 0..times {
+                    assert_eq!(classifier.classify(black_box(SQL)), Kind::Read);
+                    decide(&cluster, &Request::new(Intent::Read), 1);
+                }
+            }),
+            Subject::new("the SELECT, one task, one connection", Role::Floor, |times| {
+                runtime.block_on(async {
+                    for id in 0..times {
+                        let id = 1 + (id * 7 % 10_000) as i64;
+                        black_box(client.query(&statement, &[&id]).await.unwrap());
+                    }
+                });
+            }),
+        ],
+    );
+    runtime.block_on(stack.shutdown());
 }
 
 /// Known and unknown statements of some lengths.
@@ -42,9 +81,17 @@ fn classify(bench: &mut Bench) {
         SELECT i.id, lower(i.name), coalesce(b.price, i.start) AS price, count(*) OVER () AS total \
         FROM item i LEFT JOIN best b ON b.item = i.id WHERE i.kind = ANY($2) AND NOT i.sold \
         ORDER BY price DESC, i.id LIMIT $3";
-    for (name, sql) in [("point read", "SELECT name FROM item WHERE id = $1"), ("report", long)] {
+    // Names in quotes are left to the parser.
+    let odd = long.replace("lower(i.name)", "\"lower\"(i.name)");
+    let write = "UPDATE item SET name = $2, sold = true WHERE id = $1 AND NOT sold RETURNING id";
+    for (name, sql, kind) in [
+        ("point read", "SELECT name FROM item WHERE id = $1", Kind::Read),
+        ("report of 400 bytes", long, Kind::Read),
+        ("report that has to be parsed", odd.as_str(), Kind::Read),
+        ("write", write, Kind::Write),
+    ] {
         let known = Classifier::new();
-        assert_eq!(known.classify(sql), Kind::Read);
+        assert_eq!(known.classify(sql), kind);
         let texts: Vec<String> = (0..50_000).map(|n| format!("{sql} -- {n}")).collect();
         let cold = Classifier::new();
         let mut next = 0;

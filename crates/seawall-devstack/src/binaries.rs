@@ -53,6 +53,19 @@ pub(crate) fn redis(dir: Option<&Path>) -> Result<PathBuf, Error> {
     Ok(program)
 }
 
+/// Finds PgBouncer likewise.
+pub(crate) fn pgbouncer(dir: Option<&Path>) -> Result<PathBuf, Error> {
+    let dirs = dir.map_or_else(redis_dirs, |dir| vec![dir.to_path_buf()]);
+    let program = dirs.iter().find_map(|dir| executable(&dir.join("pgbouncer")));
+    let program = program.ok_or(Error::NotInstalled {
+        program: "PgBouncer (pgbouncer)",
+        debian: "pgbouncer",
+        brew: "pgbouncer",
+    })?;
+    version("pgbouncer", &program, OLDEST_PGBOUNCER)?;
+    Ok(program)
+}
+
 /// Finds Prometheus with its `promtool` likewise.
 pub(crate) fn prometheus(dir: Option<&Path>) -> Result<PathBuf, Error> {
     let dirs = dir.map_or_else(redis_dirs, |dir| vec![dir.to_path_buf()]);
@@ -135,6 +148,8 @@ fn major(line: &str) -> Option<u32> {
 
 /// The first with `wal_keep_size` and a reloadable `primary_conninfo`.
 const OLDEST_POSTGRES: u32 = 13;
+/// Any release with a number.
+const OLDEST_PGBOUNCER: u32 = 1;
 /// The first with client tracking over RESP3.
 const OLDEST_REDIS: u32 = 6;
 /// The first major version that scrapes OpenMetrics.
@@ -151,6 +166,7 @@ mod tests {
         assert_eq!(major("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc"), Some(7));
         let prometheus = "prometheus, version 2.42.0+ds (branch: debian/sid, revision: 2.42.0)";
         assert_eq!(major(prometheus), Some(2));
+        assert_eq!(major("PgBouncer 1.18.0"), Some(1));
         assert_eq!(major("no version here"), None);
     }
 

@@ -15,6 +15,7 @@ use crate::stack::Stack;
 pub struct StackBuilder {
     pub(crate) postgres: bool,
     pub(crate) replicas: usize,
+    pub(crate) pgbouncer: Option<usize>,
     pub(crate) redis: bool,
     pub(crate) redis_cluster: bool,
     pub(crate) redis_cluster_replicas: bool,
@@ -27,6 +28,7 @@ pub struct StackBuilder {
     pub(crate) start_timeout: Duration,
     pub(crate) dir: Option<PathBuf>,
     pub(crate) postgres_bin: Option<PathBuf>,
+    pub(crate) pgbouncer_bin: Option<PathBuf>,
     pub(crate) redis_bin: Option<PathBuf>,
     pub(crate) prometheus_bin: Option<PathBuf>,
 }
@@ -36,6 +38,7 @@ impl StackBuilder {
         Self {
             postgres: false,
             replicas: 0,
+            pgbouncer: None,
             redis: false,
             redis_cluster: false,
             redis_cluster_replicas: false,
@@ -48,6 +51,7 @@ impl StackBuilder {
             start_timeout: START_TIMEOUT,
             dir: None,
             postgres_bin: None,
+            pgbouncer_bin: None,
             redis_bin: None,
             prometheus_bin: None,
         }
@@ -63,6 +67,14 @@ impl StackBuilder {
     pub const fn replicas(mut self, count: usize) -> Self {
         self.postgres = true;
         self.replicas = count;
+        self
+    }
+
+    /// Adds a PostgreSQL primary and before it a PgBouncer in transaction mode, which shares this
+    /// many connections to it among its clients. [`start`](Self::start) refuses 0 and more than 150.
+    pub const fn pgbouncer(mut self, connections: usize) -> Self {
+        self.postgres = true;
+        self.pgbouncer = Some(connections);
         self
     }
 
@@ -149,6 +161,12 @@ impl StackBuilder {
         self
     }
 
+    /// The folder of `pgbouncer`. Default: as for PostgreSQL.
+    pub fn pgbouncer_bin(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.pgbouncer_bin = Some(dir.into());
+        self
+    }
+
     /// The folder of `redis-server`. Default: as for PostgreSQL.
     pub fn redis_bin(mut self, dir: impl Into<PathBuf>) -> Self {
         self.redis_bin = Some(dir.into());
@@ -190,6 +208,10 @@ impl StackBuilder {
             let problem = "at most 8, as max_wal_senders is 10";
             return Err(Error::Setting { name: "replicas".to_owned(), problem });
         }
+        if self.pgbouncer.is_some_and(|connections| connections == 0 || connections > MAX_BOUNCED) {
+            let problem = "at least 1 and at most 150, as max_connections is 200";
+            return Err(Error::Setting { name: "pgbouncer".to_owned(), problem });
+        }
         for (name, value) in &self.settings {
             check_setting(name, value)?;
         }
@@ -206,3 +228,4 @@ impl StackBuilder {
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const PORT_ATTEMPTS: usize = 5;
 const MAX_REPLICAS: usize = 8;
+const MAX_BOUNCED: usize = 150;

@@ -14,6 +14,7 @@ use crate::builder::StackBuilder;
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::home::Home;
+use crate::pgbouncer::{PgBouncer, PgBouncerSpec};
 use crate::ports;
 use crate::postgres::{self, Postgres};
 use crate::process::Process;
@@ -44,6 +45,12 @@ fn prepare(plan: &StackBuilder) -> Result<Stack, Error> {
     let run_as = RunAs::detect();
     let postgres =
         if plan.postgres { Some(binaries::postgres(plan.postgres_bin.as_deref())?) } else { None };
+    let pgbouncer = match plan.pgbouncer {
+        Some(connections) => {
+            Some((binaries::pgbouncer(plan.pgbouncer_bin.as_deref())?, connections))
+        }
+        None => None,
+    };
     let redis = if plan.redis || plan.redis_cluster || plan.redis_sentinel {
         Some(binaries::redis(plan.redis_bin.as_deref())?)
     } else {
@@ -61,6 +68,7 @@ fn prepare(plan: &StackBuilder) -> Result<Stack, Error> {
     let mut stack = Stack {
         primary: None,
         replicas: Vec::new(),
+        pgbouncer: None,
         redis: None,
         cluster: None,
         sentinel: None,
@@ -87,6 +95,20 @@ fn prepare(plan: &StackBuilder) -> Result<Stack, Error> {
     }
     if let Some(programs) = postgres {
         add_postgres(&mut stack, plan, &home, &programs, run_as)?;
+    }
+    if let (Some((program, connections)), Some(primary)) = (pgbouncer, &stack.primary) {
+        let port = stack.guard.hold_port(ports::reserve(&home, 0)?);
+        let server = PgBouncer::configure(&PgBouncerSpec {
+            program: &program,
+            stack_dir: &stack.guard.dir.path,
+            kept_logs: &home.kept_logs(),
+            port,
+            primary_port: primary.port(),
+            connections,
+            run_as,
+        })?;
+        start(&stack.guard, server.process())?;
+        stack.pgbouncer = Some(server);
     }
     Ok(stack)
 }
@@ -243,8 +265,10 @@ async fn wait_ready(stack: &Stack, timeout: Duration) -> Result<(), Error> {
         sentinel.wait_ready(timeout).await
     };
     let prometheus = try_join_all(stack.prometheus.iter().map(|server| server.wait_ready(timeout)));
+    // It is ready when the primary answers through it.
+    let pgbouncer = try_join_all(stack.pgbouncer.iter().map(|server| server.wait_ready(timeout)));
     let postgres = async { postgres.await.map(drop) };
-    tokio::try_join!(postgres, redis, cluster, sentinel, prometheus).map(drop)
+    tokio::try_join!(postgres, pgbouncer, redis, cluster, sentinel, prometheus).map(drop)
 }
 
 /// The masters, and then their replicas.

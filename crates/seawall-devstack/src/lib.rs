@@ -1,4 +1,4 @@
-//! Real PostgreSQL with streaming replicas, real Redis and Prometheus as child processes, for tests, benches and examples.
+//! Real PostgreSQL with streaming replicas, real Redis, PgBouncer and Prometheus as child processes, for tests, benches and examples.
 //!
 //! ```
 //! use seawall_devstack::Stack;
@@ -88,6 +88,7 @@ mod guard;
 mod home;
 mod launch;
 mod logs;
+mod pgbouncer;
 mod ports;
 mod postgres;
 mod process;
@@ -102,6 +103,7 @@ mod template;
 
 pub use builder::StackBuilder;
 pub use error::{Error, LogTail};
+pub use pgbouncer::PgBouncer;
 pub use postgres::Postgres;
 pub use prometheus::Prometheus;
 pub use proxy::{Direction, Faults, Proxy};

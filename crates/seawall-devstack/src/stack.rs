@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::builder::StackBuilder;
 use crate::error::Error;
 use crate::guard::Guard;
+use crate::pgbouncer::PgBouncer;
 use crate::postgres::Postgres;
 use crate::prometheus::Prometheus;
 use crate::redis::{Redis, RedisCluster, RedisSentinel};
@@ -19,6 +20,7 @@ use crate::redis::{Redis, RedisCluster, RedisSentinel};
 pub struct Stack {
     pub(crate) primary: Option<Postgres>,
     pub(crate) replicas: Vec<Postgres>,
+    pub(crate) pgbouncer: Option<PgBouncer>,
     pub(crate) redis: Option<Redis>,
     pub(crate) cluster: Option<RedisCluster>,
     pub(crate) sentinel: Option<RedisSentinel>,
@@ -55,6 +57,15 @@ impl Stack {
     #[must_use]
     pub fn replicas(&self) -> &[Postgres] {
         &self.replicas
+    }
+
+    /// The PgBouncer before the primary.
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`] if the stack was built without.
+    pub fn pgbouncer(&self) -> Result<&PgBouncer, Error> {
+        let (server, call) = ("PgBouncer", ".pgbouncer(connections)");
+        self.pgbouncer.as_ref().ok_or(Error::NotStarted { server, call })
     }
 
     /// The single Redis server.
@@ -109,6 +120,10 @@ impl Stack {
     ///
     /// Cancel safety: a dropped future still stops everything.
     pub async fn shutdown(self) {
+        if let Some(bouncer) = &self.pgbouncer {
+            // It would take the primary's shutdown for a failure, and the log with it.
+            drop(bouncer.kill().await);
+        }
         for server in self.replicas.iter().chain(&self.primary) {
             // What will not end in order is ended by force below.
             if let Err(error) = server.stop().await {
@@ -126,6 +141,7 @@ impl fmt::Debug for Stack {
             .field("dir", &self.dir())
             .field("primary", &self.primary)
             .field("replicas", &self.replicas)
+            .field("pgbouncer", &self.pgbouncer)
             .field("redis", &self.redis)
             .field("redis_cluster", &self.cluster)
             .field("redis_sentinel", &self.sentinel)

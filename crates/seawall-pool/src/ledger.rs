@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::alarm::Alarm;
 pub(crate) use config::{Class, Limits};
 pub(crate) use slots::{Borrow, Held};
-use slots::{Place, Slots};
+use slots::{Page, Place, Slots};
 use waiting::{Queues, Waiter};
 
 /// The books of one node. `C` is a connection, `W` what a waiter is told through.
@@ -202,11 +202,11 @@ impl<C, W> Ledger<C, W> {
     }
 
     /// A connection came back clean. It is returned if it is not to be kept.
-    pub(crate) fn give_back(&mut self, mut held: Held<C>) -> Option<(C, Reason)> {
+    pub(crate) fn give_back(&mut self, held: Held<C>) -> Option<(C, Reason)> {
         if let Some(reason) = self.unfit(&held) {
             return Some((self.remove(held), reason));
         }
-        held.idle_since = self.now;
+        self.slots.page(held.slot).idle_since = self.now;
         self.slots.put(held.slot, Place::Idle);
         self.idle.push(held);
         None
@@ -264,16 +264,10 @@ impl<C, W> Ledger<C, W> {
             return Some((connection, Reason::Evicted));
         }
         self.opened += 1;
-        let slot = self.slots.allot(Place::Idle);
-        self.idle.push(Held {
-            connection,
-            slot,
-            epoch,
-            uses: 0,
-            expires: self.now + self.limits.lifetime_of(self.opened),
-            idle_since: self.now,
-            stale: false,
-        });
+        let expires = self.now + self.limits.lifetime_of(self.opened);
+        let page = Page { epoch, uses: 0, expires, idle_since: self.now };
+        let slot = self.slots.allot(Place::Idle, page);
+        self.idle.push(Held { connection, slot, stale: false });
         None
     }
 
@@ -297,7 +291,8 @@ impl<C, W> Ledger<C, W> {
         let mut spare = self.total().saturating_sub(self.limits.min);
         let mut closing = Vec::new();
         for held in std::mem::take(&mut self.idle) {
-            let unused = self.now.saturating_duration_since(held.idle_since);
+            let idle_since = self.slots.page(held.slot).idle_since;
+            let unused = self.now.saturating_duration_since(idle_since);
             let reason = if is_dead(&held.connection) {
                 Some(Reason::Broken)
             } else if spare > 0 && unused >= self.limits.idle {
@@ -396,23 +391,25 @@ impl<C, W> Ledger<C, W> {
     }
 
     fn lend(&mut self, mut held: Held<C>, class: Class, site: Option<Site>) -> Held<C> {
-        held.uses += 1;
         self.lends += 1;
-        held.stale = self.now.saturating_duration_since(held.idle_since) >= self.limits.stale;
+        let page = self.slots.page(held.slot);
+        page.uses += 1;
+        held.stale = self.now.saturating_duration_since(page.idle_since) >= self.limits.stale;
         self.slots.put(held.slot, Place::Lent { class, since: self.now, site, told: false });
         held
     }
 
-    fn unfit(&self, held: &Held<C>) -> Option<Reason> {
+    fn unfit(&mut self, held: &Held<C>) -> Option<Reason> {
+        let page = *self.slots.page(held.slot);
         if self.closed {
             Some(Reason::Shutdown)
-        } else if held.epoch != self.epoch {
+        } else if page.epoch != self.epoch {
             Some(Reason::Evicted)
         } else if self.total() > self.limits.max {
             Some(Reason::Surplus)
-        } else if held.uses >= self.limits.uses {
+        } else if page.uses >= self.limits.uses {
             Some(Reason::Uses)
-        } else if held.expires <= self.now {
+        } else if page.expires <= self.now {
             Some(Reason::Lifetime)
         } else {
             None

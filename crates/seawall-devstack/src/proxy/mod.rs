@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
 
 pub use faults::{Direction, Faults};
 
@@ -115,8 +116,9 @@ impl Proxy {
     /// Refuses new connections until [`accept`](Self::accept); the open ones go on.
     ///
     /// # Errors
-    /// [`Error::Net`] if another process takes the port in the instant in which it
-    /// changes hands; connections are refused then too, unless by that process.
+    /// [`Error::Net`] if another socket takes the port in the instant in which it
+    /// changes hands, and keeps it for five seconds; connections are refused then too, unless by
+    /// its process.
     pub async fn refuse(&self) -> Result<(), Error> {
         let mut door = self.door.lock().await;
         match std::mem::replace(&mut *door, Door::Lost) {
@@ -127,7 +129,7 @@ impl Proxy {
                 return Ok(());
             }
         }
-        *door = Door::Closed(self.bind()?);
+        *door = Door::Closed(self.bind().await?);
         Ok(())
     }
 
@@ -143,7 +145,7 @@ impl Proxy {
                 return Ok(());
             }
             Door::Closed(socket) => socket,
-            Door::Lost => self.bind()?,
+            Door::Lost => self.bind().await?,
         };
         let listener = socket.listen(BACKLOG).map_err(listening)?;
         *door = Door::Open(Acceptor::spawn(listener, self.link.clone()));
@@ -174,7 +176,20 @@ impl Proxy {
         self.counters.to_client.load(Ordering::Relaxed)
     }
 
-    fn bind(&self) -> Result<TcpSocket, Error> {
+    /// An outgoing connection that was given the port in between most often soon ends.
+    async fn bind(&self) -> Result<TcpSocket, Error> {
+        let end = Instant::now() + BIND_PATIENCE;
+        loop {
+            match self.try_bind() {
+                Err(error) if error.is_retryable() && Instant::now() < end => {
+                    sleep(BIND_PAUSE).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_bind(&self) -> Result<TcpSocket, Error> {
         let socket = TcpSocket::new_v4().map_err(listening)?;
         // Connections of the former listener may linger on the port.
         socket.set_reuseaddr(true).map_err(listening)?;
@@ -190,7 +205,7 @@ impl Acceptor {
                 match listener.accept().await {
                     Ok((client, _)) => link.connect(client),
                     // Out of file descriptors, or a client that left already.
-                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                    Err(_) => sleep(ACCEPT_PAUSE).await,
                 }
             }
         }))
@@ -214,4 +229,6 @@ fn listening(source: std::io::Error) -> Error {
 }
 
 const BACKLOG: u32 = 1024;
+const BIND_PATIENCE: Duration = Duration::from_secs(5);
+const BIND_PAUSE: Duration = Duration::from_millis(20);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);

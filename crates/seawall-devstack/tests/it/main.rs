@@ -10,6 +10,7 @@
 
 mod control;
 mod leftovers;
+mod pgbouncer;
 mod prometheus;
 mod proxy;
 mod redis;

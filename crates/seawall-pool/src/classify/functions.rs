@@ -29,6 +29,13 @@ impl Functions {
         Self { harmless: names.into_iter().map(Into::into).collect(), built_in: false }
     }
 
+    /// These too.
+    #[cfg(test)]
+    pub(super) fn and(mut self, names: &[&str]) -> Self {
+        self.harmless.extend(names.iter().map(|name| Box::from(*name)));
+        self
+    }
+
     /// Whether the function of this name changes nothing, or is none.
     #[must_use]
     pub fn is_harmless(&self, name: &str) -> bool {

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{Classifier, Functions, Kind, MOST_LINKS, parse};
+use super::{Classifier, Functions, Kind, MOST_LINKS, is_read, parse, words};
 
 fn functions() -> Functions {
     let common = Functions::common();
@@ -323,7 +323,82 @@ fn what_a_standby_refused_is_remembered_until_the_functions_change() {
     assert_eq!(classifier.classify("SELECT own(1), coalesce(1, 2)"), Kind::Read);
 }
 
+#[test]
+fn words_alone_tell_most_statements_and_none_of_the_others_from_what_the_parser_says() {
+    let told = READS.iter().filter(|sql| words::tell(sql, &functions()).is_some()).count();
+    println!("{told} of {} reads are told by their words", READS.len());
+    assert!(told * 3 > READS.len() * 2, "{told} of {}", READS.len());
+    for sql in WRITES {
+        assert_ne!(words::tell(sql, &functions()), Some(Kind::Read), "{sql}");
+    }
+}
+
+#[test]
+fn what_may_be_a_call_is_not_told_by_words() {
+    // All of these name a function that is not known before a bracket, in places where a
+    // keyword, a type or an alias could stand as well, or in a notation of its own.
+    for call in [
+        "over(1)",
+        "filter (1)",
+        "by(1)",
+        "recursive(1)",
+        "join(1)",
+        "(1) + over(1)",
+        "DISTINCT ON (a) over(b)",
+        "DISTINCT ON (a) /* x */ filter -- y\n (b)",
+        "app.lower(a)",
+        "app . lower (a)",
+        "\"lower\"(a)",
+        "other(VALUES)",
+        "other ( /* select */ 1)",
+        "a OPERATOR(app.+) b",
+        "löwer(a)",
+        "E'\\'' || other(1)",
+        "'\\' || other(1) || '",
+        "U&\"lower\"(a)",
+        "$a$ $a$, other(1)",
+        "1other(1)",
+        "$1other(1)",
+        "a:b",
+        "1; SELECT 1",
+        "'open",
+        "/* open",
+        "(1",
+        "1)",
+    ] {
+        let sql = format!("SELECT {call}");
+        assert_eq!(words::tell(&sql, &functions()), None, "{sql}");
+    }
+}
+
 proptest! {
+    /// The words and the parser never say the opposite of each other, whatever is put where.
+    #[test]
+    fn words_do_not_contradict_the_parser(
+        one in 0..READS.len() + WRITES.len(),
+        other in 0..READS.len() + WRITES.len(),
+        from in any::<prop::sample::Index>(),
+        to in any::<prop::sample::Index>(),
+        heap in prop::collection::vec(prop::sample::select(WORDS.to_vec()), 0..6),
+    ) {
+        let statement = |at: usize| {
+            READS.get(at).or_else(|| WRITES.get(at - READS.len())).copied().unwrap_or_default()
+        };
+        let parts = |sql: &'static str| sql.split_inclusive(' ').collect::<Vec<_>>();
+        let (one, other) = (parts(statement(one)), parts(statement(other)));
+        let (from, to) = (from.index(one.len() + 1), to.index(other.len() + 1));
+        let sql = format!("{} {} {}", one[..from].concat(), heap.join(" "), other[to..].concat());
+        // The parser takes reserved words for functions where PostgreSQL finds no statement at all.
+        let reserved = ["as", "distinct", "group", "on", "order", "with"];
+        let parsed = is_read(&sql, &functions().and(&words::RESERVED).and(&reserved));
+        match words::tell(&sql, &functions()) {
+            // What cannot be parsed is no statement.
+            Some(Kind::Read) => prop_assert_ne!(parsed, Some(false), "{}", sql),
+            Some(Kind::Write) => prop_assert_ne!(parsed, Some(true), "{}", sql),
+            None => {}
+        }
+    }
+
     /// Any text is a read or a write, and none a read twice in a row with a write between.
     #[test]
     fn no_text_panics(text: String) {

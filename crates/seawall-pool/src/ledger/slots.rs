@@ -6,17 +6,22 @@ use tokio::time::Instant;
 
 use super::{Class, Site};
 
-/// A connection with its page in the books. Not to be dropped: it goes back
-/// through the ledger.
+/// A connection with the number of its page in the books. Not to be dropped: it goes back
+/// through the ledger. Small, as it is moved from hand to hand.
 #[must_use]
 pub(crate) struct Held<C> {
     pub(crate) connection: C,
     pub(super) slot: usize,
+    pub(super) stale: bool,
+}
+
+/// What is known of a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Page {
     pub(super) epoch: u32,
     pub(super) uses: u64,
     pub(super) expires: Instant,
     pub(super) idle_since: Instant,
-    pub(super) stale: bool,
 }
 
 impl<C> Held<C> {
@@ -47,6 +52,8 @@ pub(super) enum Place {
 #[derive(Default)]
 pub(super) struct Slots {
     slots: Vec<Place>,
+    /// Of the slots that are not free; of the others what was.
+    pages: Vec<Page>,
     free: Vec<usize>,
     interactive: usize,
     analytics: usize,
@@ -56,13 +63,19 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    pub(super) fn allot(&mut self, place: Place) -> usize {
+    pub(super) fn allot(&mut self, place: Place, page: Page) -> usize {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Place::Free);
+            self.pages.push(page);
             self.slots.len() - 1
         });
+        self.pages[slot] = page;
         self.put(slot, place);
         slot
+    }
+
+    pub(super) fn page(&mut self, slot: usize) -> &mut Page {
+        &mut self.pages[slot]
     }
 
     pub(super) fn free(&mut self, slot: usize) {

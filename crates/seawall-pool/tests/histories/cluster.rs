@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::check::NOTHING;
 use crate::history::Key;
+use crate::plan::Plan;
 
 pub(crate) struct Cluster {
     stack: Stack,
@@ -61,47 +62,69 @@ impl Cluster {
         self.node(node).client().await.unwrap().batch_execute(sql).await.unwrap();
     }
 
+    /// How many times longer than usual an answer takes now, up to six.
+    pub(crate) async fn slowness(&self) -> f64 {
+        let mut times = Vec::new();
+        for node in 0..3 {
+            let client = self.node(node).client().await.unwrap();
+            for _ in 0..5 {
+                let asked = Instant::now();
+                client.simple_query("SELECT 1").await.unwrap();
+                times.push(asked.elapsed());
+            }
+        }
+        times.sort_unstable();
+        (times[times.len() / 2].as_secs_f64() / USUAL.as_secs_f64()).clamp(1.0, 6.0)
+    }
+
     /// Makes room for one more history, on all nodes, and a pool for it.
-    pub(crate) async fn open(&mut self, sessions: usize) -> (i64, Pool) {
+    pub(crate) async fn open(&mut self, plan: &Plan) -> (i64, Pool) {
         self.histories += 1;
         let number = self.histories;
-        let keys = (0..sessions).flat_map(REGISTERS_OF).map(Key::Register);
-        let client = self.node(0).client().await.unwrap();
-        for key in (0..LISTS).map(Key::List).chain(keys) {
+        let keys = (0..plan.sessions).flat_map(REGISTERS_OF).map(Key::Register);
+        let rows = (0..LISTS).map(Key::List).chain(keys).map(|key| {
             let items = match key {
-                Key::List(_) => Vec::new(),
-                Key::Register(_) => vec![NOTHING],
+                Key::List(_) => String::new(),
+                Key::Register(_) => NOTHING.to_string(),
             };
-            let key = column(key);
-            let sql = "INSERT INTO cell VALUES ($1, $2, $3)";
-            client.execute(sql, &[&number, &key, &items]).await.unwrap();
-        }
+            format!("({number}, {}, '{{{items}}}')", column(key))
+        });
+        let rows = rows.collect::<Vec<_>>().join(", ");
+        self.sql(0, &format!("INSERT INTO cell VALUES {rows}")).await;
         for replica in 1..3 {
-            self.node(replica).wait_caught_up(self.node(0), LONG).await.unwrap();
+            self.caught_up(replica).await;
         }
-        (number, self.pool().await)
+        (number, self.pool(plan).await)
+    }
+
+    /// One question to a server has ten seconds, and the machine may be busy for longer.
+    async fn caught_up(&self, replica: usize) {
+        let deadline = Instant::now() + LONG;
+        while let Err(error) = self.node(replica).wait_caught_up(self.node(0), LONG).await {
+            assert!(error.is_retryable() && Instant::now() < deadline, "{error}");
+        }
     }
 
     /// Its limits are tight, and the machine may be busy.
-    async fn pool(&self) -> Pool {
+    async fn pool(&self, plan: &Plan) -> Pool {
         let deadline = Instant::now() + LONG;
         loop {
-            match Pool::connect(self.config()).await {
+            match Pool::connect(self.config(plan)).await {
                 Ok(pool) => return pool,
                 Err(error) => assert!(Instant::now() < deadline, "{error}"),
             }
         }
     }
 
-    fn config(&self) -> PoolConfig {
+    fn config(&self, plan: &Plan) -> PoolConfig {
         let url = |node: usize| NodeConfig::new(self.node(node).url_via(self.doors[node].addr()));
-        let millis = Duration::from_millis;
+        let millis = |limit| Duration::from_millis(limit).mul_f64(plan.slowness);
         PoolConfig {
             primary: url(0),
             replicas: vec![url(1), url(2)],
             // Of every other history.
             hedge: HedgeConfig {
-                enabled: self.histories % 2 == 0,
+                enabled: plan.seed.is_multiple_of(2),
                 budget: 0.5,
                 delay: Some(millis(5)),
                 ..HedgeConfig::default()
@@ -162,11 +185,6 @@ impl Cluster {
         let rows = client.query(sql, &[&history]).await.unwrap();
         rows.iter().map(|row| (key_of(row.get(0)), row.get(1))).collect()
     }
-
-    pub(crate) async fn shutdown(self) {
-        drop((self.doors, self.feeds));
-        self.stack.shutdown().await;
-    }
 }
 
 /// The registers that a session writes.
@@ -189,4 +207,6 @@ fn key_of(column: i64) -> Key {
 }
 
 const FIRST_REGISTER: usize = 100;
-const LONG: Duration = Duration::from_secs(30);
+/// An answer to a trifle, where two histories share two quiet cores.
+const USUAL: Duration = Duration::from_micros(500);
+const LONG: Duration = Duration::from_secs(60);

@@ -54,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) lasts: Duration,
     pub(crate) steps: Vec<Step>,
     pub(crate) promotion: Option<(Duration, Promotion)>,
+    /// How many times longer everything takes than on a machine with nothing else to do.
+    pub(crate) slowness: f64,
 }
 
 impl Plan {
@@ -88,7 +90,21 @@ impl Plan {
             steps.push(Step { at: Duration::ZERO, lasts, fault });
         }
         steps.sort_by_key(|step| step.at);
-        Self { seed, sessions: 3 + random.below(4), lasts, steps, promotion }
+        Self { seed, sessions: 3 + random.below(4), lasts, steps, promotion, slowness: 1.0 }
+    }
+
+    /// The same on a slower machine: as much happens between two faults, in more time.
+    pub(crate) fn slowed(mut self, slowness: f64) -> Self {
+        self.lasts = self.lasts.mul_f64(slowness);
+        for step in &mut self.steps {
+            step.at = step.at.mul_f64(slowness);
+            step.lasts = step.lasts.mul_f64(slowness);
+        }
+        if let Some((at, _)) = &mut self.promotion {
+            *at = at.mul_f64(slowness);
+        }
+        self.slowness = slowness;
+        self
     }
 }
 

@@ -1,11 +1,13 @@
-//! Histories, one after the other.
+//! Histories, several at once, each with servers of its own.
 
 use std::fmt::Write;
+use std::io::{IsTerminal, Write as _};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::Instant;
 
 use crate::check::{Checked, Violation, check};
@@ -22,34 +24,92 @@ async fn no_history_breaks_a_promise() {
         value.map_or(otherwise, |value| value.parse().expect("a number"))
     };
     let (histories, first) = (number("HISTORIES", 20), number("SEED", 1));
-    let begun = Instant::now();
-    let mut sum = Checked::default();
-    let mut cluster = Some(Cluster::start().await);
-    for seed in first..first + histories {
-        let plan = Plan::new(seed);
-        let mut at = match cluster.take() {
-            Some(cluster) => cluster,
-            None => Cluster::start().await,
-        };
-        let (history, left) = one(&mut at, &plan).await;
-        match left {
-            Left::AsItWas => cluster = Some(at),
-            Left::Promoted => at.shutdown().await,
-        }
-        match check(&history) {
-            Ok(checked) => sum = add(sum, checked),
-            Err(violation) => panic!("{}", trace(&plan, &history, &violation)),
-        }
-        if (seed - first + 1).is_multiple_of(50) {
-            println!("{} histories: {sum:?}", seed - first + 1);
+    let at_once = number("AT_ONCE", 2).min(histories);
+    let run = Arc::new(Run {
+        first,
+        end: first + histories,
+        next: AtomicU64::new(first),
+        begun: Instant::now(),
+        state: Mutex::default(),
+    });
+    let mut lines = JoinSet::new();
+    for _ in 0..at_once {
+        lines.spawn(Arc::clone(&run).line());
+    }
+    while let Some(ended) = lines.join_next().await {
+        // The first violation ends the others.
+        if let Err(failed) = ended {
+            std::panic::resume_unwind(failed.into_panic());
         }
     }
-    if let Some(cluster) = cluster {
-        cluster.shutdown().await;
-    }
-    println!("{histories} histories from seed {first} in {:?}: {sum:?}", begun.elapsed());
+    let (_, sum) = *run.state.lock();
+    println!("{histories} histories from seed {first} in {:?}: {sum:?}", run.begun.elapsed());
     assert!(sum.reads > 20 * sum.early, "too much is excused: {sum:?}");
     assert!(sum.reads > 50 && sum.writes > 20, "hardly anything happened: {sum:?}");
+}
+
+/// What those who run histories at the same time share.
+struct Run {
+    first: u64,
+    end: u64,
+    /// The seed of the next that nobody has begun.
+    next: AtomicU64,
+    begun: Instant,
+    /// How many are done, and what they were like.
+    state: Mutex<(u64, Checked)>,
+}
+
+impl Run {
+    /// Histories one after the other, on the same servers as long as they are what they were.
+    async fn line(self: Arc<Self>) {
+        let mut cluster = Some(Cluster::start().await);
+        loop {
+            let seed = self.next.fetch_add(1, Ordering::Relaxed);
+            if seed >= self.end {
+                break;
+            }
+            let mut at = match cluster.take() {
+                Some(cluster) => cluster,
+                None => Cluster::start().await,
+            };
+            let plan = Plan::new(seed).slowed(at.slowness().await);
+            // A promotion leaves servers that are of no more use: others start meanwhile.
+            let more = self.next.load(Ordering::Relaxed) < self.end;
+            let another =
+                (more && plan.promotion.is_some()).then(|| tokio::spawn(Cluster::start()));
+            let (history, left) = one(&mut at, &plan).await;
+            match left {
+                Left::AsItWas => cluster = Some(at),
+                // Nobody waits for the end of servers that nobody needs.
+                Left::Promoted => drop(spawn_blocking(move || drop(at))),
+            }
+            if let Some(another) = another {
+                cluster = Some(another.await.unwrap());
+            }
+            match check(&history) {
+                Ok(checked) => self.done(checked),
+                Err(violation) => panic!("{}", trace(&plan, &history, &violation)),
+            }
+        }
+        if let Some(cluster) = cluster {
+            drop(spawn_blocking(move || drop(cluster)));
+        }
+    }
+
+    fn done(&self, checked: Checked) {
+        let mut state = self.state.lock();
+        let (done, sum) = &mut *state;
+        (*done, *sum) = (*done + 1, add(*sum, checked));
+        let (all, spent) = (self.end - self.first, self.begun.elapsed());
+        if std::io::stderr().is_terminal() {
+            let left = spent.as_secs_f64() / *done as f64 * (all - *done) as f64;
+            let left = Duration::from_secs(left as u64);
+            eprint!("\r{done} of {all} histories, {} reads, about {left:?} left  ", sum.reads);
+            drop(std::io::stderr().flush());
+        } else if done.is_multiple_of(50) {
+            println!("{done} of {all} histories in {} s: {sum:?}", spent.as_secs());
+        }
+    }
 }
 
 /// What became of the cluster.
@@ -59,7 +119,7 @@ enum Left {
 }
 
 async fn one(cluster: &mut Cluster, plan: &Plan) -> (History, Left) {
-    let (number, pool) = cluster.open(plan.sessions).await;
+    let (number, pool) = cluster.open(plan).await;
     if plan.promotion.is_some_and(|(_, how)| how == Promotion::Synchronous) {
         cluster.synchronise().await;
     }
