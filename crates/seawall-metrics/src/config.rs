@@ -49,6 +49,12 @@ pub struct Config {
     /// Removes idle series of every metric, also of those that never were full.
     /// Default: false.
     pub expire_idle: bool,
+    /// Whether a scrape in OpenMetrics has a `_created` line for each counter
+    /// and histogram, with the time at which it was made: a series that expired
+    /// and came back shows a new one. Prometheus keeps these lines as series of
+    /// their own, about twice as many counters; protobuf and OTLP, which tell the
+    /// time within the series, always do. Default: true.
+    pub created: bool,
 }
 
 impl Default for Config {
@@ -60,6 +66,7 @@ impl Default for Config {
             max_series_total: 100_000,
             idle_timeout: Duration::from_secs(600),
             expire_idle: false,
+            created: true,
         }
     }
 }

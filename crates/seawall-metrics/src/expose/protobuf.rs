@@ -38,12 +38,15 @@ fn metric(labels: &Labels, cell: &Cell, kind: i32) -> Metric {
     let mut metric = Metric { label: labels.iter().map(pair).collect(), ..Metric::default() };
     match cell {
         Cell::Counter(counter) => {
-            metric.counter = Some(Number { value: Some(counter.value() as f64) });
+            metric.counter = Some(Counter {
+                value: Some(counter.value() as f64),
+                created: timestamp(counter.created()),
+            });
         }
         Cell::Gauge(gauge) if kind == COUNTER => {
-            metric.counter = Some(Number { value: Some(gauge.value()) });
+            metric.counter = Some(Counter { value: Some(gauge.value()), created: None });
         }
-        Cell::Gauge(gauge) => metric.gauge = Some(Number { value: Some(gauge.value()) }),
+        Cell::Gauge(gauge) => metric.gauge = Some(Gauge { value: Some(gauge.value()) }),
         Cell::Histogram(cell) => metric.histogram = Some(histogram(cell)),
     }
     metric
@@ -72,6 +75,7 @@ fn histogram(cell: &HistogramCell) -> Histogram {
     Histogram {
         sample_count: bucket.last().and_then(|bucket| bucket.cumulative_count),
         sample_sum: Some(totals.sum),
+        created: timestamp(cell.created()),
         bucket,
         schema: Some(SCHEMA),
         zero_threshold: Some(ZERO_THRESHOLD),
@@ -99,6 +103,12 @@ fn exemplar(kept: &Kept) -> Exemplar {
     }
 }
 
+/// Of milliseconds since 1970; zero is not known.
+fn timestamp(millis: u64) -> Option<Timestamp> {
+    let seconds = i64::try_from(millis / 1000).ok()?;
+    (millis > 0).then(|| Timestamp { seconds, nanos: (millis % 1000) as i32 * 1_000_000 })
+}
+
 fn pair((name, value): (&str, &str)) -> LabelPair {
     LabelPair { name: Some(name.to_owned()), value: Some(value.to_owned()) }
 }
@@ -124,9 +134,9 @@ struct Metric {
     #[prost(message, repeated, tag = "1")]
     label: Vec<LabelPair>,
     #[prost(message, optional, tag = "2")]
-    gauge: Option<Number>,
+    gauge: Option<Gauge>,
     #[prost(message, optional, tag = "3")]
-    counter: Option<Number>,
+    counter: Option<Counter>,
     #[prost(message, optional, tag = "7")]
     histogram: Option<Histogram>,
 }
@@ -139,11 +149,18 @@ struct LabelPair {
     value: Option<String>,
 }
 
-/// A gauge or a counter.
 #[derive(Clone, PartialEq, Message)]
-struct Number {
+struct Gauge {
     #[prost(double, optional, tag = "1")]
     value: Option<f64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Counter {
+    #[prost(double, optional, tag = "1")]
+    value: Option<f64>,
+    #[prost(message, optional, tag = "3")]
+    created: Option<Timestamp>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -164,6 +181,8 @@ struct Histogram {
     positive_span: Vec<BucketSpan>,
     #[prost(sint64, repeated, tag = "13")]
     positive_delta: Vec<i64>,
+    #[prost(message, optional, tag = "15")]
+    created: Option<Timestamp>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -11,6 +11,8 @@
 //! name is another metric's, is therefore typed `unknown` there: its samples
 //! keep their name.
 
+use std::sync::Arc;
+
 use super::exemplar::Kept;
 use super::number::float;
 use crate::cells::HistogramCell;
@@ -44,12 +46,17 @@ pub(super) fn render(registry: &Registry, dialect: Dialect, out: &mut String) {
             out.push_str(unit);
             out.push('\n');
         }
+        let created = tells_created(registry, dialect, name, kind, &families);
         for (labels, cell) in family.series.read().iter() {
             let series = Series { name: &family.name, labels: labels.text(), dialect };
             match cell {
                 Cell::Counter(counter) => series.whole(out, "", counter.value()),
                 Cell::Gauge(gauge) => series.float(out, "", gauge.value()),
                 Cell::Histogram(histogram) => series.histogram(out, histogram),
+            }
+            if created && cell.created() > 0 {
+                let series = Series { name, ..series };
+                series.float(out, CREATED, cell.created() as f64 / 1000.0);
             }
         }
     }
@@ -164,7 +171,7 @@ pub(super) fn type_of(family: &Family) -> &'static str {
 }
 
 /// The name and type of the family in OpenMetrics. `all` is sorted by name.
-fn open_type<'a>(family: &'a Family, all: &[std::sync::Arc<Family>]) -> (&'a str, &'static str) {
+fn open_type<'a>(family: &'a Family, all: &[Arc<Family>]) -> (&'a str, &'static str) {
     match type_of(family) {
         "counter" => match family.name.strip_suffix(TOTAL) {
             Some(short) if all.binary_search_by(|other| (*other.name).cmp(short)).is_err() => {
@@ -176,10 +183,29 @@ fn open_type<'a>(family: &'a Family, all: &[std::sync::Arc<Family>]) -> (&'a str
     }
 }
 
+/// Whether the series of a family say when they were made. Not where that line
+/// would have the name of another metric.
+fn tells_created(
+    registry: &Registry,
+    dialect: Dialect,
+    name: &str,
+    kind: &str,
+    all: &[Arc<Family>],
+) -> bool {
+    dialect == Dialect::Open
+        && matches!(kind, "counter" | "histogram")
+        && registry.tells_created()
+        && {
+            let line = format!("{name}{CREATED}");
+            all.binary_search_by(|other| (*other.name).cmp(line.as_str())).is_err()
+        }
+}
+
 fn has_unit(name: &str, unit: &str) -> bool {
     name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'))
 }
 
+const CREATED: &str = "_created";
 const TOTAL: &str = "_total";
 /// Units that are told if a name ends in them.
 const UNITS: [&str; 4] = ["seconds", "bytes", "ratio", "celsius"];

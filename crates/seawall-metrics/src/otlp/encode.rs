@@ -21,7 +21,7 @@ use crate::registry::{Cell, Family, Kind, Registry};
 pub(super) fn encode(registry: &Registry, resource: &[(String, String)]) -> Vec<u8> {
     #[expect(clippy::disallowed_methods, reason = "stamps what is sent, compares nothing")]
     let now = SystemTime::now();
-    let times = Times { start: nanos(registry.born()), now: nanos(now) };
+    let times = Times { start: registry.born().saturating_mul(NANOS), now: nanos(now) };
     let families = registry.families();
     let metrics =
         families.iter().map(|family| metric(registry, family, &families, times)).collect();
@@ -45,11 +45,25 @@ pub(super) fn encode(registry: &Registry, resource: &[(String, String)]) -> Vec<
     .encode_to_vec()
 }
 
+/// In nanoseconds since 1970.
 #[derive(Clone, Copy)]
 struct Times {
+    /// Of what does not tell when it was made.
     start: u64,
     now: u64,
 }
+
+impl Times {
+    /// Never after now, as a collector would refuse it: the wall clock may have
+    /// been set back since.
+    fn start(&self, created: u64) -> u64 {
+        let start = if created == 0 { self.start } else { created.saturating_mul(NANOS) };
+        start.min(self.now)
+    }
+}
+
+/// In a millisecond.
+const NANOS: u64 = 1_000_000;
 
 fn metric(registry: &Registry, family: &Family, all: &[Arc<Family>], times: Times) -> Metric {
     let short = family.name.strip_suffix("_total");
@@ -69,7 +83,7 @@ fn metric(registry: &Registry, family: &Family, all: &[Arc<Family>], times: Time
             };
             Some(NumberDataPoint {
                 attributes: labels.iter().map(|(name, value)| attribute(name, value)).collect(),
-                start_time_unix_nano: times.start,
+                start_time_unix_nano: times.start(cell.created()),
                 time_unix_nano: times.now,
                 value: Some(value),
                 ..NumberDataPoint::default()
@@ -83,7 +97,7 @@ fn metric(registry: &Registry, family: &Family, all: &[Arc<Family>], times: Time
             let point = |(labels, cell): (&crate::registry::Labels, &Cell)| match cell {
                 Cell::Histogram(cell) => Some(HistogramDataPoint {
                     attributes: labels.iter().map(|(name, value)| attribute(name, value)).collect(),
-                    start_time_unix_nano: times.start,
+                    start_time_unix_nano: times.start(cell.created()),
                     time_unix_nano: times.now,
                     ..histogram(cell)
                 }),

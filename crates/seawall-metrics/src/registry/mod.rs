@@ -5,6 +5,7 @@
 //! the families hold the series in name and label order, which is the order of
 //! the exposition; they are locked only to add a series or to read.
 
+mod births;
 mod crowd;
 mod family;
 mod index;
@@ -20,6 +21,7 @@ use metrics::{Key, SharedString, Unit};
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
+pub(crate) use births::born_at;
 pub use family::Kind;
 pub(crate) use family::{Cell, Family};
 #[cfg(any(feature = "protobuf", feature = "otlp"))]
@@ -29,6 +31,7 @@ pub(crate) use name::{label_name, metric_name};
 use crate::cells::{CounterCell, GaugeCell, HistogramCell, Shared};
 use crate::config::Config;
 use crate::window::Clock;
+use births::Births;
 use index::Index;
 use names::{Added, Names};
 use own::Own;
@@ -45,8 +48,7 @@ pub(crate) struct Registry {
     names: RwLock<Names>,
     pub(crate) clock: RwLock<Clock>,
     own: Own,
-    #[cfg(feature = "otlp")]
-    born: std::time::SystemTime,
+    births: Births,
 }
 
 #[derive(Clone)]
@@ -57,6 +59,7 @@ pub(crate) struct Description {
 
 impl Registry {
     pub(crate) fn new(config: Config, now: Instant) -> Self {
+        let births = Births::default();
         let registry = Self {
             config,
             id: AtomicU64::new(local::new_id()),
@@ -66,13 +69,8 @@ impl Registry {
             histograms: Index::new(),
             names: RwLock::default(),
             clock: RwLock::new(Clock::new(now)),
-            own: Own::new(),
-            #[cfg(feature = "otlp")]
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "told to collectors, compared with nothing"
-            )]
-            born: std::time::SystemTime::now(),
+            own: Own::new(births.now()),
+            births,
         };
         own::adopt(&registry);
         registry
@@ -87,7 +85,10 @@ impl Registry {
                 if let Some(cell) = self.counters.get(key) {
                     return Some((cell, true));
                 }
-                let make = |_: &Family| Cell::Counter(Arc::new(CounterCell::new()));
+                let make = |_: &Family| {
+                    let cell = CounterCell::new().made_at(self.births.now());
+                    Cell::Counter(Arc::new(cell))
+                };
                 let (Cell::Counter(cell), folded) = self.register(key, Kind::Counter, make)? else {
                     return None;
                 };
@@ -130,11 +131,12 @@ impl Registry {
                     return Some((cell, true));
                 }
                 let make = |family: &Family| {
-                    Cell::Histogram(Arc::new(HistogramCell::new(
+                    let cell = HistogramCell::new(
                         family.layout.clone(),
                         self.own.rejects.clone(),
                         family.name.ends_with("_seconds"),
-                    )))
+                    );
+                    Cell::Histogram(Arc::new(cell.made_at(self.births.now())))
                 };
                 let (Cell::Histogram(cell), folded) = self.register(key, Kind::Histogram, make)?
                 else {
@@ -148,10 +150,15 @@ impl Registry {
         )
     }
 
-    /// When it was made.
+    /// When it was made, in milliseconds since 1970.
     #[cfg(feature = "otlp")]
-    pub(crate) fn born(&self) -> std::time::SystemTime {
-        self.born
+    pub(crate) fn born(&self) -> u64 {
+        self.own.born()
+    }
+
+    /// Whether scrapes in OpenMetrics tell when series were made.
+    pub(crate) fn tells_created(&self) -> bool {
+        self.config.created
     }
 
     /// The first description of a name stays.
@@ -214,6 +221,7 @@ impl Registry {
             if !std::mem::replace(&mut renewed, true) {
                 self.id.store(local::new_id(), Relaxed);
             }
+            self.births.part();
             let is_idle = |cell: &Cell| cell.is_idle(since);
             let removed = family.remove_idle(is_idle, |cells| match family.kind {
                 Kind::Counter => self.counters.forget(cells),

@@ -14,8 +14,9 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) fn new() -> Self {
-        let counter = || Arc::new(CounterCell::new());
+    /// `now` in milliseconds since 1970.
+    pub(super) fn new(now: u64) -> Self {
+        let counter = || Arc::new(CounterCell::new().made_at(now));
         Self {
             rejects: Arc::new(Rejects {
                 nan: counter(),
@@ -26,6 +27,12 @@ impl Own {
             conflicts: counter(),
             series: Arc::new(GaugeCell::new()),
         }
+    }
+
+    /// When the recorder was made.
+    #[cfg(feature = "otlp")]
+    pub(super) fn born(&self) -> u64 {
+        self.conflicts.created()
     }
 
     pub(super) fn count_conflict(&self) {

@@ -9,8 +9,11 @@
 
 #[cfg(feature = "tower")]
 mod axum_router;
+mod created;
 mod differential;
 mod exposition;
+#[cfg(feature = "protobuf")]
+mod families;
 mod formats;
 mod install;
 #[cfg(feature = "otlp")]

@@ -162,6 +162,27 @@ async fn an_exemplar_arrives_in_a_real_prometheus() {
     eventually("the exemplar", there).await;
 }
 
+#[tokio::test]
+async fn a_real_prometheus_takes_the_times_at_which_series_began() {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    latencies(&recorder);
+    recorder.register_counter(&Key::from_static_name("hits_total"), &METADATA).increment(7);
+    let listener = serve(&handle).await;
+    for feature in ["exemplar-storage", "native-histograms"] {
+        let stack = scraped_by(&listener, |stack| stack.prometheus_feature(feature)).await;
+        let prometheus = stack.prometheus().unwrap();
+        let all = || async { value(prometheus, "hits_total").await == Some(7.0) };
+        eventually("a scrape", all).await;
+        assert_eq!(value(prometheus, "up").await, Some(1.0), "{feature}");
+        // As lines of OpenMetrics; in protobuf within the series, which 2.42 passes over.
+        let lines = feature == "exemplar-storage";
+        for name in ["hits_created", "took_seconds_created"] {
+            let age = value(prometheus, &format!("time() - {name}")).await;
+            assert_eq!(age.is_some_and(|age| age.abs() < 3600.0), lines, "{feature}: {age:?}");
+        }
+    }
+}
+
 /// Whatever is registered, all formats are read by Prometheus, to the same values.
 #[tokio::test]
 async fn any_label_value_and_number_survives_a_real_prometheus_in_every_format() {
