@@ -47,7 +47,7 @@ impl Handle {
     /// Everything in the format asked for.
     #[must_use]
     pub fn render_as(&self, format: Format) -> Vec<u8> {
-        format.render(&self.registry)
+        format.render(&self.registry, &[])
     }
 
     /// Records `value` in a histogram and keeps `exemplar`, the trace id for
@@ -176,7 +176,6 @@ impl Handle {
         }
     }
 
-    #[cfg(feature = "otlp")]
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
     }

@@ -80,8 +80,8 @@ pub struct HistogramSnapshot {
     pub sum: f64,
     /// Upper bound and number of values at or below it; `+Inf` comes last.
     pub buckets: Vec<(f64, u64)>,
-    cells: Sparse,
-    layout: Arc<Layout>,
+    pub(crate) cells: Sparse,
+    pub(crate) layout: Arc<Layout>,
 }
 
 impl HistogramSnapshot {

@@ -24,28 +24,17 @@ pub(crate) enum Dialect {
     Open,
 }
 
+/// Without the mark that ends OpenMetrics.
 pub(super) fn render(registry: &Registry, dialect: Dialect, out: &mut String) {
     let families = registry.families();
     for family in &families {
         let (name, kind) = match dialect {
-            Dialect::Plain => (&*family.name, type_of(family)),
+            Dialect::Plain => (&*family.name, type_of(&family.name, family.kind)),
             Dialect::Open => open_type(family, &families),
         };
-        if let Some(description) = registry.description(family) {
-            comment(out, "HELP", name);
-            escape(out, &description.text, dialect == Dialect::Open);
-            out.push('\n');
-        }
-        comment(out, "TYPE", name);
-        out.push_str(kind);
-        out.push('\n');
-        if dialect == Dialect::Open
-            && let Some(unit) = UNITS.iter().find(|unit| has_unit(name, unit))
-        {
-            comment(out, "UNIT", name);
-            out.push_str(unit);
-            out.push('\n');
-        }
+        let description = registry.description(family);
+        let help = description.as_ref().map(|description| &*description.text);
+        head(out, dialect, name, kind, help);
         let created = tells_created(registry, dialect, name, kind, &families);
         for (labels, cell) in family.series.read().iter() {
             let series = Series { name: &family.name, labels: labels.text(), dialect };
@@ -60,8 +49,24 @@ pub(super) fn render(registry: &Registry, dialect: Dialect, out: &mut String) {
             }
         }
     }
-    if dialect == Dialect::Open {
-        out.push_str("# EOF\n");
+}
+
+/// What stands before the samples of a family.
+pub(super) fn head(out: &mut String, dialect: Dialect, name: &str, kind: &str, help: Option<&str>) {
+    if let Some(help) = help {
+        comment(out, "HELP", name);
+        escape(out, help, dialect == Dialect::Open);
+        out.push('\n');
+    }
+    comment(out, "TYPE", name);
+    out.push_str(kind);
+    out.push('\n');
+    if dialect == Dialect::Open
+        && let Some(unit) = UNITS.iter().find(|unit| has_unit(name, unit))
+    {
+        comment(out, "UNIT", name);
+        out.push_str(unit);
+        out.push('\n');
     }
 }
 
@@ -83,10 +88,11 @@ fn comment(out: &mut String, what: &str, name: &str) {
     }
 }
 
-struct Series<'a> {
-    name: &'a str,
-    labels: &'a str,
-    dialect: Dialect,
+/// The lines of one series.
+pub(super) struct Series<'a> {
+    pub(super) name: &'a str,
+    pub(super) labels: &'a str,
+    pub(super) dialect: Dialect,
 }
 
 impl Series<'_> {
@@ -105,7 +111,13 @@ impl Series<'_> {
         self.whole(out, "_count", count);
     }
 
-    fn bucket(&self, out: &mut String, bound: &str, count: u64, exemplar: Option<&Kept>) {
+    pub(super) fn bucket(
+        &self,
+        out: &mut String,
+        bound: &str,
+        count: u64,
+        exemplar: Option<&Kept>,
+    ) {
         out.push_str(self.name);
         out.push_str("_bucket{");
         if !self.labels.is_empty() {
@@ -133,13 +145,13 @@ impl Series<'_> {
         out.push('\n');
     }
 
-    fn whole(&self, out: &mut String, suffix: &str, value: u64) {
+    pub(super) fn whole(&self, out: &mut String, suffix: &str, value: u64) {
         self.start(out, suffix);
         number(out, value);
         out.push('\n');
     }
 
-    fn float(&self, out: &mut String, suffix: &str, value: f64) {
+    pub(super) fn float(&self, out: &mut String, suffix: &str, value: f64) {
         self.start(out, suffix);
         out.push_str(&float(value));
         out.push('\n');
@@ -161,10 +173,10 @@ fn number(out: &mut String, value: u64) {
     out.push_str(itoa::Buffer::new().format(value));
 }
 
-pub(super) fn type_of(family: &Family) -> &'static str {
-    match family.kind {
+pub(super) fn type_of(name: &str, kind: Kind) -> &'static str {
+    match kind {
         Kind::Counter => "counter",
-        Kind::Gauge if family.name.ends_with(TOTAL) => "counter",
+        Kind::Gauge if name.ends_with(TOTAL) => "counter",
         Kind::Gauge => "gauge",
         Kind::Histogram => "histogram",
     }
@@ -172,7 +184,7 @@ pub(super) fn type_of(family: &Family) -> &'static str {
 
 /// The name and type of the family in OpenMetrics. `all` is sorted by name.
 fn open_type<'a>(family: &'a Family, all: &[Arc<Family>]) -> (&'a str, &'static str) {
-    match type_of(family) {
+    match type_of(&family.name, family.kind) {
         "counter" => match family.name.strip_suffix(TOTAL) {
             Some(short) if all.binary_search_by(|other| (*other.name).cmp(short)).is_err() => {
                 (short, "counter")
@@ -205,7 +217,7 @@ fn has_unit(name: &str, unit: &str) -> bool {
     name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'))
 }
 
-const CREATED: &str = "_created";
+pub(super) const CREATED: &str = "_created";
 const TOTAL: &str = "_total";
 /// Units that are told if a name ends in them.
 const UNITS: [&str; 4] = ["seconds", "bytes", "ratio", "celsius"];

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::alias::Aliases;
 use crate::error::Error;
 use crate::handle::Handle;
 
@@ -94,10 +95,18 @@ impl Handle {
     /// # Errors
     /// As [`OtlpConfig::validate`], [`Error::NoRuntime`] outside of a runtime.
     pub fn push_otlp(&self, config: OtlpConfig) -> Result<OtlpPush, Error> {
+        self.push_otlp_with(config, Aliases::new())
+    }
+
+    /// [`push_otlp`](Self::push_otlp) with `aliases` behind the metrics.
+    ///
+    /// # Errors
+    /// As [`push_otlp`](Self::push_otlp).
+    pub fn push_otlp_with(&self, config: OtlpConfig, aliases: Aliases) -> Result<OtlpPush, Error> {
         config.validate()?;
         let uri = config.uri()?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::NoRuntime)?;
-        let task = runtime.spawn(run(self.clone(), config, uri));
+        let task = runtime.spawn(run(self.clone(), config, uri, aliases));
         Ok(OtlpPush(task.abort_handle()))
     }
 }
@@ -108,13 +117,13 @@ impl Drop for OtlpPush {
     }
 }
 
-async fn run(handle: Handle, config: OtlpConfig, uri: Uri) {
+async fn run(handle: Handle, config: OtlpConfig, uri: Uri, aliases: Aliases) {
     let mut timer = interval(config.interval);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
     loop {
         timer.tick().await;
-        let body = Bytes::from(handle.otlp(&config.resource));
+        let body = Bytes::from(handle.otlp_with(&config.resource, &aliases));
         let result = match timeout(config.timeout, send(&uri, body)).await {
             Ok(result) => result,
             Err(_) => Err(Failure::Io(io::ErrorKind::TimedOut.into())),

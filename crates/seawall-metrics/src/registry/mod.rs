@@ -24,9 +24,7 @@ use tokio::time::Instant;
 pub(crate) use births::born_at;
 pub use family::Kind;
 pub(crate) use family::{Cell, Family};
-#[cfg(any(feature = "protobuf", feature = "otlp"))]
-pub(crate) use name::Labels;
-pub(crate) use name::{label_name, metric_name};
+pub(crate) use name::{Labels, label_name, metric_name};
 
 use crate::cells::{CounterCell, GaugeCell, HistogramCell, Shared};
 use crate::config::Config;

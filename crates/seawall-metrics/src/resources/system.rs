@@ -94,7 +94,7 @@ impl SystemProbe {
             disk_io_before: None,
             gauges: SystemGauges {
                 cpu: gauge!("system_cpu_utilization_ratio"),
-                cpus: gauge!("system_cpu_count"),
+                cpus: gauge!("system_cpus"),
                 memory_total: gauge!("system_memory_limit_bytes"),
                 memory_used: gauge!("system_memory_usage_bytes", "state" => "used"),
                 memory_available: gauge!("system_memory_usage_bytes", "state" => "available"),
@@ -234,7 +234,7 @@ fn describe() {
     let count = Unit::Count;
     for (name, unit, text) in [
         ("system_cpu_utilization_ratio", count, "Share of all CPUs in use, 0 to 1."),
-        ("system_cpu_count", count, "CPUs online."),
+        ("system_cpus", count, "CPUs online."),
         ("system_memory_limit_bytes", bytes, "Physical memory."),
         (
             "system_memory_usage_bytes",

@@ -9,13 +9,12 @@ use http::header::ACCEPT_ENCODING;
 use crate::expose::Format;
 
 /// The format the scraper gives the greatest weight; of equals the one it names
-/// first; the text format if it takes none of those we `have`.
-pub(super) fn format(headers: &HeaderMap, have: impl Fn(Format) -> bool) -> Format {
+/// first; the text format if it takes none.
+pub(super) fn format(headers: &HeaderMap) -> Format {
     let mut best = (0_u16, Format::Text);
     for (range, weight) in ranges(headers, ACCEPT.as_str()) {
         if let Some(format) = matching(range)
             && weight > best.0
-            && have(format)
         {
             best = (weight, format);
         }

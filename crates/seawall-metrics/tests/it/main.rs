@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod aliases;
 #[cfg(feature = "tower")]
 mod axum_router;
 mod created;
@@ -16,6 +17,8 @@ mod exposition;
 mod families;
 mod formats;
 mod install;
+#[cfg(all(feature = "protobuf", feature = "listener", feature = "gzip"))]
+mod names;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod parser;

@@ -22,7 +22,10 @@ async fn serve(handle: &Handle) -> Listener {
     handle.listen(any, ListenerConfig::default()).await.unwrap()
 }
 
-async fn scraped_by(listener: &Listener, with: impl FnOnce(StackBuilder) -> StackBuilder) -> Stack {
+pub(crate) async fn scraped_by(
+    listener: &Listener,
+    with: impl FnOnce(StackBuilder) -> StackBuilder,
+) -> Stack {
     with(Stack::builder().prometheus(listener.local_addr())).start().await.unwrap()
 }
 
@@ -39,11 +42,11 @@ async fn query(prometheus: &Prometheus, expression: &str) -> Vec<(Value, f64)> {
         .collect()
 }
 
-async fn value(prometheus: &Prometheus, expression: &str) -> Option<f64> {
+pub(crate) async fn value(prometheus: &Prometheus, expression: &str) -> Option<f64> {
     query(prometheus, expression).await.first().map(|(_, value)| *value)
 }
 
-async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let end = Instant::now() + SOON;
     while !holds().await {
         assert!(Instant::now() < end, "not within {SOON:?}: {what}");
