@@ -1,12 +1,14 @@
 //! What the aliases of a snapshot are: names that are free, series added up.
 
 use std::collections::{BTreeMap, BTreeSet};
+#[cfg(feature = "protobuf")]
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use metrics::Label;
 
 use super::Alias;
+#[cfg(feature = "protobuf")]
 use crate::cells::{Layout, Sparse};
 use crate::registry::{Kind, Labels};
 use crate::snapshot::{HistogramSnapshot, MetricSnapshot, Snapshot, Value};
@@ -50,8 +52,11 @@ pub(crate) struct Distribution {
     /// The finite bounds, scaled, with the values at or below each.
     pub(crate) buckets: Vec<(f64, u64)>,
     /// Not scaled.
+    #[cfg(feature = "protobuf")]
     pub(crate) cells: Sparse,
+    #[cfg(feature = "protobuf")]
     pub(crate) layout: Arc<Layout>,
+    #[cfg(feature = "protobuf")]
     pub(crate) scale: f64,
 }
 
@@ -130,8 +135,11 @@ impl Sum {
         let Some(sum) = &mut self.histogram else {
             self.histogram = Some(Distribution {
                 buckets: buckets.collect(),
+                #[cfg(feature = "protobuf")]
                 cells: histogram.cells.clone(),
+                #[cfg(feature = "protobuf")]
                 layout: histogram.layout.clone(),
+                #[cfg(feature = "protobuf")]
                 scale: alias.scale,
             });
             return;
@@ -139,7 +147,10 @@ impl Sum {
         for ((_, total), (_, below)) in sum.buckets.iter_mut().zip(buckets) {
             *total = total.saturating_add(below);
         }
-        sum.cells = sum.cells.plus(&histogram.cells);
+        #[cfg(feature = "protobuf")]
+        {
+            sum.cells = sum.cells.plus(&histogram.cells);
+        }
     }
 }
 
