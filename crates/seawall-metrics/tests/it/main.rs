@@ -10,6 +10,8 @@
 mod aliases;
 #[cfg(feature = "tower")]
 mod axum_router;
+#[cfg(all(unix, feature = "tower"))]
+mod browser;
 mod created;
 mod differential;
 mod exposition;
