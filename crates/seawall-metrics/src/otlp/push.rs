@@ -171,16 +171,14 @@ async fn run(
             Ok(_) => "partial",
             Err(_) => "error",
         };
-        if now != before {
-            match &result {
-                Ok(0) => {}
-                Ok(refused) => {
-                    tracing::warn!(%uri, refused, "the collector refuses some of the metrics");
-                }
-                Err(error) => {
-                    tracing::warn!(%uri, %error, "metrics are not taken by the collector")
-                }
+        match &result {
+            Ok(refused @ 1..) if now != before => {
+                tracing::warn!(%uri, refused, "the collector refuses some of the metrics");
             }
+            Err(error) if now != before => {
+                tracing::warn!(%uri, %error, "metrics are not taken by the collector");
+            }
+            _ => {}
         }
         before = now;
         if let Err(Failure::Refused(_, Some(wait))) = result {
