@@ -3,7 +3,7 @@
 use std::time::UNIX_EPOCH;
 
 use super::number::bound;
-use super::text::{CREATED, Dialect, Series, head, type_of};
+use super::text::{Dialect, Series, head, type_of};
 use crate::alias::{Aliased, Sum};
 use crate::registry::Kind;
 
@@ -36,8 +36,7 @@ pub(super) fn open(aliases: &[Aliased<'_>], tells_created: bool, out: &mut Strin
             samples(&series, alias.kind, sum, out);
             let created = sum.created.filter(|_| tells_created);
             if let Some(since) = created.and_then(|at| at.duration_since(UNIX_EPOCH).ok()) {
-                let series = Series { name: family, ..series };
-                series.float(out, CREATED, since.as_millis() as f64 / 1000.0);
+                Series { name: family, ..series }.created(out, since.as_millis() as u64);
             }
         }
     }

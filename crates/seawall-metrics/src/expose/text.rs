@@ -14,7 +14,7 @@
 use std::sync::Arc;
 
 use super::exemplar::Kept;
-use super::number::float;
+use super::number::{float, seconds};
 use crate::cells::HistogramCell;
 use crate::registry::{Cell, Family, Kind, Registry};
 
@@ -44,8 +44,7 @@ pub(super) fn render(registry: &Registry, dialect: Dialect, out: &mut String) {
                 Cell::Histogram(histogram) => series.histogram(out, histogram),
             }
             if created && cell.created() > 0 {
-                let series = Series { name, ..series };
-                series.float(out, CREATED, cell.created() as f64 / 1000.0);
+                Series { name, ..series }.created(out, cell.created());
             }
         }
     }
@@ -157,6 +156,13 @@ impl Series<'_> {
         out.push('\n');
     }
 
+    /// When it was made, in milliseconds since 1970.
+    pub(super) fn created(&self, out: &mut String, millis: u64) {
+        self.start(out, CREATED);
+        seconds(out, millis);
+        out.push('\n');
+    }
+
     fn start(&self, out: &mut String, suffix: &str) {
         out.push_str(self.name);
         out.push_str(suffix);
@@ -217,7 +223,7 @@ fn has_unit(name: &str, unit: &str) -> bool {
     name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'))
 }
 
-pub(super) const CREATED: &str = "_created";
+const CREATED: &str = "_created";
 const TOTAL: &str = "_total";
 /// Units that are told if a name ends in them.
 const UNITS: [&str; 4] = ["seconds", "bytes", "ratio", "celsius"];

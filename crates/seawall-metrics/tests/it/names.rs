@@ -21,7 +21,7 @@ use crate::prometheus::{eventually, scraped_by, value};
 async fn everything() -> (Recorder, Handle) {
     let (recorder, handle) = Recorder::builder().build().unwrap();
     let layer = RedLayer::new().recorder(recorder.clone());
-    let service = layer.layer(service_fn(async |_: Request<Body>| {
+    let service = layer.layer(service_fn(|_: Request<Body>| async {
         Ok::<_, Infallible>(Response::new(Body::from("answer")))
     }));
     let answer = service.oneshot(Request::new(Body::empty())).await.unwrap();
