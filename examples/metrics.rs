@@ -59,8 +59,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tokio::spawn(async move { axum::serve(listener, scrape).await });
     println!("http://{address}/metrics serves until this ends\n");
 
-    let slow = format!("p95({DURATION}, 10s) > 50ms for 1s");
-    let mut slow = Evaluator::new(Condition::parse(&slow)?);
+    let slow = "p95(http_request_duration, 10s) > 50ms for 1s";
+    let mut slow = Evaluator::new(Condition::parse(slow)?);
     let mut screen = Screen { live: stdout().is_terminal(), drawn: 0 };
     let end = Instant::now() + RUN;
     let mut redraw = interval(REDRAW);
@@ -75,15 +75,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let mut lines = table(&metrics);
         lines.push(String::new());
         let in_flight = metrics.gauge_value("http_server_active_requests", &[]).unwrap_or(0.0);
-        lines.push(format!("{:<20} {in_flight:>7.0}", "in flight"));
-        lines.push(format!("{:<20} {:>7.0}", "active users, 5 min", users.estimate()));
-        for (name, signal) in
-            [("CPU", "cpu_usage"), ("memory", "memory_usage"), ("workers", "runtime_usage")]
-        {
-            let value = signals.get(signal).map(|it| it.unit.show(it.value).to_string());
-            lines.push(format!("{name:<20} {:>7}", value.unwrap_or_else(|| "-".to_owned())));
+        lines.push(format!("{:<22} {in_flight:>7.0}", "in flight"));
+        lines.push(format!("{:<22} {:>7.0}", "active users, 5 min", users.estimate()));
+        for (name, signal) in [
+            ("CPU of the host", "cpu_usage"),
+            ("memory of the host", "memory_usage"),
+            ("tokio's workers busy", "runtime_usage"),
+        ] {
+            let share = signals.get(signal).map_or(f64::NAN, |it| it.value * 100.0);
+            lines.push(format!("{name:<22} {}", number(share, 7, " %")));
         }
-        lines.push(format!("{}: {is_slow:?}", slow.condition()));
+        let answer = format!("{is_slow:?}").to_lowercase();
+        lines.push(format!("{} is {answer}", slow.condition()));
         let last = Instant::now() >= end;
         screen.draw(&lines, last)?;
         if last {
@@ -94,12 +97,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("\nGET /metrics, as Prometheus sees it:\n");
     let text = fetch(&address.to_string()).await?;
     excerpt(&text, |line| {
-        line.starts_with(DURATION) && line.contains("\"200\",http_route=\"/auctions/{id}/bids")
+        line.starts_with(DURATION)
+            && line.contains("\"200\",http_route=\"/auctions/{id}/bids")
+            && shown(line, ["0.05", "0.1", "+Inf"])
     });
     println!("\nand under the name that older dashboards ask for:\n");
     let aliased = metrics.render_with(&Aliases::required());
     excerpt(&aliased, |line| {
-        line.starts_with("http_request_duration_ms") && line.contains("/bids")
+        line.starts_with("http_request_duration_ms")
+            && line.contains("\"/auctions/{id}/bids\",status_code=\"200\"")
+            && shown(line, ["50.0", "100.0", "+Inf"])
     });
     Ok(())
 }
@@ -133,8 +140,8 @@ async fn traffic(app: Router, users: Active, stream: (&str, &'static str, u64, f
 /// No wider than 80 columns: a line that a terminal breaks cannot be redrawn.
 fn table(metrics: &Handle) -> Vec<String> {
     let mut lines = vec![format!(
-        "{:<20} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}",
-        "last 10 s", "rate/s", "errors", "p50 ms", "p95 ms", "p99 ms", "p99.9", "max ms"
+        "{:<22} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}",
+        "last 10 s, times in ms", "rate/s", "errors", "p50", "p95", "p99", "p99.9", "max"
     )];
     let over = Duration::from_secs(10);
     for route in STREAMS.map(|it| Some(it.0)).into_iter().chain([None]) {
@@ -144,7 +151,7 @@ fn table(metrics: &Handle) -> Vec<String> {
         let mut failed = labels.clone();
         failed.push(("error_type", "503"));
         let failed = metrics.window(DURATION, &failed, over).count as f64 / window.count as f64;
-        let mut line = format!("{:<20} {:>7.1}", route.unwrap_or("(all)"), window.rate);
+        let mut line = format!("{:<22} {:>7.1}", route.unwrap_or("(all)"), window.rate);
         // An empty window has no percentiles, and no share of errors.
         line += &number(failed * 100.0, 6, " %");
         for value in [window.p50, window.p95, window.p99, window.p999, window.max] {
@@ -197,9 +204,14 @@ async fn fetch(address: &str) -> std::io::Result<String> {
     Ok(text)
 }
 
+/// A bucket of these bounds, the sum or the count.
+fn shown(line: &str, bounds: [&str; 3]) -> bool {
+    !line.contains("_bucket") || bounds.iter().any(|le| line.contains(&format!("le=\"{le}\"")))
+}
+
 /// The lines wanted, as they are, and how many lines there are in all.
 fn excerpt(text: &str, wanted: impl Fn(&str) -> bool) {
-    for line in text.lines().filter(|line| wanted(line)).take(6) {
+    for line in text.lines().filter(|line| wanted(line)) {
         println!("  {line}");
     }
     println!("  ... of {} lines", text.lines().count());

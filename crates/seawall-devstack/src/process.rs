@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::error::Error;
 use crate::io_error;
@@ -141,6 +141,54 @@ impl Process {
     pub(crate) fn not_ready(&self, waited: Duration) -> Error {
         let log = logs::tail(&self.log_path(), self.lock().log_from);
         Error::NotReady { server: self.spec.name.clone(), waited, path: self.keep_logs(), log }
+    }
+
+    /// Kills it with SIGKILL; returns when it is gone. Nothing happens if it is
+    /// down.
+    pub(crate) async fn kill(&self) -> Result<(), Error> {
+        if self.signal(Signal::KILL).is_err() || self.wait_ended(CONTROL_DEADLINE).await {
+            return Ok(());
+        }
+        let (server, waited) = (self.spec.name.clone(), CONTROL_DEADLINE);
+        Err(Error::Deadline { server, what: "its end", waited })
+    }
+
+    /// Kills it if it is up, starts it, and returns when `probe` is content.
+    pub(crate) async fn restart<F>(
+        &self,
+        deadline: Duration,
+        probe: impl FnMut() -> F,
+    ) -> Result<(), Error>
+    where
+        F: Future<Output = bool>,
+    {
+        self.kill().await?;
+        self.spawn()?;
+        self.until(deadline, probe).await
+    }
+
+    /// Asks `probe` again and again until it says yes. A probe that hangs says no
+    /// after two seconds. An error, with the log, if the server ends first or the
+    /// deadline passes.
+    pub(crate) async fn until<F>(
+        &self,
+        deadline: Duration,
+        mut probe: impl FnMut() -> F,
+    ) -> Result<(), Error>
+    where
+        F: Future<Output = bool>,
+    {
+        let end = Instant::now() + deadline;
+        loop {
+            self.check_started()?;
+            if timeout(PROBE_DEADLINE, probe()).await == Ok(true) {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                return Err(self.not_ready(deadline));
+            }
+            tokio::time::sleep(PROBE_POLL).await;
+        }
     }
 
     /// Signals the process itself.
@@ -312,6 +360,9 @@ fn clean_environment(command: &mut Command) {
     command.env("LC_ALL", "C");
 }
 
+const CONTROL_DEADLINE: Duration = Duration::from_secs(10);
+const PROBE_DEADLINE: Duration = Duration::from_secs(2);
+const PROBE_POLL: Duration = Duration::from_millis(10);
 const SETTLE_DEADLINE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(5);
 

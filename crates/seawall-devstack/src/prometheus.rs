@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 use crate::error::Error;
 use crate::home;
@@ -137,13 +136,7 @@ impl Prometheus {
     /// # Errors
     /// [`Error::Deadline`] if it does not go.
     pub async fn kill(&self) -> Result<(), Error> {
-        if self.process.signal(Signal::KILL).is_err()
-            || self.process.wait_ended(CONTROL_DEADLINE).await
-        {
-            return Ok(());
-        }
-        let waited = CONTROL_DEADLINE;
-        Err(Error::Deadline { server: NAME.to_owned(), what: "its end", waited })
+        self.process.kill().await
     }
 
     /// Kills it if it is up, starts it with its data on the same port, and returns when it is
@@ -152,9 +145,8 @@ impl Prometheus {
     /// # Errors
     /// [`Error::Exited`] or [`Error::NotReady`], with the log, if it does not start.
     pub async fn restart(&self) -> Result<(), Error> {
-        self.kill().await?;
-        self.process.spawn()?;
-        self.wait_ready(START_DEADLINE).await
+        let addr = self.addr();
+        self.process.restart(START_DEADLINE, || is_ready(addr)).await
     }
 
     pub(crate) fn process(&self) -> &Arc<Process> {
@@ -163,18 +155,8 @@ impl Prometheus {
 
     /// Waits until it says that it is ready.
     pub(crate) async fn wait_ready(&self, deadline: Duration) -> Result<(), Error> {
-        let end = Instant::now() + deadline;
-        loop {
-            self.process.check_started()?;
-            let probe = get(self.addr(), "/-/ready");
-            if matches!(timeout(PROBE_DEADLINE, probe).await, Ok(Ok(_))) {
-                return Ok(());
-            }
-            if Instant::now() >= end {
-                return Err(self.process.not_ready(deadline));
-            }
-            sleep(POLL).await;
-        }
+        let addr = self.addr();
+        self.process.until(deadline, || is_ready(addr)).await
     }
 }
 
@@ -197,6 +179,10 @@ pub(crate) struct PrometheusSpec<'a> {
     pub(crate) targets: &'a [SocketAddr],
     pub(crate) features: &'a [String],
     pub(crate) run_as: Option<RunAs>,
+}
+
+async fn is_ready(addr: SocketAddr) -> bool {
+    get(addr, "/-/ready").await.is_ok()
 }
 
 /// One request over a connection of its own. HTTP/1.0: the body ends with the connection.
@@ -233,5 +219,3 @@ fn percent(text: &str) -> String {
 const NAME: &str = "prometheus";
 const CONTROL_DEADLINE: Duration = Duration::from_secs(10);
 const START_DEADLINE: Duration = Duration::from_secs(30);
-const PROBE_DEADLINE: Duration = Duration::from_secs(1);
-const POLL: Duration = Duration::from_millis(20);

@@ -58,6 +58,12 @@ pub struct Config {
     /// the value that they have, for `idle_timeout`. Not for gauges that are set
     /// once and stay true, such as a version. Default: false.
     pub expire_gauges: bool,
+    /// Whether a scrape in OpenMetrics has a `_created` line for each counter
+    /// and histogram, with the time at which it was made: a series that expired
+    /// and came back shows a new one. Prometheus keeps these lines as series of
+    /// their own, about twice as many counters; protobuf and OTLP, which tell the
+    /// time within the series, always do. Default: true.
+    pub created: bool,
 }
 
 impl Default for Config {
@@ -71,6 +77,7 @@ impl Default for Config {
             idle_timeout: Duration::from_secs(600),
             expire_idle: false,
             expire_gauges: false,
+            created: true,
         }
     }
 }

@@ -6,7 +6,8 @@ use seawall_signal::{Signals, Source, Unit};
 use tokio::time::Instant;
 
 use crate::handle::Handle;
-use crate::registry::Kind;
+use crate::registry::{Kind, Labels};
+use crate::window::Window;
 
 /// Publishes every metric but the recorder's own, all series of a metric taken
 /// together:
@@ -22,9 +23,18 @@ use crate::registry::Kind;
 /// (its quantiles, mean and maximum) is not published: the sample of before
 /// grows old. A gauge does not know when it was set and is stamped `now`.
 ///
+/// Conditions have no labels, so what they ask about requests has names of its own,
+/// fed by the request layer's durations as long as no metric is called so:
+///
+/// | signal | |
+/// |---|---|
+/// | `p95(http_request_duration)` and the others of a histogram | of all requests |
+/// | `rate(requests)` | all requests |
+/// | `rate(errors)` | those with an `error_type` that is not the client's doing (`cancelled`, `aborted`) |
+///
 /// The unit follows the name ([`Unit::of_name`]): `_seconds`, `_bytes`, `_ratio`;
-/// rates are events per second, or bytes per second for a counter of bytes. Costs three windows per histogram or counter and one short-lived
-/// string per signal.
+/// rates are events per second, or bytes per second for a counter of bytes. Costs
+/// three windows per histogram or counter and one short-lived string per signal.
 impl Source for Handle {
     fn feed(&self, signals: &mut Signals, now: Instant) {
         for (name, kind) in self.metrics() {
@@ -52,24 +62,76 @@ impl Source for Handle {
             for (over, tails) in WINDOWS {
                 let window = self.window_at(name, &[], over, now);
                 for tail in tails {
-                    let rate = format!("rate({name}{tail})");
-                    signals.set(&rate, window.rate, rate_unit, now);
-                    for (function, value) in [
-                        ("p50", window.p50),
-                        ("p90", window.p90),
-                        ("p95", window.p95),
-                        ("p99", window.p99),
-                        ("p999", window.p999),
-                        ("avg", window.mean),
-                        ("max", window.max),
-                    ] {
-                        if !value.is_nan() {
-                            let signal = format!("{function}({name}{tail})");
-                            signals.set(&signal, value, unit, now);
-                        }
-                    }
+                    put_rate(signals, name, tail, &window, rate_unit, now);
+                    put_values(signals, name, tail, &window, unit, now);
                 }
             }
+        }
+        self.feed_requests(signals, now);
+    }
+}
+
+impl Handle {
+    fn feed_requests(&self, signals: &mut Signals, now: Instant) {
+        let registry = self.registry();
+        if registry.find(REQUESTS).is_none() {
+            return;
+        }
+        let free = |name: &str| registry.find(name).is_none();
+        let failed = |labels: &Labels| {
+            let mut types = labels.iter().filter(|(name, _)| *name == "error_type");
+            types.any(|(_, kind)| !["", "cancelled", "aborted"].contains(&kind))
+        };
+        let per_second = Unit::PerSecond;
+        for (over, tails) in WINDOWS {
+            let all = self.window_at(REQUESTS, &[], over, now);
+            let errors = self.window_where(REQUESTS, failed, over, now);
+            for tail in tails {
+                if free("http_request_duration") {
+                    put_rate(signals, "http_request_duration", tail, &all, per_second, now);
+                    put_values(signals, "http_request_duration", tail, &all, Unit::Seconds, now);
+                }
+                if free("requests") {
+                    put_rate(signals, "requests", tail, &all, per_second, now);
+                }
+                if free("errors") {
+                    put_rate(signals, "errors", tail, &errors, per_second, now);
+                }
+            }
+        }
+    }
+}
+
+fn put_rate(
+    signals: &mut Signals,
+    name: &str,
+    tail: &str,
+    window: &Window,
+    unit: Unit,
+    now: Instant,
+) {
+    signals.set(&format!("rate({name}{tail})"), window.rate, unit, now);
+}
+
+fn put_values(
+    signals: &mut Signals,
+    name: &str,
+    tail: &str,
+    window: &Window,
+    unit: Unit,
+    now: Instant,
+) {
+    for (function, value) in [
+        ("p50", window.p50),
+        ("p90", window.p90),
+        ("p95", window.p95),
+        ("p99", window.p99),
+        ("p999", window.p999),
+        ("avg", window.mean),
+        ("max", window.max),
+    ] {
+        if !value.is_nan() {
+            signals.set(&format!("{function}({name}{tail})"), value, unit, now);
         }
     }
 }
@@ -130,6 +192,9 @@ impl Source for crate::Resources {
         }
     }
 }
+
+/// What the request layer records.
+const REQUESTS: &str = "http_server_request_duration_seconds";
 
 /// Spans and how they are written after a metric's name.
 const WINDOWS: [(Duration, &[&str]); 3] = [

@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::cells::WindowSum;
 use crate::expose::{self, Format};
-use crate::registry::{Cell, Kind, Registry};
+use crate::registry::{Cell, Kind, Labels, Registry};
 use crate::snapshot::{self, SeriesInfo, Snapshot};
 use crate::window::{MAX_WINDOW, Window};
 
@@ -47,7 +47,7 @@ impl Handle {
     /// Everything in the format asked for.
     #[must_use]
     pub fn render_as(&self, format: Format) -> Vec<u8> {
-        format.render(&self.registry)
+        format.render(&self.registry, &[])
     }
 
     /// Records `value` in a histogram and keeps `exemplar`, the trace id for
@@ -85,6 +85,17 @@ impl Handle {
         over: Duration,
         now: Instant,
     ) -> Window {
+        self.window_where(name, |own| own.contain(labels), over, now)
+    }
+
+    /// [`window_at`](Self::window_at) over the series that are `wanted`.
+    pub(crate) fn window_where(
+        &self,
+        name: &str,
+        wanted: impl Fn(&Labels) -> bool,
+        over: Duration,
+        now: Instant,
+    ) -> Window {
         self.registry.tick(now);
         // Held throughout, so that all series are read in the same tick.
         let clock = self.registry.clock.read();
@@ -94,8 +105,7 @@ impl Handle {
             return Window::empty(span);
         };
         let series = family.series.read();
-        let matching =
-            || series.iter().filter(|(own, _)| own.contain(labels)).map(|(_, cell)| cell);
+        let matching = || series.iter().filter(|(own, _)| wanted(own)).map(|(_, cell)| cell);
         match family.kind {
             Kind::Gauge => Window::empty(span),
             Kind::Counter => {
@@ -126,11 +136,16 @@ impl Handle {
         })
     }
 
-    /// Sum of the matching series of a gauge; `None` if none matches.
+    /// Sum of the matching series of a gauge; `None` if none matches. A series that
+    /// is NaN is not known and left out, unless all are.
     #[must_use]
     pub fn gauge_value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         self.fold(name, labels, |total: Option<f64>, cell| match cell {
-            Cell::Gauge(gauge) => Some(total.unwrap_or(0.0) + gauge.value()),
+            Cell::Gauge(gauge) => match (total, gauge.value()) {
+                (Some(total), value) if value.is_nan() => Some(total),
+                (Some(total), value) if !total.is_nan() => Some(total + value),
+                (_, value) => Some(value),
+            },
             _ => total,
         })
     }
@@ -176,7 +191,6 @@ impl Handle {
         }
     }
 
-    #[cfg(feature = "otlp")]
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
     }

@@ -1,11 +1,12 @@
 //! All values at one time, as plain data.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use metrics::Unit;
 
 use crate::cells::{HistogramCell, Layout, Sparse};
-use crate::registry::{Cell, Kind, Registry};
+use crate::registry::{Cell, Kind, Registry, born_at};
 use crate::window::quantile;
 
 /// Names one series.
@@ -50,6 +51,9 @@ pub struct MetricSnapshot {
 pub struct SeriesSnapshot {
     /// Label names and values, sorted by name.
     pub labels: Vec<(String, String)>,
+    /// When it was made: a series that expired and came back has a later time.
+    /// `None` for gauges. From the wall clock, for showing.
+    pub created: Option<SystemTime>,
     /// Its value.
     pub value: Value,
 }
@@ -76,8 +80,8 @@ pub struct HistogramSnapshot {
     pub sum: f64,
     /// Upper bound and number of values at or below it; `+Inf` comes last.
     pub buckets: Vec<(f64, u64)>,
-    cells: Sparse,
-    layout: Arc<Layout>,
+    pub(crate) cells: Sparse,
+    pub(crate) layout: Arc<Layout>,
 }
 
 impl HistogramSnapshot {
@@ -128,6 +132,7 @@ pub(crate) fn take(registry: &Registry, wanted: impl Fn(&str) -> bool) -> Snapsh
                 .filter(|_| wanted)
                 .map(|(labels, cell)| SeriesSnapshot {
                     labels: owned(labels.iter()),
+                    created: born_at(cell.created()),
                     value: match cell {
                         Cell::Counter(counter) => Value::Counter(counter.value()),
                         Cell::Gauge(gauge) => Value::Gauge(gauge.value()),

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use tokio_postgres::{Client, NoTls};
 
 pub(crate) use config::{Config, check_setting};
@@ -135,26 +135,19 @@ impl Postgres {
         deadline: Duration,
         streaming: bool,
     ) -> Result<(), Error> {
-        let end = Instant::now() + deadline;
-        loop {
-            self.process.check_started()?;
-            // A server that starts refuses; one that hangs is bounded here.
-            if let Ok(Ok(client)) = timeout(PROBE_DEADLINE, self.connect()).await
-                && (!streaming || Self::is_streaming(&client).await)
-            {
-                return Ok(());
+        let ready = || async move {
+            match self.connect().await {
+                Ok(client) => !streaming || Self::is_streaming(&client).await,
+                Err(_) => false,
             }
-            if Instant::now() >= end {
-                return Err(self.process.not_ready(deadline));
-            }
-            sleep(POLL).await;
-        }
+        };
+        self.process.until(deadline, ready).await
     }
 
     async fn is_streaming(client: &Client) -> bool {
         let sql = "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')";
-        let row = timeout(PROBE_DEADLINE, client.query_one(sql, &[])).await;
-        matches!(row, Ok(Ok(row)) if row.try_get::<_, bool>(0).unwrap_or(false))
+        let row = client.query_one(sql, &[]).await;
+        matches!(row, Ok(row) if row.try_get::<_, bool>(0).unwrap_or(false))
     }
 
     async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
@@ -207,5 +200,4 @@ pub(crate) struct ServerSpec<'a> {
 
 const USER: &str = "seawall";
 const CONTROL_DEADLINE: Duration = Duration::from_secs(10);
-const PROBE_DEADLINE: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(10);

@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::Signal;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 
 pub use cluster::RedisCluster;
 pub use resp::Reply;
@@ -166,13 +165,7 @@ impl Redis {
     /// # Errors
     /// [`Error::Deadline`] if it does not go.
     pub async fn kill(&self) -> Result<(), Error> {
-        if self.process.signal(Signal::KILL).is_err()
-            || self.process.wait_ended(CONTROL_DEADLINE).await
-        {
-            Ok(())
-        } else {
-            Err(self.deadline("its end", CONTROL_DEADLINE))
-        }
+        self.process.kill().await
     }
 
     /// Kills it if it is up, starts it empty on the same port, and returns when it
@@ -182,9 +175,8 @@ impl Redis {
     /// # Errors
     /// [`Error::Exited`] or [`Error::NotReady`], with the log, if it does not start.
     pub async fn restart(&self) -> Result<(), Error> {
-        self.kill().await?;
-        self.process.spawn()?;
-        self.wait_answer(CONTROL_DEADLINE).await
+        let addr = self.addr();
+        self.process.restart(CONTROL_DEADLINE, || answers(addr)).await
     }
 
     pub(crate) fn process(&self) -> &Arc<Process> {
@@ -193,18 +185,8 @@ impl Redis {
 
     /// Waits until it answers.
     pub(crate) async fn wait_answer(&self, deadline: Duration) -> Result<(), Error> {
-        let end = Instant::now() + deadline;
-        loop {
-            self.process.check_started()?;
-            let ping = resp::command(self.addr(), &["PING"]);
-            if matches!(timeout(PROBE_DEADLINE, ping).await, Ok(Ok(_))) {
-                return Ok(());
-            }
-            if Instant::now() >= end {
-                return Err(self.process.not_ready(deadline));
-            }
-            sleep(POLL).await;
-        }
+        let addr = self.addr();
+        self.process.until(deadline, || answers(addr)).await
     }
 
     fn error(&self, action: &'static str, source: std::io::Error) -> Error {
@@ -224,6 +206,10 @@ impl fmt::Debug for Redis {
             .field("pid", &self.pid())
             .finish_non_exhaustive()
     }
+}
+
+async fn answers(addr: SocketAddr) -> bool {
+    resp::command(addr, &["PING"]).await.is_ok()
 }
 
 /// What distinguishes one server from the others of its stack.
@@ -277,7 +263,6 @@ impl Role<'_> {
 }
 
 const CONTROL_DEADLINE: Duration = Duration::from_secs(10);
-const PROBE_DEADLINE: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(10);
 /// What a node of a cluster adds to its port for the bus between the nodes.
 const BUS_OFFSET: u16 = 10_000;

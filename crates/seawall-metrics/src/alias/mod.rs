@@ -1,11 +1,11 @@
 //! A metric under a second name, for dashboards that ask for that.
 
-mod render;
+mod resolve;
 
-#[cfg(feature = "tower")]
-use crate::expose::Format;
+use crate::expose::{self, Format};
 use crate::handle::Handle;
 use crate::snapshot::Snapshot;
+pub(crate) use resolve::{Aliased, Sum};
 
 /// One metric exposed a second time: other name, other label names, another
 /// scale; the same cells. Nothing is recorded twice.
@@ -153,12 +153,20 @@ impl Aliases {
     /// sorted by name and labels. An alias whose metric is not there, or whose
     /// name is that of a metric or of a part of one, is left out.
     pub fn render_into(&self, snapshot: &Snapshot, out: &mut String) {
-        render::render(&self.all, snapshot, false, out);
+        expose::plain_aliases(&self.resolve(snapshot), out);
     }
 
-    #[cfg(feature = "tower")]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+    /// What there is of them in `snapshot`, sorted by name.
+    pub(crate) fn resolve(&self, snapshot: &Snapshot) -> Vec<Aliased<'_>> {
+        resolve::resolve(&self.all, snapshot)
+    }
+
+    /// Those of a recorder, as of now.
+    pub(crate) fn of(&self, handle: &Handle) -> Vec<Aliased<'_>> {
+        if self.all.is_empty() {
+            return Vec::new();
+        }
+        self.resolve(&handle.snapshot_of(|name| self.all.iter().any(|alias| alias.of == name)))
     }
 }
 
@@ -168,36 +176,19 @@ impl Handle {
     #[must_use]
     pub fn render_with(&self, aliases: &Aliases) -> String {
         let mut text = self.render();
-        aliases.render_into(&self.snapshot_for(aliases), &mut text);
+        expose::plain_aliases(&aliases.of(self), &mut text);
         text
     }
 
-    /// In a text format with `aliases` behind the metrics, else without.
-    #[cfg(feature = "tower")]
-    pub(crate) fn render_as_with(&self, format: Format, aliases: &Aliases) -> Vec<u8> {
-        let mut body = self.render_as(format);
-        if aliases.is_empty() || !format.is_text() {
-            return body;
-        }
-        let open = format == Format::OpenMetrics;
-        let mut text = String::new();
-        render::render(&aliases.all, &self.snapshot_for(aliases), open, &mut text);
-        if open && body.ends_with(END) {
-            body.truncate(body.len() - END.len());
-            text.push_str("# EOF\n");
-        }
-        body.extend_from_slice(text.as_bytes());
-        body
-    }
-
-    /// The names of all metrics, and the series of those that have aliases.
-    fn snapshot_for(&self, aliases: &Aliases) -> Snapshot {
-        self.snapshot_of(|name| aliases.all.iter().any(|alias| alias.of == name))
+    /// Everything in the format asked for, with `aliases` behind the metrics, as
+    /// [`render_with`](Self::render_with). In protobuf their native histograms
+    /// have the cells of the metric, scaled: their buckets are as wide as those
+    /// of any other.
+    #[must_use]
+    pub fn render_as_with(&self, format: Format, aliases: &Aliases) -> Vec<u8> {
+        format.render(self.registry(), &aliases.of(self))
     }
 }
-
-#[cfg(feature = "tower")]
-const END: &[u8] = b"# EOF\n";
 
 /// The buckets of the plans.
 const MILLISECONDS: [f64; 8] = [10.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0];

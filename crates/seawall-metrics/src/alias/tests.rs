@@ -42,14 +42,14 @@ fn the_required_names_are_fed_by_the_same_cells_in_their_own_unit() {
 cache_hits_total{key_type="items",level="l1"} 5
 # HELP http_request_duration_ms Alias of http_server_request_duration_seconds.
 # TYPE http_request_duration_ms histogram
-http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="10"} 1
-http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="50"} 1
-http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="100"} 1
-http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="200"} 2
-http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="500"} 2
-http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="1000"} 2
-http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="2000"} 2
-http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="5000"} 2
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="10.0"} 1
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="50.0"} 1
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="100.0"} 1
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="200.0"} 2
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="500.0"} 2
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="1000.0"} 2
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="2000.0"} 2
+http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="5000.0"} 2
 http_request_duration_ms_bucket{method="GET",route="/x/{id}",status_code="200",le="+Inf"} 3
 "#;
     assert!(seen.starts_with(expected), "{seen}");
@@ -96,12 +96,12 @@ fn bounds_that_the_metric_does_not_have_are_left_out_and_scaling_adds_no_noise()
     };
     assert_eq!(
         of(Alias::new("x_ms", "x_seconds").scale(1e3).bounds(&[3.0, 10.0, 200.0])),
-        "10 200 +Inf"
+        "10.0 200.0 +Inf"
     );
     assert_eq!(
         of(Alias::new("x_us", "x_seconds").scale(1e6)),
-        "5000 10000 25000 50000 75000 100000 200000 250000 500000 750000 1000000 2000000 2500000 \
-         5000000 7500000 10000000 +Inf"
+        "5000.0 10000.0 25000.0 50000.0 75000.0 100000.0 200000.0 250000.0 500000.0 750000.0 1e+06 \
+         2e+06 2.5e+06 5e+06 7.5e+06 1e+07 +Inf"
     );
 }
 

@@ -15,6 +15,8 @@ use crate::window::{History, Tick};
 pub(crate) struct CounterCell {
     words: PerThread<AtomicU64, CachePadded<AtomicU64>>,
     past: Mutex<Past>,
+    /// Milliseconds since 1970.
+    created: u64,
 }
 
 /// What the window knows. Also serialises callers of `absolute`.
@@ -28,7 +30,17 @@ struct Past {
 
 impl CounterCell {
     pub(crate) fn new() -> Self {
-        Self { words: PerThread::new(), past: Mutex::default() }
+        Self { words: PerThread::new(), past: Mutex::default(), created: 0 }
+    }
+
+    /// With the time at which it was made, in milliseconds since 1970.
+    pub(crate) fn made_at(self, created: u64) -> Self {
+        Self { created, ..self }
+    }
+
+    /// In milliseconds since 1970, zero if nobody said.
+    pub(crate) fn created(&self) -> u64 {
+        self.created
     }
 
     /// The exact total of every increment that happened before this call.

@@ -30,6 +30,8 @@ pub(crate) struct HistogramCell {
     stripes: PerThread<Stripe<Small>, Far<CachePadded<Stripe<Wide>>>, Far<Stripe<Small>>>,
     exemplars: Exemplars,
     past: Mutex<Past>,
+    /// Milliseconds since 1970.
+    created: u64,
 }
 
 /// Counters of the values no histogram takes.
@@ -64,7 +66,18 @@ impl HistogramCell {
             stripes: PerThread::new(),
             exemplars: Exemplars::default(),
             past: Mutex::default(),
+            created: 0,
         }
+    }
+
+    /// With the time at which it was made, in milliseconds since 1970.
+    pub(crate) fn made_at(self, created: u64) -> Self {
+        Self { created, ..self }
+    }
+
+    /// In milliseconds since 1970, zero if nobody said.
+    pub(crate) fn created(&self) -> u64 {
+        self.created
     }
 
     /// Everything recorded so far. Cells first: a value that is in a cell is

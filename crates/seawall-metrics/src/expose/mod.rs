@@ -5,6 +5,7 @@
 //! of the protobuf format's numbers too), and keep the names of the series: no
 //! query changes when the format does.
 
+mod alias;
 mod exemplar;
 #[cfg(feature = "protobuf")]
 mod native;
@@ -13,11 +14,13 @@ mod number;
 mod protobuf;
 mod text;
 
+pub(crate) use alias::plain as plain_aliases;
 pub(crate) use exemplar::{Exemplars, Kept};
-pub(crate) use number::{bound, float};
+pub(crate) use number::bound;
 use text::Dialect;
 pub(crate) use text::escape;
 
+use crate::alias::Aliased;
 use crate::registry::Registry;
 
 /// Content type of what [`Handle::render`](crate::Handle::render) returns.
@@ -54,17 +57,24 @@ impl Format {
         }
     }
 
-    #[cfg(feature = "tower")]
-    pub(crate) const fn is_text(self) -> bool {
-        matches!(self, Self::Text | Self::OpenMetrics)
-    }
-
-    pub(crate) fn render(self, registry: &Registry) -> Vec<u8> {
+    /// With `aliases` behind the metrics.
+    pub(crate) fn render(self, registry: &Registry, aliases: &[Aliased<'_>]) -> Vec<u8> {
         match self {
-            Self::Text => render_text(registry, Dialect::Plain),
-            Self::OpenMetrics => render_text(registry, Dialect::Open),
+            Self::Text => {
+                let mut out = String::new();
+                text::render(registry, Dialect::Plain, &mut out);
+                alias::plain(aliases, &mut out);
+                out.into_bytes()
+            }
+            Self::OpenMetrics => {
+                let mut out = String::new();
+                text::render(registry, Dialect::Open, &mut out);
+                alias::open(aliases, registry.tells_created(), &mut out);
+                out.push_str("# EOF\n");
+                out.into_bytes()
+            }
             #[cfg(feature = "protobuf")]
-            Self::Protobuf => protobuf::render(registry),
+            Self::Protobuf => protobuf::render(registry, aliases),
         }
     }
 }
@@ -72,10 +82,4 @@ impl Format {
 /// Appends the text format 0.0.4.
 pub(crate) fn plain(registry: &Registry, out: &mut String) {
     text::render(registry, Dialect::Plain, out);
-}
-
-fn render_text(registry: &Registry, dialect: Dialect) -> Vec<u8> {
-    let mut out = String::new();
-    text::render(registry, dialect, &mut out);
-    out.into_bytes()
 }

@@ -9,22 +9,28 @@ use crate::cells::{Layout, Sparse};
 
 /// Buckets from the lowest to the highest that is in use, without holes.
 pub(crate) struct Native {
-    /// Values below the smallest number that cells tell apart, also negative ones.
+    /// Values below `threshold`, also negative ones.
     pub(crate) zero: u64,
+    /// Where the cells begin, at the bound of a bucket.
+    pub(crate) threshold: f64,
     /// Index of the first of `counts`.
     pub(crate) first: i32,
     pub(crate) counts: Vec<u64>,
 }
 
-pub(crate) fn native(layout: &Layout, cells: &Sparse) -> Native {
-    let mut native = Native { zero: 0, first: 0, counts: Vec::new() };
+/// Of values that are `scale` times as large as those in the cells.
+pub(crate) fn native(layout: &Layout, cells: &Sparse, scale: f64) -> Native {
+    let index = |value: f64| ((value * scale).log2() * PER_OCTAVE).ceil() as i32;
+    let lowest = index(LOWEST);
+    let threshold = (f64::from(lowest) / PER_OCTAVE).exp2();
+    let mut native = Native { zero: 0, threshold, first: 0, counts: Vec::new() };
     for (cell, count) in cells.iter() {
         let middle = layout.middle(cell);
-        if middle < ZERO_THRESHOLD {
+        if middle < LOWEST || index(middle) <= lowest {
             native.zero = native.zero.wrapping_add(count);
             continue;
         }
-        let index = (middle.log2() * PER_OCTAVE).ceil() as i32;
+        let index = index(middle);
         if native.counts.is_empty() {
             native.first = index;
         }
@@ -43,4 +49,4 @@ pub(crate) fn native(layout: &Layout, cells: &Sparse) -> Native {
 pub(crate) const SCHEMA: i32 = 3;
 const PER_OCTAVE: f64 = 8.0;
 /// 2^-30, where the cells begin.
-pub(crate) const ZERO_THRESHOLD: f64 = 1.0 / (1_u64 << 30) as f64;
+const LOWEST: f64 = 1.0 / (1_u64 << 30) as f64;

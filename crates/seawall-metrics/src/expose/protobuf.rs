@@ -4,22 +4,21 @@
 //! The messages are those of `io/prometheus/client/metrics.proto` in the
 //! Prometheus repository, without the fields that nothing here fills.
 
+use std::time::UNIX_EPOCH;
+
 use prost::Message;
 
 use super::exemplar::Kept;
-use super::native::{SCHEMA, ZERO_THRESHOLD, native};
+use super::native::{SCHEMA, native};
 use super::text::type_of;
-use crate::cells::HistogramCell;
-use crate::registry::{Cell, Labels, Registry};
+use crate::alias::{Aliased, Sum};
+use crate::cells::{HistogramCell, Layout, Sparse};
+use crate::registry::{Cell, Kind, Labels, Registry};
 
-pub(super) fn render(registry: &Registry) -> Vec<u8> {
+pub(super) fn render(registry: &Registry, aliases: &[Aliased<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     for family in registry.families() {
-        let kind = match type_of(&family) {
-            "counter" => COUNTER,
-            "histogram" => HISTOGRAM,
-            _ => GAUGE,
-        };
+        let kind = kind(&family.name, family.kind);
         let series = family.series.read();
         let metric = series.iter().map(|(labels, cell)| metric(labels, cell, kind)).collect();
         let message = MetricFamily {
@@ -31,19 +30,70 @@ pub(super) fn render(registry: &Registry) -> Vec<u8> {
         // Only a slice can be too short.
         let _ = message.encode_length_delimited(&mut out);
     }
+    for alias in aliases {
+        let message = MetricFamily {
+            name: Some(alias.name.to_owned()),
+            help: Some(alias.help()),
+            kind: Some(kind(alias.name, alias.kind)),
+            metric: alias.series.iter().map(|(labels, sum)| aliased(alias, labels, sum)).collect(),
+        };
+        let _ = message.encode_length_delimited(&mut out);
+    }
     out
+}
+
+fn kind(name: &str, kind: Kind) -> i32 {
+    match type_of(name, kind) {
+        "counter" => COUNTER,
+        "histogram" => HISTOGRAM,
+        _ => GAUGE,
+    }
+}
+
+fn aliased(alias: &Aliased<'_>, labels: &Labels, sum: &Sum) -> Metric {
+    let mut metric = Metric { label: labels.iter().map(pair).collect(), ..Metric::default() };
+    let since = sum.created.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let created = since.and_then(|since| timestamp(since.as_millis() as u64));
+    match &sum.histogram {
+        Some(histogram) => {
+            let bucket = |(bound, below)| Bucket {
+                cumulative_count: Some(below),
+                upper_bound: Some(bound),
+                exemplar: None,
+            };
+            let finite = histogram.buckets.iter().copied();
+            metric.histogram = Some(Histogram {
+                sample_count: Some(sum.count),
+                sample_sum: Some(sum.value),
+                bucket: finite.chain([(f64::INFINITY, sum.count)]).map(bucket).collect(),
+                created,
+                ..natively(&histogram.layout, &histogram.cells, histogram.scale)
+            });
+        }
+        None if alias.kind == Kind::Counter => {
+            metric.counter = Some(Counter { value: Some(sum.count as f64), created });
+        }
+        None if alias.counts() => {
+            metric.counter = Some(Counter { value: Some(sum.value), created });
+        }
+        None => metric.gauge = Some(Gauge { value: Some(sum.value) }),
+    }
+    metric
 }
 
 fn metric(labels: &Labels, cell: &Cell, kind: i32) -> Metric {
     let mut metric = Metric { label: labels.iter().map(pair).collect(), ..Metric::default() };
     match cell {
         Cell::Counter(counter) => {
-            metric.counter = Some(Number { value: Some(counter.value() as f64) });
+            metric.counter = Some(Counter {
+                value: Some(counter.value() as f64),
+                created: timestamp(counter.created()),
+            });
         }
         Cell::Gauge(gauge) if kind == COUNTER => {
-            metric.counter = Some(Number { value: Some(gauge.value()) });
+            metric.counter = Some(Counter { value: Some(gauge.value()), created: None });
         }
-        Cell::Gauge(gauge) => metric.gauge = Some(Number { value: Some(gauge.value()) }),
+        Cell::Gauge(gauge) => metric.gauge = Some(Gauge { value: Some(gauge.value()) }),
         Cell::Histogram(cell) => metric.histogram = Some(histogram(cell)),
     }
     metric
@@ -62,7 +112,18 @@ fn histogram(cell: &HistogramCell) -> Histogram {
             exemplar: exemplars.get(at).and_then(Option::as_ref).map(exemplar),
         })
         .collect();
-    let native = native(cell.layout(), &totals.cells);
+    Histogram {
+        sample_count: bucket.last().and_then(|bucket| bucket.cumulative_count),
+        sample_sum: Some(totals.sum),
+        created: timestamp(cell.created()),
+        bucket,
+        ..natively(cell.layout(), &totals.cells, 1.0)
+    }
+}
+
+/// The native part of a histogram whose values are `scale` times as large.
+fn natively(layout: &Layout, cells: &Sparse, scale: f64) -> Histogram {
+    let native = native(layout, cells, scale);
     let mut before = 0;
     let deltas = native.counts.iter().map(|count| {
         let delta = (*count as i64).wrapping_sub(before);
@@ -70,11 +131,8 @@ fn histogram(cell: &HistogramCell) -> Histogram {
         delta
     });
     Histogram {
-        sample_count: bucket.last().and_then(|bucket| bucket.cumulative_count),
-        sample_sum: Some(totals.sum),
-        bucket,
         schema: Some(SCHEMA),
-        zero_threshold: Some(ZERO_THRESHOLD),
+        zero_threshold: Some(native.threshold),
         zero_count: Some(native.zero),
         positive_delta: deltas.collect(),
         positive_span: if native.counts.is_empty() {
@@ -84,6 +142,7 @@ fn histogram(cell: &HistogramCell) -> Histogram {
             let length = native.counts.len() as u32;
             vec![BucketSpan { offset: Some(native.first), length: Some(length) }]
         },
+        ..Histogram::default()
     }
 }
 
@@ -97,6 +156,12 @@ fn exemplar(kept: &Kept) -> Exemplar {
             nanos: ((kept.seconds - whole) * 1e9) as i32,
         }),
     }
+}
+
+/// Of milliseconds since 1970; zero is not known.
+fn timestamp(millis: u64) -> Option<Timestamp> {
+    let seconds = i64::try_from(millis / 1000).ok()?;
+    (millis > 0).then(|| Timestamp { seconds, nanos: (millis % 1000) as i32 * 1_000_000 })
 }
 
 fn pair((name, value): (&str, &str)) -> LabelPair {
@@ -124,9 +189,9 @@ struct Metric {
     #[prost(message, repeated, tag = "1")]
     label: Vec<LabelPair>,
     #[prost(message, optional, tag = "2")]
-    gauge: Option<Number>,
+    gauge: Option<Gauge>,
     #[prost(message, optional, tag = "3")]
-    counter: Option<Number>,
+    counter: Option<Counter>,
     #[prost(message, optional, tag = "7")]
     histogram: Option<Histogram>,
 }
@@ -139,11 +204,18 @@ struct LabelPair {
     value: Option<String>,
 }
 
-/// A gauge or a counter.
 #[derive(Clone, PartialEq, Message)]
-struct Number {
+struct Gauge {
     #[prost(double, optional, tag = "1")]
     value: Option<f64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Counter {
+    #[prost(double, optional, tag = "1")]
+    value: Option<f64>,
+    #[prost(message, optional, tag = "3")]
+    created: Option<Timestamp>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -164,6 +236,8 @@ struct Histogram {
     positive_span: Vec<BucketSpan>,
     #[prost(sint64, repeated, tag = "13")]
     positive_delta: Vec<i64>,
+    #[prost(message, optional, tag = "15")]
+    created: Option<Timestamp>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -11,8 +11,10 @@
 //! name is another metric's, is therefore typed `unknown` there: its samples
 //! keep their name.
 
+use std::sync::Arc;
+
 use super::exemplar::Kept;
-use super::number::float;
+use super::number::{float, seconds};
 use crate::cells::HistogramCell;
 use crate::registry::{Cell, Family, Kind, Registry};
 
@@ -22,28 +24,18 @@ pub(crate) enum Dialect {
     Open,
 }
 
+/// Without the mark that ends OpenMetrics.
 pub(super) fn render(registry: &Registry, dialect: Dialect, out: &mut String) {
     let families = registry.families();
     for family in &families {
         let (name, kind) = match dialect {
-            Dialect::Plain => (&*family.name, type_of(family)),
+            Dialect::Plain => (&*family.name, type_of(&family.name, family.kind)),
             Dialect::Open => open_type(family, &families),
         };
-        if let Some(description) = registry.description(family) {
-            comment(out, "HELP", name);
-            escape(out, &description.text, dialect == Dialect::Open);
-            out.push('\n');
-        }
-        comment(out, "TYPE", name);
-        out.push_str(kind);
-        out.push('\n');
-        if dialect == Dialect::Open
-            && let Some(unit) = UNITS.iter().find(|unit| has_unit(name, unit))
-        {
-            comment(out, "UNIT", name);
-            out.push_str(unit);
-            out.push('\n');
-        }
+        let description = registry.description(family);
+        let help = description.as_ref().map(|description| &*description.text);
+        head(out, dialect, name, kind, help);
+        let created = tells_created(registry, dialect, name, kind, &families);
         for (labels, cell) in family.series.read().iter() {
             let series = Series { name: &family.name, labels: labels.text(), dialect };
             match cell {
@@ -51,10 +43,29 @@ pub(super) fn render(registry: &Registry, dialect: Dialect, out: &mut String) {
                 Cell::Gauge(gauge) => series.float(out, "", gauge.value()),
                 Cell::Histogram(histogram) => series.histogram(out, histogram),
             }
+            if created && cell.created() > 0 {
+                Series { name, ..series }.created(out, cell.created());
+            }
         }
     }
-    if dialect == Dialect::Open {
-        out.push_str("# EOF\n");
+}
+
+/// What stands before the samples of a family.
+pub(super) fn head(out: &mut String, dialect: Dialect, name: &str, kind: &str, help: Option<&str>) {
+    if let Some(help) = help {
+        comment(out, "HELP", name);
+        escape(out, help, dialect == Dialect::Open);
+        out.push('\n');
+    }
+    comment(out, "TYPE", name);
+    out.push_str(kind);
+    out.push('\n');
+    if dialect == Dialect::Open
+        && let Some(unit) = UNITS.iter().find(|unit| has_unit(name, unit))
+    {
+        comment(out, "UNIT", name);
+        out.push_str(unit);
+        out.push('\n');
     }
 }
 
@@ -76,10 +87,11 @@ fn comment(out: &mut String, what: &str, name: &str) {
     }
 }
 
-struct Series<'a> {
-    name: &'a str,
-    labels: &'a str,
-    dialect: Dialect,
+/// The lines of one series.
+pub(super) struct Series<'a> {
+    pub(super) name: &'a str,
+    pub(super) labels: &'a str,
+    pub(super) dialect: Dialect,
 }
 
 impl Series<'_> {
@@ -98,7 +110,13 @@ impl Series<'_> {
         self.whole(out, "_count", count);
     }
 
-    fn bucket(&self, out: &mut String, bound: &str, count: u64, exemplar: Option<&Kept>) {
+    pub(super) fn bucket(
+        &self,
+        out: &mut String,
+        bound: &str,
+        count: u64,
+        exemplar: Option<&Kept>,
+    ) {
         out.push_str(self.name);
         out.push_str("_bucket{");
         if !self.labels.is_empty() {
@@ -126,15 +144,22 @@ impl Series<'_> {
         out.push('\n');
     }
 
-    fn whole(&self, out: &mut String, suffix: &str, value: u64) {
+    pub(super) fn whole(&self, out: &mut String, suffix: &str, value: u64) {
         self.start(out, suffix);
         number(out, value);
         out.push('\n');
     }
 
-    fn float(&self, out: &mut String, suffix: &str, value: f64) {
+    pub(super) fn float(&self, out: &mut String, suffix: &str, value: f64) {
         self.start(out, suffix);
         out.push_str(&float(value));
+        out.push('\n');
+    }
+
+    /// When it was made, in milliseconds since 1970.
+    pub(super) fn created(&self, out: &mut String, millis: u64) {
+        self.start(out, CREATED);
+        seconds(out, millis);
         out.push('\n');
     }
 
@@ -154,18 +179,18 @@ fn number(out: &mut String, value: u64) {
     out.push_str(itoa::Buffer::new().format(value));
 }
 
-pub(super) fn type_of(family: &Family) -> &'static str {
-    match family.kind {
+pub(super) fn type_of(name: &str, kind: Kind) -> &'static str {
+    match kind {
         Kind::Counter => "counter",
-        Kind::Gauge if family.name.ends_with(TOTAL) => "counter",
+        Kind::Gauge if name.ends_with(TOTAL) => "counter",
         Kind::Gauge => "gauge",
         Kind::Histogram => "histogram",
     }
 }
 
 /// The name and type of the family in OpenMetrics. `all` is sorted by name.
-fn open_type<'a>(family: &'a Family, all: &[std::sync::Arc<Family>]) -> (&'a str, &'static str) {
-    match type_of(family) {
+fn open_type<'a>(family: &'a Family, all: &[Arc<Family>]) -> (&'a str, &'static str) {
+    match type_of(&family.name, family.kind) {
         "counter" => match family.name.strip_suffix(TOTAL) {
             Some(short) if all.binary_search_by(|other| (*other.name).cmp(short)).is_err() => {
                 (short, "counter")
@@ -176,10 +201,29 @@ fn open_type<'a>(family: &'a Family, all: &[std::sync::Arc<Family>]) -> (&'a str
     }
 }
 
+/// Whether the series of a family say when they were made. Not where that line
+/// would have the name of another metric.
+fn tells_created(
+    registry: &Registry,
+    dialect: Dialect,
+    name: &str,
+    kind: &str,
+    all: &[Arc<Family>],
+) -> bool {
+    dialect == Dialect::Open
+        && matches!(kind, "counter" | "histogram")
+        && registry.tells_created()
+        && {
+            let line = format!("{name}{CREATED}");
+            all.binary_search_by(|other| (*other.name).cmp(line.as_str())).is_err()
+        }
+}
+
 fn has_unit(name: &str, unit: &str) -> bool {
     name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_'))
 }
 
+const CREATED: &str = "_created";
 const TOTAL: &str = "_total";
 /// Units that are told if a name ends in them.
 const UNITS: [&str; 4] = ["seconds", "bytes", "ratio", "celsius"];

@@ -221,3 +221,16 @@ fn a_snapshot_has_what_the_text_has() {
     assert!((histogram.quantile(0.99) / 0.99 - 1.0).abs() < 1.0 / 64.0);
     assert_eq!(took.series[0].labels, [("route".to_owned(), "/x".to_owned())]);
 }
+
+#[test]
+fn what_is_not_known_of_a_gauge_is_left_out_of_its_sum() {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        for (at, value) in [("a", f64::NAN), ("b", 2.0), ("c", f64::NAN), ("d", 3.0)] {
+            metrics::gauge!("x", "at" => at).set(value);
+        }
+    });
+    assert_eq!(handle.gauge_value("x", &[]), Some(5.0));
+    assert!(handle.gauge_value("x", &[("at", "a")]).unwrap().is_nan());
+    assert_eq!(handle.gauge_value("x", &[("at", "e")]), None);
+}

@@ -9,6 +9,7 @@ mod push;
 
 pub use push::{OtlpConfig, OtlpPush};
 
+use crate::alias::Aliases;
 use crate::handle::Handle;
 
 impl Handle {
@@ -21,6 +22,12 @@ impl Handle {
     /// histograms have the classic bounds.
     #[must_use]
     pub fn otlp(&self, resource: &[(String, String)]) -> Vec<u8> {
-        encode::encode(self.registry(), resource)
+        encode::encode(self.registry(), resource, &[])
+    }
+
+    /// [`otlp`](Self::otlp) with `aliases` behind the metrics.
+    #[must_use]
+    pub fn otlp_with(&self, resource: &[(String, String)], aliases: &Aliases) -> Vec<u8> {
+        encode::encode(self.registry(), resource, &aliases.of(self))
     }
 }

@@ -5,16 +5,20 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderValue, Request, StatusCode, Uri};
-use http_body_util::Full;
+use http::header::{CONTENT_TYPE, HOST, RETRY_AFTER};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use metrics::{Key, Label};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse as Said;
+use prost::Message as _;
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::alias::Aliases;
 use crate::error::Error;
 use crate::handle::Handle;
 
@@ -83,56 +87,117 @@ impl OtlpConfig {
 /// Pushes until it is dropped.
 #[derive(Debug)]
 #[must_use = "pushing ends when it is dropped"]
-pub struct OtlpPush(AbortHandle);
+pub struct OtlpPush {
+    task: JoinHandle<()>,
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl OtlpPush {
+    /// Pushes a last time and ends: what came since the last push is not lost.
+    /// Takes as long as a push or two may take. Dropping the future ends it at
+    /// once.
+    pub async fn shutdown(mut self) {
+        if let Some(stop) = self.stop.take() {
+            // It has ended already if nobody listens.
+            let _ = stop.send(());
+        }
+        // A task that panicked or whose runtime is gone has ended as well.
+        let _ = (&mut self.task).await;
+    }
+}
 
 impl Handle {
     /// Pushes these metrics to a collector now and then, from a task of the
     /// current tokio runtime. A push that fails is counted in
     /// `seawall_metrics_pushes_total{result="error"}` and logged when the one
-    /// before was good; the next one carries everything.
+    /// before was good; the next one carries everything. One of which the collector
+    /// refuses a part is counted as `partial`. A collector that answers 429 or 503
+    /// with `Retry-After` is left alone for so long, at most 5 min.
     ///
     /// # Errors
     /// As [`OtlpConfig::validate`], [`Error::NoRuntime`] outside of a runtime.
     pub fn push_otlp(&self, config: OtlpConfig) -> Result<OtlpPush, Error> {
+        self.push_otlp_with(config, Aliases::new())
+    }
+
+    /// [`push_otlp`](Self::push_otlp) with `aliases` behind the metrics.
+    ///
+    /// # Errors
+    /// As [`push_otlp`](Self::push_otlp).
+    pub fn push_otlp_with(&self, config: OtlpConfig, aliases: Aliases) -> Result<OtlpPush, Error> {
         config.validate()?;
         let uri = config.uri()?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| Error::NoRuntime)?;
-        let task = runtime.spawn(run(self.clone(), config, uri));
-        Ok(OtlpPush(task.abort_handle()))
+        let (stop, stopped) = oneshot::channel();
+        let task = runtime.spawn(run(self.clone(), config, uri, aliases, stopped));
+        Ok(OtlpPush { task, stop: Some(stop) })
     }
 }
 
 impl Drop for OtlpPush {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
-async fn run(handle: Handle, config: OtlpConfig, uri: Uri) {
+async fn run(
+    handle: Handle,
+    config: OtlpConfig,
+    uri: Uri,
+    aliases: Aliases,
+    mut stopped: oneshot::Receiver<()>,
+) {
     let mut timer = interval(config.interval);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failing = false;
+    let mut before = "ok";
+    let mut not_before = Instant::now();
     loop {
-        timer.tick().await;
-        let body = Bytes::from(handle.otlp(&config.resource));
+        let last = tokio::select! {
+            biased;
+            // Asked to, or the handle is gone.
+            _ = &mut stopped => true,
+            _ = timer.tick() => false,
+        };
+        if !last && Instant::now() < not_before {
+            continue;
+        }
+        let body = Bytes::from(handle.otlp_with(&config.resource, &aliases));
         let result = match timeout(config.timeout, send(&uri, body)).await {
             Ok(result) => result,
             Err(_) => Err(Failure::Io(io::ErrorKind::TimedOut.into())),
         };
-        if let (Err(error), false) = (&result, failing) {
-            tracing::warn!(%uri, %error, "metrics are not taken by the collector");
+        let now = match &result {
+            Ok(0) => "ok",
+            Ok(_) => "partial",
+            Err(_) => "error",
+        };
+        match &result {
+            Ok(refused @ 1..) if now != before => {
+                tracing::warn!(%uri, refused, "the collector refuses some of the metrics");
+            }
+            Err(error) if now != before => {
+                tracing::warn!(%uri, %error, "metrics are not taken by the collector");
+            }
+            _ => {}
         }
-        failing = result.is_err();
-        let label = Label::from_static_parts("result", if failing { "error" } else { "ok" });
+        before = now;
+        if let Err(Failure::Refused(_, Some(wait))) = result {
+            not_before = Instant::now() + wait.min(LONGEST_WAIT);
+        }
+        let label = Label::from_static_parts("result", now);
         let key = Key::from_parts("seawall_metrics_pushes_total", vec![label]);
         if let Some(pushes) = handle.registry().counter(&key) {
             metrics::CounterFn::increment(&*pushes, 1);
         }
+        if last {
+            return;
+        }
     }
 }
 
-/// A connection for each push: they are seconds apart.
-async fn send(uri: &Uri, body: Bytes) -> Result<(), Failure> {
+/// How many values the collector did not take. A connection for each push: they
+/// are seconds apart.
+async fn send(uri: &Uri, body: Bytes) -> Result<i64, Failure> {
     let host = uri.host().unwrap_or_default();
     let port = uri.port_u16().unwrap_or(80);
     let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
@@ -147,8 +212,16 @@ async fn send(uri: &Uri, body: Bytes) -> Result<(), Failure> {
         headers.insert(HOST, value);
     }
     let answer = async {
-        let status = sender.send_request(request).await?.status();
-        if status.is_success() { Ok(()) } else { Err(Failure::Refused(status)) }
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(Failure::Refused(status, asked_to_wait(&answer)));
+        }
+        // A collector that says nothing of the kind has taken all.
+        let body = Limited::new(answer.into_body(), MOST_ANSWER).collect().await;
+        let said = body.ok().and_then(|body| Said::decode(body.to_bytes()).ok());
+        let partly = said.and_then(|said| said.partial_success);
+        Ok(partly.map_or(0, |partly| partly.rejected_data_points))
     };
     tokio::select! {
         answer = answer => answer,
@@ -160,13 +233,26 @@ async fn send(uri: &Uri, body: Bytes) -> Result<(), Failure> {
     }
 }
 
+/// Seconds only: a date is as good as none.
+fn asked_to_wait<B>(answer: &Response<B>) -> Option<Duration> {
+    let busy = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+    let seconds = answer.headers().get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    busy.contains(&answer.status()).then(|| Duration::from_secs(seconds))
+}
+
+/// What a collector that is overloaded may ask for.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// A collector answers with a few bytes, and perhaps a sentence.
+const MOST_ANSWER: usize = 65_536;
+
 /// Why a push failed; for the log.
 #[derive(Debug)]
 enum Failure {
     Io(io::Error),
     Http(hyper::Error),
     Request(http::Error),
-    Refused(StatusCode),
+    /// And how long the collector wants to be left alone.
+    Refused(StatusCode, Option<Duration>),
 }
 
 impl fmt::Display for Failure {
@@ -175,7 +261,7 @@ impl fmt::Display for Failure {
             Self::Io(error) => error.fmt(f),
             Self::Http(error) => error.fmt(f),
             Self::Request(error) => error.fmt(f),
-            Self::Refused(status) => write!(f, "status {status}"),
+            Self::Refused(status, _) => write!(f, "status {status}"),
         }
     }
 }

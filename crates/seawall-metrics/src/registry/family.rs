@@ -50,6 +50,15 @@ impl Cell {
         }
     }
 
+    /// When it was made, in milliseconds since 1970; zero for a gauge.
+    pub(crate) fn created(&self) -> u64 {
+        match self {
+            Self::Counter(cell) => cell.created(),
+            Self::Gauge(_) => 0,
+            Self::Histogram(cell) => cell.created(),
+        }
+    }
+
     fn holders(&self) -> usize {
         let holders = match self {
             Self::Counter(cell) => Arc::strong_count(cell),

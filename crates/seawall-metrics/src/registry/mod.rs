@@ -5,6 +5,7 @@
 //! the families hold the series in name and label order, which is the order of
 //! the exposition; they are locked only to add a series or to read.
 
+mod births;
 mod crowd;
 mod family;
 mod index;
@@ -23,15 +24,16 @@ use metrics::{Key, SharedString, Unit};
 use parking_lot::RwLock;
 use tokio::time::Instant;
 
+pub(crate) use births::born_at;
 pub use family::Kind;
 pub(crate) use family::{Cell, Family};
 pub(crate) use line::{Line, RawName};
-pub(crate) use name::Labels;
-pub(crate) use name::{label_name, metric_name};
+pub(crate) use name::{Labels, label_name, metric_name};
 
 use crate::cells::{CounterCell, GaugeCell, HistogramCell, Shared};
 use crate::config::Config;
 use crate::window::Clock;
+use births::Births;
 use index::Index;
 use names::{Added, Names};
 use own::Own;
@@ -49,8 +51,7 @@ pub(crate) struct Registry {
     pub(crate) clock: RwLock<Clock>,
     own: Own,
     warned_of_names: AtomicBool,
-    #[cfg(feature = "otlp")]
-    born: std::time::SystemTime,
+    births: Births,
 }
 
 #[derive(Clone)]
@@ -61,6 +62,7 @@ pub(crate) struct Description {
 
 impl Registry {
     pub(crate) fn new(config: Config, now: Instant) -> Self {
+        let births = Births::default();
         let registry = Self {
             config,
             id: AtomicU64::new(local::new_id()),
@@ -70,14 +72,9 @@ impl Registry {
             histograms: Index::new(true),
             names: RwLock::default(),
             clock: RwLock::new(Clock::new(now)),
-            own: Own::new(),
+            own: Own::new(births.now()),
             warned_of_names: AtomicBool::new(false),
-            #[cfg(feature = "otlp")]
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "told to collectors, compared with nothing"
-            )]
-            born: std::time::SystemTime::now(),
+            births,
         };
         own::adopt(&registry);
         registry
@@ -93,7 +90,8 @@ impl Registry {
                     return Some((cell, true));
                 }
                 let make = |family: &Family, labels| {
-                    Cell::Counter(Line::new(&family.raw, labels, CounterCell::new()))
+                    let cell = CounterCell::new().made_at(self.births.now());
+                    Cell::Counter(Line::new(&family.raw, labels, cell))
                 };
                 let (Cell::Counter(cell), folded) = self.register(key, Kind::Counter, make)? else {
                     return None;
@@ -142,7 +140,7 @@ impl Registry {
                     let (layout, rejects) = (family.layout.clone(), self.own.rejects.clone());
                     let durations = family.name.ends_with("_seconds");
                     let cell = HistogramCell::new(layout, rejects, durations);
-                    Cell::Histogram(Line::new(&family.raw, labels, cell))
+                    Cell::Histogram(Line::new(&family.raw, labels, cell.made_at(self.births.now())))
                 };
                 let (Cell::Histogram(cell), folded) = self.register(key, Kind::Histogram, make)?
                 else {
@@ -156,10 +154,15 @@ impl Registry {
         )
     }
 
-    /// When it was made.
+    /// When it was made, in milliseconds since 1970.
     #[cfg(feature = "otlp")]
-    pub(crate) fn born(&self) -> std::time::SystemTime {
-        self.born
+    pub(crate) fn born(&self) -> u64 {
+        self.own.born()
+    }
+
+    /// Whether scrapes in OpenMetrics tell when series were made.
+    pub(crate) fn tells_created(&self) -> bool {
+        self.config.created
     }
 
     /// The first description of a name stays.
@@ -225,6 +228,7 @@ impl Registry {
             if !std::mem::replace(&mut renewed, true) {
                 self.id.store(local::new_id(), Relaxed);
             }
+            self.births.part();
             let is_idle = |cell: &Cell| cell.is_idle(since);
             let removed = family.remove_idle(is_idle, |cells| match family.kind {
                 Kind::Counter => self.counters.forget(cells),

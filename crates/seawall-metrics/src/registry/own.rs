@@ -16,12 +16,14 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) fn new() -> Self {
+    /// `now` in milliseconds since 1970.
+    pub(super) fn new(now: u64) -> Self {
         let none = || Labels::new(std::iter::empty(), false);
+        let counter = || CounterCell::new().made_at(now);
         let rejected = RawName::new(REJECTED);
         let reason = |reason| {
             let labels = Labels::new(std::iter::once(&Label::new("reason", reason)), false);
-            Line::new(&rejected, labels, CounterCell::new())
+            Line::new(&rejected, labels, counter())
         };
         Self {
             rejects: Arc::new(Rejects {
@@ -30,10 +32,16 @@ impl Own {
                 negative: reason("negative"),
                 exemplar: reason("exemplar"),
             }),
-            conflicts: Line::new(&RawName::new(CONFLICTS), none(), CounterCell::new()),
-            refused: Line::new(&RawName::new(REFUSED), none(), CounterCell::new()),
+            conflicts: Line::new(&RawName::new(CONFLICTS), none(), counter()),
+            refused: Line::new(&RawName::new(REFUSED), none(), counter()),
             series: Line::new(&RawName::new(SERIES), none(), GaugeCell::new()),
         }
+    }
+
+    /// When the recorder was made.
+    #[cfg(feature = "otlp")]
+    pub(super) fn born(&self) -> u64 {
+        self.conflicts.created()
     }
 
     pub(super) fn count_conflict(&self) {

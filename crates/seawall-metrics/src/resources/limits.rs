@@ -2,6 +2,7 @@ use metrics::{Counter, Gauge, Unit, counter, describe_counter, describe_gauge, g
 use tokio::time::Instant;
 
 use super::cgroup::{Cgroup, CgroupSample};
+use super::unknown;
 
 /// Samples the control group of this process and publishes it.
 pub(super) struct CgroupProbe {
@@ -11,23 +12,24 @@ pub(super) struct CgroupProbe {
     meters: Option<Meters>,
 }
 
+/// None of what the control group does not tell: it would say 0 for ever.
 struct Meters {
-    cpu: Gauge,
+    cpu: Option<Gauge>,
     cpu_limit: Gauge,
-    cpu_ratio: Gauge,
-    periods: Counter,
-    throttled: Counter,
-    throttled_seconds: Gauge,
-    memory: Gauge,
+    cpu_ratio: Option<Gauge>,
+    periods: Option<Counter>,
+    throttled: Option<Counter>,
+    throttled_seconds: Option<Gauge>,
+    memory: Option<Gauge>,
     memory_limit: Gauge,
-    oom_kills: Counter,
+    oom_kills: Option<Counter>,
 }
 
 impl CgroupProbe {
     pub(super) fn new() -> Self {
         let cgroup = Cgroup::own();
         let cpus = std::thread::available_parallelism().map_or(1.0, |cpus| cpus.get() as f64);
-        let meters = cgroup.is_some().then(Meters::new);
+        let meters = cgroup.as_ref().map(|cgroup| Meters::new(&cgroup.read()));
         Self { cgroup, cpus, before: None, meters }
     }
 
@@ -49,22 +51,27 @@ impl CgroupProbe {
 }
 
 impl Meters {
-    fn new() -> Self {
+    /// `now`: what there is to tell.
+    fn new(now: &CgroupSample) -> Self {
         describe();
         Self {
-            cpu: gauge!("cgroup_cpu_seconds_total"),
-            cpu_limit: gauge!("cgroup_cpu_limit"),
-            cpu_ratio: gauge!("cgroup_cpu_utilization_ratio"),
-            periods: counter!("cgroup_cpu_periods_total"),
-            throttled: counter!("cgroup_cpu_throttled_periods_total"),
-            throttled_seconds: gauge!("cgroup_cpu_throttled_seconds_total"),
-            memory: gauge!("cgroup_memory_working_set_bytes"),
-            memory_limit: gauge!("cgroup_memory_limit_bytes"),
-            oom_kills: counter!("cgroup_oom_kills_total"),
+            cpu: now.cpu_seconds.map(|_| unknown(gauge!("cgroup_cpu_seconds_total"))),
+            cpu_limit: unknown(gauge!("cgroup_cpu_limit")),
+            cpu_ratio: now.cpu_seconds.map(|_| unknown(gauge!("cgroup_cpu_utilization_ratio"))),
+            periods: now.periods.map(|_| counter!("cgroup_cpu_periods_total")),
+            throttled: now
+                .throttled_periods
+                .map(|_| counter!("cgroup_cpu_throttled_periods_total")),
+            throttled_seconds: now
+                .throttled_seconds
+                .map(|_| unknown(gauge!("cgroup_cpu_throttled_seconds_total"))),
+            memory: now.memory_used.map(|_| unknown(gauge!("cgroup_memory_working_set_bytes"))),
+            memory_limit: unknown(gauge!("cgroup_memory_limit_bytes")),
+            oom_kills: now.oom_kills.map(|_| counter!("cgroup_oom_kills_total")),
         }
     }
 
-    /// No limit is `+Inf`, as a gauge that says nothing would be 0.
+    /// No limit is `+Inf`.
     fn publish(&self, sample: &CgroupSample) {
         self.cpu_limit.set(sample.cpu_limit.unwrap_or(f64::INFINITY));
         self.memory_limit.set(sample.memory_limit.map_or(f64::INFINITY, |bytes| bytes as f64));
@@ -74,7 +81,7 @@ impl Meters {
             (&self.throttled_seconds, sample.throttled_seconds),
             (&self.memory, sample.memory_used.map(|bytes| bytes as f64)),
         ] {
-            if let Some(value) = value {
+            if let (Some(gauge), Some(value)) = (gauge, value) {
                 gauge.set(value);
             }
         }
@@ -83,7 +90,7 @@ impl Meters {
             (&self.throttled, sample.throttled_periods),
             (&self.oom_kills, sample.oom_kills),
         ] {
-            if let Some(value) = value {
+            if let (Some(counter), Some(value)) = (counter, value) {
                 counter.absolute(value);
             }
         }

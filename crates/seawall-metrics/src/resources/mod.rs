@@ -18,5 +18,12 @@ pub use runtime::RuntimeSample;
 pub use sampler::{ResourceSample, Resources, Sampler};
 pub use system::{DiskSample, SystemSample};
 
+/// A gauge that is not known yet. Without a value it would say 0, of which nobody
+/// could tell that it was never measured.
+fn unknown(gauge: metrics::Gauge) -> metrics::Gauge {
+    gauge.set(f64::NAN);
+    gauge
+}
+
 #[cfg(test)]
 mod tests;

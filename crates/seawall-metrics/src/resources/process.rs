@@ -1,7 +1,7 @@
 use metrics::{Gauge, Unit, describe_gauge, gauge};
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System, get_current_pid};
 
-use super::procfs;
+use super::{procfs, unknown};
 
 /// One sample of this process.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,14 +47,14 @@ impl ProcessProbe {
         Self {
             pid: get_current_pid().ok(),
             gauges: ProcessGauges {
-                cpu: gauge!("process_cpu_seconds_total"),
-                resident: gauge!("process_resident_memory_bytes"),
-                peak: gauge!("process_resident_memory_peak_bytes"),
-                virtual_: gauge!("process_virtual_memory_bytes"),
-                start: gauge!("process_start_time_seconds"),
-                open_fds: gauge!("process_open_fds"),
-                max_fds: gauge!("process_max_fds"),
-                threads: gauge!("process_threads"),
+                cpu: unknown(gauge!("process_cpu_seconds_total")),
+                resident: unknown(gauge!("process_resident_memory_bytes")),
+                peak: unknown(gauge!("process_resident_memory_peak_bytes")),
+                virtual_: unknown(gauge!("process_virtual_memory_bytes")),
+                start: unknown(gauge!("process_start_time_seconds")),
+                open_fds: unknown(gauge!("process_open_fds")),
+                max_fds: unknown(gauge!("process_max_fds")),
+                threads: unknown(gauge!("process_threads")),
             },
         }
     }

@@ -4,6 +4,8 @@ use metrics::{Gauge, Unit, describe_gauge, gauge};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use super::unknown;
+
 /// One sample of a tokio runtime.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
@@ -45,11 +47,11 @@ impl RuntimeProbe {
         }
         Self {
             before: None,
-            workers: gauge!("tokio_workers"),
-            tasks: gauge!("tokio_alive_tasks"),
-            queue: gauge!("tokio_global_queue_depth"),
-            busy: gauge!("tokio_busy_seconds_total"),
-            ratio: gauge!("tokio_busy_ratio"),
+            workers: unknown(gauge!("tokio_workers")),
+            tasks: unknown(gauge!("tokio_alive_tasks")),
+            queue: unknown(gauge!("tokio_global_queue_depth")),
+            busy: unknown(gauge!("tokio_busy_seconds_total")),
+            ratio: unknown(gauge!("tokio_busy_ratio")),
         }
     }
 

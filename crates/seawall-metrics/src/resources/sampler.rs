@@ -108,7 +108,9 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Registers the gauges with the current recorder. Samples nothing.
+    /// Registers the gauges with the current recorder: those of what the system
+    /// tells of now. They are NaN until the first sample, and a mount that is
+    /// gone is NaN again.
     #[must_use]
     pub fn new() -> Self {
         Self {

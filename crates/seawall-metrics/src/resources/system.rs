@@ -5,7 +5,7 @@ use sysinfo::{DiskRefreshKind, Disks, NetworkData, Networks, System};
 use tokio::time::Instant;
 
 use super::pressure::{self, PressureSample};
-use super::procfs;
+use super::{procfs, unknown};
 
 /// One sample of the host.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +81,8 @@ struct SystemGauges {
     disk_read: Counter,
     disk_written: Counter,
     /// By position in `RESOURCES`: ratios, then seconds; waiting, then stalled.
-    pressure: [[Gauge; 4]; 3],
+    /// None where the kernel does not tell.
+    pressure: [Option<[Gauge; 4]>; 3],
 }
 
 impl SystemProbe {
@@ -93,24 +94,23 @@ impl SystemProbe {
             cpu_read_at: None,
             disk_io_before: None,
             gauges: SystemGauges {
-                cpu: gauge!("system_cpu_utilization_ratio"),
-                cpus: gauge!("system_cpu_count"),
-                memory_total: gauge!("system_memory_limit_bytes"),
-                memory_used: gauge!("system_memory_usage_bytes", "state" => "used"),
-                memory_available: gauge!("system_memory_usage_bytes", "state" => "available"),
-                load: [gauge!("system_load1"), gauge!("system_load5"), gauge!("system_load15")],
+                cpu: unknown(gauge!("system_cpu_utilization_ratio")),
+                cpus: unknown(gauge!("system_cpus")),
+                memory_total: unknown(gauge!("system_memory_limit_bytes")),
+                memory_used: unknown(gauge!("system_memory_usage_bytes", "state" => "used")),
+                memory_available: unknown(
+                    gauge!("system_memory_usage_bytes", "state" => "available"),
+                ),
+                load: [
+                    unknown(gauge!("system_load1")),
+                    unknown(gauge!("system_load5")),
+                    unknown(gauge!("system_load15")),
+                ],
                 received: counter!("system_network_receive_bytes_total"),
                 transmitted: counter!("system_network_transmit_bytes_total"),
                 disk_read: counter!("system_disk_read_bytes_total"),
                 disk_written: counter!("system_disk_written_bytes_total"),
-                pressure: RESOURCES.map(|resource| {
-                    [
-                        gauge!("system_pressure_waiting_ratio", "resource" => resource),
-                        gauge!("system_pressure_stalled_ratio", "resource" => resource),
-                        gauge!("system_pressure_waiting_seconds_total", "resource" => resource),
-                        gauge!("system_pressure_stalled_seconds_total", "resource" => resource),
-                    ]
-                }),
+                pressure: pressure_gauges(pressure::read()),
             },
             disk_gauges: HashMap::new(),
         }
@@ -178,15 +178,18 @@ impl SystemProbe {
         disks
     }
 
-    fn publish(&mut self, sample: &SystemSample) {
+    pub(super) fn publish(&mut self, sample: &SystemSample) {
         let gauges = &self.gauges;
         if let Some(ratio) = sample.cpu_ratio {
             gauges.cpu.set(ratio);
         }
         gauges.cpus.set(sample.cpus as f64);
-        gauges.memory_total.set(sample.memory_total as f64);
-        gauges.memory_used.set(sample.memory_used as f64);
-        gauges.memory_available.set(sample.memory_available as f64);
+        // A host without memory is one that does not tell.
+        if sample.memory_total > 0 {
+            gauges.memory_total.set(sample.memory_total as f64);
+            gauges.memory_used.set(sample.memory_used as f64);
+            gauges.memory_available.set(sample.memory_available as f64);
+        }
         for (gauge, load) in gauges.load.iter().zip(sample.load) {
             gauge.set(load);
         }
@@ -199,7 +202,7 @@ impl SystemProbe {
         if let Some(pressure) = &sample.pressure {
             let stalls = [pressure.cpu, pressure.memory, pressure.io];
             for (gauges, stall) in gauges.pressure.iter().zip(stalls) {
-                let Some(stall) = stall else { continue };
+                let (Some(gauges), Some(stall)) = (gauges, stall) else { continue };
                 let values = [
                     stall.waiting_ratio,
                     stall.stalled_ratio,
@@ -209,6 +212,13 @@ impl SystemProbe {
                 for (gauge, value) in gauges.iter().zip(values) {
                     gauge.set(value);
                 }
+            }
+        }
+        for (mount, (free, total)) in &self.disk_gauges {
+            if !sample.disks.iter().any(|disk| disk.mount == *mount) {
+                // It is gone. What it had is no longer so.
+                free.set(f64::NAN);
+                total.set(f64::NAN);
             }
         }
         for disk in &sample.disks {
@@ -225,6 +235,24 @@ impl SystemProbe {
     }
 }
 
+/// Those of what there is to tell now: the others would say 0 for ever.
+pub(super) fn pressure_gauges(now: Option<PressureSample>) -> [Option<[Gauge; 4]>; 3] {
+    let now = now.unwrap_or_default();
+    let there = [now.cpu, now.memory, now.io].map(|stall| stall.is_some());
+    let mut all = [None, None, None];
+    for ((resource, there), gauges) in RESOURCES.into_iter().zip(there).zip(&mut all) {
+        *gauges = there.then(|| {
+            [
+                unknown(gauge!("system_pressure_waiting_ratio", "resource" => resource)),
+                unknown(gauge!("system_pressure_stalled_ratio", "resource" => resource)),
+                unknown(gauge!("system_pressure_waiting_seconds_total", "resource" => resource)),
+                unknown(gauge!("system_pressure_stalled_seconds_total", "resource" => resource)),
+            ]
+        });
+    }
+    all
+}
+
 fn is_loopback(interface: &str) -> bool {
     interface == "lo" || interface == "lo0"
 }
@@ -234,7 +262,7 @@ fn describe() {
     let count = Unit::Count;
     for (name, unit, text) in [
         ("system_cpu_utilization_ratio", count, "Share of all CPUs in use, 0 to 1."),
-        ("system_cpu_count", count, "CPUs online."),
+        ("system_cpus", count, "CPUs online."),
         ("system_memory_limit_bytes", bytes, "Physical memory."),
         (
             "system_memory_usage_bytes",

@@ -41,6 +41,70 @@ fn host_figures_are_plausible_and_exposed_under_standard_names() {
     assert!(handle.render().contains("# TYPE process_cpu_seconds_total counter\n"));
 }
 
+/// Gauges without a value would say 0.
+#[test]
+fn what_was_not_measured_yet_is_not_a_number_and_what_nobody_tells_is_not_there() {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    let mut sampler = with_local_recorder(&recorder, Sampler::new);
+    let gauges = || -> Vec<(String, f64)> {
+        let metrics = handle.snapshot().metrics.into_iter();
+        let values = metrics.flat_map(|metric| {
+            let name = metric.name;
+            metric.series.into_iter().map(move |series| (name.clone(), series.value))
+        });
+        let own = |name: &str| name.starts_with("seawall_");
+        let values = values.filter(|(name, _)| !own(name));
+        values
+            .filter_map(|(name, value)| match value {
+                crate::Value::Gauge(value) => Some((name, value)),
+                _ => None,
+            })
+            .collect()
+    };
+    assert!(gauges().len() > 15);
+    assert!(gauges().iter().all(|(_, value)| value.is_nan()), "{:?}", gauges());
+    let now = Instant::now();
+    with_local_recorder(&recorder, || {
+        sampler.sample_system(now);
+        sampler.sample_process();
+        sampler.sample_cgroup(now);
+    });
+    // Of a second sample nothing is known yet.
+    let unknown = |name: &str| handle.gauge_value(name, &[]).is_none_or(f64::is_nan);
+    for later in
+        ["system_cpu_utilization_ratio", "cgroup_cpu_utilization_ratio", "tokio_busy_ratio"]
+    {
+        assert!(unknown(later), "{later}");
+    }
+    assert!(!unknown("system_memory_limit_bytes") && !unknown("process_resident_memory_bytes"));
+    let pressure = std::path::Path::new("/proc/pressure/cpu");
+    let there = std::fs::read_to_string(pressure).is_ok();
+    let label = [("resource", "cpu")];
+    assert_eq!(handle.gauge_value("system_pressure_waiting_ratio", &label).is_some(), there);
+    let nothing = system::pressure_gauges(None);
+    assert!(nothing.iter().all(Option::is_none));
+}
+
+#[test]
+fn a_file_system_that_is_gone_is_no_longer_told_of() {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    with_local_recorder(&recorder, || {
+        let mut probe = system::SystemProbe::new();
+        let disk = |mount: &str| DiskSample { mount: mount.to_owned(), total: 100, free: 40 };
+        let mut sample = Sampler::new().sample_system(Instant::now());
+        sample.disks = vec![disk("/a"), disk("/b")];
+        probe.publish(&sample);
+        sample.disks = vec![disk("/b")];
+        probe.publish(&sample);
+        let free = |mount| handle.gauge_value("system_disk_free_bytes", &[("mount", mount)]);
+        assert!(free("/a").unwrap().is_nan());
+        assert_eq!(free("/b"), Some(40.0));
+        sample.disks = vec![disk("/a")];
+        probe.publish(&sample);
+        assert_eq!(free("/a"), Some(40.0));
+    });
+}
+
 #[test]
 fn traffic_from_before_the_recorder_is_no_traffic_of_the_last_minute() {
     let (recorder, handle) = Recorder::builder().build().unwrap();

@@ -42,9 +42,7 @@ impl Handle {
 }
 
 impl MetricsService {
-    /// Serves `aliases` behind the metrics. They have no protobuf form: a service
-    /// with aliases answers in one of the text formats, whatever is asked for,
-    /// so that no series comes and goes with the format.
+    /// Serves `aliases` behind the metrics, in every format.
     ///
     /// ```
     /// # let (_, handle) = seawall_metrics::Recorder::builder().build()?;
@@ -75,7 +73,7 @@ impl<B> Service<Request<B>> for MetricsService {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return ScrapeFuture(Box::pin(async move { Ok(response) }));
         }
-        let wanted = self.wanted(request.headers());
+        let wanted = Self::wanted(request.headers());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(wanted.format.content_type()));
         headers.insert(VARY, HeaderValue::from_static(VARIES));
@@ -118,13 +116,12 @@ impl fmt::Debug for ScrapeFuture {
 }
 
 impl MetricsService {
-    fn wanted(&self, headers: &HeaderMap) -> Wanted {
+    fn wanted(headers: &HeaderMap) -> Wanted {
         #[cfg(feature = "gzip")]
         let gzip = accept::gzip(headers);
         #[cfg(not(feature = "gzip"))]
         let gzip = false;
-        let text_only = !self.flights.aliases.is_empty();
-        Wanted { format: accept::format(headers, |it| it.is_text() || !text_only), gzip }
+        Wanted { format: accept::format(headers), gzip }
     }
 }
 

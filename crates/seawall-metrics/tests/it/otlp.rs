@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
 use axum::routing::post;
 use metrics::{Key, Label, Level, Metadata, Recorder as _};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -31,10 +32,17 @@ fn metric(metrics: &[Metric], name: &str) -> Metric {
 
 /// A collector that answers with `status` and hands on what it was sent.
 async fn collector(status: StatusCode) -> (String, mpsc::UnboundedReceiver<(HeaderMap, Bytes)>) {
+    answering(move || status).await
+}
+
+async fn answering<R: IntoResponse>(
+    answer: impl Fn() -> R + Clone + Send + Sync + 'static,
+) -> (String, mpsc::UnboundedReceiver<(HeaderMap, Bytes)>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let take = move |headers: HeaderMap, body: Bytes| {
         let _ = sender.send((headers, body));
-        async move { status }
+        let answer = answer().into_response();
+        async move { answer }
     };
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let endpoint = format!("http://{}/v1/metrics", listener.local_addr().unwrap());
@@ -117,6 +125,52 @@ async fn a_collector_that_refuses_or_is_not_there_is_counted_and_tried_again() {
         timeout(LONG, twice).await.unwrap();
     }
     assert!(pushes.recv().await.is_some());
+}
+
+#[tokio::test]
+async fn what_came_since_the_last_push_is_pushed_when_it_is_shut_down() {
+    let (endpoint, mut pushes) = collector(StatusCode::OK).await;
+    let (recorder, handle) = recorded();
+    let mut config = config(endpoint);
+    config.interval = Duration::from_secs(3600);
+    let push = handle.push_otlp(config).unwrap();
+    timeout(LONG, pushes.recv()).await.unwrap().unwrap();
+    recorder.register_counter(&Key::from_static_name("late_total"), &METADATA).increment(1);
+    timeout(LONG, push.shutdown()).await.unwrap();
+    let (_, body) = pushes.try_recv().unwrap();
+    metric(&decode(&body), "late");
+    assert!(pushes.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_collector_that_takes_a_part_only_is_told_of() {
+    use opentelemetry_proto::tonic::collector::metrics::v1::{
+        ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
+    };
+    let refused = ExportMetricsPartialSuccess { rejected_data_points: 3, ..Default::default() };
+    let answer = ExportMetricsServiceResponse { partial_success: Some(refused) }.encode_to_vec();
+    let (endpoint, _pushes) = answering(move || answer.clone()).await;
+    let (_recorder, handle) = recorded();
+    handle.push_otlp(config(endpoint)).unwrap().shutdown().await;
+    let pushes =
+        |result| handle.counter_value("seawall_metrics_pushes_total", &[("result", result)]);
+    assert!(pushes("partial") >= Some(1));
+    assert_eq!((pushes("ok"), pushes("error")), (None, None));
+}
+
+#[tokio::test]
+async fn a_collector_that_asks_for_time_gets_it() {
+    let busy = || (StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "120")]);
+    let (endpoint, mut pushes) = answering(busy).await;
+    let (_recorder, handle) = recorded();
+    let push = handle.push_otlp(config(endpoint)).unwrap();
+    timeout(LONG, pushes.recv()).await.unwrap().unwrap();
+    // Ten intervals.
+    let another = timeout(Duration::from_secs(1), pushes.recv()).await;
+    assert!(another.is_err(), "pushed again");
+    // The last word is said all the same.
+    push.shutdown().await;
+    assert!(pushes.try_recv().is_ok());
 }
 
 #[test]

@@ -22,7 +22,10 @@ async fn serve(handle: &Handle) -> Listener {
     handle.listen(any, ListenerConfig::default()).await.unwrap()
 }
 
-async fn scraped_by(listener: &Listener, with: impl FnOnce(StackBuilder) -> StackBuilder) -> Stack {
+pub(crate) async fn scraped_by(
+    listener: &Listener,
+    with: impl FnOnce(StackBuilder) -> StackBuilder,
+) -> Stack {
     with(Stack::builder().prometheus(listener.local_addr())).start().await.unwrap()
 }
 
@@ -39,11 +42,11 @@ async fn query(prometheus: &Prometheus, expression: &str) -> Vec<(Value, f64)> {
         .collect()
 }
 
-async fn value(prometheus: &Prometheus, expression: &str) -> Option<f64> {
+pub(crate) async fn value(prometheus: &Prometheus, expression: &str) -> Option<f64> {
     query(prometheus, expression).await.first().map(|(_, value)| *value)
 }
 
-async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
     let end = Instant::now() + SOON;
     while !holds().await {
         assert!(Instant::now() < end, "not within {SOON:?}: {what}");
@@ -160,6 +163,27 @@ async fn an_exemplar_arrives_in_a_real_prometheus() {
     let path = "/api/v1/query_exemplars?query=took_seconds_bucket&start=0&end=9999999999";
     let there = || async { prometheus.get(path).await.unwrap().contains("c0ffee") };
     eventually("the exemplar", there).await;
+}
+
+#[tokio::test]
+async fn a_real_prometheus_takes_the_times_at_which_series_began() {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    latencies(&recorder);
+    recorder.register_counter(&Key::from_static_name("hits_total"), &METADATA).increment(7);
+    let listener = serve(&handle).await;
+    for feature in ["exemplar-storage", "native-histograms"] {
+        let stack = scraped_by(&listener, |stack| stack.prometheus_feature(feature)).await;
+        let prometheus = stack.prometheus().unwrap();
+        let all = || async { value(prometheus, "hits_total").await == Some(7.0) };
+        eventually("a scrape", all).await;
+        assert_eq!(value(prometheus, "up").await, Some(1.0), "{feature}");
+        // As lines of OpenMetrics; in protobuf within the series, which 2.42 passes over.
+        let lines = feature == "exemplar-storage";
+        for name in ["hits_created", "took_seconds_created"] {
+            let age = value(prometheus, &format!("time() - {name}")).await;
+            assert_eq!(age.is_some_and(|age| age.abs() < 3600.0), lines, "{feature}: {age:?}");
+        }
+    }
 }
 
 /// Whatever is registered, all formats are read by Prometheus, to the same values.

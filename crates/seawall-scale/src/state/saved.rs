@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use seawall_signal::{Condition, Hold, Signals};
+use seawall_signal::Hold;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -228,13 +228,12 @@ impl SavedPin {
     }
 }
 
-/// A hold has no constructor; but one that has seen a condition that always
-/// holds is pending, or raised, since then.
 fn hold(since: Option<Instant>, raised: bool) -> Hold {
-    let Some(since) = since else { return Hold::default() };
-    let text = if raised { "absent(x)" } else { "absent(x) for 366d" };
-    let Ok(condition) = Condition::parse(text) else { return Hold::default() };
-    Hold::default().next(&condition, &Signals::new(), since, Duration::ZERO).0
+    match since {
+        None => Hold::default(),
+        Some(since) if raised => Hold::raised_since(since),
+        Some(since) => Hold::pending_since(since),
+    }
 }
 
 fn nanos(span: Duration) -> u64 {

@@ -30,6 +30,20 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// One that has been pending since then: the condition has held without a
+    /// break. To go on after a restart with what was written down; idle is
+    /// [`Hold::default`].
+    #[must_use]
+    pub const fn pending_since(since: Instant) -> Self {
+        Self { since: Some(since), raised: false }
+    }
+
+    /// One that is raised, its condition having held since then.
+    #[must_use]
+    pub const fn raised_since(since: Instant) -> Self {
+        Self { since: Some(since), raised: true }
+    }
+
     /// The memory after looking at `signals`, and the answer. Pure.
     pub fn next(
         self,
@@ -91,6 +105,13 @@ impl Evaluator {
     #[must_use]
     pub fn new(condition: Condition) -> Self {
         Self { condition, max_age: DEFAULT_MAX_AGE, hold: Hold::default() }
+    }
+
+    /// Goes on from this memory. Default: idle.
+    #[must_use]
+    pub fn with_hold(mut self, hold: Hold) -> Self {
+        self.hold = hold;
+        self
     }
 
     /// Samples older than this are missing. Default: 60 s.

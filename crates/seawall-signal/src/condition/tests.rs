@@ -6,3 +6,4 @@ mod language;
 mod laws;
 mod lints;
 mod missing;
+mod world;

@@ -37,6 +37,14 @@ async fn it_serves_metrics_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_head_does_not_say_that_there_is_nothing() {
+    let listener = listener(ListenerConfig::default()).await;
+    let answer = ask(listener.local_addr(), &get("/metrics").replace("GET", "HEAD")).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(!answer.to_ascii_lowercase().contains("content-length: 0"), "{answer}");
+}
+
+#[tokio::test]
 async fn an_address_outside_the_list_learns_nothing() {
     let allow = vec!["10.0.0.0/8".parse().unwrap()];
     let listener = listener(ListenerConfig { allow, ..ListenerConfig::default() }).await;

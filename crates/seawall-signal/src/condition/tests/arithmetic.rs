@@ -1,17 +1,10 @@
-use std::time::Duration;
-
-use tokio::time::Instant;
-
 use super::super::Condition;
+use super::world::{MAX_AGE, World};
 use crate::Truth::{self, False, True, Unknown};
-use crate::{Missing, Signals, Unit};
+use crate::{Missing, Unit};
 
-const MAX_AGE: Duration = Duration::from_secs(60);
-
-fn world() -> (Signals, Instant) {
-    let now = Instant::now() + Duration::from_secs(3600);
-    let mut signals = Signals::new();
-    for (name, value, unit) in [
+fn world() -> World {
+    let world = World::of(&[
         ("rate(errors)", 6.0, Unit::PerSecond),
         ("rate(requests)", 100.0, Unit::PerSecond),
         ("rate(idle)", 0.0, Unit::PerSecond),
@@ -22,18 +15,12 @@ fn world() -> (Signals, Instant) {
         ("b", 3.0, Unit::None),
         ("c", 2.0, Unit::None),
         ("cpu", 0.85, Unit::Ratio),
-    ] {
-        signals.set(name, value, unit, now);
-    }
-    signals.set("stale", 1.0, Unit::None, now - Duration::from_secs(61));
-    (signals, now)
+    ]);
+    world.and_stale("stale", 1.0, Unit::None)
 }
 
 fn truth(text: &str) -> Truth {
-    let (signals, now) = world();
-    Condition::parse(text)
-        .unwrap_or_else(|e| panic!("{}", e.render()))
-        .evaluate(&signals, now, MAX_AGE)
+    world().truth(text)
 }
 
 #[test]
@@ -88,10 +75,9 @@ fn a_division_by_zero_is_unknown_and_no_alarm() {
         // The last two: units that only the samples tell.
         let known = ["queue + cpu > 1", "cpu > a * queue"].contains(&text);
         if known {
-            let (mut signals, now) = world();
-            signals.set("cpu", 0.85, Unit::Seconds, now);
-            let condition = Condition::parse(text).unwrap();
-            let answer = condition.evaluate(&signals, now, MAX_AGE);
+            let mut world = world();
+            world.signals.set("cpu", 0.85, Unit::Seconds, world.now);
+            let answer = world.truth(text);
             let expected = if text.starts_with("queue") { Unknown } else { False };
             assert_eq!(answer, expected, "{text}");
         } else {
@@ -103,7 +89,7 @@ fn a_division_by_zero_is_unknown_and_no_alarm() {
 
 #[test]
 fn the_reading_of_a_sum_has_its_value_and_its_unit() {
-    let (signals, now) = world();
+    let World { signals, now } = world();
     let condition = Condition::parse(
         "rate(errors) / rate(requests) > 5 and used_bytes > 0.9 * limit_bytes or a > nobody",
     )

@@ -1,17 +1,10 @@
-use std::time::Duration;
-
-use tokio::time::Instant;
-
 use super::super::Condition;
+use super::world::{MAX_AGE, World};
 use crate::Truth::{self, False, True, Unknown};
-use crate::{Missing, Signals, Unit};
+use crate::{Missing, Unit};
 
-const MAX_AGE: Duration = Duration::from_secs(60);
-
-fn world() -> (Signals, Instant) {
-    let now = Instant::now() + Duration::from_secs(3600);
-    let mut signals = Signals::new();
-    for (name, value, unit) in [
+fn world() -> World {
+    let world = World::of(&[
         ("cpu", 0.85, Unit::Ratio),
         ("exact", 0.8, Unit::Ratio),
         ("one", 1.0, Unit::Ratio),
@@ -22,18 +15,12 @@ fn world() -> (Signals, Instant) {
         ("queue", 1500.0, Unit::Count),
         ("plain", 0.85, Unit::None),
         ("broken", f64::NAN, Unit::Ratio),
-    ] {
-        signals.set(name, value, unit, now);
-    }
-    signals.set("stale", 0.1, Unit::Ratio, now - Duration::from_secs(61));
-    (signals, now)
+    ]);
+    world.and_stale("stale", 0.1, Unit::Ratio)
 }
 
 fn truth(text: &str) -> Truth {
-    let (signals, now) = world();
-    Condition::parse(text)
-        .unwrap_or_else(|e| panic!("{}", e.render()))
-        .evaluate(&signals, now, MAX_AGE)
+    world().truth(text)
 }
 
 #[test]
@@ -137,7 +124,7 @@ fn function_forms_resolve_to_one_canonical_name() {
 
 #[test]
 fn readings_say_what_each_comparison_saw() {
-    let (signals, now) = world();
+    let World { signals, now } = world();
     let condition = Condition::parse("cpu > 80 and cpu > 500ms or nobody < 2s").expect("parses");
     let readings = condition.readings(&signals, now, MAX_AGE);
     let seen: Vec<_> =
@@ -154,7 +141,7 @@ fn readings_say_what_each_comparison_saw() {
 
 #[test]
 fn a_condition_can_be_tried_on_another_world() {
-    let (signals, now) = world();
+    let World { signals, now } = world();
     let condition = Condition::parse("cpu > 90% or absent(queue)").expect("parses");
     let doubled = |name: &str| {
         let mut sample = *signals.get(name)?;

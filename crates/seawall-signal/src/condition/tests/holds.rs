@@ -2,27 +2,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::{Condition, Evaluator};
-use crate::Truth::{self, False, True, Unknown};
+use super::super::{Condition, Evaluator, Hold};
+use super::world::{run, stepper};
+use crate::Truth::{False, True, Unknown};
 use crate::{Signals, Unit};
-
-/// Feeds `(second, value)` one after the other; `None` removes the signal.
-fn run(text: &str, steps: &[(u64, Option<f64>)]) -> Vec<Truth> {
-    let start = Instant::now();
-    let mut evaluator = Evaluator::new(Condition::parse(text).expect(text));
-    let mut signals = Signals::new();
-    steps
-        .iter()
-        .map(|&(second, value)| {
-            let now = start + Duration::from_secs(second);
-            match value {
-                Some(value) => signals.set("cpu", value, Unit::Ratio, now),
-                None => drop(signals.remove("cpu")),
-            }
-            evaluator.step(&signals, now)
-        })
-        .collect()
-}
 
 #[test]
 fn a_hold_is_met_at_exactly_its_length_and_not_before() {
@@ -83,15 +66,7 @@ fn the_clear_threshold_does_not_help_to_raise() {
 
 #[test]
 fn clear_belongs_to_its_own_comparison() {
-    let start = Instant::now();
-    let text = "cpu > 80% clear < 70% and queue > 10 clear < 5";
-    let mut evaluator = Evaluator::new(Condition::parse(text).expect(text));
-    let mut step = |cpu, queue| {
-        let mut signals = Signals::new();
-        signals.set("cpu", cpu, Unit::Ratio, start);
-        signals.set("queue", queue, Unit::Count, start);
-        evaluator.step(&signals, start)
-    };
+    let mut step = stepper("cpu > 80% clear < 70% and queue > 10 clear < 5");
     assert_eq!(step(0.9, 7.0), False);
     assert_eq!(step(0.9, 11.0), True);
     assert_eq!(step(0.75, 7.0), True);
@@ -135,17 +110,36 @@ fn a_bare_clear_never_reads_as_a_value_that_raises() {
 
 #[test]
 fn a_whole_condition_is_raised_and_not_one_of_its_comparisons() {
-    let start = Instant::now();
-    let text = "cpu > 80% clear < 70% or queue > 5";
-    let mut evaluator = Evaluator::new(Condition::parse(text).expect(text));
-    let mut step = |cpu, queue| {
-        let mut signals = Signals::new();
-        signals.set("cpu", cpu, Unit::Ratio, start);
-        signals.set("queue", queue, Unit::Count, start);
-        evaluator.step(&signals, start)
-    };
+    let mut step = stepper("cpu > 80% clear < 70% or queue > 5");
     assert_eq!(step(0.75, 1.0), False);
     assert_eq!(step(0.75, 6.0), True);
     assert_eq!(step(0.75, 1.0), True);
     assert_eq!(step(0.69, 1.0), False);
+}
+
+#[test]
+fn a_memory_that_was_written_down_goes_on_where_it_was() {
+    let start = Instant::now();
+    let at = |seconds| start + Duration::from_secs(seconds);
+    let text = "cpu > 80% clear < 70% for 2m";
+    let new = |hold| Evaluator::new(Condition::parse(text).expect(text)).with_hold(hold);
+    let step = |evaluator: &mut Evaluator, seconds, cpu| {
+        let mut signals = Signals::new();
+        signals.set("cpu", cpu, Unit::Ratio, at(seconds));
+        evaluator.step(&signals, at(seconds))
+    };
+    // All three states, each as one that was never interrupted.
+    let mut whole = new(Hold::default());
+    for (seconds, cpu) in [(0, 0.9), (60, 0.9), (120, 0.9), (130, 0.75), (140, 0.9), (150, 0.6)] {
+        let hold = whole.hold();
+        let mut restored = new(match hold.since() {
+            None => Hold::default(),
+            Some(since) if hold.is_raised() => Hold::raised_since(since),
+            Some(since) => Hold::pending_since(since),
+        });
+        assert_eq!(restored, whole);
+        assert_eq!(step(&mut restored, seconds, cpu), step(&mut whole, seconds, cpu), "{seconds}");
+        assert_eq!(restored, whole);
+    }
+    assert_eq!(whole.hold(), Hold::default());
 }

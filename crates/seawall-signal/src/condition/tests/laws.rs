@@ -99,6 +99,45 @@ proptest! {
     }
 
     #[test]
+    fn one_slip_in_a_condition_is_pointed_at_or_makes_another_condition(
+        text in condition(),
+        at in any::<prop::sample::Index>(),
+        slip in prop_oneof![
+            Just(None),
+            any::<char>().prop_map(Some),
+            prop::sample::select(vec!['(', ')', '>', '=', '%', '-', '/', '.', ',', ' ', '9', 'e', 'x'])
+                .prop_map(Some),
+        ],
+        replace in any::<bool>(),
+    ) {
+        let mut chars: Vec<char> = text.chars().collect();
+        let at = at.index(chars.len());
+        if replace || slip.is_none() {
+            chars.remove(at);
+        }
+        if let Some(slip) = slip {
+            chars.insert(at, slip);
+        }
+        let text: String = chars.into_iter().collect();
+        match Condition::parse(&text) {
+            Ok(condition) => {
+                let shown = condition.to_string();
+                prop_assert_eq!(Condition::parse(&shown), Ok(condition), "{} shown as {}", text, shown);
+            }
+            Err(error) => {
+                prop_assert!(error.column() <= text.chars().count() + 1);
+                let found: usize = error.found().map_or(0, |found| found.chars().count());
+                prop_assert!(error.column() - 1 + found <= text.chars().count());
+                // The carets stand below what was found.
+                let picture = error.render();
+                let carets = picture.lines().nth(2).unwrap_or_default();
+                prop_assert_eq!(carets.chars().take_while(|c| *c == ' ').count(), error.column() + 1);
+                prop_assert_eq!(carets.trim().chars().count(), found.max(1));
+            }
+        }
+    }
+
+    #[test]
     fn evaluation_is_total_and_a_step_without_hold_agrees_with_it(
         text in condition(),
         values in prop::collection::vec((value(), 0_u64..200), 3),

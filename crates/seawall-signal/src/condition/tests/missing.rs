@@ -2,23 +2,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::{Condition, Evaluator};
+use super::super::Condition;
+use super::world;
+use crate::Signals;
 use crate::Truth::{self, False, True, Unknown};
-use crate::{Signals, Unit};
 
 /// The answers of `text` to a series of values a minute apart.
 fn run(text: &str, values: &[Option<f64>]) -> Vec<Truth> {
-    let start = Instant::now();
-    let mut evaluator = Evaluator::new(Condition::parse(text).expect(text));
-    let step = |(minute, value): (usize, &Option<f64>)| {
-        let now = start + Duration::from_secs(60 * minute as u64);
-        let mut signals = Signals::new();
-        if let Some(value) = value {
-            signals.set("cpu", *value, Unit::Ratio, now);
-        }
-        evaluator.step(&signals, now)
-    };
-    values.iter().enumerate().map(step).collect()
+    let minutes = (0..).map(|minute| 60 * minute);
+    world::run(text, &minutes.zip(values.iter().copied()).collect::<Vec<_>>())
 }
 
 #[test]
