@@ -181,7 +181,7 @@ impl Whereabouts {
     }
 
     /// Whether the client has connected anew since this was last asked.
-    fn moved(&mut self) -> bool {
+    pub(super) fn moved(&mut self) -> bool {
         let mut moved = false;
         loop {
             match self.connected.try_recv() {
