@@ -1,5 +1,7 @@
 //! Questions of many tasks, folded into few commands.
 
+mod replies;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::pin;
@@ -12,6 +14,8 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout_at};
 
+pub use self::replies::Replies;
+use self::replies::Waiting;
 use crate::per_node::PerNode;
 
 /// How questions are carried to a node.
@@ -180,53 +184,6 @@ impl<C: Carry> State<C> {
     }
 }
 
-/// Who waits for the answers to the questions of a command, each in the place of its question.
-pub struct Replies<R> {
-    /// Those that were not told yet.
-    places: Mutex<Vec<Option<Waiting<R>>>>,
-}
-
-impl<R> Replies<R> {
-    /// Answers the question in `place`. Does nothing if that was answered already.
-    pub fn tell(&self, place: usize, reply: R) {
-        let waiting = self.places.lock().get_mut(place).and_then(Option::take);
-        if let Some(waiting) = waiting {
-            let _ = waiting.reply.send(reply);
-        }
-    }
-
-    /// When the first has waited for too long. Who came first is late first: all have the same
-    /// patience, or nearly.
-    fn first(&self) -> Option<Instant> {
-        self.places.lock().iter().flatten().find_map(|waiting| waiting.until)
-    }
-
-    /// Those that wait for too long.
-    fn take_late(&self, now: Instant) -> Vec<Waiting<R>> {
-        let mut places = self.places.lock();
-        places.iter_mut().filter_map(|it| it.take_if(|waiting| waiting.is_late(now))).collect()
-    }
-}
-
-impl<R> fmt::Debug for Replies<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waiting = self.places.lock().iter().flatten().count();
-        f.debug_struct("Replies").field("waiting", &waiting).finish_non_exhaustive()
-    }
-}
-
-/// Who waits for an answer.
-struct Waiting<R> {
-    reply: oneshot::Sender<R>,
-    until: Option<Instant>,
-}
-
-impl<R> Waiting<R> {
-    fn is_late(&self, now: Instant) -> bool {
-        self.until.is_some_and(|until| until <= now)
-    }
-}
-
 /// What a question is to do.
 enum Turn<C: Carry> {
     /// Ask itself; it is counted.
@@ -326,7 +283,7 @@ impl<C: Carry> Lane<C> {
                 all.push(Some(waiting));
             }
         }
-        (asks, Replies { places: Mutex::new(all) })
+        (asks, Replies::to(all))
     }
 }
 

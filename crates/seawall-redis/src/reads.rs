@@ -1,6 +1,7 @@
 //! Reads of single keys, over a connection of their own.
 
 mod line;
+mod plan;
 mod queue;
 mod resp;
 
@@ -13,7 +14,7 @@ use tokio::runtime::{Handle, Id};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-pub(crate) use self::line::Plan;
+pub(crate) use self::plan::Plan;
 use self::queue::Queue;
 
 /// A connection to one node that does nothing but read keys, those of many tasks at once in few

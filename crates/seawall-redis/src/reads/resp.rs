@@ -104,8 +104,11 @@ pub(super) fn done(input: &mut BytesMut) -> Result<Option<Result<(), Error>>, Ga
     Ok(Some(done))
 }
 
-/// The first line: its sign, its text, and where the next begins.
-fn line(input: &[u8]) -> Result<Option<(u8, &[u8], usize)>, Garbled> {
+/// A line: its sign, its text, and where the next begins.
+type Line<'a> = (u8, &'a [u8], usize);
+
+/// The first line, if it is there.
+fn line(input: &[u8]) -> Result<Option<Line<'_>>, Garbled> {
     let Some((sign, rest)) = input.split_first() else { return Ok(None) };
     let looked = &rest[..rest.len().min(LONGEST_LINE)];
     let Some(end) = looked.iter().position(|byte| *byte == b'\r') else {

@@ -10,7 +10,8 @@ use tokio::sync::broadcast;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::timeout;
 
-use super::line::{End, Line, Whereabouts};
+use super::line::Line;
+use super::plan::{End, Whereabouts};
 use super::queue::Reply;
 use super::*;
 
