@@ -110,18 +110,17 @@ impl Conn {
     ///
     /// # Errors
     ///
-    /// [`Error::Query`], with [`Outcome::NoEffect`]: nothing was copied.
+    /// [`Error::Query`] and, if the server does not say in time that it takes rows,
+    /// [`Error::QueryTimeout`]: nothing was copied.
     ///
-    /// Cancel safety: dropped before it is done, the connection is closed when it comes back. A sink
+    /// Cancel safety: dropped before it is done, or out of time, the statement is cancelled on the
+    /// server, and the connection closed, when the connection comes back. A sink
     /// that is dropped before its `finish` is done has copied nothing, unless the end was on its way.
     pub async fn copy_in<T>(&self, sql: &str) -> Result<CopyInSink<T>, Error>
     where
         T: Buf + Send + 'static,
     {
-        self.lease.marks.soil();
-        let session = self.lease.session();
-        let statement = session.prepare(sql).await?;
-        session.copy_in(&statement).await
+        self.lease.session().borrower_copies(sql, self.limit).await
     }
 
     /// Begins a transaction. It is rolled back when dropped; the server

@@ -408,6 +408,29 @@ impl Session<'_> {
         Ok(prepared.statement)
     }
 
+    /// Begins a copy that its borrower sees to. Given up before it has begun, it is cancelled on the server
+    /// when the connection is given back.
+    pub(crate) async fn borrower_copies<T>(
+        &self,
+        sql: &str,
+        limit: Duration,
+    ) -> Result<CopyInSink<T>, Error>
+    where
+        T: Buf + Send + 'static,
+    {
+        self.marks.soil();
+        self.marks.begin();
+        let begun = async { self.copy_in(&self.prepare(sql).await?).await };
+        let sink = timeout_at(Instant::now() + limit, begun).await.unwrap_or_else(|_| {
+            let (node, outcome) = (Arc::clone(&self.node.name), Outcome::NoEffect);
+            Err(Error::QueryTimeout { node, limit, outcome })
+        });
+        if sink.as_ref().err().is_none_or(|error| self.is_finished(error)) {
+            self.marks.end();
+        }
+        sink
+    }
+
     /// Begins to copy rows to the server. If it refuses, the connection is as before.
     pub(crate) async fn copy_in<T>(&self, statement: &Statement) -> Result<CopyInSink<T>, Error>
     where

@@ -83,12 +83,14 @@ impl Pool {
         let (first, ()) = join(first, looks).await;
         drop(first?);
         board.begin();
-        if !board.takes_writes() {
+        if config.failover && nodes[0].is_up() && !nodes[0].is_writable() {
             // The configuration may be older than a promotion. The newest first, should several
-            // take writes.
+            // take writes; those that said nothing are not asked again.
             monitors.sort_by_key(|monitor| Reverse(monitor.timeline()));
-            for monitor in &mut monitors {
-                monitor.probe().await;
+            for monitor in monitors.iter_mut().filter(|monitor| monitor.timeline() > 0) {
+                if !board.takes_writes() {
+                    monitor.probe().await;
+                }
             }
         }
 

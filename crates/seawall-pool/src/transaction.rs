@@ -116,16 +116,13 @@ impl<'a> Transaction<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Query`], with [`Outcome::NoEffect`].
+    /// As [`Conn::copy_in`](crate::Conn::copy_in).
     pub async fn copy_in<T>(&self, sql: &str) -> Result<CopyInSink<T>, Error>
     where
         T: Buf + Send + 'static,
     {
-        self.on.marks.soil();
         self.doubtful.store(true, Ordering::Relaxed);
-        let session = self.session();
-        let statement = session.prepare(sql).await?;
-        session.copy_in(&statement).await
+        self.session().borrower_copies(sql, self.limit).await
     }
 
     /// Commits.

@@ -31,6 +31,7 @@ fn expected(tag: u8, body: &[u8]) -> Option<Event> {
         }
         b'S' => Some(Event::Parameter),
         b'A' => Some(Event::Notification),
+        b'G' => Some(Event::CopyIn),
         _ => None,
     }
 }
@@ -41,6 +42,7 @@ fn messages() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
         Just(b'C'),
         Just(b'S'),
         Just(b'A'),
+        Just(b'G'),
         Just(b'D'),
         Just(b'T'),
         any::<u8>()

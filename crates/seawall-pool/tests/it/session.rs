@@ -522,3 +522,20 @@ async fn after_a_copy_that_was_refused_its_connection_goes_on() {
     let count: i64 = pool.read().query_one("SELECT count(*) FROM mark", &[]).await.unwrap().get(0);
     assert_eq!(count, 40);
 }
+
+#[tokio::test]
+async fn a_copy_that_waits_for_a_lock_is_given_up_on_the_server_too() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    pool.write().execute("CREATE TABLE mark (id int)", &[]).await.unwrap();
+    let lock = stack.primary().unwrap().client().await.unwrap();
+    lock.batch_execute("BEGIN; LOCK mark").await.unwrap();
+    let conn = pool.write().timeout(millis(100)).get().await.unwrap();
+    let error = conn.copy_in::<&'static [u8]>("COPY mark FROM STDIN").await.map(drop).unwrap_err();
+    assert!(matches!(error, Error::QueryTimeout { .. }), "{error}");
+    drop(conn);
+    pool.write().query_one("SELECT 1", &[]).await.expect("the next one is served");
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    until("nobody waits", secs(20), async || count(stack.primary().unwrap(), waits).await == 0)
+        .await;
+}
