@@ -49,6 +49,9 @@ fn blackhole(bench: &mut Bench, runtime: &Runtime, rounds: usize) {
     row("reads that failed", "", failed);
 }
 
+/// When it began and how long it took; none if it failed.
+type Read = (Instant, Option<Duration>);
+
 struct Blackhole {
     out: Duration,
     /// The 99th percentile.
@@ -69,8 +72,7 @@ async fn one_blackhole() -> Blackhole {
     };
     let pool = Pool::connect(config).await.unwrap();
     pool.warm_up().await.unwrap();
-    // Of each read, when it began and how long it took; none if it failed.
-    let reads: Arc<Mutex<Vec<(Instant, Option<Duration>)>>> = Arc::default();
+    let reads: Arc<Mutex<Vec<Read>>> = Arc::default();
     let mut readers = JoinSet::new();
     for _ in 0..READERS {
         let (pool, reads) = (pool.clone(), Arc::clone(&reads));
