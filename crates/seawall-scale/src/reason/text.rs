@@ -159,7 +159,7 @@ impl fmt::Display for Reason {
             Self::RateLimited { wish, allowed, period } => match period {
                 Some(period) => {
                     let period = seconds(*period);
-                    write!(f, "{period} may change the size to {allowed} at most, not to {wish}")
+                    write!(f, "within {period} the size may become {allowed}, and not {wish}")
                 }
                 None => write!(f, "this direction is closed, though {wish} are wanted"),
             },

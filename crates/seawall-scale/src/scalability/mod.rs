@@ -3,7 +3,7 @@
 //! ```
 //! use seawall_scale::scalability::Usl;
 //!
-//! let measured = [(2.0, 193.0), (4.0, 359.0), (8.0, 605.0), (12.0, 736.0), (16.0, 805.0)];
+//! let measured = [(2.0, 194.0), (4.0, 360.0), (8.0, 613.0), (12.0, 773.0), (16.0, 863.0)];
 //! let law = Usl::fit(&measured).ok_or("no law fits")?;
 //! let peak = law.peak().ok_or("no peak")?;
 //! assert!((22.0..27.0).contains(&peak), "{peak}");

@@ -47,7 +47,7 @@ fn a_fleet_is_not_lost_to_one_signal() {
     let decision = once(&policy, 40, &[("cpu", 0.01, Unit::Ratio)]);
     let limited = Reason::RateLimited { wish: 1, allowed: 36, period: Some(seconds(60)) };
     assert_eq!(decision.reasons[1], limited);
-    assert_eq!(limited.to_string(), "60 s may change the size to 36 at most, not to 1");
+    assert_eq!(limited.to_string(), "within 60 s the size may become 36, and not 1");
 }
 
 #[test]
