@@ -2,6 +2,7 @@
 //! thread, and on two that record the same series?
 #![expect(clippy::unwrap_used, reason = "a bench has nobody to hand an error to")]
 
+use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -19,6 +20,7 @@ use seawall_metrics::{Recorder, SECONDS};
 
 const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
 const LABELS: [&str; 2] = ["GET", "/users"];
+const CELLS_OF_FLOOR: usize = 4096;
 const HERE: &str = "seawall-metrics";
 const MEP: &str = "metrics-exporter-prometheus";
 
@@ -109,6 +111,9 @@ fn histogram(bench: &mut Bench, peers: &Peers, threads: usize) {
         &format!("histogram by kept handle, {threads} thread(s)"),
         vec![
             Subject::new(HERE, Role::Ours, |n| on(threads, n, |turn| ours.record(value(turn)))),
+            Subject::new("a cell of the thread's own", Role::Floor, |n| {
+                on(threads, n, |turn| add_to_own_cell(value(turn)));
+            }),
             Subject::new(MEP, Role::Peer, |n| {
                 on(threads, n, |turn| mep.record(value(turn)));
                 // It queues samples; without this the bench would measure memory.
@@ -125,6 +130,16 @@ fn histogram(bench: &mut Bench, peers: &Peers, threads: usize) {
             }),
         ],
     );
+}
+
+thread_local! {
+    static CELLS: [Cell<u64>; CELLS_OF_FLOOR] = const { [const { Cell::new(0) }; CELLS_OF_FLOOR] };
+}
+
+/// Less no histogram can do: no bounds, no sum, no reader, no second series.
+fn add_to_own_cell(value: f64) {
+    let at = (value.to_bits() >> 47) as usize % CELLS_OF_FLOOR;
+    CELLS.with(|cells| cells[at].set(black_box(cells[at].get() + 1)));
 }
 
 fn look_up(bench: &mut Bench, peers: &Peers, threads: usize) {

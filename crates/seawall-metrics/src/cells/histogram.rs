@@ -27,7 +27,7 @@ pub(crate) struct HistogramCell {
     rejects: Arc<Rejects>,
     /// Values below this are refused: zero for durations, else `-LARGEST`.
     floor: f64,
-    stripes: PerThread<Stripe<Small>, Far<CachePadded<Stripe<Wide>>>, Far<Stripe<Small>>>,
+    stripes: PerThread<Stripe<Small>, Far<Own>, Far<Stripe<Small>>>,
     exemplars: Exemplars,
     past: Mutex<Past>,
     /// Milliseconds since 1970.
@@ -262,8 +262,10 @@ impl WindowSum {
     }
 }
 
-/// What a thread's part is behind, made when it first writes to it.
+/// What a part is behind that is made when somebody first writes to it.
 type Far<T> = OnceBox<T>;
+/// A part of one thread's own.
+type Own = CachePadded<Stripe<Wide>>;
 
 fn made<T: Default>(far: &Far<T>) -> &T {
     match far.get() {

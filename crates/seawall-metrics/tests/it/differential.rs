@@ -70,9 +70,15 @@ fn ours(work: &[(usize, Vec<Label>, Op)]) -> Parsed {
     parsed
 }
 
+/// The exporter is given no labels without a value: it would make series of their own of them,
+/// which are the same to Prometheus.
 fn theirs(work: &[(usize, Vec<Label>, Op)]) -> Parsed {
+    let mut work = work.to_vec();
+    for (_, labels, _) in &mut work {
+        labels.retain(|label| !label.value().is_empty());
+    }
     let recorder = PrometheusBuilder::new().set_buckets(&BOUNDS).unwrap().build_recorder();
-    apply(&recorder, work);
+    apply(&recorder, &work);
     let mut parsed = parse(&recorder.handle().render());
     // It prints a bound as `1`, we print `1.0`, as OpenMetrics wants it.
     parsed.samples = std::mem::take(&mut parsed.samples)
