@@ -42,7 +42,8 @@ pub struct Config {
     /// Most metric names, at least 1, not counting the recorder's own. What has a
     /// further name is not recorded, but counted in
     /// `seawall_metrics_names_refused_total`: for services whose names come from
-    /// elsewhere. Default: none, any number.
+    /// elsewhere. Descriptions of further names are not kept either, once there
+    /// are as many as this. Default: none, any number.
     pub max_metrics: Option<usize>,
     /// How long a counter or histogram series must have been idle to be removed
     /// from a metric that has been full, 1 s to 1 day, in ticks of a second. Its

@@ -82,8 +82,8 @@
 //! (`U__a_2E_b` for `a.b`). One name used for two kinds, and a name that would
 //! collide with the `_bucket`, `_sum` or `_count` of a histogram, is refused:
 //! the later one records nothing. Both are counted in
-//! `seawall_metrics_conflicts_total` and logged once. A gauge whose name ends
-//! in `_total` is exposed as a counter; that is how fractional counters pass
+//! `seawall_metrics_conflicts_total` and logged once (of refused names the
+//! first thousand). A gauge whose name ends in `_total` is exposed as a counter; that is how fractional counters pass
 //! through the facade, whose counters are whole numbers.
 //!
 //! # Cancel safety

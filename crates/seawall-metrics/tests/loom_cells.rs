@@ -120,6 +120,7 @@ use self::per_thread::{Part, PerThread};
 use self::stripe::Stripe;
 
 use self::pages::{Pages, Small, Wide};
+use self::sync::OnceBox;
 
 type Words = PerThread<AtomicU64, AtomicU64>;
 
@@ -152,8 +153,12 @@ fn writer(words: &Arc<Words>, number: u32, times: u64) -> thread::JoinHandle<()>
 }
 
 fn check(model: impl Fn() + Sync + Send + 'static) {
+    check_up_to(3, model);
+}
+
+fn check_up_to(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
+    builder.preemption_bound = Some(preemptions);
     builder.check(model);
 }
 
@@ -222,8 +227,88 @@ fn tick(stripe: &Stripe<Wide>, unsettled: bool, seen: u64) -> (bool, u64) {
     if !(changed || unsettled) {
         return (false, seen);
     }
-    stripe.head.take_max();
-    (changed, cells(stripe))
+    let (_, unsettled, seen) = take(stripe, changed);
+    (unsettled, seen)
+}
+
+fn take(stripe: &Stripe<Wide>, changed: bool) -> (Option<f64>, bool, u64) {
+    let max = stripe.head.take_max();
+    // One may have come since the look.
+    (max, changed || max.is_some(), cells(stripe))
+}
+
+#[test]
+fn a_tick_that_first_finds_no_maximum_and_then_takes_one_has_the_next_one_look_again() {
+    check(|| {
+        let stripe = Arc::new(Stripe::<Wide>::default());
+        let writer = {
+            let stripe = stripe.clone();
+            // The larger first: the second leaves the maximum alone.
+            thread::spawn(move || {
+                stripe.record_many(1, 2.0, 1);
+                assert!(stripe.record(1, 1.0));
+            })
+        };
+        // The look found none; the tick before did.
+        let (max, unsettled, seen) = take(&stripe, false);
+        writer.join().unwrap();
+        // If there was none to take either, it is still there for the next tick. Loom does not know:
+        // it lets a swap read what was there before a store and yet be the last to write.
+        if max.is_some() {
+            let (_, seen) = tick(&stripe, unsettled, seen);
+            assert_eq!(seen, 2);
+        }
+    });
+}
+
+/// A histogram's stripes: small for the first thread and for all others together, wide for a thread's own.
+type Stripes = PerThread<Stripe<Small>, OnceBox<Stripe<Wide>>, OnceBox<Stripe<Small>>>;
+
+fn made<T: Default>(far: &OnceBox<T>) -> &T {
+    far.get_or_init(Box::default)
+}
+
+fn record(stripes: &Stripes, value: f64) {
+    match stripes.part() {
+        Part::Base(stripe) => stripe.record_many(0, value, 1),
+        Part::Spread(far) => made(far).record_many(0, value, 1),
+        Part::Rest(far) => made(far).record_shared(0, value, 1),
+    }
+}
+
+/// Count, then sum, as a scrape reads them.
+fn totals(stripes: &Stripes) -> (u64, f64) {
+    let count = stripes.parts().map(|part| match part {
+        Part::Base(stripe) => cells(stripe),
+        Part::Spread(far) => far.get().map_or(0, cells),
+        Part::Rest(far) => far.get().map_or(0, cells),
+    });
+    let count = count.sum();
+    let sum = stripes.parts().map(|part| match part {
+        Part::Base(stripe) => stripe.head.sum(),
+        Part::Spread(far) => far.get().map_or(0.0, |stripe| stripe.head.sum()),
+        Part::Rest(far) => far.get().map_or(0.0, |stripe| stripe.head.sum()),
+    });
+    (count, sum.sum())
+}
+
+#[test]
+fn a_histogram_that_outgrows_its_small_stripes_during_a_scrape_loses_nothing() {
+    // One more takes minutes.
+    check_up_to(1, || {
+        let stripes = Arc::new(Stripes::new());
+        let writers = [(1, 1), (2, 3)].map(|(number, times)| {
+            let stripes = stripes.clone();
+            thread::spawn(move || {
+                numbers::set(number);
+                (0..times).for_each(|_| record(&stripes, 1.0));
+            })
+        });
+        let (count, sum) = totals(&stripes);
+        assert!(count as f64 <= sum && sum <= 4.0, "{count} in cells, {sum} in the sum");
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        assert_eq!(totals(&stripes), (4, 4.0));
+    });
 }
 
 #[test]

@@ -113,8 +113,11 @@ impl HistogramCell {
         // Looking costs nothing that the others would notice, taking does.
         let changed = self.heads().any(|head| head.max().is_some());
         let mut slot = Slot::default();
+        let mut found = changed;
         if changed || past.unsettled {
             let max = largest(self.heads().map(Head::take_max));
+            // One may have come since the look.
+            found |= max.is_some();
             let totals = self.totals();
             slot = Slot {
                 cells: totals.cells.minus(&past.totals.cells),
@@ -126,7 +129,7 @@ impl HistogramCell {
                 past.totals = totals;
             }
         }
-        past.unsettled = changed;
+        past.unsettled = found;
         let grew = !slot.is_empty();
         past.slots.push(tick, slot);
         // The first tick of a series counts: it is new.

@@ -167,10 +167,7 @@ impl Registry {
 
     /// The first description of a name stays.
     pub(crate) fn describe(&self, name: &str, unit: Option<Unit>, text: SharedString) {
-        let mut names = self.names.write();
-        if !names.descriptions.contains_key(name) {
-            names.descriptions.insert(name.into(), Description { unit, text });
-        }
+        self.names.write().describe(name, Description { unit, text }, &self.config);
     }
 
     pub(crate) fn description(&self, family: &Family) -> Option<Description> {
@@ -227,8 +224,9 @@ impl Registry {
             // A handle in a thread's table would keep its series for ever.
             if !std::mem::replace(&mut renewed, true) {
                 self.id.store(local::new_id(), Relaxed);
+                // Once a sweep: what is made during it is too young to go with it.
+                self.births.part();
             }
-            self.births.part();
             let is_idle = |cell: &Cell| cell.is_idle(since);
             let removed = family.remove_idle(is_idle, |cells| match family.kind {
                 Kind::Counter => self.counters.forget(cells),

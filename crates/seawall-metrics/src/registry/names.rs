@@ -50,7 +50,9 @@ impl Names {
             exposed = escaped_name(raw);
         }
         if self.by_exposed.contains_key(exposed.as_str()) || self.clash(&exposed, kind) {
-            return Added::Refused { first: self.refused.insert(raw.into()) };
+            // Beyond so many they are no longer told apart: names may be made up without end.
+            let first = self.refused.len() < MOST_REFUSED && self.refused.insert(raw.into());
+            return Added::Refused { first };
         }
         let layout = match kind {
             Kind::Histogram => self.layout(config.bounds_of(&exposed)),
@@ -65,6 +67,21 @@ impl Names {
             None => Added::New(family),
             Some(other) => Added::Renamed(family, other),
         }
+    }
+
+    /// The first description of a name stays. A name that will never have a place
+    /// has none.
+    pub(super) fn describe(&mut self, raw: &str, description: Description, config: &Config) {
+        let known = self.descriptions.contains_key(raw);
+        let refused = !self.by_raw.contains_key(raw) && self.is_full(raw, config);
+        if !(known || refused) {
+            self.descriptions.insert(raw.into(), description);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn refused(&self) -> usize {
+        self.refused.len()
     }
 
     /// True if `raw` would be a name too many. What the recorder says about
@@ -98,4 +115,6 @@ impl Names {
     }
 }
 
+/// Names that clash, of each of which a warning is logged.
+const MOST_REFUSED: usize = 1_000;
 const DERIVED: [&str; 3] = ["_bucket", "_sum", "_count"];

@@ -48,6 +48,11 @@ impl Own {
         self.conflicts.increment(1);
     }
 
+    #[cfg(test)]
+    pub(super) fn conflicts(&self) -> u64 {
+        self.conflicts.value()
+    }
+
     pub(super) fn count_refused(&self) {
         self.refused.increment(1);
     }

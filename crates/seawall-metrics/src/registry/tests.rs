@@ -380,3 +380,49 @@ fn a_metric_that_was_empty_when_all_were_full_learns_which_label_to_fold() {
     });
     assert_eq!(handle.counter_value("b_total", &[("path", "_overflow")]), Some(1));
 }
+
+#[test]
+fn names_that_clash_take_no_memory_without_end() {
+    let config = crate::Config { max_metrics: Some(2), ..crate::Config::default() };
+    let registry = super::Registry::new(config, tokio::time::Instant::now());
+    registry.histogram(&Key::from_name("h")).unwrap();
+    // All would be exposed as `h_count`.
+    let odd = |n: u32| char::from_u32(0x4e00 + n).unwrap();
+    for n in 0..5_000 {
+        assert!(registry.counter(&Key::from_name(format!("h{}count", odd(n)))).is_none());
+    }
+    assert_eq!(registry.own.conflicts(), 5_000);
+    assert!(registry.names.read().refused() <= 1_000);
+}
+
+#[test]
+fn descriptions_of_names_beyond_the_cap_are_not_kept() {
+    let config = crate::Config { max_metrics: Some(2), ..crate::Config::default() };
+    let registry = super::Registry::new(config, tokio::time::Instant::now());
+    let describe = |name: String| registry.describe(&name, None, "text".into());
+    describe("early_total".to_owned());
+    registry.counter(&Key::from_name("early_total")).unwrap();
+    registry.counter(&Key::from_name("late_total")).unwrap();
+    let before = registry.names.read().descriptions.len();
+    (0..100).for_each(|n| describe(format!("made_up_{n}_total")));
+    assert_eq!(registry.names.read().descriptions.len(), before);
+    describe("late_total".to_owned());
+    for name in ["early_total", "late_total"] {
+        assert!(registry.description(&registry.find(name).unwrap()).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn sweeps_over_many_metrics_do_not_run_the_births_ahead_of_the_clock() {
+    let start = tokio::time::Instant::now();
+    let config = crate::Config { expire_idle: true, ..crate::Config::default() };
+    let registry = super::Registry::new(config, start);
+    for n in 0..50 {
+        registry.counter(&Key::from_name(format!("hits_{n}_total"))).unwrap();
+    }
+    let before = registry.births.now();
+    (1..=1_000).for_each(|second| registry.tick(start + std::time::Duration::from_secs(second)));
+    let (ran, took) = (registry.births.now() - before, start.elapsed().as_millis() as u64);
+    // A hundred sweeps, each with a step of its own.
+    assert!((100..=200 + took).contains(&ran), "{ran} ms in {took}");
+}
