@@ -45,6 +45,8 @@ pub struct PlanFeed {
     load: String,
     backlog: Option<String>,
     begun: Option<Instant>,
+    /// What the planner's clock showed then, in seconds.
+    offset: f64,
     last: Option<Sample>,
 }
 
@@ -54,7 +56,22 @@ impl PlanFeed {
     /// in steps of that length.
     #[must_use]
     pub fn new(planner: Planner, load: impl Into<String>) -> Self {
-        Self { planner, load: load.into(), backlog: None, begun: None, last: None }
+        Self { planner, load: load.into(), backlog: None, begun: None, offset: 0.0, last: None }
+    }
+
+    /// Sets what the planner's clock shows at the first plan, in seconds. It tells the minutes of the
+    /// hour and of the day: give it the seconds since 1970, and a planner that was saved and
+    /// restored goes on where it was. What is not finite is taken for 0. Default: 0.
+    #[must_use]
+    pub fn clock(mut self, seconds: f64) -> Self {
+        self.offset = if seconds.is_finite() { seconds } else { 0.0 };
+        self
+    }
+
+    /// What plans, for instance to save it.
+    #[must_use]
+    pub fn planner(&self) -> &Planner {
+        &self.planner
     }
 
     /// Sets the signal of the requests that wait. Default: none.
@@ -82,7 +99,7 @@ impl PlanFeed {
         let Some(load) = fresh(&self.load) else { return };
         let backlog = self.backlog.as_deref().map_or(Some(0.0), fresh);
         let begun = *self.begun.get_or_insert(now);
-        let second = now.saturating_duration_since(begun).as_secs_f64();
+        let second = self.offset + now.saturating_duration_since(begun).as_secs_f64();
         let ahead: Duration = state.start_delay(policy).saturating_add(policy.evaluate_every);
         let (current, ahead) = (state.current, ahead.as_secs_f64());
         let plan = self.planner.plan(second, load, backlog.unwrap_or(0.0), current, ahead);

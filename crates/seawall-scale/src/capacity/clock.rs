@@ -1,8 +1,4 @@
-use std::collections::VecDeque;
-
 use super::extreme::Extreme;
-#[cfg(feature = "serde")]
-use super::extreme::MOST_KEPT;
 
 /// A floor for the parts of a cycle in which more came than was ready: timers go off at the full
 /// hour, doors open at nine.
@@ -21,9 +17,10 @@ pub(super) struct Clock {
     most: f64,
     cells: Vec<Cell>,
     inside: Option<usize>,
-    /// A slow mean that surges hardly move, now and as it was when plans for now were made.
+    /// The last one that plans reach.
+    reached: Option<usize>,
+    /// A slow mean that surges hardly move.
     level: Option<f64>,
-    levels: VecDeque<(f64, f64)>,
     base_ready: Extreme,
     ready: Extreme,
     before: Option<Before>,
@@ -37,6 +34,8 @@ struct Cell {
     beyond: Box<[f32]>,
     planned: Box<[f32]>,
     visits: f64,
+    /// The level before it was reached: what comes in it moves the level.
+    level: f64,
     /// Of the level.
     floor: f64,
 }
@@ -74,22 +73,24 @@ impl Clock {
         Self::new(3_600.0, 180.0, 7_200.0)
     }
 
-    /// By the quarter of an hour of the day. A day that is not as others is known within the hour.
+    /// By the quarter of an hour of the day. A day that is not as others is known within
+    /// the hour where twice the load was waited for.
     pub(super) fn day() -> Self {
-        Self::new(86_400.0, 900.0, 180.0)
+        Self::new(86_400.0, 900.0, 1_800.0)
     }
 
     fn new(cycle: f64, width: f64, most: f64) -> Self {
         let none: Box<[f32]> = vec![0.0; BINS].into();
-        let cell = Cell { beyond: none.clone(), planned: none, visits: 0.0, floor: 0.0 };
+        let cell =
+            Cell { beyond: none.clone(), planned: none, visits: 0.0, level: 0.0, floor: 0.0 };
         Self {
             cycle,
             width,
             most,
             cells: vec![cell; (cycle / width) as usize],
             inside: None,
+            reached: None,
             level: None,
-            levels: VecDeque::new(),
             base_ready: Extreme::default(),
             ready: Extreme::default(),
             before: None,
@@ -115,9 +116,9 @@ impl Clock {
     /// Learns from the load, before there is a new plan.
     pub(super) fn learn(&mut self, tick: Now) {
         let Now { now, load, horizon, period, .. } = tick;
-        let then = self.level_then(now - horizon);
-        if let (Some(before), Some(then)) = (self.before, then) {
-            let place = self.cell(now);
+        let place = self.cell(now);
+        let then = self.cells[place].level;
+        if let Some(before) = self.before.filter(|_| then > 0.0) {
             if self.inside != Some(place) {
                 if let Some(left) = self.inside {
                     let wide = 1.0 + (horizon + STARTS * tick.start_price) / self.width;
@@ -141,17 +142,15 @@ impl Clock {
         let level = self.level.get_or_insert(load);
         let share = (period / SLOW).min(1.0);
         *level += share * (load.min(1.5 * *level + 0.1 * tick.least) - *level);
-        self.levels.push_back((now, level.max(0.05 * tick.least)));
     }
 
     /// The load to be ready for, where `base` is planned without it.
     pub(super) fn plan(&mut self, tick: Now, base: f64) -> f64 {
         let Now { now, horizon, .. } = tick;
-        let steps = ((horizon / self.width) as usize).min(self.cells.len());
-        let ends = (0..=steps).map(|step| now + step as f64 * self.width).chain([now + horizon]);
-        let floor = ends.map(|at| self.cells[self.cell(at)].floor).fold(0.0, f64::max);
-        let level = self.level.unwrap_or_default();
-        let floored = base.max(floor * level);
+        let (first, steps) = self.reach(now, horizon, tick.least);
+        let count = self.cells.len();
+        let cells = (0..=steps).map(|step| &self.cells[(first + step) % count]);
+        let floored = cells.map(|cell| cell.floor * cell.level).fold(base, f64::max);
         let before = self.before.map_or(floored - base, |before| before.floored - before.base);
         self.before = Some(Before {
             base,
@@ -173,31 +172,40 @@ impl Clock {
                 && cell.planned.len() == BINS
                 && all().all(|weight| weight.is_finite() && *weight >= 0.0)
                 && known(&cell.visits)
+                && known(&cell.level)
                 && known(&cell.floor)
         });
         let before = self.before.is_none_or(|b| {
             [b.base, b.floored, b.launched, b.base_ready, b.ready].iter().all(known)
         });
-        let levels = self.levels.iter().all(|(at, level)| at.is_finite() && known(level));
         (self.cycle, self.width, self.most) == (new.cycle, new.width, new.most)
             && self.cells.len() == new.cells.len()
-            && self.inside.is_none_or(|inside| inside < self.cells.len())
+            && self.inside.into_iter().chain(self.reached).all(|cell| cell < self.cells.len())
             && self.level.iter().all(known)
-            && self.levels.len() <= MOST_KEPT
             && self.account.is_finite()
             && cells
             && before
-            && levels
             && self.base_ready.sound()
             && self.ready.sound()
     }
 
-    /// The level when plans for now were made.
-    fn level_then(&mut self, then: f64) -> Option<f64> {
-        while self.levels.get(1).is_some_and(|(at, _)| *at <= then) {
-            self.levels.pop_front();
+    /// The part that it is in, and how many more there are until what is started now is ready.
+    /// Those that are new get the level of now.
+    fn reach(&mut self, now: f64, horizon: f64, least: f64) -> (usize, usize) {
+        let count = self.cells.len();
+        let (first, last) = (self.cell(now), self.cell(now + horizon));
+        let steps = if horizon < self.cycle { (last + count - first) % count } else { count - 1 };
+        let last = (first + steps) % count;
+        let new = self.reached.map_or(steps + 1, |reached| (last + count - reached) % count);
+        // More than half of them is one that was reached before: the horizon is shorter now.
+        if self.reached.is_none() || new <= count / 2 {
+            let level = self.level.unwrap_or_default().max(0.05 * least);
+            for step in 0..new.min(steps + 1) {
+                self.cells[(last + count - step) % count].level = level;
+            }
+            self.reached = Some(last);
         }
-        self.levels.front().map(|(_, level)| *level)
+        (first, steps)
     }
 
     fn cell(&self, at: f64) -> usize {

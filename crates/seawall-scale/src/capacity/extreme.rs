@@ -42,4 +42,4 @@ impl Extreme {
 
 /// The longest hold in the shortest periods.
 #[cfg(feature = "serde")]
-pub(super) const MOST_KEPT: usize = 1 << 20;
+const MOST_KEPT: usize = 1 << 20;

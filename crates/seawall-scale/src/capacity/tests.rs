@@ -2,6 +2,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod clock;
+#[cfg(feature = "serde")]
+mod saved;
+
 const SERVICE: Service = Service { rate: 10.0, slots: 8, wait: 1.0 / 3.0 };
 
 #[test]

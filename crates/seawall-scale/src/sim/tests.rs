@@ -1,3 +1,5 @@
+mod families;
+
 use super::*;
 
 fn steady(rate: f64) -> Trace {
@@ -241,4 +243,29 @@ fn a_step_is_recovered_from_and_how_long_it_took_is_told() {
     let load = Load::new(&trace, LoadConfig { join: Join::Held, ..LoadConfig::default() });
     let outcome = requests(&load, Reality::default(), &mut baselines::Fresh::new(7.0));
     assert!((60.0..=600.0).contains(&outcome.recovery), "{outcome:?}");
+}
+
+/// Kinds that nothing was tuned on: a day each, at the defaults of everybody.
+#[test]
+fn on_no_kind_of_load_is_it_much_worse_than_the_best_of_the_others() {
+    for (name, trace) in families::families(7, 1_440) {
+        let load = Load::new(&trace, LoadConfig::default());
+        let fleet = Fleet::default();
+        let least = bound(&load, fleet).instance_seconds;
+        let j = |scaler: &mut dyn Scaler| {
+            let score = run(&load, fleet, scaler).score;
+            score.instance_seconds / least + 20.0 * score.bad_ratio()
+        };
+        let service = LoadConfig::default().service;
+        let ours = j(&mut Seawall::new(crate::capacity::PlannerConfig::default(), service));
+        let best = [
+            j(&mut baselines::Hpa::new(0.7)),
+            j(&mut baselines::Keda::new(7.0)),
+            j(&mut baselines::TargetTracking::new(0.7)),
+            j(&mut baselines::Knative::new(5.6)),
+        ]
+        .into_iter()
+        .fold(f64::INFINITY, f64::min);
+        assert!(ours <= 1.1 * best, "{name}: {ours:.2}, the best of the others {best:.2}");
+    }
 }
