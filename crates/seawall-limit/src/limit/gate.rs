@@ -60,11 +60,24 @@ struct Client<'a> {
 
 /// A request's client before anything is charged.
 pub(crate) struct Met<'a> {
-    /// The lists that turn it away.
-    pub(crate) refused_by: Option<&'a Desk>,
+    lists: Option<&'a Desk>,
     pub(crate) access: Option<Access>,
     /// `None` if nobody looked yet.
     pub(crate) address: Option<Option<IpAddr>>,
+}
+
+impl<'a> Met<'a> {
+    /// The lists that turn it away.
+    pub(crate) fn refused_by(&self) -> Option<&'a Desk> {
+        self.lists.filter(|_| self.access == Some(Access::Deny))
+    }
+
+    /// Counts it: once a request, however many gates it comes to.
+    pub(crate) fn count(&self) {
+        if let Some(lists) = self.lists {
+            lists.count(self.access);
+        }
+    }
 }
 
 /// How a request fares.
@@ -130,15 +143,14 @@ impl Gate {
         }
     }
 
-    /// What lists say of the client, if there are any.
+    /// What lists say of the client, if there are any. It is not counted yet.
     pub(crate) fn meet<A>(&self, request: &Request<A>) -> Met<'_> {
         let Some(lists) = &self.lists else {
-            return Met { refused_by: None, access: None, address: None };
+            return Met { lists: None, access: None, address: None };
         };
         let address = self.client.address(request.headers(), request.extensions());
         let access = lists.decide_on(address);
-        let refused_by = (access == Some(Access::Deny)).then_some(&**lists);
-        Met { refused_by, access, address: Some(address) }
+        Met { lists: Some(&**lists), access, address: Some(address) }
     }
 
     /// Decides on a request, or says how to find out. `met` is its client's address, if it was

@@ -54,14 +54,24 @@ where
         loop {
             let gate = self.shared.gate();
             let met = gate.meet(&request);
-            if let Some(lists) = met.refused_by {
+            if let Some(lists) = met.refused_by() {
+                met.count();
                 return LimitFuture::reject(lists.refusal(&request));
             }
-            if met.access == Some(Access::Allow) {
-                request.extensions_mut().insert(Access::Allow);
+            let marked = met.access == Some(Access::Allow)
+                && request.extensions_mut().insert(Access::Allow).is_none();
+            let judged = gate.judge(&request, met.address, || !self.shared.is_current(&gate));
+            if !matches!(judged, Judged::Moved) {
+                met.count();
             }
-            return match gate.judge(&request, met.address, || !self.shared.is_current(&gate)) {
-                Judged::Moved => continue,
+            return match judged {
+                Judged::Moved => {
+                    // The lists of the other gate may say something else.
+                    if marked {
+                        request.extensions_mut().remove::<Access>();
+                    }
+                    continue;
+                }
                 Judged::Now(Verdict::Admit(fields)) => {
                     LimitFuture::pass(self.inner.call(request), fields)
                 }

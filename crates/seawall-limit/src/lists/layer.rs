@@ -133,25 +133,30 @@ pub(crate) struct Desk {
 impl Desk {
     /// What the list or the country says; `None` for those who may pass unnamed.
     pub(crate) fn decide<B>(&self, request: &Request<B>) -> Option<Access> {
-        self.decide_on(self.client.address(request.headers(), request.extensions()))
+        let address = self.client.address(request.headers(), request.extensions());
+        let access = self.decide_on(address);
+        self.count(access);
+        access
     }
 
-    /// The same of an address that is known.
+    /// The same of an address that is known, not counted.
     pub(crate) fn decide_on(&self, address: Option<IpAddr>) -> Option<Access> {
         let listed = address.and_then(|address| self.list.get(address));
-        let access = listed.or_else(|| match (self.unlisted, &self.geo, address) {
+        listed.or_else(|| match (self.unlisted, &self.geo, address) {
             (Access::Deny, ..) => Some(Access::Deny),
             (_, Some((policy, locate)), Some(address)) => {
                 Some(policy.decide(locate.locate(address))).filter(|said| *said == Access::Deny)
             }
             _ => None,
-        });
+        })
+    }
+
+    pub(crate) fn count(&self, access: Option<Access>) {
         match access {
             Some(Access::Allow) => self.allowed.increment(1),
             Some(Access::Deny) => self.denied.increment(1),
             None => self.unlisted_passed.increment(1),
         }
-        access
     }
 
     pub(crate) fn refusal<A, B>(&self, request: &Request<A>) -> Response<LimitBody<B>> {

@@ -136,7 +136,7 @@ where
 
 struct Building<K: Number, V, const N: usize, const M: usize> {
     radix: Radix<K, V, N, M>,
-    /// Leaves without a number, by their value.
+    /// Leaves without a number, by their value. The last place is for the latest one.
     uniform: Vec<(V, u32)>,
 }
 
@@ -214,14 +214,13 @@ where
     }
 
     fn uniform(&mut self, value: V) -> u32 {
-        if let Some((_, entry)) = self.uniform.iter().find(|(known, _)| *known == value) {
+        if let Some((_, entry)) = self.uniform.iter().rev().find(|(known, _)| *known == value) {
             return *entry;
         }
         let entry = self.leaf(value);
-        // Of more values than that, some are there twice.
-        if self.uniform.len() < MOST_UNIFORM {
-            self.uniform.push((value, entry));
-        }
+        // Of more values than that, some are there twice; but slots that follow each other share.
+        self.uniform.truncate(MOST_UNIFORM - 1);
+        self.uniform.push((value, entry));
         entry
     }
 

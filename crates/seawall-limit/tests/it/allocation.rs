@@ -1,4 +1,4 @@
-//! What the layers allocate for a request that they admit: nothing.
+//! What the layers allocate for a request that they admit: nothing, save for a mark.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -85,4 +85,9 @@ fn identity_lists_three_policies_and_fields_allocate_nothing_for_an_admitted_req
     assert!(bare > 0, "the handler's own are counted");
     assert_eq!(allocations(&slot, one), bare);
     assert_eq!(allocations(&slot, two), bare);
+    // Whom a list allows is marked.
+    let list = AccessList::builder().allow_text("198.51.100.0/24").unwrap().build();
+    let allowing = ListLayer::new(SharedAccessList::new(list));
+    let marking = limits().lists(allowing).build().unwrap().layer(handler(&slot));
+    assert_eq!(allocations(&slot, marking), bare + 1_000);
 }

@@ -1,13 +1,19 @@
 //! A layer that gets another configuration while it runs.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::{Method, StatusCode};
-use metrics_util::debugging::DebuggingRecorder;
+use http_body_util::Full;
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use seawall_limit::{
-    Error, LayerConfig, LimitLayer, LimitService, Mode, PolicyConfig, RuleConfig, Share,
+    Access, AccessList, Error, LayerConfig, LimitLayer, LimitLayerBuilder, LimitService, ListLayer,
+    Mode, PolicyConfig, RuleConfig, Share, SharedAccessList,
 };
 use tower::{Layer as _, Service as _};
 
@@ -92,7 +98,7 @@ fn a_bad_configuration_changes_nothing_and_is_counted() {
             let mut trap = config(&[("a", 1_000)]);
             trap.client.trusted = vec!["0.0.0.0/0".into()];
             assert!(matches!(layer.reload(&trap, |code| code), Err(Error::Trap(_))));
-            let code = |code: seawall_limit::LimitLayerBuilder| code.allow(["ten"]);
+            let code = |code: LimitLayerBuilder| code.allow(["ten"]);
             assert!(layer.reload(&config(&[("a", 1_000)]), code).is_err());
             assert_eq!(passes(&service, "/a", "1.1.1.1").await, 6);
             layer.reload(&config(&[("a", 20)]), |code| code).unwrap();
@@ -146,4 +152,43 @@ fn reloads_under_fire_lose_no_charge_and_forgive_nobody() {
     // what may come back while a slow machine runs this is taken off.
     let passed = passed.load(Ordering::Relaxed);
     assert!(passed <= LIMIT as usize + 100, "{passed}");
+}
+
+#[test]
+fn a_request_that_meets_two_lists_at_a_reload_is_counted_once_and_keeps_no_mark_of_the_first() {
+    let recorder = DebuggingRecorder::new();
+    let seen = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let lists = |allow: &str| {
+            let list = AccessList::builder().allow_text(allow).unwrap().build();
+            ListLayer::new(SharedAccessList::new(list))
+        };
+        let layer = Arc::new(OnceLock::<LimitLayer>::new());
+        let (of_layer, replacing) = (Arc::clone(&layer), lists("2.2.2.2"));
+        let built = config(&[("a", 10)]).builder().unwrap().lists(lists("1.1.1.1"));
+        // In the midst of the first decision.
+        let built = built.key_by(move |_| {
+            let other = |code: LimitLayerBuilder| code.lists(replacing.clone());
+            of_layer.get().unwrap().reload(&config(&[("a", 10)]), other).unwrap();
+            None
+        });
+        let built = layer.get_or_init(|| built.build().unwrap());
+        let marks = Mutex::new(Vec::new());
+        let mut service = built.layer(tower::service_fn(|request: http::Request<Full<Bytes>>| {
+            marks.lock().unwrap().push(request.extensions().get::<Access>().copied());
+            std::future::ready(Ok::<_, Infallible>(http::Response::new(())))
+        }));
+        let call = service.call(request(Method::GET, "/a", "1.1.1.1"));
+        assert_eq!(call.now_or_never().unwrap().unwrap().status(), StatusCode::OK);
+        assert_eq!(*marks.lock().unwrap(), [None], "the lists of now do not name it");
+    });
+    let counted = seen.snapshot().into_vec().into_iter().filter_map(|(key, .., value)| {
+        let ours = key.key().name() == "seawall_limit_list_decisions_total";
+        let outcome = key.key().labels().next().map(|label| label.value().to_owned());
+        (ours && value != DebugValue::Counter(0)).then_some((outcome, value))
+    });
+    assert_eq!(
+        counted.collect::<Vec<_>>(),
+        [(Some("unlisted".to_owned()), DebugValue::Counter(1))]
+    );
 }

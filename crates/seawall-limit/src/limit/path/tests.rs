@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn exact(pattern: &str, path: &str) -> bool {
@@ -77,5 +79,35 @@ fn malformed_patterns_are_refused() {
     {
         assert!(Pattern::exact(pattern).is_err(), "{pattern:?}");
         assert!(Pattern::prefix(pattern).is_err(), "{pattern:?}");
+    }
+}
+
+/// The law, by segments alone.
+fn by_segments(pattern: &str, path: &str, whole: bool) -> bool {
+    let segments = |text: &str| -> Vec<String> {
+        text.strip_prefix('/').unwrap_or(text).split('/').map(Into::into).collect()
+    };
+    let pattern = match pattern.trim_end_matches('/') {
+        "" => Vec::new(),
+        trimmed => segments(trimmed),
+    };
+    let path = segments(path);
+    let agree = pattern.iter().enumerate().all(|(at, it)| match path.get(at) {
+        None => false,
+        Some(given) if it == "{p}" => !given.is_empty() || path.len() > at + 1,
+        Some(given) => given == it,
+    });
+    agree && (!whole || path[pattern.len()..].iter().all(String::is_empty))
+}
+
+proptest! {
+    #[test]
+    fn one_text_covers_what_its_segments_cover(
+        pattern in prop::collection::vec(prop_oneof!["a", "ab", "\\{p\\}", ""], 0..4),
+        path in prop::collection::vec(prop_oneof!["a", "ab", "", "%61"], 0..6),
+    ) {
+        let (pattern, path) = (format!("/{}", pattern.join("/")), format!("/{}", path.join("/")));
+        prop_assert_eq!(exact(&pattern, &path), by_segments(&pattern, &path, true), "{} {}", pattern, path);
+        prop_assert_eq!(prefix(&pattern, &path), by_segments(&pattern, &path, false), "{} {}", pattern, path);
     }
 }

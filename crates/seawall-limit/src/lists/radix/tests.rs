@@ -57,7 +57,62 @@ fn few_numbers_far_apart_take_little_room() {
     }
 }
 
+#[test]
+fn empty_slots_of_as_many_values_as_numbers_share_leaves() {
+    let count = 8_192;
+    let step = (1_u64 << 32) / u64::from(count);
+    let entries: Vec<_> =
+        (0..count).map(|place| ((u64::from(place) * step) as u32, Some(place))).collect();
+    let radix = Radix::<u32, Option<u32>, 20, 21>::new(&entries);
+    for wanted in (0..=u32::MAX).step_by(65_521) {
+        assert_eq!(radix.get(wanted), Some((u64::from(wanted) / step) as u32));
+    }
+    assert!(radix.bytes() < entries.len() * 600, "{}", radix.bytes());
+}
+
+/// The sizes that tables have, where numbers crowd at several widths at once.
+fn crowded() -> impl Strategy<Value = Vec<u128>> {
+    let crowd = (any::<u128>(), 0..128_u32, prop::collection::vec(any::<u128>(), 1..60));
+    let crowds = prop::collection::vec(crowd, 0..6);
+    crowds.prop_map(|crowds| {
+        let all = crowds
+            .into_iter()
+            .flat_map(|(at, wide, numbers)| numbers.into_iter().map(move |it| at ^ (it >> wide)));
+        all.collect()
+    })
+}
+
+fn same<K: Number + std::fmt::Debug, const N: usize, const M: usize>(numbers: &[K], zero: K) {
+    let mut sorted = numbers.to_vec();
+    sorted.push(zero);
+    sorted.sort_unstable();
+    sorted.dedup();
+    // Few values, so that slots which nothing parts share leaves.
+    let entries: Vec<_> = sorted.iter().enumerate().map(|(at, it)| (*it, (at % 5) as u8)).collect();
+    let radix = Radix::<K, u8, N, M>::new(&entries);
+    for number in &sorted {
+        let wide = number.wide();
+        let most = u128::MAX >> (128 - K::BITS);
+        for wanted in
+            [wide, wide.saturating_sub(1), (wide + u128::from(wide < most)), wide ^ 1 << 7, most]
+        {
+            let wanted = K::narrow(wanted);
+            let place = sorted.partition_point(|it| *it <= wanted) - 1;
+            assert_eq!(radix.get(wanted), (place % 5) as u8, "{wanted:?}");
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn tables_within_tables_find_it_at_every_width(numbers in crowded()) {
+        same::<u128, 7, 8>(&numbers, 0);
+        let uppers: Vec<_> = numbers.iter().map(|it| (it >> 64) as u64).collect();
+        same::<u64, 14, 15>(&uppers, 0);
+        let v4: Vec<_> = numbers.iter().map(|it| (it >> 96) as u32).collect();
+        same::<u32, 20, 21>(&v4, 0);
+    }
+
     #[test]
     fn it_finds_what_binary_search_finds(numbers in prop::collection::vec(any::<u32>(), 0..300), wanted in prop::collection::vec(any::<u32>(), 0..50)) {
         agrees(numbers, 0, &wanted);
