@@ -58,14 +58,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let tally = Arc::new(Tally::default());
     let sessions: Vec<_> = (0..4).map(|session| start(&pool, &tally, session)).collect();
     println!(
-        "\n{:>7}  {:>9}{:>9}{:>12}{:>10}  what happens",
-        "ms", "written", "read", "not sent", "unknown"
+        "\n{:>7}  {:>9}{:>9}{:>9}{:>10}{:>9}  what happens",
+        "ms", "written", "read", "refused", "not sent", "unknown"
     );
     let begun = Instant::now();
-    watch(&tally, begun, 3, "all is well").await;
+    let mut seen = tally.counts();
+    watch(&tally, &mut seen, begun, 3, "all is well").await;
 
     primary.kill().await?;
-    watch(&tally, begun, 5, "the primary was killed: reads go on, writes wait").await;
+    watch(&tally, &mut seen, begun, 5, "the primary was killed: writes wait").await;
 
     let written = tally.written.load(Ordering::Relaxed);
     let asked = Instant::now();
@@ -75,10 +76,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokio::task::yield_now().await;
     }
     let resumed = asked.elapsed();
-    watch(&tally, begun, 3, "replica-1 was promoted").await;
+    watch(&tally, &mut seen, begun, 3, "replica-1 was promoted").await;
 
     other.follow(heir.addr()).await?;
-    watch(&tally, begun, 5, "replica-2 follows it").await;
+    watch(&tally, &mut seen, begun, 5, "replica-2 follows it").await;
     sessions.iter().for_each(JoinHandle::abort);
 
     println!(
@@ -88,14 +89,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     );
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     println!(
-        "Of the writes that failed {} were never sent, {} had no effect, of {} nobody knows.",
+        "Writes that failed: {} were never sent, {} had no effect, {} may have had theirs.",
         count(&tally.not_sent),
         count(&tally.no_effect),
         count(&tally.unknown)
     );
     println!(
         "Reads: {} did not see their session's own write; {} were refused because no living node \
-         had it; {} failed.",
+         had it yet; {} failed.",
         count(&tally.stale),
         count(&tally.refused),
         count(&tally.failed_reads)
@@ -191,24 +192,28 @@ async fn read(pool: &Pool, tally: &Tally, causal: &Causal, id: Option<i64>) {
     }
 }
 
-/// Prints a line every 200 ms, `lines` in all.
-async fn watch(tally: &Tally, begun: Instant, lines: usize, what: &str) {
+/// Prints a line every 200 ms, `lines` in all: what was done since the line before.
+async fn watch(tally: &Tally, seen: &mut [u64; 5], begun: Instant, lines: usize, what: &str) {
     let mut ticks = interval(Duration::from_millis(200));
     ticks.tick().await;
     let mut what = what;
-    let counts = || {
-        [&tally.written, &tally.read, &tally.not_sent, &tally.unknown]
-            .map(|counter| counter.load(Ordering::Relaxed))
-    };
-    let mut before = counts();
     for _ in 0..lines {
         ticks.tick().await;
-        let now = counts();
-        let [written, read, not_sent, unknown] =
-            std::array::from_fn(|index| now[index] - before[index]);
-        before = now;
+        let now = tally.counts();
+        let [written, read, refused, not_sent, unknown] =
+            std::array::from_fn(|index| now[index] - seen[index]);
+        *seen = now;
         let ms = begun.elapsed().as_millis();
-        println!("{ms:>7}  {written:>9}{read:>9}{not_sent:>12}{unknown:>10}  {what}");
+        let line = format!("{written:>9}{read:>9}{refused:>9}{not_sent:>10}{unknown:>9}  {what}");
+        println!("{ms:>7}  {}", line.trim_end());
         what = "";
+    }
+}
+
+impl Tally {
+    /// Those of the table.
+    fn counts(&self) -> [u64; 5] {
+        [&self.written, &self.read, &self.refused, &self.not_sent, &self.unknown]
+            .map(|counter| counter.load(Ordering::Relaxed))
     }
 }

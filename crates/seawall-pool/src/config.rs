@@ -151,8 +151,10 @@ pub struct PoolConfig {
     /// How often the name of a node is looked up while its connections last, besides for each that
     /// is opened and soon after the node is down or found in recovery. If it stands for
     /// none of the servers it stood for before, no connection to those is lent again, and
-    /// those in use go on. Zero never looks: right for a name that stands for a different one
-    /// of several servers each time. Default 30 s, zero or 100 ms to a day.
+    /// those in use go on. A name that stands for both servers in between has not moved in that
+    /// sense: connections to the old one last until they break or are as old as
+    /// [`max_lifetime`](Self::max_lifetime). Zero never looks: right for a name that stands for a
+    /// different one of several servers each time. Default 30 s, zero or 100 ms to a day.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub resolve_interval: Duration,
     /// Time between two probes of a node that is up. Default 250 ms, 10 ms to
@@ -284,8 +286,7 @@ impl PoolConfig {
 pub struct NodeConfig {
     /// A connection string for one host, as a URL or as `key=value` pairs. A name is
     /// resolved anew for every connection and each of its addresses tried in turn; connections
-    /// follow it to another server within
-    /// [`resolve_interval`](PoolConfig::resolve_interval).
+    /// follow it to another server as [`resolve_interval`](PoolConfig::resolve_interval) says.
     /// `sslmode=require` wants [`PoolConfig::tls`].
     pub url: String,
     /// What the node is for. Ignored for the primary.

@@ -111,7 +111,12 @@ impl Conn {
     /// # Errors
     ///
     /// [`Error::Query`] and, if the server does not say in time that it takes rows,
-    /// [`Error::QueryTimeout`]: nothing was copied.
+    /// [`Error::QueryTimeout`]: nothing was copied. Of a statement that is no `COPY .. FROM STDIN` the
+    /// server does what it says; the error then has the outcome [`Outcome::Unknown`] and the connection is
+    /// closed when it comes back. [`Error::ParameterCount`] for one with parameters.
+    ///
+    /// After a copy that failed once the server took rows, run a statement before the driver's
+    /// `check_connection`: the answer to that alone is taken for one too many to the copy.
     ///
     /// Cancel safety: dropped before it is done, or out of time, the statement is cancelled on the
     /// server, and the connection closed, when the connection comes back. A sink

@@ -436,6 +436,10 @@ impl Session<'_> {
     where
         T: Buf + Send + 'static,
     {
+        if !statement.params().is_empty() {
+            // No copy, and not sent by the driver.
+            return Err(Error::ParameterCount { expected: statement.params().len(), given: 0 });
+        }
         // Given up before it is known whether the server takes the rows, the connection is not lent
         // again.
         self.marks.spoil(true);
@@ -444,7 +448,11 @@ impl Session<'_> {
         if sink.as_ref().err().is_none_or(classify::is_refusal) {
             self.marks.spoil(false);
         }
-        sink.map_err(|source| self.failed(Outcome::NoEffect, source))
+        sink.map_err(|source| {
+            let answered = classify::is_refusal(&source) || classify::is_connection_lost(&source);
+            // Otherwise it was a statement that copies no rows from here, and did what it does.
+            self.failed(if answered { Outcome::NoEffect } else { Outcome::Unknown }, source)
+        })
     }
 
     /// Has the statements about the position prepared anew.

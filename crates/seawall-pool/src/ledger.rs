@@ -373,6 +373,11 @@ impl<C, W> Ledger<C, W> {
         self.limits.max
     }
 
+    /// Of those, for analytics.
+    pub(crate) fn max_analytics(&self) -> usize {
+        self.limits.analytics
+    }
+
     pub(crate) fn min(&self) -> usize {
         self.limits.min
     }

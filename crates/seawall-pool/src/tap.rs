@@ -127,6 +127,8 @@ struct Sieve {
     held: Vec<u8>,
     /// Within that one.
     dropping: bool,
+    /// How far the first copy is that may have such an answer.
+    stage: Stage,
     /// What the driver is to have.
     passed: VecDeque<u8>,
 }
@@ -138,14 +140,32 @@ impl Sieve {
 
     fn take_in(&mut self, byte: u8, scanner: &mut Scanner, wire: &Wire) {
         self.held.push(byte);
+        let Self { dropping, stage, .. } = self;
+        let settle = |stage: &mut Stage| {
+            wire.copy_settled();
+            *stage = Stage::Asked;
+        };
         scanner.feed(&[byte], |event| {
-            if event == Event::Bare && wire.is_copying() {
-                wire.copy_accepted();
-                self.dropping = true;
-            } else {
-                wire.note(event);
+            if wire.is_copying() {
+                match (event, *stage) {
+                    (Event::CopyIn, Stage::Asked) => *stage = Stage::Taken,
+                    (Event::Command(_), Stage::Taken) => settle(stage),
+                    (Event::Ready(_), Stage::Taken) => *stage = Stage::Failed,
+                    (Event::Bare, Stage::Asked) => *dropping = true,
+                    // If one is asked for, that one or this: they are alike.
+                    (Event::Bare, Stage::Failed) => *dropping = !wire.expects_bare(),
+                    _ => {}
+                }
+                if *dropping && event == Event::Bare {
+                    return settle(stage);
+                }
             }
+            wire.note(event);
         });
+        if *stage == Stage::Failed && scanner.is_answering() {
+            // What was asked next is being answered: there was none.
+            settle(stage);
+        }
         if self.dropping {
             self.held.clear();
             self.dropping = !scanner.is_between();
@@ -164,6 +184,19 @@ impl Sieve {
         self.passed.drain(..count).for_each(|byte| buf.put_slice(&[byte]));
         count > 0 || buf.remaining() == 0
     }
+}
+
+/// What the server said of a copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Stage {
+    /// Nothing yet. If it refuses, the driver's end of the copy has an answer too many.
+    #[default]
+    Asked,
+    /// It takes the rows. If it is done with them, every answer is expected.
+    Taken,
+    /// It took them, and failed. If that was before it had read the end of the request, as with a
+    /// view or `FREEZE`, the end of the copy has an answer too many; if after, not.
+    Failed,
 }
 
 const CHUNK: usize = 4_096;

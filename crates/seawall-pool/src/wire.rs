@@ -5,7 +5,7 @@
 //! the bodies of two kinds only, and keeps nothing but the state of the
 //! transaction block and a few flags.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 /// What a connection's server last said about its session. Written by the
 /// stream, read by whoever takes the connection home.
@@ -21,8 +21,8 @@ pub(crate) struct Wire {
     bare: AtomicU8,
     /// Whether one came that was not to: requests and answers do not match any more.
     adrift: AtomicBool,
-    /// Whether the next end without an answer is to be kept from the driver.
-    copying: AtomicBool,
+    /// Copies of which an end without an answer may have to be kept from the driver.
+    copying: AtomicU32,
 }
 
 impl Wire {
@@ -49,22 +49,27 @@ impl Wire {
         self.adrift.load(Ordering::Acquire)
     }
 
-    /// A `COPY` is about to be asked for. If the server refuses it, the driver sends the end of one
-    /// all the same, and the server's answer to that, which would be taken for the answer to what is
-    /// sent next, is taken out of the stream.
-    pub(crate) fn begin_copy(&self) {
-        self.copying.store(true, Ordering::Release);
+    /// Whether such an answer is to come.
+    pub(crate) fn expects_bare(&self) -> bool {
+        self.bare.load(Ordering::Acquire) > 0
     }
 
-    /// The server takes the rows, or has answered what is not expected: all of its answers from now on
-    /// are those that the driver expects.
-    pub(crate) fn copy_accepted(&self) {
-        self.copying.store(false, Ordering::Release);
+    /// A `COPY` is about to be asked for. If the server refuses it, or fails before it has read the
+    /// whole request, the driver's end of the copy is answered by itself. That answer, which would be
+    /// taken for the answer to what is sent next, is taken out of the stream.
+    pub(crate) fn begin_copy(&self) {
+        self.copying.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// There was such an answer to the first of them, or there will be none.
+    pub(crate) fn copy_settled(&self) {
+        let one_less = |copies: u32| copies.checked_sub(1);
+        let _ = self.copying.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less);
     }
 
     /// Whether an answer may have to be taken out.
     pub(crate) fn is_copying(&self) -> bool {
-        self.copying.load(Ordering::Acquire)
+        self.copying.load(Ordering::Acquire) > 0
     }
 
     /// What the session may have kept, though no text of a statement told.
@@ -90,12 +95,11 @@ impl Wire {
                 }
                 return;
             }
-            Event::CopyIn => return self.copy_accepted(),
             Event::Lost => return self.status.store(0, Ordering::Release),
             Event::Command(tag) if tag.starts_with(b"PREPARE\0") => PREPARED,
             Event::Command(tag) if tag.starts_with(b"DEALLOCATE") => FORGOTTEN,
             Event::Command(tag) if tag.starts_with(b"DISCARD ALL") => FORGOTTEN,
-            Event::Command(_) => return,
+            Event::Command(_) | Event::CopyIn => return,
             Event::Parameter | Event::Notification => CHANGED,
         };
         self.traces.fetch_or(trace, Ordering::AcqRel);
@@ -186,6 +190,11 @@ impl Scanner {
     /// Whether what was taken in so far ends within the header of a `ReadyForQuery`.
     pub(crate) fn is_within_ready(&self) -> bool {
         matches!(&self.state, State::Header { bytes, have } if *have > 0 && bytes[0] == READY)
+    }
+
+    /// Whether an answer has begun that has not come to its end.
+    pub(crate) fn is_answering(&self) -> bool {
+        self.answered
     }
 
     /// Whether it ends between two messages.

@@ -42,7 +42,9 @@ pub struct RoutingConfig {
     /// replicas: those that no replica serves, because all are down, lag, or have not what was
     /// written yet. More stand in line, as many as
     /// [`max_waiting`](crate::PoolConfig::max_waiting), so the loss of all replicas leaves writes
-    /// the rest. At least one connection. Default 0.8, 0 to 1; 1 sets no limit.
+    /// the rest. Analytics hold no more of them than of the connections
+    /// ([`analytics_share`](crate::PoolConfig::analytics_share)). At least one connection. Default
+    /// 0.8, 0 to 1; 1 sets no limit.
     pub fallback_share: f64,
     /// How the share of a replica grows that was down, or drained. Default: from a
     /// tenth to all within 10 s.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
 use super::Search;
@@ -14,49 +14,83 @@ use crate::route::Intent;
 
 /// The reads on the primary of a pool that has replicas. Served in turn.
 pub(crate) struct Fallback {
-    gate: Arc<Semaphore>,
-    /// How many may be there, and how many places are to be taken away yet.
-    places: Mutex<(usize, usize)>,
+    all: Gate,
+    /// Those of analytics, which would otherwise take places in which they wait for the few connections
+    /// that analytics may have.
+    analytics: Gate,
     waiting: AtomicUsize,
     share: f64,
     most_waiting: usize,
 }
 
 /// The right to read on the primary. Given up when dropped.
-pub(crate) type Place = OwnedSemaphorePermit;
+pub(crate) struct Place {
+    _one: OwnedSemaphorePermit,
+    _of_analytics: Option<OwnedSemaphorePermit>,
+}
 
 impl Fallback {
     pub(crate) fn new(share: f64, most_waiting: usize) -> Self {
-        Self {
-            gate: Arc::new(Semaphore::new(0)),
-            places: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            share,
-            most_waiting,
-        }
+        let (all, analytics) = (Gate::new(), Gate::new());
+        Self { all, analytics, waiting: AtomicUsize::new(0), share, most_waiting }
     }
 
     /// Nobody reads there any more.
     pub(crate) fn close(&self) {
-        self.gate.close();
+        self.all.places.close();
+        self.analytics.places.close();
     }
 
-    /// Keeps to the share of `max_size`, whatever that has become. If it is less, places are taken
-    /// away as they come free and nobody waits for them.
-    fn fit(&self, max_size: usize) {
-        let wanted = places_of(max_size, self.share);
-        let mut places = self.places.lock();
-        let (have, debt) = &mut *places;
+    /// Keeps to the share of `max_size`, and analytics to so many, whatever those have become.
+    fn fit(&self, max_size: usize, analytics: usize) {
+        let most = places_of(max_size, self.share);
+        self.all.fit(most);
+        self.analytics.fit(analytics.clamp(1, most));
+    }
+
+    /// A place, if there is one and nobody waits for it.
+    fn try_enter(&self, is_analytics: bool) -> Option<Place> {
+        let free = |gate: &Gate| Arc::clone(&gate.places).try_acquire_owned().ok();
+        let of_analytics = if is_analytics { Some(free(&self.analytics)?) } else { None };
+        Some(Place { _one: free(&self.all)?, _of_analytics: of_analytics })
+    }
+
+    async fn enter(&self, is_analytics: bool) -> Result<Place, AcquireError> {
+        let of_analytics = if is_analytics { Some(self.analytics.enter().await?) } else { None };
+        Ok(Place { _one: self.all.enter().await?, _of_analytics: of_analytics })
+    }
+}
+
+/// So many at a time.
+struct Gate {
+    places: Arc<Semaphore>,
+    /// How many may be there, and how many places are to be taken away yet.
+    counts: Mutex<(usize, usize)>,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self { places: Arc::new(Semaphore::new(0)), counts: Mutex::default() }
+    }
+
+    /// If it is less than before, places are taken away as they come free and nobody waits for them.
+    fn fit(&self, wanted: usize) {
+        let mut counts = self.counts.lock();
+        let (have, debt) = &mut *counts;
         if wanted > *have {
             let more = wanted - *have;
             let forgiven = more.min(*debt);
             *debt -= forgiven;
-            self.gate.add_permits(more - forgiven);
+            self.places.add_permits(more - forgiven);
         } else {
             *debt += *have - wanted;
         }
         *have = wanted;
-        *debt -= self.gate.forget_permits(*debt);
+        *debt -= self.places.forget_permits(*debt);
+    }
+
+    async fn enter(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        Arc::clone(&self.places).acquire_owned().await
     }
 }
 
@@ -70,9 +104,13 @@ impl<'p> Search<'p> {
         if self.request.intent == Intent::Write || !stands_in || fallback.share >= 1.0 {
             return Ok(());
         }
-        let max_size = node.books.lock().max();
-        fallback.fit(max_size);
-        if let Ok(place) = Arc::clone(&fallback.gate).try_acquire_owned() {
+        let (max_size, analytics) = {
+            let books = node.books.lock();
+            (books.max(), books.max_analytics())
+        };
+        fallback.fit(max_size, analytics);
+        let is_analytics = self.request.intent == Intent::Analytics;
+        if let Some(place) = fallback.try_enter(is_analytics) {
             self.admitted = Some(place);
             return Ok(());
         }
@@ -87,7 +125,7 @@ impl<'p> Search<'p> {
             return Err(Error::QueueFull { node: Arc::clone(&node.name), waiting });
         }
         let until = self.patience.until();
-        match timeout_at(until, Arc::clone(&fallback.gate).acquire_owned()).await {
+        match timeout_at(until, fallback.enter(is_analytics)).await {
             Ok(Ok(place)) => {
                 self.admitted = Some(place);
                 Ok(())
@@ -119,8 +157,6 @@ fn places_of(max_size: usize, share: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
 
     use super::{Fallback, places_of};
@@ -141,14 +177,14 @@ mod tests {
                     1 => drop(taken.pop()),
                     _ => {}
                 }
-                fallback.fit(max);
+                fallback.fit(max, max);
                 let most = places_of(max, 0.5);
-                match Arc::clone(&fallback.gate).try_acquire_owned() {
-                    Ok(place) => {
+                match fallback.try_enter(max % 2 == 0) {
+                    Some(place) => {
                         taken.push(place);
                         prop_assert!(taken.len() <= most, "{} of {most}", taken.len());
                     }
-                    Err(_) => prop_assert!(taken.len() >= most, "{} of {most}", taken.len()),
+                    None => prop_assert!(taken.len() >= most, "{} of {most}", taken.len()),
                 }
             }
         }

@@ -95,6 +95,27 @@ proptest! {
         let stream = [message(b'2', b""), message(b'G', &[0; 5]), message(b'E', b"x"), ready.clone(), ready];
         let stream = stream.concat();
         prop_assert_eq!(read(&stream, &cuts, room, &wire), stream);
+        prop_assert!(!wire.is_adrift());
+    }
+
+    /// One that failed after the server took the rows, perhaps with an answer too many to its end,
+    /// behind it another one that is refused, and one with no rows.
+    #[test]
+    fn of_a_copy_that_failed_as_it_began_only_the_answer_too_many_is_taken_out(
+        cuts in prop::collection::vec(1usize..20, 0..20), room in 1usize..30, extra in any::<bool>(),
+    ) {
+        let wire = Arc::<Wire>::default();
+        (0..3).for_each(|_| wire.begin_copy());
+        let ready = message(b'Z', b"I");
+        let none = Vec::new();
+        let taken = [message(b'2', b""), message(b'G', &[0; 5])].concat();
+        let failed = [&taken[..], &message(b'E', b"x"), &message(b'N', b"x"), &ready].concat();
+        let refused = [message(b'E', b"x"), ready.clone()].concat();
+        let done = [&taken[..], &message(b'C', b"COPY 0\0"), &ready].concat();
+        let many = if extra { &ready } else { &none };
+        let stream = [&failed[..], many, &refused, &ready, &done].concat();
+        let expected = [failed, refused, done].concat();
+        prop_assert_eq!(read(&stream, &cuts, room, &wire), expected);
         prop_assert!(!wire.is_adrift() && !wire.is_copying());
     }
 

@@ -2,8 +2,9 @@
 
 use futures_util::future::join_all;
 use seawall_pool::{Error, Pool, PoolConfig, RoutingConfig};
+use tokio::time::timeout;
 
-use crate::support::{config, count, is_up, node, secs, stack, until};
+use crate::support::{config, count, is_up, millis, node, secs, stack, until};
 
 #[tokio::test]
 async fn without_replicas_reads_leave_connections_of_the_primary_to_writes() {
@@ -42,7 +43,7 @@ async fn without_replicas_reads_leave_connections_of_the_primary_to_writes() {
     let second = pool.read().get().await.unwrap();
     let reads = join_all((0..41).map(|_| {
         let read = pool.read().query_one("SELECT 1", &[]);
-        async { tokio::time::timeout(secs(1), read).await }
+        async { timeout(secs(1), read).await }
     }));
     let refused = reads
         .await
@@ -56,6 +57,24 @@ async fn without_replicas_reads_leave_connections_of_the_primary_to_writes() {
     until("it is back", secs(20), async || is_up(&pool, "replica-1")).await;
     let held = join_all((0..8).map(|_| pool.read().get())).await;
     assert!(held.iter().all(|conn| &**conn.as_ref().unwrap().node() == "replica-1"));
+}
+
+/// They would wait for the connection that analytics may have, in all places there are.
+#[tokio::test]
+async fn analytics_in_place_of_replicas_leave_places_to_the_reads_of_users() {
+    let stack = stack(1).await;
+    let routing = RoutingConfig { fallback_share: 0.5, ..RoutingConfig::default() };
+    let config = PoolConfig { routing, max_size: 4, analytics_share: 0.25, ..config(&stack) };
+    let pool = Pool::connect(config).await.unwrap();
+    stack.replica(0).unwrap().stop().await.unwrap();
+    until("it is out", secs(20), async || !is_up(&pool, "replica-1")).await;
+    let _one = pool.analytics().get().await.unwrap();
+    let mut more: Vec<_> = (0..3).map(|_| Box::pin(pool.analytics().get())).collect();
+    for one in &mut more {
+        let served = timeout(millis(50), one).await;
+        assert!(served.is_err(), "analytics have one connection");
+    }
+    pool.read().query_one("SELECT 1", &[]).await.expect("a user does not wait for them");
 }
 
 #[tokio::test]

@@ -523,6 +523,57 @@ async fn after_a_copy_that_was_refused_its_connection_goes_on() {
     assert_eq!(count, 40);
 }
 
+/// The server takes the rows and fails before it has read the end of the request, so that it answers
+/// the end of the copy once more.
+#[tokio::test]
+async fn after_a_copy_that_failed_as_it_began_each_statement_gets_its_own_answer() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    pool.write().execute("CREATE TABLE mark (id int)", &[]).await.unwrap();
+    pool.write().execute("CREATE VIEW marks AS SELECT id FROM mark", &[]).await.unwrap();
+    let backend = backend(pool.write()).await;
+    let mut conn = pool.write().get().await.unwrap();
+    for round in 0..20 {
+        let sink = conn.copy_in::<&'static [u8]>("COPY marks FROM STDIN").await.unwrap();
+        let mut sink = std::pin::pin!(sink);
+        let _ = sink.send(b"1\n2\n").await;
+        let error = sink.finish().await.unwrap_err();
+        assert!(error.code().is_some(), "{error}");
+        for number in 0..3 {
+            let row = conn.query_one("SELECT $1::int", &[&(round + number)]).await.unwrap();
+            assert_eq!(row.get::<_, i32>(0), round + number);
+        }
+        // Also with nothing in between but the next loan.
+        conn.copy_in::<&'static [u8]>("COPY marks FROM STDIN").await.map(drop).unwrap();
+        drop(conn);
+        conn = pool.write().get().await.unwrap();
+        let sink = conn.copy_in::<&'static [u8]>("COPY mark FROM STDIN").await.unwrap();
+        let mut sink = std::pin::pin!(sink);
+        sink.send(b"1\n2\n").await.unwrap();
+        assert_eq!(sink.finish().await.unwrap(), 2);
+    }
+    drop(conn);
+    assert_eq!(crate::support::backend(pool.write()).await, backend, "one connection did it all");
+}
+
+#[tokio::test]
+async fn a_copy_that_is_none_says_that_it_may_have_taken_effect() {
+    let stack = stack(0).await;
+    let pool = pool_of_one(&stack).await;
+    pool.write().execute("CREATE TABLE mark (id int)", &[]).await.unwrap();
+    let conn = pool.write().get().await.unwrap();
+    let insert = "INSERT INTO mark VALUES (1)";
+    let error = conn.copy_in::<&'static [u8]>(insert).await.map(drop).unwrap_err();
+    assert_eq!(error.outcome(), Some(Outcome::Unknown), "{error}");
+    assert!(!error.is_retryable());
+    let insert = "INSERT INTO mark VALUES ($1)";
+    let error = conn.copy_in::<&'static [u8]>(insert).await.map(drop).unwrap_err();
+    assert!(matches!(error, Error::ParameterCount { .. }), "{error}");
+    drop(conn);
+    let count: i64 = pool.read().query_one("SELECT count(*) FROM mark", &[]).await.unwrap().get(0);
+    assert_eq!(count, 1);
+}
+
 #[tokio::test]
 async fn a_copy_that_waits_for_a_lock_is_given_up_on_the_server_too() {
     let stack = stack(0).await;

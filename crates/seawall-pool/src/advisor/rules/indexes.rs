@@ -170,7 +170,7 @@ fn superfluous(table: &Table, index: &Index, finding: Finding, better: &Index) -
             index.size(),
             format!("{} takes {}", better.name, bytes(better.bytes)),
             format!("scans {}", spread(&index.scans)),
-            format!("every one of {} writes so far kept it up to date", table.writes),
+            upkeep(table),
         ],
         risk: if duplicate {
             "none known, unless a statement names it in a hint".to_owned()
@@ -207,9 +207,17 @@ fn unused(evidence: &Evidence, table: &Table, index: &Index) -> Suggestion {
         evidence: vec![
             format!("scans {} in {} or more", spread(&index.scans), duration(age)),
             index.size(),
-            format!("every one of {} writes so far kept it up to date", table.writes),
+            upkeep(table),
         ],
         risk,
+    }
+}
+
+fn upkeep(table: &Table) -> String {
+    match table.writes {
+        0 => "nothing was written so far that keeps it up to date".to_owned(),
+        1 => "the one write so far kept it up to date".to_owned(),
+        writes => format!("each of {writes} writes so far kept it up to date"),
     }
 }
 
