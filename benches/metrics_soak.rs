@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench has nobody to hand an error to")]
 #![expect(clippy::disallowed_methods, reason = "the pace of the records is what is wanted")]
 
+use std::cell::Cell;
 use std::env;
 use std::hint::black_box;
 use std::process::Command;
@@ -19,6 +20,8 @@ use tokio::time::Instant;
 const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
 const HERE: &str = "seawall-metrics";
 const MEP: &str = "metrics-exporter-prometheus";
+/// As `build` and `install` of it set it up: drained every five seconds.
+const MEP_KEPT: &str = "metrics-exporter-prometheus, with its upkeep";
 const THREADS: usize = 2;
 /// Of all threads.
 const A_SECOND: usize = 1_000_000;
@@ -39,7 +42,7 @@ fn main() -> std::io::Result<()> {
     }
     let mut bench = Bench::new("metrics_soak");
     let mut rows = Vec::new();
-    for (name, role) in [(HERE, Role::Ours), (MEP, Role::Peer)] {
+    for (name, role) in [(HERE, Role::Ours), (MEP, Role::Peer), (MEP_KEPT, Role::Peer)] {
         let mode = if quick { "--quick" } else { "--bench" };
         let child = Command::new(env::current_exe()?).args([mode, "--soak", name]).output()?;
         let text = String::from_utf8_lossy(&child.stdout).into_owned();
@@ -70,7 +73,15 @@ fn soak(name: &str, whole: Duration) {
     } else {
         let full = Matcher::Suffix("_seconds".to_owned());
         let recorder = PrometheusBuilder::new().set_buckets_for_metric(full, &SECONDS).unwrap();
-        println!("{}", run(&recorder.build_recorder(), whole, || ()));
+        let recorder = recorder.build_recorder();
+        let (handle, drained) = (recorder.handle(), Cell::new(Instant::now()));
+        let upkeep = || {
+            if name == MEP_KEPT && drained.get().elapsed() >= whole / 12 {
+                drained.set(Instant::now());
+                handle.run_upkeep();
+            }
+        };
+        println!("{}", run(&recorder, whole, upkeep));
     }
 }
 
