@@ -64,7 +64,7 @@ fn counters_and_histograms_tell_in_openmetrics_when_they_were_made_and_nothing_e
     let told: Vec<String> = open(&handle).samples.into_keys().map(|(name, _)| name).collect();
     let told: Vec<&str> = told.iter().filter_map(|name| name.strip_suffix("_created")).collect();
     // One line for each series; neither a gauge nor a number that somebody else counts has one.
-    let own = ["seawall_metrics_conflicts"].into_iter();
+    let own = ["seawall_metrics_conflicts", "seawall_metrics_names_refused"].into_iter();
     let own = own.chain(["seawall_metrics_rejected"; 4]);
     assert_eq!(told, ["hits"].into_iter().chain(own).chain(["took_seconds"]).collect::<Vec<_>>());
     assert!(!handle.render().contains("_created"));
