@@ -80,7 +80,7 @@ impl Mix {
     }
 
     /// Like [`cheapest`](Self::cheapest), but in at least `zones` zones, or in as
-    /// many as there are usable kinds in. A kind without a
+    /// many as usable kinds can carry it in. A kind without a
     /// [zone](Kind::zone) is one of its own.
     ///
     /// Exact up to 1 024 units and 4 096 ways to put one instance in each of
@@ -215,10 +215,10 @@ fn most_of(kind: &Kind, spot_most: u32) -> u32 {
 fn choose(kinds: &[Kind], usable: &[bool], need: u32, spot_most: u32) -> Vec<u32> {
     let mut counts = vec![0; kinds.len()];
     let units = bulk(kinds, usable, need, &mut counts);
-    let [firm, spot] = tables(kinds, usable, units, units.min(spot_most));
+    let [firm, spot] = tables(kinds, usable, units, spot_most.min(units.max(EXACT)));
     let (best, cost) = split(&firm, &spot, units, spot_most);
     if cost.is_finite() {
-        firm.take(units - best, &mut counts);
+        firm.take(units.saturating_sub(best), &mut counts);
         spot.take(best, &mut counts);
     } else {
         // There is not enough of them: all there may be, in order.
@@ -246,10 +246,11 @@ fn tables<'a>(kinds: &'a [Kind], usable: &[bool], units: u32, on_spot: u32) -> [
     [Table::new(kinds, mine(false), units, false), Table::new(kinds, mine(true), on_spot, true)]
 }
 
-/// How much of `units` is best left to spot, the least for a tie; and the cost.
+/// How much of `units` is best left to spot, the least for a tie; and the cost. It may be more
+/// than `units` where there is room, for spot too comes in whole instances.
 fn split(firm: &Table<'_>, spot: &Table<'_>, units: u32, spot_most: u32) -> (u32, f64) {
-    let cost = |of: u32| firm.cost(units - of) + spot.cost(of);
-    let all = 0..=units.min(spot_most);
+    let cost = |of: u32| firm.cost(units.saturating_sub(of)) + spot.cost(of);
+    let all = 0..=spot_most.min(units.max(EXACT));
     let best = all.min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or_default();
     (best, cost(best))
 }

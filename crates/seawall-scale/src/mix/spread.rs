@@ -18,7 +18,42 @@ pub(super) fn choose(
     if zones < 2 || need == 0 || zones_of(kinds, &free) >= zones as usize {
         return free;
     }
-    let ways = ways(kinds, usable, zones as usize, spot_most);
+    // As many zones as may be; fewer where so many cannot carry it, for want of spot.
+    let mut best: Option<Choice> = None;
+    for zones in (2..=zones.min(u32::try_from(kinds.len()).unwrap_or(u32::MAX))).rev() {
+        if let Some(choice) = cheapest(kinds, usable, need, spot_most, zones as usize)
+            && best.as_ref().is_none_or(|best| choice.short < best.short)
+        {
+            best = Some(choice);
+        }
+        if best.as_ref().is_some_and(|best| best.short == 0) {
+            break;
+        }
+    }
+    let short = need.saturating_sub(carried(kinds, &free));
+    match best {
+        Some(best) if best.short <= short => best.counts,
+        _ => free,
+    }
+}
+
+/// How many of each kind.
+struct Choice {
+    /// Units that it does not carry.
+    short: u32,
+    cost: f64,
+    counts: Vec<u32>,
+}
+
+/// The cheapest choice in `zones` zones of those that leave the least uncarried.
+fn cheapest(
+    kinds: &[Kind],
+    usable: &[bool],
+    need: u32,
+    spot_most: u32,
+    zones: usize,
+) -> Option<Choice> {
+    let ways = ways(kinds, usable, zones, spot_most);
     let mut bounded: Vec<(f64, &Vec<usize>)> = {
         let units = need.min(EXACT);
         let [firm, spot] = tables(kinds, usable, units, units.min(spot_most));
@@ -32,25 +67,29 @@ pub(super) fn choose(
         ways.iter().map(|way| (bound(way), way)).collect()
     };
     bounded.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut best: Option<(u32, f64, Vec<u32>)> = None;
+    let mut best: Option<Choice> = None;
     for (bound, way) in bounded {
-        if best.as_ref().is_some_and(|(short, cost, _)| *short == 0 && bound >= cost - 1e-9) {
+        if best.as_ref().is_some_and(|best| best.short == 0 && bound >= best.cost - 1e-9) {
             break;
         }
         let counts = around(kinds, usable, need, spot_most, way);
-        let carried = kinds.iter().zip(&counts).fold(0_u32, |sum, (kind, count)| {
-            sum.saturating_add(count.saturating_mul(kind.capacity))
-        });
         let cost = kinds.iter().zip(&counts).map(|(kind, count)| f64::from(*count) * kind.cost);
-        let (short, cost) = (need.saturating_sub(carried), cost.sum::<f64>());
-        let better = best.as_ref().is_none_or(|(least, cheapest, _)| {
-            short < *least || short == *least && cost < cheapest - 1e-9
+        let (short, cost) = (need.saturating_sub(carried(kinds, &counts)), cost.sum::<f64>());
+        let better = best.as_ref().is_none_or(|best| {
+            short < best.short || short == best.short && cost < best.cost - 1e-9
         });
         if better {
-            best = Some((short, cost, counts));
+            best = Some(Choice { short, cost, counts });
         }
     }
-    best.map_or(free, |(_, _, counts)| counts)
+    best
+}
+
+fn carried(kinds: &[Kind], counts: &[u32]) -> u32 {
+    kinds
+        .iter()
+        .zip(counts)
+        .fold(0_u32, |sum, (kind, count)| sum.saturating_add(count.saturating_mul(kind.capacity)))
 }
 
 /// One instance of each kind of a way, and the cheapest for the rest.
@@ -82,7 +121,7 @@ fn rest(kinds: &[Kind], way: &[usize], need: u32, spot_most: u32) -> (u32, u32, 
     (left, room, cost)
 }
 
-/// The ways to put one instance in each of `zones` zones, or of as many as there are.
+/// The ways to put one instance in each of `zones` zones; none if there are not so many.
 fn ways(kinds: &[Kind], usable: &[bool], zones: usize, spot_most: u32) -> Vec<Vec<usize>> {
     let may = |index: &usize| {
         let kind = &kinds[*index];
@@ -101,7 +140,6 @@ fn ways(kinds: &[Kind], usable: &[bool], zones: usize, spot_most: u32) -> Vec<Ve
         all.sort_by(|&a, &b| kinds[a].cost.total_cmp(&kinds[b].cost));
     }
     by_zone.sort_by(|a, b| kinds[a[0]].cost.total_cmp(&kinds[b[0]].cost));
-    let zones = zones.min(by_zone.len());
     if count(&by_zone, zones) > MOST_WAYS {
         by_zone.iter_mut().for_each(|all| all.truncate(1));
     }
