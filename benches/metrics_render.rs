@@ -22,6 +22,8 @@ const COUNTERS: u64 = 10_000;
 const HISTOGRAMS: u64 = 1_000;
 const PAGE: f64 = 4096.0;
 const RECORDS: u64 = 20_000_000;
+/// What a neighbour does without a pause.
+type Work<'a> = dyn Fn() + Sync + 'a;
 type Labels = [(&'static str, String); 1];
 
 fn main() -> std::io::Result<()> {
@@ -145,56 +147,73 @@ fn histograms(bench: &mut Bench) {
             }),
         ],
     );
+    let (elsewhere, other) = Recorder::builder().build().unwrap();
+    for series in 0..HISTOGRAMS {
+        elsewhere.register_histogram(&key("other_seconds", series), &METADATA).record(0.1);
+    }
+    let other = || drop(black_box(other.render()));
     let key = key("render_seconds", 1);
     let (ours, mep) =
         (ours.register_histogram(&key, &METADATA), mep.register_histogram(&key, &METADATA));
-    slowest(
-        bench,
-        "seawall-metrics",
-        Role::Ours,
-        |value| ours.record(value),
-        || drop(handle.render()),
-    );
-    slowest(bench, MEP, Role::Peer, |value| mep.record(value), || drop(mep_handle.render()));
+    let render = || drop(black_box(handle.render()));
+    slowest(bench, "seawall-metrics", Role::Ours, |value| ours.record(value), &render, &other);
+    let render = || drop(black_box(mep_handle.render()));
+    slowest(bench, MEP, Role::Peer, |value| mep.record(value), &render, &other);
 }
 
-/// The slow records: alone, and while another thread renders without a pause.
+/// The slow records: alone, beside a thread that renders `other` things without a pause, which is
+/// what a busy neighbour costs, and while it renders what is recorded.
 fn slowest(
     bench: &mut Bench,
     name: &str,
     role: Role,
     record: impl Fn(f64) + Sync,
-    render: impl Fn() + Sync,
+    render: &Work<'_>,
+    other: &Work<'_>,
 ) {
-    for busy in [false, true] {
-        let mut rows = Vec::new();
-        for _ in 0..bench.rounds() {
-            let done = AtomicBool::new(false);
-            let mut took = thread::scope(|scope| {
-                if busy {
-                    scope.spawn(|| {
-                        while !done.load(Relaxed) {
-                            render();
-                        }
-                    });
-                }
-                let took: Vec<u64> = (0..100_000_u32)
-                    .map(|turn| {
-                        let start = Instant::now();
-                        record(black_box(f64::from(turn) * 1e-6));
-                        start.elapsed().as_nanos() as u64
-                    })
-                    .collect();
-                done.store(true, Relaxed);
-                took
-            });
-            took.sort_unstable();
-            rows.push(took[took.len() * 999 / 1000] as f64);
-        }
-        let case =
-            if busy { "p99.9 of a record during renders" } else { "p99.9 of a record, idle" };
+    let beside: [(&str, Option<&Work<'_>>); 3] = [
+        ("p99.9 of a record, idle", None),
+        ("p99.9 of a record beside renders of something else", Some(other)),
+        ("p99.9 of a record during renders", Some(render)),
+    ];
+    let mut rows = beside.map(|_| Vec::new());
+    let mut over = [Vec::new(), Vec::new()];
+    for _ in 0..bench.rounds() {
+        let took = beside.map(|(_, work)| slow(&record, work));
+        rows.iter_mut().zip(took).for_each(|(row, took)| row.push(took));
+        over.iter_mut().zip(took).for_each(|(row, less)| row.push(took[2] / less));
+    }
+    for ((case, _), rows) in beside.iter().zip(rows) {
         bench.add(Row::of(case, name, role, "ns", rows));
     }
+    for (case, rows) in ["idle", "that beside renders of something else"].iter().zip(over) {
+        let case = format!("p99.9 of a record during renders over {case}, in each round");
+        bench.add(Row::of(&case, name, role, "times", rows));
+    }
+}
+
+fn slow(record: &(impl Fn(f64) + Sync), beside: Option<&Work<'_>>) -> f64 {
+    let done = AtomicBool::new(false);
+    let mut took = thread::scope(|scope| {
+        if let Some(work) = beside {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    work();
+                }
+            });
+        }
+        let took: Vec<u64> = (0..200_000_u32)
+            .map(|turn| {
+                let start = Instant::now();
+                record(black_box(f64::from(turn) * 1e-6));
+                start.elapsed().as_nanos() as u64
+            })
+            .collect();
+        done.store(true, Relaxed);
+        took
+    });
+    took.sort_unstable();
+    took[took.len() * 999 / 1000] as f64
 }
 
 fn resident() -> f64 {
