@@ -27,3 +27,5 @@ mod parser;
 #[cfg(all(feature = "protobuf", feature = "listener", feature = "gzip"))]
 mod prometheus;
 mod races;
+#[cfg(feature = "tower")]
+mod server;
