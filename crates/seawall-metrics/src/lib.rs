@@ -30,6 +30,11 @@
 //! Do not use it to keep history (a window is at most [`MAX_WINDOW`]), nor
 //! where quantiles must be closer than 1.6 % (`FullRange`, feature `hdr`).
 //!
+//! Everything goes through the facade: who stays with another exporter, such as
+//! `metrics-exporter-prometheus`, installs that one and has the request layer,
+//! web vitals, resources and active users all the same. Windows, `/metrics` and
+//! OTLP are this recorder's. Both at once: `metrics-util`'s fan-out.
+//!
 //! # How it works
 //! A histogram is an array of log-linear cells, 32 to each power of two, cut
 //! further at the bucket bounds of the metric. One increment of one cell serves
