@@ -162,13 +162,11 @@ fn rate(count: u64, span: Duration) -> f64 {
 
 /// Not every format writes NaN, and JSON's way is null.
 #[cfg(feature = "serde")]
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
 fn or_null<S: serde::Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
     serde::Serialize::serialize(&(!value.is_nan()).then_some(*value), to)
 }
 
 #[cfg(feature = "serde")]
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
 fn seconds<S: serde::Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_f64(span.as_secs_f64())
 }
