@@ -94,7 +94,8 @@
 //! # Cancel safety
 //! [`Handle::run`] may be dropped at any time. The futures and bodies of the
 //! RED layer count what became of the request when they are dropped. A scrape
-//! may be dropped; its render goes on and answers who asks meanwhile.
+//! may be dropped; its render goes on and answers who asks meanwhile. A `Listener`
+//! and a push to a collector end at once when dropped, and in order by `shutdown`.
 //! Nothing may be recorded from a signal handler. A global allocator may count
 //! in a counter whose handle it keeps, not in a histogram.
 //!

@@ -100,7 +100,8 @@ impl ListenerConfig {
     }
 }
 
-/// Serves `/metrics` on an address of its own until it is dropped.
+/// Serves `/metrics` on an address of its own until it is dropped, which cuts off
+/// the answers on their way, or [shut down](Self::shutdown), which does not.
 #[derive(Debug)]
 #[must_use = "the listener ends when it is dropped"]
 pub struct Listener {
