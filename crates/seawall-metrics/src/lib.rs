@@ -122,7 +122,7 @@
 //! | `otlp` | `Handle::push_otlp`: pushes to an OpenTelemetry collector | no |
 //! | `hdr` | `FullRange`: every value of a load test, to three digits | no |
 //! | `resources` | samples of host, process, control group and runtime | no |
-//! | `serde` | settings from configuration files | no |
+//! | `serde` | settings from configuration files; a [`Window`] as JSON | no |
 
 mod active;
 mod alias;
