@@ -1,10 +1,11 @@
 //! A small service under made-up traffic: live percentiles of the last ten
 //! seconds by route, a condition over them, and `/metrics` on a loopback port.
 //!
-//! `cargo run --release --example metrics`
+//! `cargo run --release --example metrics`, or with how many seconds it shall
+//! run, to look at its address meanwhile: `cargo run --release --example metrics -- 60`
 //!
 //! In a terminal the table is redrawn in place; into a file or a pipe it is
-//! written once, at the end. It ends by itself after three seconds.
+//! written once, at the end. It ends by itself, after three seconds if not told.
 
 #![expect(clippy::print_stdout, reason = "an example speaks to its terminal")]
 
@@ -27,7 +28,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, interval, sleep};
 use tower::ServiceExt;
 
-const RUN: Duration = Duration::from_secs(3);
+const SECONDS: u64 = 3;
 const REDRAW: Duration = Duration::from_millis(250);
 const DURATION: &str = "http_server_request_duration_seconds";
 
@@ -40,6 +41,10 @@ const STREAMS: [(&str, &str, u64, f64, f64); 3] = [
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
+    let seconds = match std::env::args().nth(1) {
+        None => SECONDS,
+        Some(given) => given.parse().map_err(|_| format!("not a number of seconds: {given}"))?,
+    };
     let metrics = Recorder::builder().install()?;
     let resources = Resources::spawn(Duration::from_secs(1))?;
     let users = Active::new("active_users", ActiveConfig::default())?;
@@ -57,12 +62,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     let scrape = Router::new().route_service("/metrics", metrics.service());
     tokio::spawn(async move { axum::serve(listener, scrape).await });
-    println!("http://{address}/metrics serves until this ends\n");
+    println!("http://{address}/metrics serves until this ends, in {seconds} s\n");
 
     let slow = "p95(http_request_duration, 10s) > 50ms for 1s";
     let mut slow = Evaluator::new(Condition::parse(slow)?);
     let mut screen = Screen { live: stdout().is_terminal(), drawn: 0 };
-    let end = Instant::now() + RUN;
+    let end = Instant::now() + Duration::from_secs(seconds.min(86_400));
     let mut redraw = interval(REDRAW);
     loop {
         redraw.tick().await;

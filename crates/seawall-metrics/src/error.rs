@@ -40,6 +40,9 @@ pub enum Error {
     /// The address of a collector is not `http://HOST[:PORT]/PATH`.
     #[error("the endpoint is not an address like http://127.0.0.1:4318/v1/metrics")]
     Endpoint,
+    /// Histograms of unlike bucket bounds were to be merged. Nothing was changed.
+    #[error("histograms with other bucket bounds cannot be merged")]
+    OtherBuckets,
     /// A background task was asked for outside a tokio runtime.
     #[error("no tokio runtime to spawn on")]
     NoRuntime,

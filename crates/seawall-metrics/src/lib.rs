@@ -30,6 +30,11 @@
 //! Do not use it to keep history (a window is at most [`MAX_WINDOW`]), nor
 //! where quantiles must be closer than 1.6 % (`FullRange`, feature `hdr`).
 //!
+//! Everything goes through the facade: who stays with another exporter, such as
+//! `metrics-exporter-prometheus`, installs that one and has the request layer,
+//! web vitals, resources and active users all the same. Windows, `/metrics` and
+//! OTLP are this recorder's. Both at once: `metrics-util`'s fan-out.
+//!
 //! # How it works
 //! A histogram is an array of log-linear cells, 32 to each power of two, cut
 //! further at the bucket bounds of the metric. One increment of one cell serves
@@ -89,7 +94,8 @@
 //! # Cancel safety
 //! [`Handle::run`] may be dropped at any time. The futures and bodies of the
 //! RED layer count what became of the request when they are dropped. A scrape
-//! may be dropped; its render goes on and answers who asks meanwhile.
+//! may be dropped; its render goes on and answers who asks meanwhile. A `Listener`
+//! and a push to a collector end at once when dropped, and in order by `shutdown`.
 //! Nothing may be recorded from a signal handler. A global allocator may count
 //! in a counter whose handle it keeps, not in a histogram.
 //!
@@ -116,7 +122,7 @@
 //! | `otlp` | `Handle::push_otlp`: pushes to an OpenTelemetry collector | no |
 //! | `hdr` | `FullRange`: every value of a load test, to three digits | no |
 //! | `resources` | samples of host, process, control group and runtime | no |
-//! | `serde` | settings from configuration files | no |
+//! | `serde` | settings from configuration files; a [`Window`] as JSON | no |
 
 mod active;
 mod alias;

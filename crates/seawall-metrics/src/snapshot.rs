@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use metrics::Unit;
 
 use crate::cells::{HistogramCell, Layout, Sparse};
+use crate::error::Error;
 use crate::registry::{Cell, Kind, Registry, born_at};
 use crate::window::quantile;
 
@@ -92,6 +93,25 @@ impl HistogramSnapshot {
         quantile(&self.layout, self.cells.iter(), self.count, f64::INFINITY, q)
     }
 
+    /// Adds the values of `other`: another series, another recorder or another
+    /// node. Cells are added, so quantiles are those of all values together.
+    ///
+    /// # Errors
+    /// [`Error::OtherBuckets`] if the two have not the same bucket bounds: their
+    /// cells are not the same then. Nothing is changed.
+    pub fn merge(&mut self, other: &Self) -> Result<(), Error> {
+        if self.layout.bounds() != other.layout.bounds() {
+            return Err(Error::OtherBuckets);
+        }
+        self.cells = self.cells.plus(&other.cells);
+        for ((_, below), (_, more)) in self.buckets.iter_mut().zip(&other.buckets) {
+            *below = below.wrapping_add(*more);
+        }
+        self.count = self.count.wrapping_add(other.count);
+        self.sum += other.sum;
+        Ok(())
+    }
+
     fn take(histogram: &HistogramCell) -> Self {
         let totals = histogram.totals();
         let layout = histogram.layout().clone();
@@ -148,3 +168,6 @@ pub(crate) fn take(registry: &Registry, wanted: impl Fn(&str) -> bool) -> Snapsh
 fn owned<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
     labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,7 @@ use crate::error::Error;
 /// (accounts, sessions), and decide on no others.
 ///
 /// The gauge of this name is set by [`publish`](Self::publish) or
-/// [`run`](Self::run); as a [`Source`] it feeds a signal of this name.
+/// [`run`](Self::run), and NaN before; as a [`Source`] it feeds a signal of this name.
 #[derive(Clone)]
 pub struct Active {
     shared: Arc<Shared>,
@@ -83,13 +83,16 @@ impl Active {
         };
         let slots = (0..config.steps + 2).map(|_| slot()).collect();
         let step = config.window / config.steps;
+        let gauge = gauge!(name.to_owned());
+        // Not zero: nobody has published how many there are.
+        gauge.set(f64::NAN);
         let shared = Shared {
             name: name.into(),
             step,
             slots,
             start: Instant::now(),
             clearing: Mutex::new(()),
-            gauge: gauge!(name.to_owned()),
+            gauge,
             config,
         };
         Ok(Self { shared: Arc::new(shared) })

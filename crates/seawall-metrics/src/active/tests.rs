@@ -127,6 +127,17 @@ fn the_hash_is_the_same_on_every_node_and_in_every_version() {
     assert_eq!((first, sketch::place(first, 12)), GOLDEN);
 }
 
+#[test]
+fn a_gauge_that_nobody_published_is_not_zero() {
+    let (recorder, handle) = Recorder::builder().build().unwrap();
+    let users = with_local_recorder(&recorder, || active(12));
+    users.seen("user-17");
+    let gauge = || handle.gauge_value("active_users", &[]).unwrap();
+    assert!(gauge().is_nan());
+    users.publish(Instant::now());
+    assert_eq!(gauge(), 1.0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_gauge_and_the_signal_tell_the_estimate() {
     let (recorder, handle) = Recorder::builder().build().unwrap();

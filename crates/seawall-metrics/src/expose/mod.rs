@@ -37,7 +37,8 @@ pub enum Format {
     /// Length-delimited `io.prometheus.client.MetricFamily` messages, with exemplars
     /// and, beside the classic buckets, native histograms of schema 3 (8 buckets
     /// to a power of two). A cell is put into the native bucket of its middle:
-    /// that adds up to 1/64 to the error of a native bucket.
+    /// that adds up to 1/64 to the error of a native bucket. Values below 2^-30,
+    /// negative ones too, are in its zero bucket.
     #[cfg(feature = "protobuf")]
     Protobuf,
 }

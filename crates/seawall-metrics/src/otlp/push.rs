@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResp
 use prost::Message as _;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::alias::Aliases;
@@ -149,6 +150,7 @@ async fn run(
 ) {
     let mut timer = interval(config.interval);
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let sent = Arc::new((config.resource, aliases));
     let mut before = "ok";
     let mut not_before = Instant::now();
     loop {
@@ -161,7 +163,13 @@ async fn run(
         if !last && Instant::now() < not_before {
             continue;
         }
-        let body = Bytes::from(handle.otlp_with(&config.resource, &aliases));
+        // Off the threads that serve requests: many series take milliseconds.
+        let (from, what) = (handle.clone(), sent.clone());
+        let encode = move || Bytes::from(from.otlp_with(&what.0, &what.1));
+        // An error means that the runtime is going down.
+        let Ok(body) = spawn_blocking(encode).await else {
+            return;
+        };
         let result = match timeout(config.timeout, send(&uri, body)).await {
             Ok(result) => result,
             Err(_) => Err(Failure::Io(io::ErrorKind::TimedOut.into())),

@@ -7,7 +7,7 @@ use http::response::Parts;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::guard::{Guard, NoBody};
+use super::guard::{Guard, NoBody, Unwinding};
 
 pin_project! {
     /// Response body of [`Red`](super::Red): counts its bytes and carries the
@@ -50,13 +50,15 @@ impl<B: Body> Body for RedBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let mut this = self.project();
+        let watched = Unwinding(this.guard);
         let frame = ready!(this.inner.as_mut().poll_frame(cx));
-        if let Some(guard) = this.guard.as_mut() {
+        let guard = &mut *watched.0;
+        if let Some(guard) = guard.as_mut() {
             guard.moved_on();
         }
         match &frame {
             Some(Ok(frame)) => {
-                if let Some(guard) = this.guard.as_mut() {
+                if let Some(guard) = guard.as_mut() {
                     if let Some(data) = frame.data_ref() {
                         guard.sent(data.remaining());
                     } else if let Some(trailers) = frame.trailers_ref() {
@@ -65,18 +67,18 @@ impl<B: Body> Body for RedBody<B> {
                 }
                 // A server may stop polling here; behind trailers it does.
                 if (frame.is_trailers() || this.inner.is_end_stream())
-                    && let Some(guard) = this.guard.take()
+                    && let Some(guard) = guard.take()
                 {
                     guard.finished();
                 }
             }
             Some(Err(_)) => {
-                if let Some(guard) = this.guard.take() {
+                if let Some(guard) = guard.take() {
                     guard.broken();
                 }
             }
             None => {
-                if let Some(guard) = this.guard.take() {
+                if let Some(guard) = guard.take() {
                     guard.finished();
                 }
             }

@@ -7,7 +7,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 use super::body::RedBody;
-use super::guard::Guard;
+use super::guard::{Guard, Unwinding};
 
 pin_project! {
     /// Response future of [`Red`](super::Red). Dropped before it is ready, the
@@ -52,17 +52,5 @@ where
                 Err(error)
             }
         })
-    }
-}
-
-/// Drops the guard while a panic passes: if a layer outside catches the panic,
-/// the future itself is dropped only later, when nothing tells of it any more.
-struct Unwinding<'a>(&'a mut Option<Guard>);
-
-impl Drop for Unwinding<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.take();
-        }
     }
 }

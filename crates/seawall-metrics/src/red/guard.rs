@@ -114,9 +114,23 @@ impl Guard {
         match self.response {
             None if std::thread::panicking() => Outcome::Panic,
             None => Outcome::Cancelled,
+            // Not the client's doing, whatever was sent before.
+            Some((status, _)) if std::thread::panicking() => Outcome::BodyPanic(status),
             // All announced bytes were taken: a server need not poll for the end.
             Some((status, Some(length))) if self.bytes >= length => self.ended(status),
             Some((status, _)) => Outcome::Aborted(status),
+        }
+    }
+}
+
+/// Drops the guard while a panic passes: if a layer outside catches the panic,
+/// what holds the guard is dropped only later, when nothing tells of it any more.
+pub(super) struct Unwinding<'a>(pub(super) &'a mut Option<Guard>);
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.take();
         }
     }
 }

@@ -33,7 +33,12 @@ use crate::error::Error;
 /// | inner service panicked | `panic` | absent |
 /// | dropped before the headers | `cancelled` | absent |
 /// | body failed | `body_error` | yes |
+/// | body panicked | `panic` | yes |
 /// | body dropped before its end | `aborted` | yes |
+///
+/// A response without a body ends with its headers: that to HEAD, 1xx, 204 and
+/// 304. So does one that changes the protocol: what a `WebSocket` does after its
+/// 101 is no part of the request, and it is not in flight either.
 ///
 /// The size of a request body is what the client announced: one that comes in
 /// pieces of unknown number, or of more than 1 TiB, is in no histogram.

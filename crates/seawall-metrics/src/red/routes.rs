@@ -26,6 +26,7 @@ pub(super) enum Outcome {
     /// A status of gRPC that is the server's fault.
     Grpc(StatusCode, &'static str),
     BodyError(StatusCode),
+    BodyPanic(StatusCode),
     Aborted(StatusCode),
     ServiceError,
     Panic,
@@ -202,6 +203,7 @@ impl Outcome {
             Self::Status(status) => (Some(status), None),
             Self::Grpc(status, name) => (Some(status), Some(name.to_owned())),
             Self::BodyError(status) => (Some(status), Some("body_error".to_owned())),
+            Self::BodyPanic(status) => (Some(status), Some("panic".to_owned())),
             Self::Aborted(status) => (Some(status), Some("aborted".to_owned())),
             Self::ServiceError => (None, Some("service_error".to_owned())),
             Self::Panic => (None, Some("panic".to_owned())),

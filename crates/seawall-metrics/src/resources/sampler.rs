@@ -19,7 +19,8 @@ use crate::error::Error;
 /// The newest samples, taken by a background task.
 ///
 /// Cheap to clone; the task stops when the last clone is dropped. Values also
-/// go to the `metrics` facade: to the recorder installed when this is made.
+/// go to the `metrics` facade: to the recorder installed when this is made, those
+/// of a file system to the one installed when it is first seen.
 #[derive(Clone)]
 pub struct Resources {
     latest: Arc<Mutex<ResourceSample>>,

@@ -1,6 +1,7 @@
 //! A small HTTP/1.1 server for `/metrics` and nothing else.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::{IpNet, Ipv4Net};
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tower_service::Service;
 
@@ -99,12 +100,15 @@ impl ListenerConfig {
     }
 }
 
-/// Serves `/metrics` on an address of its own until it is dropped.
+/// Serves `/metrics` on an address of its own until it is dropped, which cuts off
+/// the answers on their way, or [shut down](Self::shutdown), which does not.
 #[derive(Debug)]
 #[must_use = "the listener ends when it is dropped"]
 pub struct Listener {
     addr: SocketAddr,
-    task: AbortHandle,
+    task: JoinHandle<()>,
+    /// True once it shall end.
+    stop: watch::Sender<bool>,
 }
 
 impl Handle {
@@ -133,9 +137,10 @@ impl MetricsService {
         let bind = |source| Error::Bind { addr, source };
         let socket = TcpListener::bind(addr).await.map_err(bind)?;
         let addr = socket.local_addr().map_err(bind)?;
-        let server = Arc::new(Server { config, service: self });
-        let task = tokio::spawn(server.run(socket)).abort_handle();
-        Ok(Listener { addr, task })
+        let (stop, stopped) = watch::channel(false);
+        let server = Arc::new(Server { config, service: self, stopped });
+        let task = tokio::spawn(server.run(socket));
+        Ok(Listener { addr, task, stop })
     }
 }
 
@@ -144,6 +149,16 @@ impl Listener {
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Takes no more connections, ends those without a request at once and the
+    /// others with the answer that they wait for: at most `header_timeout` and
+    /// `answer_timeout` later. The address is free when it returns. Dropping
+    /// the future ends all of them at once.
+    pub async fn shutdown(mut self) {
+        self.stop.send_replace(true);
+        // A task that panicked or whose runtime is gone has ended as well.
+        let _ = (&mut self.task).await;
     }
 }
 
@@ -156,22 +171,39 @@ impl Drop for Listener {
 struct Server {
     config: ListenerConfig,
     service: MetricsService,
+    stopped: watch::Receiver<bool>,
 }
 
 impl Server {
     /// Connections are tasks of the set: they end with it.
     async fn run(self: Arc<Self>, socket: TcpListener) {
+        let mut connections = JoinSet::new();
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            () = self.accept(&socket, &mut connections) => {}
+            // Or the handle is gone, and with it this task.
+            _ = stopped.wait_for(|stop| *stop) => {}
+        }
+        // Nobody waits to be accepted by one that is going.
+        drop(socket);
+        while connections.join_next().await.is_some() {}
+    }
+
+    async fn accept(self: &Arc<Self>, socket: &TcpListener, connections: &mut JoinSet<()>) {
         let places = Arc::new(Semaphore::new(self.config.max_connections));
         let refusals = Arc::new(Semaphore::new(self.config.max_connections));
-        let mut connections = JoinSet::new();
+        let mut failing = false;
         loop {
             let Ok(place) = places.clone().acquire_owned().await else {
                 return;
             };
             let (stream, place) = loop {
                 while connections.try_join_next().is_some() {}
-                match socket.accept().await {
+                let accepted = socket.accept().await;
+                let failed = accepted.is_err();
+                match accepted {
                     Ok((stream, peer)) if self.config.allows(peer.ip()) => {
+                        failing = false;
                         break (stream, place);
                     }
                     // Kept off the places of those who may.
@@ -185,10 +217,13 @@ impl Server {
                         }
                     }
                     Err(error) => {
-                        tracing::warn!(%error, "cannot accept a scrape");
+                        if !failing {
+                            tracing::warn!(%error, "cannot accept scrapes");
+                        }
                         tokio::time::sleep(ACCEPT_PAUSE).await;
                     }
                 }
+                failing = failed;
             };
             let server = self.clone();
             connections.spawn(async move {
@@ -211,15 +246,17 @@ impl Server {
                 }
             }
         });
-        let served = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.config.header_timeout)
-            .keep_alive(allowed)
-            .serve_connection(TokioIo::new(stream), answer);
+        let mut served = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(self.config.header_timeout)
+                .keep_alive(allowed)
+                .serve_connection(TokioIo::new(stream), answer)
+        );
         // Had the answer been taken in time, the wait for a next request would
         // have ended the connection by then.
         let longest = self.config.answer_timeout + self.config.header_timeout;
-        let stuck = async {
+        let mut stuck = pin!(async {
             loop {
                 let end = *asked.lock() + longest;
                 if end <= Instant::now() {
@@ -227,11 +264,22 @@ impl Server {
                 }
                 tokio::time::sleep_until(end).await;
             }
-        };
-        tokio::select! {
-            // A scraper that goes away in the middle is its own affair.
-            _ = served => {}
-            () = stuck => tracing::debug!("a scrape was not read to its end in time"),
+        });
+        let mut stopped = self.stopped.clone();
+        let mut going = false;
+        loop {
+            tokio::select! {
+                // A scraper that goes away in the middle is its own affair.
+                _ = served.as_mut() => return,
+                () = stuck.as_mut() => {
+                    tracing::debug!("a scrape was not read to its end in time");
+                    return;
+                }
+                _ = stopped.wait_for(|stop| *stop), if !going => {
+                    going = true;
+                    served.as_mut().graceful_shutdown();
+                }
+            }
         }
     }
 }

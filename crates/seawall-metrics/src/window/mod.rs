@@ -32,8 +32,12 @@ pub const MAX_WINDOW: Duration = Duration::from_secs(300);
 ///
 /// Counters have windows too, with count, rate and sum only.
 ///
+/// With the feature `serde` it can be written, as JSON for a page for instance:
+/// what is NaN is null, the span is `span_seconds`, a number.
+///
 /// [`relative_error`]: Self::relative_error
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Window {
     /// Values recorded (for a counter: by how much it grew).
@@ -43,19 +47,26 @@ pub struct Window {
     /// Sum of the values, in the unit of the metric.
     pub sum: f64,
     /// Arithmetic mean.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "or_null"))]
     pub mean: f64,
     /// Largest value, exact. Only if a value was recorded at the very instant
     /// of a tick it may be off by up to twice the relative error.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "or_null"))]
     pub max: f64,
     /// Median.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "or_null"))]
     pub p50: f64,
     /// 90th percentile.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "or_null"))]
     pub p90: f64,
     /// 95th percentile.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "or_null"))]
     pub p95: f64,
     /// 99th percentile.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "or_null"))]
     pub p99: f64,
     /// 99.9th percentile.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "or_null"))]
     pub p999: f64,
     /// Bound on the error of the quantiles, as a share of the true value:
     /// 1/64, about 1.6 %.
@@ -63,6 +74,7 @@ pub struct Window {
     /// The time these figures really cover: the window asked for plus up to one
     /// slot (1 s for windows of at most 10 s, 5 s for longer ones), or less
     /// while the recorder is younger than that. More if ticks were missed.
+    #[cfg_attr(feature = "serde", serde(rename = "span_seconds", serialize_with = "seconds"))]
     pub span: Duration,
 }
 
@@ -146,6 +158,17 @@ pub(crate) fn quantile(
 
 fn rate(count: u64, span: Duration) -> f64 {
     if span.is_zero() { 0.0 } else { count as f64 / span.as_secs_f64() }
+}
+
+/// Not every format writes NaN, and JSON's way is null.
+#[cfg(feature = "serde")]
+fn or_null<S: serde::Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&(!value.is_nan()).then_some(*value), to)
+}
+
+#[cfg(feature = "serde")]
+fn seconds<S: serde::Serializer>(span: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(span.as_secs_f64())
 }
 
 #[cfg(test)]

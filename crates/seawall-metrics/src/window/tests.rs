@@ -89,3 +89,19 @@ fn a_maximum_caught_between_two_ticks_stays_within_the_highest_cell() {
         assert_eq!(window.max, reported);
     }
 }
+
+#[cfg(feature = "serde")]
+#[test]
+fn what_an_empty_window_cannot_tell_is_null_in_json_and_never_zero() {
+    let empty = window(&Layout::new(&[]), &[]);
+    let json = serde_json::to_value(empty).unwrap();
+    for name in ["mean", "max", "p50", "p90", "p95", "p99", "p999"] {
+        assert!(json[name].is_null(), "{name}: {json}");
+    }
+    // What is known of it is a number: nothing came.
+    assert_eq!((json["count"].as_u64(), json["rate"].as_f64()), (Some(0), Some(0.0)));
+    assert_eq!(json["span_seconds"].as_f64(), Some(10.0));
+    let one = serde_json::to_value(window(&Layout::new(&[]), &[0.25])).unwrap();
+    assert_eq!((one["max"].as_f64(), one["mean"].as_f64()), (Some(0.25), Some(0.25)));
+    assert_eq!(json.as_object().unwrap().len(), 12);
+}

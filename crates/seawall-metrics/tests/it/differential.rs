@@ -94,6 +94,43 @@ fn theirs(work: &[(usize, Vec<Label>, Op)]) -> Parsed {
     parsed
 }
 
+/// Whoever stays with that exporter loses nothing of the rest of the crate.
+#[cfg(feature = "tower")]
+#[tokio::test]
+async fn the_request_layer_web_vitals_and_users_go_to_another_exporter_as_well() {
+    use axum::body::Body;
+    use axum::http::{Request, Response};
+    use seawall_metrics::{Active, ActiveConfig, RedLayer, VitalsConfig, VitalsService};
+    use tower::{Layer as _, ServiceExt as _, service_fn};
+
+    let recorder = PrometheusBuilder::new().set_buckets(&BOUNDS).unwrap().build_recorder();
+    let handle = recorder.handle();
+    let (vitals, users) = metrics::with_local_recorder(&recorder, || {
+        let users = Active::new("active_users", ActiveConfig::default()).unwrap();
+        (VitalsService::new(VitalsConfig::default()).unwrap(), users)
+    });
+    users.seen("user-17");
+    users.publish(tokio::time::Instant::now());
+    let beacon = Request::post("/vitals")
+        .header("host", "shop.example")
+        .header("origin", "https://shop.example")
+        .header("content-type", "text/plain");
+    let beacon = beacon.body(Body::from("LCP=1200")).unwrap();
+    assert_eq!(vitals.oneshot(beacon).await.unwrap().status(), 204);
+    let service = RedLayer::new().recorder(recorder).layer(service_fn(|_: Request<Body>| async {
+        Ok::<_, std::convert::Infallible>(Response::new(Body::empty()))
+    }));
+    drop(service.oneshot(Request::new(Body::empty())).await.unwrap());
+    let parsed = parse(&handle.render());
+    let all = |name: &str| {
+        let found = parsed.samples.iter().filter(|((own, _), _)| own == name);
+        found.map(|(_, value)| *value).collect::<Vec<_>>()
+    };
+    assert_eq!(all("http_server_request_duration_seconds_count"), [1.0]);
+    assert_eq!(all("web_vitals_lcp_seconds_sum"), [1.2]);
+    assert_eq!(all("active_users"), [1.0]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]

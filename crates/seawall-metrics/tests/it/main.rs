@@ -27,3 +27,7 @@ mod parser;
 #[cfg(all(feature = "protobuf", feature = "listener", feature = "gzip"))]
 mod prometheus;
 mod races;
+#[cfg(all(feature = "protobuf", feature = "listener", feature = "gzip"))]
+mod roundtrip;
+#[cfg(feature = "tower")]
+mod server;

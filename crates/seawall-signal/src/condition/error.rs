@@ -48,6 +48,10 @@ pub enum ParseErrorKind {
     /// The condition is complete, yet the text goes on.
     #[error("expected `and`, `or`, `for`, `clear`, `missing` or the end")]
     ExpectedEnd,
+    /// `for`, `clear` or `missing` was read, of which each comes once and at the
+    /// end, yet the text goes on.
+    #[error("expected the end, or what has not come yet of `for`, `clear` and `missing`")]
+    ExpectedTail,
     /// The letters after a number are no unit.
     #[error(
         "expected a unit: %, ns us ms s m h d, B kB MB GB TB KiB MiB GiB TiB, /s /min /h rps, MB/s, k M G"
@@ -139,11 +143,10 @@ impl ParseError {
     /// ```
     #[must_use]
     pub fn render(&self) -> String {
-        let plain = |text: &str| text.replace(|c: char| c.is_control(), " ");
         let carets = self.found().map_or(1, |t| t.chars().count());
         format!(
             "{self}\n  {}\n  {}{}",
-            plain(&self.input),
+            on_one_line(&self.input),
             " ".repeat(self.column() - 1),
             "^".repeat(carets),
         )
@@ -158,13 +161,19 @@ impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "column {}: {}, found ", self.column(), self.kind)?;
         match self.found() {
-            Some(text) => write!(f, "`{text}`"),
+            Some(text) => write!(f, "`{}`", on_one_line(text)),
             None => f.write_str("the end"),
         }
     }
 }
 
 impl std::error::Error for ParseError {}
+
+/// What is pointed at may run over a line's end, and nothing in it should speak
+/// to a terminal.
+fn on_one_line(text: &str) -> String {
+    text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
+}
 
 /// What may stand beside a value in `unit`.
 fn example(unit: Unit) -> &'static str {

@@ -63,11 +63,13 @@ impl<'a> Parser<'a> {
                     return Err(self.fail(ParseErrorKind::ClearOfMany));
                 };
                 if comparison.clear.is_some() {
-                    return Err(self.fail(ParseErrorKind::ExpectedEnd));
+                    return Err(self.fail(ParseErrorKind::ExpectedTail));
                 }
                 comparison.clear = self.clear(comparison.op, &comparison.right)?;
             } else if self.token == Token::End {
                 return Ok(Condition { expr, hold, missing: missing.unwrap_or_default() });
+            } else if hold.is_some() || missing.is_some() {
+                return Err(self.fail(ParseErrorKind::ExpectedTail));
             } else {
                 return Err(self.fail(ParseErrorKind::ExpectedEnd));
             }

@@ -1,3 +1,5 @@
+use futures_util::StreamExt;
+
 use super::*;
 
 #[tokio::test]
@@ -82,6 +84,36 @@ async fn a_panic_that_a_layer_outside_catches_is_still_a_panic() {
     drop(call);
     assert_eq!(outcomes(&handle), ["- panic 1"]);
     assert_eq!(active(&handle), 0.0);
+}
+
+/// Sends one frame, then panics.
+fn panicking_body() -> TestBody {
+    let frames = stream::iter(0..2).map(|n| {
+        assert!(n == 0, "expected by the test");
+        Ok(Frame::data(Bytes::from_static(b"hello")))
+    });
+    StreamBody::new(frames).boxed_unsync()
+}
+
+#[tokio::test]
+async fn a_panic_in_the_body_is_the_services_fault_and_no_abort_of_the_client() {
+    use futures_util::FutureExt;
+    // As a server does: the task that polls the body unwinds with it. And with the panic caught
+    // by somebody who still holds the body.
+    for caught in [false, true] {
+        let (layer, handle) = layer();
+        let response = respond(&layer, Method::GET, Response::new(panicking_body())).await;
+        let mut body = response.into_body();
+        if caught {
+            body.frame().await.unwrap().unwrap();
+            assert!(std::panic::AssertUnwindSafe(body.frame()).catch_unwind().await.is_err());
+            drop(body);
+        } else {
+            assert!(tokio::spawn(body.collect()).await.unwrap_err().is_panic());
+        }
+        assert_eq!(outcomes(&handle), ["200 panic 1"], "{caught}");
+        assert_eq!(active(&handle), 0.0);
+    }
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ fn each_mistake_is_found_where_it_stands() {
         ("a > b clear < 1", 7, Some("clear"), K::ClearOfExpression),
         ("a > 1 missing", 14, None, K::ExpectedMissing),
         ("a > 1 missing maybe", 15, Some("maybe"), K::ExpectedMissing),
-        ("a > 1 missing true missing true", 20, Some("missing"), K::ExpectedEnd),
+        ("a > 1 missing true missing true", 20, Some("missing"), K::ExpectedTail),
         ("cpu > 80 percent", 10, Some("percent"), K::ExpectedEnd),
         ("cpu > 80ticks", 7, Some("80ticks"), K::UnknownUnit),
         ("cpu > 1e999", 7, Some("1e999"), K::NumberOutOfRange),
@@ -44,8 +44,10 @@ fn each_mistake_is_found_where_it_stands() {
         ("cpu > 80 for ever", 14, Some("ever"), K::ExpectedDuration),
         ("cpu > 80 for -1s", 14, Some("-1s"), K::HoldOutOfRange { max }),
         ("cpu > 80 for 367d", 14, Some("367d"), K::HoldOutOfRange { max }),
-        ("a > 1 for 1s for 2s", 14, Some("for"), K::ExpectedEnd),
-        ("a > 1 clear < 0 clear < 0", 17, Some("clear"), K::ExpectedEnd),
+        ("a > 1 for 1s for 2s", 14, Some("for"), K::ExpectedTail),
+        ("a > 1 for 1s or b > 2", 14, Some("or"), K::ExpectedTail),
+        ("a > 1 missing keep and b > 2", 20, Some("and"), K::ExpectedTail),
+        ("a > 1 clear < 0 clear < 0", 17, Some("clear"), K::ExpectedTail),
         ("a > 9 and b > 9 for 1s clear < 3", 24, Some("clear"), K::ClearOfMany),
         ("not a > 9 clear < 3", 11, Some("clear"), K::ClearBelowNot),
         ("a > 80% clear < 90%", 15, Some("<"), K::ClearWrongSide),
@@ -88,6 +90,40 @@ fn the_caret_stands_under_the_mistake() {
     let error = Condition::parse("cpu >").expect_err("no number");
     assert!(error.to_string().ends_with("found the end"), "{error}");
     assert!(error.render().ends_with("cpu >\n       ^"), "{}", error.render());
+}
+
+#[test]
+fn what_was_found_is_never_what_was_expected() {
+    for text in [
+        "a > 1 for 1s or b > 2",
+        "a > 1 for 1s and b > 2",
+        "a > 1 missing true or b > 2",
+        "a > 1 clear < 0 for 1s clear < 0",
+        "a > 1 clear < 0 clear < 0",
+        "a > 1 b",
+        "(a > 1) (b > 2)",
+        "a for 1s",
+        "a > for 1s",
+    ] {
+        let error = Condition::parse(text).expect_err(text).to_string();
+        let (expected, found) = error.split_once(", found ").expect(text);
+        let again = expected.contains("has not come yet");
+        assert!(!expected.contains(found) || again, "{error}");
+    }
+}
+
+#[test]
+fn an_error_is_one_line_whatever_it_points_at() {
+    let text = "a_seconds > 1 *\n\tb_bytes and x\u{1b}[31m > 1";
+    let error = Condition::parse(text).expect_err("refused");
+    assert_eq!(error.found(), Some("1 *\n\tb_bytes"));
+    assert!(error.to_string().ends_with("found `1 *  b_bytes`"), "{error}");
+    let picture = error.render();
+    assert_eq!(picture.lines().count(), 3, "{picture}");
+    assert!(!picture.replace('\n', "").contains(|c: char| c.is_control()), "{picture}");
+    // What a terminal would obey is not handed on to it.
+    let error = Condition::parse("a > 1 \u{1b}[2J").expect_err("refused").to_string();
+    assert!(!error.contains('\u{1b}'), "{error}");
 }
 
 #[test]
