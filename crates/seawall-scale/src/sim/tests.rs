@@ -52,6 +52,7 @@ fn a_trace_as_spreadsheets_and_loggers_write_it_is_read() {
         "\n\n  time , requests \n 0 , 10 \n\n 60 ,\t20 \n 120 , 0 \n\n",
         "\"timestamp_s\",\"value\"\n0,10\n6e1,2.0e1\n1.2E2,-0\n",
         "# made by hand\n0,10\n60,20\n120,0\n",
+        "\"timestamp_s\",\"value\"\n\"0\",\"10\"\n\"60\", \"20\"\n\"120\",\"0\"\n",
     ] {
         assert_eq!(Trace::parse(text), plain, "{text:?}");
     }

@@ -74,8 +74,8 @@ pub enum TraceError {
 }
 
 impl Trace {
-    /// Reads `timestamp_s,value` lines. A byte order mark, blank lines, spaces around the numbers
-    /// and a header without any number are passed over.
+    /// Reads `timestamp_s,value` lines. A byte order mark, blank lines, spaces and quotes around the
+    /// numbers and a header without any number are passed over.
     ///
     /// # Errors
     /// Names the line that cannot be read.
@@ -196,7 +196,10 @@ fn points(text: &str) -> Result<Vec<(usize, f64, f64)>, TraceError> {
         if row.is_empty() {
             continue;
         }
-        let number = |text: &str| text.trim().parse::<f64>().map_err(|_| TraceError::Line { line });
+        let number = |text: &str| {
+            let text = text.trim().trim_matches('"').trim();
+            text.parse::<f64>().map_err(|_| TraceError::Line { line })
+        };
         // Also `nan` is a number here, so that it is no header.
         if std::mem::take(&mut first) && row.split(',').all(|part| number(part).is_err()) {
             continue;
