@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use seawall_signal::{Sample, Signals, Unit};
+use seawall_signal::{Signals, Unit};
 use tokio::time::Instant;
 
 use crate::capacity::Planner;
@@ -10,7 +10,10 @@ use crate::{Policy, State};
 
 /// Publishes what a [`Planner`] wants as the signal `plan`, for
 /// [`Forecast::plan`](crate::Forecast::plan): one wish among the others, in the
-/// log like any signal, so that a replay needs no planner.
+/// log like any signal, so that a replay needs no planner. What the reason of the decision is to say
+/// of it comes beside it, as [`Outlook::of`](crate::Outlook::of) names it: `plan_horizon` in
+/// seconds, `plan_low` and `plan_high`, the instances for the load that is expected and for the most
+/// that is planned for, and `plan_missed`, the share of requests so far that came to more than that.
 ///
 /// ```
 /// use seawall_scale::capacity::{Planner, PlannerConfig, Service};
@@ -32,8 +35,8 @@ use crate::{Policy, State};
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A load that is missing or stale publishes nothing: the last plan grows old,
-/// and then counts as missing, so the group does not shrink. While a named
+/// A load that is missing or stale publishes nothing, and teaches the planner nothing: the last plan
+/// grows old, and then counts as missing, so the group does not shrink. While a named
 /// backlog is missing, stale or negative no plan is smaller than the group.
 ///
 /// The plan knows neither the policy's bounds nor its other wishes: give
@@ -47,7 +50,14 @@ pub struct PlanFeed {
     begun: Option<Instant>,
     /// What the planner's clock showed then, in seconds.
     offset: f64,
-    last: Option<Sample>,
+    last: Option<Published>,
+}
+
+/// A plan, as signals.
+#[derive(Clone, Copy, Debug)]
+struct Published {
+    at: Instant,
+    values: [(&'static str, f64, Unit); 5],
 }
 
 impl PlanFeed {
@@ -89,8 +99,7 @@ impl PlanFeed {
     /// Cost: that of [`Planner::plan`]; some microseconds.
     pub fn publish(&mut self, signals: &mut Signals, policy: &Policy, state: &State, now: Instant) {
         if let Some(last) = self.last.filter(|last| self.early(last.at, now)) {
-            signals.set(PLAN, last.value, last.unit, last.at);
-            return;
+            return last.publish(signals);
         }
         let fresh = |signal: &str| {
             let sample = signals.fresh(signal, now, policy.max_signal_age).ok();
@@ -105,9 +114,19 @@ impl PlanFeed {
         let plan = self.planner.plan(second, load, backlog.unwrap_or(0.0), current, ahead);
         // What is not known does not shrink the group.
         let least = if backlog.is_none() { current } else { 0 };
-        let value = f64::from(plan.target.max(least));
-        signals.set(PLAN, value, Unit::Count, now);
-        self.last = Some(Sample { value, unit: Unit::Count, at: now });
+        let low = self.planner.service().least(plan.expected).min(plan.wish);
+        let published = Published {
+            at: now,
+            values: [
+                ("plan", f64::from(plan.target.max(least)), Unit::Count),
+                ("plan_horizon", plan.horizon, Unit::Seconds),
+                ("plan_low", f64::from(low), Unit::Count),
+                ("plan_high", f64::from(plan.wish), Unit::Count),
+                ("plan_missed", plan.missed, Unit::Ratio),
+            ],
+        };
+        published.publish(signals);
+        self.last = Some(published);
     }
 
     /// Whether the period that began at `last` is not over yet, but for a tenth:
@@ -117,7 +136,13 @@ impl PlanFeed {
     }
 }
 
-const PLAN: &str = "plan";
+impl Published {
+    fn publish(self, signals: &mut Signals) {
+        for (name, value, unit) in self.values {
+            signals.set(name, value, unit, self.at);
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests;

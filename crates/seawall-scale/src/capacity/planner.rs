@@ -189,6 +189,11 @@ impl Planner {
         self.learned.clocks.iter().map(|clock| (clock.name(), clock.open()))
     }
 
+    /// What one instance can do.
+    pub(crate) fn service(&self) -> Service {
+        self.service
+    }
+
     /// How often it is to be asked, in seconds.
     pub(crate) fn period(&self) -> f64 {
         self.period
