@@ -71,11 +71,16 @@ fn a_trace_with_holes_or_inexact_times_is_made_even_and_a_hole_is_no_silence() {
     let even = |text: &str| {
         let trace = Trace::parse_uneven(text).expect("a trace");
         let at = |index: u32| trace.at(f64::from(index) * trace.step(), Join::Held);
-        (trace.step(), (0..(trace.duration() / trace.step()) as u32).map(at).collect::<Vec<_>>())
+        (
+            trace.step(),
+            (0..(trace.duration() / trace.step()).round() as u32).map(at).collect::<Vec<_>>(),
+        )
     };
     assert_eq!(even("0,10\n60,20\n120,30"), (60.0, vec![10.0, 20.0, 30.0]), "even stays as it is");
     let hole = "0,10\n60,20\n240,80\n300,70\n";
     assert_eq!(even(hole), (60.0, vec![10.0, 20.0, 40.0, 60.0, 80.0, 70.0]));
+    let tenths: String = (0..100).map(|step| format!("{},1\n", f64::from(step) * 0.1)).collect();
+    assert_eq!(even(&tenths).1.len(), 100, "rounding loses none");
     // Also at the beginning, where the first distance is no measure.
     assert_eq!(even("0,0\n100,10\n110,20\n120,30\n130,40\n").1.len(), 14);
     let (step, values) = even("0,10\n59,20\n121,30\n180,40\n");

@@ -117,7 +117,8 @@ impl Trace {
         let moment = |index: usize| first.1 + index as f64 * step;
         for pair in points.windows(2) {
             let ((_, from, value), (_, to, next)) = (pair[0], pair[1]);
-            while moment(values.len()) <= to {
+            // A little beyond, or rounding would lose the last point.
+            while moment(values.len()) <= to + step * 1e-6 {
                 let share = ((moment(values.len()) - from) / (to - from)).clamp(0.0, 1.0);
                 values.push(value + (next - value) * share);
             }
