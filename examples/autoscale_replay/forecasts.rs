@@ -121,9 +121,10 @@ fn tell(
     }
     let mut row = vec!["mean".to_owned()];
     row.extend(means.iter().map(|mean| format!("{:.4}", mean / count)));
-    let mean = |shares: &Vec<f64>| shares.iter().sum::<f64>() / shares.len() as f64;
-    let told = |shares| if shares.is_empty() { "-".to_owned() } else { percent(mean(&shares)) };
-    row.extend(covered.map(told));
+    row.extend(covered.iter().map(|shares: &Vec<f64>| {
+        let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+        if shares.is_empty() { "-".to_owned() } else { percent(mean) }
+    }));
     rows.push(row);
     writeln!(text)?;
     table(text, &rows)
