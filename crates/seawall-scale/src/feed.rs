@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_signal::{Signals, Unit};
 use tokio::time::Instant;
 
-use crate::capacity::Planner;
+use crate::capacity::{Planner, Service, ServiceModel};
 use crate::{Policy, State};
 
 /// Publishes what a [`Planner`] wants as the signal `plan`, for
@@ -14,6 +14,7 @@ use crate::{Policy, State};
 /// of it comes beside it, as [`Outlook::of`](crate::Outlook::of) names it: `plan_horizon` in
 /// seconds, `plan_low` and `plan_high`, the instances for the load that is expected and for the most
 /// that is planned for, and `plan_missed`, the share of requests so far that came to more than that.
+/// `plan_rate` is what an instance is taken to finish in a second.
 ///
 /// ```
 /// use seawall_scale::capacity::{Planner, PlannerConfig, Service};
@@ -51,13 +52,22 @@ pub struct PlanFeed {
     /// What the planner's clock showed then, in seconds.
     offset: f64,
     last: Option<Published>,
+    busy: Option<Busy>,
+}
+
+/// What instances can do is learned from this.
+#[derive(Debug)]
+struct Busy {
+    signal: String,
+    model: ServiceModel,
+    last: Option<Instant>,
 }
 
 /// A plan, as signals.
 #[derive(Clone, Copy, Debug)]
 struct Published {
     at: Instant,
-    values: [(&'static str, f64, Unit); 5],
+    values: [(&'static str, f64, Unit); 6],
 }
 
 impl PlanFeed {
@@ -66,7 +76,27 @@ impl PlanFeed {
     /// in steps of that length.
     #[must_use]
     pub fn new(planner: Planner, load: impl Into<String>) -> Self {
-        Self { planner, load: load.into(), backlog: None, begun: None, offset: 0.0, last: None }
+        Self {
+            planner,
+            load: load.into(),
+            backlog: None,
+            begun: None,
+            offset: 0.0,
+            last: None,
+            busy: None,
+        }
+    }
+
+    /// Learns what an instance can do from the signal `busy`: how busy those that serve are on
+    /// average, as a ratio, of what runs out first: of their CPU, or of their slots where requests wait
+    /// for something else. The planner's service is what it begins with, and is planned with until twenty measurements are known. Nothing is learned within a
+    /// start delay and an interval of a change of size, nor while more than a second's work waits.
+    /// Default: the service stays as it was given.
+    #[must_use]
+    pub fn learn(mut self, busy: impl Into<String>) -> Self {
+        let model = ServiceModel::new(self.planner.service());
+        self.busy = Some(Busy { signal: busy.into(), model, last: None });
+        self
     }
 
     /// Sets what the planner's clock shows at the first plan, in seconds. It tells the minutes of the
@@ -110,6 +140,16 @@ impl PlanFeed {
         let begun = *self.begun.get_or_insert(now);
         let second = self.offset + now.saturating_duration_since(begun).as_secs_f64();
         let ahead: Duration = state.start_delay(policy).saturating_add(policy.evaluate_every);
+        let calm = |change: Option<Instant>| {
+            change.is_none_or(|at| now.saturating_duration_since(at) >= ahead)
+        };
+        if backlog.is_some_and(|waits| waits <= load)
+            && calm(state.last_up)
+            && calm(state.last_down)
+            && let Some(busy) = &mut self.busy
+        {
+            self.planner.serve(busy.learn(signals, policy, state, load, now));
+        }
         let (current, ahead) = (state.current, ahead.as_secs_f64());
         let plan = self.planner.plan(second, load, backlog.unwrap_or(0.0), current, ahead);
         // What is not known does not shrink the group.
@@ -123,6 +163,7 @@ impl PlanFeed {
                 ("plan_low", f64::from(low), Unit::Count),
                 ("plan_high", f64::from(plan.wish), Unit::Count),
                 ("plan_missed", plan.missed, Unit::Ratio),
+                ("plan_rate", self.planner.service().rate, Unit::PerSecond),
             ],
         };
         published.publish(signals);
@@ -133,6 +174,25 @@ impl PlanFeed {
     /// timers are not exact.
     fn early(&self, last: Instant, now: Instant) -> bool {
         now.saturating_duration_since(last).as_secs_f64() < 0.9 * self.planner.period()
+    }
+}
+
+impl Busy {
+    fn learn(
+        &mut self,
+        signals: &Signals,
+        policy: &Policy,
+        state: &State,
+        load: f64,
+        now: Instant,
+    ) -> Service {
+        if let Ok(busy) = signals.fresh(&self.signal, now, policy.max_signal_age)
+            && self.last.is_none_or(|last| busy.at > last)
+        {
+            self.last = Some(busy.at);
+            self.model.observe(load, state.current, busy.value);
+        }
+        self.model.service()
     }
 }
 

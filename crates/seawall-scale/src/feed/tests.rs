@@ -79,6 +79,47 @@ fn the_event_names_the_plan_its_horizon_its_interval_and_how_often_that_did_not_
     assert!(last.starts_with("plan foresees ") && last.contains(&missed), "{last}");
 }
 
+/// The size after three hours in which each instance finished 20 a second, and what was taken for
+/// that: 10 are given.
+fn sized(mut feed: PlanFeed, waits: f64) -> (u32, f64) {
+    let policy = Policy {
+        max: 100,
+        forecasts: vec![Forecast::plan("plan")],
+        window_down: Duration::from_secs(60),
+        cooldown_down: Duration::ZERO,
+        ..Policy::default()
+    };
+    let mut engine = Engine::new(policy, 30).expect("valid");
+    let (mut signals, begun) = (Signals::new(), Instant::now());
+    for tick in 0..720_u32 {
+        let now = begun + Duration::from_secs(15) * tick;
+        let load = 200.0 + 40.0 * (f64::from(tick) / 100.0).sin();
+        let busy = load / 20.0 / f64::from(engine.state().current);
+        signals.set("load", load, Unit::PerSecond, now);
+        signals.set("busy", busy, Unit::Ratio, now);
+        signals.set("waiting", waits, Unit::Count, now);
+        feed.publish(&mut signals, engine.policy(), engine.state(), now);
+        let _ = engine.tick(&signals, now);
+    }
+    (engine.state().current, signals.get("plan_rate").expect("told").value)
+}
+
+#[test]
+fn what_an_instance_can_do_is_learned_from_how_busy_it_is() {
+    let (given, learned) = (sized(feed(), 0.0), sized(feed().learn("busy"), 0.0));
+    assert!((given.1 - 10.0).abs() < 1e-9 && given.0 >= 20, "{given:?}");
+    assert!((learned.1 / 20.0 - 1.0).abs() < 0.1 && learned.0 <= 16, "{learned:?}");
+    assert!(learned.0 >= 10, "{learned:?}");
+}
+
+#[test]
+fn nothing_is_learned_while_work_waits_or_the_signal_is_missing() {
+    let busy = sized(feed().learn("busy").backlog("waiting"), 1_000.0);
+    assert!((busy.1 - 10.0).abs() < 1e-9, "{busy:?}");
+    let unknown = sized(feed().learn("nothing"), 0.0);
+    assert!((unknown.1 - 10.0).abs() < 1e-9, "{unknown:?}");
+}
+
 #[test]
 fn a_backlog_that_is_not_known_does_not_shrink_the_group() {
     let begun = Instant::now() + Duration::from_secs(1_000);
