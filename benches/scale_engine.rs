@@ -2,15 +2,15 @@
 //! each of ten thousand groups?
 #![expect(clippy::unwrap_used, reason = "a bench has nobody to hand an error to")]
 
+#[path = "../crates/seawall-scale/tests/shared/ten.rs"]
+mod ten;
+
 use std::hint::black_box;
 use std::time::Duration;
 
 use bench_harness::{Bench, Role, Row, Subject};
 use seawall_scale::capacity::{Planner, PlannerConfig, Service};
-use seawall_scale::{
-    Bands, Burst, Dependency, Engine, Forecast, PlanFeed, Policy, Queue, Rule, State, Target,
-    decide,
-};
+use seawall_scale::{Engine, Forecast, PlanFeed, Policy, State, decide};
 use seawall_signal::{Signals, Unit};
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ fn main() -> std::io::Result<()> {
     let now = Instant::now();
     let calm = signals(0.5, now);
     let busy = signals(0.95, now);
-    let policy = policy();
+    let policy = ten::policy();
     policy.validate().unwrap();
     let state = State::new(10);
 
@@ -85,31 +85,6 @@ fn main() -> std::io::Result<()> {
     bench.finish()
 }
 
-/// Ten, of every kind that looks at signals.
-fn policy() -> Policy {
-    let band =
-        |from, to, change: &str| seawall_scale::Band { from, to, change: change.parse().unwrap() };
-    let bands = Bands {
-        signal: "signal_9".into(),
-        bands: vec![band(None, Some(0.7), "0"), band(Some(0.7), None, "+10%")],
-        cooldown: None,
-    };
-    Policy {
-        max: 100,
-        targets: (0..4).map(|index| Target::utilisation(format!("signal_{index}"), 0.7)).collect(),
-        rules: vec![
-            Rule::scale_up("signal_4 > 80% and signal_5 > 50%").unwrap(),
-            Rule::scale_up("signal_6 > 90% for 1m").unwrap(),
-            Rule::scale_down("signal_7 < 10%").unwrap(),
-        ],
-        bands: vec![bands],
-        queues: vec![Queue::new("signal_10", 0.1).arrivals("signal_11")],
-        bursts: vec![Burst::new("signal_12", "signal_13", 0.1)],
-        dependencies: vec![Dependency::new("postgres", 2000, 15)],
-        ..Policy::default()
-    }
-}
-
 fn feed() -> PlanFeed {
     let service = Service { rate: 0.1, slots: 8, wait: 1.0 / 3.0 };
     PlanFeed::new(Planner::new(PlannerConfig::default(), service, 15.0), "signal_14")
@@ -122,32 +97,10 @@ fn signals(level: f64, now: Instant) -> Signals {
 }
 
 fn refresh(signals: &mut Signals, level: f64, now: Instant) {
-    for name in NAMES {
+    for name in ten::NAMES {
         signals.set(name, level, Unit::Ratio, now);
     }
 }
 
 const GROUPS: usize = 10_000;
 const TICK: Duration = Duration::from_secs(15);
-const NAMES: [&str; 20] = [
-    "signal_0",
-    "signal_1",
-    "signal_2",
-    "signal_3",
-    "signal_4",
-    "signal_5",
-    "signal_6",
-    "signal_7",
-    "signal_8",
-    "signal_9",
-    "signal_10",
-    "signal_11",
-    "signal_12",
-    "signal_13",
-    "signal_14",
-    "signal_15",
-    "signal_16",
-    "signal_17",
-    "signal_18",
-    "signal_19",
-];

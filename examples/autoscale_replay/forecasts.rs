@@ -26,9 +26,30 @@ struct Sum {
     loss: f64,
     load: f64,
     count: f64,
+    /// Of the distance.
+    steps: f64,
     /// Within 10 % to 90 %, and below 95 %.
-    within: f64,
-    below: f64,
+    within: Share,
+    below: Share,
+}
+
+/// How often a bound held, of the times that there was one.
+#[derive(Clone, Copy, Default)]
+struct Share {
+    held: f64,
+    of: f64,
+}
+
+impl Share {
+    fn count(&mut self, held: Option<bool>) {
+        self.held += f64::from(u8::from(held == Some(true)));
+        self.of += f64::from(u8::from(held.is_some()));
+    }
+
+    /// Forecasts of `steps` overlap: with less than ten that do not there is no rate to speak of.
+    fn held(self, steps: f64) -> Option<f64> {
+        (self.of >= 10.0 * steps.max(1.0)).then(|| self.held / self.of)
+    }
 }
 
 impl Sum {
@@ -79,7 +100,7 @@ fn tell(
             .collect::<Vec<_>>(),
     ];
     let mut means = vec![0.0; NAMES.len()];
-    let (mut within, mut below, mut count) = (0.0, 0.0, 0.0);
+    let (mut covered, mut count) = ([Vec::new(), Vec::new()], 0.0);
     for (trace, sums) in traces.iter().zip(results) {
         let ours = sums[NAMES.len() - 1][distance];
         if ours.count == 0.0 {
@@ -91,17 +112,26 @@ fn tell(
             row.push(format!("{:.4}", sums[distance].loss()));
             *mean += sums[distance].loss();
         }
-        let shares = [ours.within / ours.count, ours.below / ours.count];
-        row.extend(shares.iter().map(|share| format!("{:.1}", share * 100.0)));
-        (within, below) = (within + shares[0], below + shares[1]);
+        let shares = [ours.within, ours.below].map(|share| share.held(ours.steps));
+        for (mean, share) in covered.iter_mut().zip(shares) {
+            mean.extend(share);
+            row.push(share.map_or("-".to_owned(), percent));
+        }
         rows.push(row);
     }
     let mut row = vec!["mean".to_owned()];
     row.extend(means.iter().map(|mean| format!("{:.4}", mean / count)));
-    row.extend([within, below].map(|share| format!("{:.1}", share / count * 100.0)));
+    row.extend(covered.iter().map(|shares: &Vec<f64>| {
+        let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+        if shares.is_empty() { "-".to_owned() } else { percent(mean) }
+    }));
     rows.push(row);
     writeln!(text)?;
     table(text, &rows)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}", share * 100.0)
 }
 
 /// A folder's trace by one forecaster: steps of a minute, or of the trace where those are longer
@@ -144,18 +174,19 @@ fn one(name: &str, trace: &Trace) -> Vec<Sum> {
             if steps == 0 || steps as usize * 4 > count {
                 continue;
             }
-            let quantile = |level| {
-                let last = calibrated.forecast(steps).unwrap_or(*value);
-                calibrated.quantile(steps, level).unwrap_or(last)
-            };
+            // The loss is of what there is to go by, the coverage of what is promised.
+            let last = calibrated.forecast(steps).unwrap_or(*value);
             for level in LEVELS {
-                let off = then - quantile(level);
+                let off = then - calibrated.rough(steps, level).unwrap_or(last);
                 sum.loss += if off >= 0.0 { level * off } else { (level - 1.0) * off };
             }
             sum.load += then;
             sum.count += 1.0;
-            sum.within += f64::from(u8::from((quantile(0.1)..=quantile(0.9)).contains(then)));
-            sum.below += f64::from(u8::from(*then <= quantile(0.95)));
+            sum.steps = f64::from(steps);
+            let bound = |level| calibrated.quantile(steps, level);
+            let both = bound(0.1).zip(bound(0.9));
+            sum.within.count(both.map(|(low, high)| (low..=high).contains(then)));
+            sum.below.count(bound(0.95).map(|high| *then <= high));
         }
     }
     sums

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use seawall_scale::sim::Score;
 use serde::Serialize;
 
-/// A line of the answer.
+/// A line of the answer; in JSON what is promised, and no more.
 #[derive(Serialize)]
 pub(crate) struct Line {
     pub(crate) policy: &'static str,
@@ -13,9 +13,10 @@ pub(crate) struct Line {
     pub(crate) instance_hours: f64,
     pub(crate) scale_events: u64,
     pub(crate) vs_oracle: f64,
+    #[serde(skip)]
     pub(crate) starts_per_day: f64,
+    #[serde(skip)]
     pub(crate) reversals: u64,
-    pub(crate) dropped_ratio: f64,
 }
 
 impl Line {
@@ -28,7 +29,6 @@ impl Line {
             vs_oracle: score.instance_seconds / least,
             starts_per_day: score.starts_per_day(),
             reversals: score.reversals,
-            dropped_ratio: score.dropped / score.requests.max(1.0),
         }
     }
 }

@@ -24,13 +24,13 @@ use clap::{Parser, ValueEnum};
 use line::Line;
 use policy::{Kind, Setting, Stage};
 use protocol::Protocol;
-use seawall_scale::sim::{Join, Trace};
+use seawall_scale::sim::{Join, Trace, TraceError};
 use timeline::Run;
 
 #[derive(Parser)]
 #[command(about = "Scores scaling policies on a traffic trace")]
 struct Arguments {
-    /// A file of `timestamp_s,value` lines, evenly spaced. Default: a day that is made up.
+    /// A file of `timestamp_s,value` lines; holes are filled. Default: a day that is made up.
     #[arg(long)]
     trace: Option<PathBuf>,
     /// Plays every `*.csv` of a folder by the protocol of docs/scores.md instead.
@@ -167,10 +167,19 @@ fn whole(arguments: &Arguments, folder: &Path) -> Protocol {
     }
 }
 
-fn read(path: &Path) -> Result<Trace, Box<dyn std::error::Error>> {
+/// A trace; one that is uneven is made even, and that is said.
+pub(crate) fn read(path: &Path) -> Result<Trace, Box<dyn std::error::Error>> {
     let named = |error: &dyn std::error::Error| format!("{}: {error}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| named(&error))?;
-    Ok(Trace::parse(&text).map_err(|error| named(&error))?)
+    match Trace::parse(&text) {
+        Err(TraceError::Uneven { line, .. }) => {
+            let trace = Trace::parse_uneven(&text).map_err(|error| named(&error))?;
+            let (path, step) = (path.display(), trace.step());
+            eprintln!("{path}: line {line} is uneven: holes are filled, at steps of {step} s");
+            Ok(trace)
+        }
+        read => Ok(read.map_err(|error| named(&error))?),
+    }
 }
 
 /// A day with a night, a noon, and a flash crowd in the evening.

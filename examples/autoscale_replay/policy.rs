@@ -93,7 +93,7 @@ pub(crate) struct Stage {
     pub(crate) fleet: Fleet,
     pub(crate) least: Bound,
     service: Service,
-    peak_instances: f64,
+    pub(crate) peak_instances: f64,
 }
 
 /// How a trace is played.

@@ -24,14 +24,33 @@ pub(crate) fn page(title: &str, stage: &Stage, runs: &[Run]) -> Result<String, s
 body {{ font: 15px/1.4 sans-serif; margin: 24px auto; max-width: 1040px; color: #222; background: #fff; }}
 h1 {{ font-size: 20px; }} h2 {{ font-size: 16px; margin: 22px 0 2px; }}
 p {{ margin: 2px 0 6px; color: #555; }} svg {{ width: 100%; height: auto; display: block; }}
+table {{ border-collapse: collapse; margin: 14px 0; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: 2px 0 2px 26px; text-align: right; }} th {{ font-weight: normal; color: #555; }}
+th:first-child, td:first-child {{ padding-left: 0; text-align: left; }}
 i {{ display: inline-block; width: 12px; height: 12px; margin: 0 5px 0 14px; vertical-align: -1px; }}
 </style></head><body>
 <h1>{title}</h1>
 <p><i style="background:{NEED}"></i>needed <i style="background:{HAVE};height:3px;vertical-align:3px"></i>ready
 <i style="background:{BAD}"></i>too few</p>
+<p>The busiest thousandth of the load keeps {peak:.0} instances 70 % busy; an instance serves {delay:.0} s after its start.</p>
+<table><tr><th>policy</th><th>bad %</th><th>instance hours</th><th>times the least</th><th>starts a day</th></tr>
 "#,
-        title = escape(title)
+        title = escape(title),
+        peak = stage.peak_instances,
+        delay = stage.fleet.start_delay
     )?;
+    for Run { line, .. } in runs {
+        writeln!(
+            html,
+            "<tr><td>{}</td><td>{:.2}</td><td>{:.0}</td><td>{:.2}</td><td>{:.0}</td></tr>",
+            line.policy,
+            line.slo_violation_ratio * 100.0,
+            line.instance_hours,
+            line.vs_oracle,
+            line.starts_per_day
+        )?;
+    }
+    writeln!(html, "</table>")?;
     let need = &stage.least.sizes;
     // A policy that went far beyond is cut off at the top, so that the others can be seen.
     let most = f64::from(need.iter().copied().max().unwrap_or(1)) * 1.4;
@@ -39,12 +58,10 @@ i {{ display: inline-block; width: 12px; height: 12px; margin: 0 5px 0 14px; ver
         let line = &run.line;
         writeln!(
             html,
-            "<h2>{}</h2>\n<p>{:.2} % bad, {:.0} instance hours, {:.2} of the least possible, {:.0} starts a day</p>",
+            "<h2>{}</h2>\n<p>{:.2} % bad at {:.2} times the least possible</p>",
             line.policy,
             line.slo_violation_ratio * 100.0,
-            line.instance_hours,
-            line.vs_oracle,
-            line.starts_per_day
+            line.vs_oracle
         )?;
         picture(&mut html, need, &run.ready, most, stage.load.duration())?;
     }

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use seawall_signal::{Sample, Signals, Unit};
+use seawall_signal::{Signals, Unit};
 use tokio::time::Instant;
 
-use crate::capacity::Planner;
+use crate::capacity::{Planner, Service, ServiceModel};
 use crate::{Policy, State};
 
 /// Publishes what a [`Planner`] wants as the signal `plan`, for
 /// [`Forecast::plan`](crate::Forecast::plan): one wish among the others, in the
-/// log like any signal, so that a replay needs no planner.
+/// log like any signal, so that a replay needs no planner. What the reason of the decision is to say
+/// of it comes beside it, as [`Outlook::of`](crate::Outlook::of) names it: `plan_horizon` in
+/// seconds, `plan_low` and `plan_high`, the instances for the load that is expected and for the most
+/// that is planned for, and `plan_missed`, the share of requests so far that came to more than that.
+/// `plan_rate` is what an instance is taken to finish in a second.
 ///
 /// ```
 /// use seawall_scale::capacity::{Planner, PlannerConfig, Service};
@@ -32,8 +36,8 @@ use crate::{Policy, State};
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A load that is missing or stale publishes nothing: the last plan grows old,
-/// and then counts as missing, so the group does not shrink. While a named
+/// A load that is missing or stale publishes nothing, and teaches the planner nothing: the last plan
+/// grows old, and then counts as missing, so the group does not shrink. While a named
 /// backlog is missing, stale or negative no plan is smaller than the group.
 ///
 /// The plan knows neither the policy's bounds nor its other wishes: give
@@ -47,7 +51,23 @@ pub struct PlanFeed {
     begun: Option<Instant>,
     /// What the planner's clock showed then, in seconds.
     offset: f64,
-    last: Option<Sample>,
+    last: Option<Published>,
+    busy: Option<Busy>,
+}
+
+/// What instances can do is learned from this.
+#[derive(Debug)]
+struct Busy {
+    signal: String,
+    model: ServiceModel,
+    last: Option<Instant>,
+}
+
+/// A plan, as signals.
+#[derive(Clone, Copy, Debug)]
+struct Published {
+    at: Instant,
+    values: [(&'static str, f64, Unit); 6],
 }
 
 impl PlanFeed {
@@ -56,7 +76,27 @@ impl PlanFeed {
     /// in steps of that length.
     #[must_use]
     pub fn new(planner: Planner, load: impl Into<String>) -> Self {
-        Self { planner, load: load.into(), backlog: None, begun: None, offset: 0.0, last: None }
+        Self {
+            planner,
+            load: load.into(),
+            backlog: None,
+            begun: None,
+            offset: 0.0,
+            last: None,
+            busy: None,
+        }
+    }
+
+    /// Learns what an instance can do from the signal `busy`: how busy those that serve are on
+    /// average, as a ratio, of what runs out first: of their CPU, or of their slots where requests wait
+    /// for something else. The planner's service is what it begins with, and is planned with until twenty measurements are known. Nothing is learned within a
+    /// start delay and an interval of a change of size, nor while more than a second's work waits.
+    /// Default: the service stays as it was given.
+    #[must_use]
+    pub fn learn(mut self, busy: impl Into<String>) -> Self {
+        let model = ServiceModel::new(self.planner.service());
+        self.busy = Some(Busy { signal: busy.into(), model, last: None });
+        self
     }
 
     /// Sets what the planner's clock shows at the first plan, in seconds. It tells the minutes of the
@@ -89,8 +129,7 @@ impl PlanFeed {
     /// Cost: that of [`Planner::plan`]; some microseconds.
     pub fn publish(&mut self, signals: &mut Signals, policy: &Policy, state: &State, now: Instant) {
         if let Some(last) = self.last.filter(|last| self.early(last.at, now)) {
-            signals.set(PLAN, last.value, last.unit, last.at);
-            return;
+            return last.publish(signals);
         }
         let fresh = |signal: &str| {
             let sample = signals.fresh(signal, now, policy.max_signal_age).ok();
@@ -101,13 +140,34 @@ impl PlanFeed {
         let begun = *self.begun.get_or_insert(now);
         let second = self.offset + now.saturating_duration_since(begun).as_secs_f64();
         let ahead: Duration = state.start_delay(policy).saturating_add(policy.evaluate_every);
+        let calm = |change: Option<Instant>| {
+            change.is_none_or(|at| now.saturating_duration_since(at) >= ahead)
+        };
+        if backlog.is_some_and(|waits| waits <= load)
+            && calm(state.last_up)
+            && calm(state.last_down)
+            && let Some(busy) = &mut self.busy
+        {
+            self.planner.serve(busy.learn(signals, policy, state, load, now));
+        }
         let (current, ahead) = (state.current, ahead.as_secs_f64());
         let plan = self.planner.plan(second, load, backlog.unwrap_or(0.0), current, ahead);
         // What is not known does not shrink the group.
         let least = if backlog.is_none() { current } else { 0 };
-        let value = f64::from(plan.target.max(least));
-        signals.set(PLAN, value, Unit::Count, now);
-        self.last = Some(Sample { value, unit: Unit::Count, at: now });
+        let low = self.planner.service().least(plan.expected).min(plan.wish);
+        let published = Published {
+            at: now,
+            values: [
+                ("plan", f64::from(plan.target.max(least)), Unit::Count),
+                ("plan_horizon", plan.horizon, Unit::Seconds),
+                ("plan_low", f64::from(low), Unit::Count),
+                ("plan_high", f64::from(plan.wish), Unit::Count),
+                ("plan_missed", plan.missed, Unit::Ratio),
+                ("plan_rate", self.planner.service().rate, Unit::PerSecond),
+            ],
+        };
+        published.publish(signals);
+        self.last = Some(published);
     }
 
     /// Whether the period that began at `last` is not over yet, but for a tenth:
@@ -117,7 +177,32 @@ impl PlanFeed {
     }
 }
 
-const PLAN: &str = "plan";
+impl Busy {
+    fn learn(
+        &mut self,
+        signals: &Signals,
+        policy: &Policy,
+        state: &State,
+        load: f64,
+        now: Instant,
+    ) -> Service {
+        if let Ok(busy) = signals.fresh(&self.signal, now, policy.max_signal_age)
+            && self.last.is_none_or(|last| busy.at > last)
+        {
+            self.last = Some(busy.at);
+            self.model.observe(load, state.current, busy.value);
+        }
+        self.model.service()
+    }
+}
+
+impl Published {
+    fn publish(self, signals: &mut Signals) {
+        for (name, value, unit) in self.values {
+            signals.set(name, value, unit, self.at);
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -2,15 +2,15 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 #![expect(unsafe_code, reason = "an allocator cannot be counted without")]
 
+#[path = "shared/ten.rs"]
+mod ten;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use seawall_scale::capacity::{Planner, PlannerConfig, Service};
-use seawall_scale::{
-    Band, Bands, Burst, Busy, Dependency, Engine, Forecast, PlanFeed, Policy, Queue, Rule,
-    Scalability, Target, Zero,
-};
+use seawall_scale::{Busy, Dependency, Engine, Forecast, PlanFeed, Policy, Scalability, Zero};
 use seawall_signal::{Signals, Unit};
 use tokio::time::Instant;
 
@@ -43,14 +43,8 @@ unsafe impl GlobalAlloc for Counted {
 #[global_allocator]
 static ALLOCATOR: Counted = Counted;
 
-/// Ten entries of every kind over twenty signals, and what remembers besides.
+/// What decides by signals, and what remembers besides.
 fn policy() -> Policy {
-    let band = |from, to, change: &str| Band { from, to, change: change.parse().unwrap() };
-    let bands = Bands {
-        signal: "signal_9".into(),
-        bands: vec![band(None, Some(0.7), "0"), band(Some(0.7), None, "+10%")],
-        cooldown: None,
-    };
     let busy = Busy {
         waiting: Some("signal_15".into()),
         rising: Some(Duration::from_secs(60)),
@@ -58,22 +52,12 @@ fn policy() -> Policy {
     };
     Policy {
         min: 0,
-        max: 100,
-        targets: (0..4).map(|index| Target::utilisation(format!("signal_{index}"), 0.7)).collect(),
-        rules: vec![
-            Rule::scale_up("signal_4 > 80% and signal_5 > 50%").unwrap(),
-            Rule::scale_up("signal_6 > 90% for 1m").unwrap(),
-            Rule::scale_down("signal_7 < 10%").unwrap(),
-        ],
-        bands: vec![bands],
-        queues: vec![Queue::new("signal_10", 0.1).arrivals("signal_11")],
-        bursts: vec![Burst::new("signal_12", "signal_13", 0.1)],
         forecasts: vec![Forecast::plan("plan")],
         dependencies: vec![Dependency { busy: Some(busy), ..Dependency::new("db", 2000, 15) }],
         scalability: Some(Scalability::new("signal_17", "signal_18 > 0.5".parse().unwrap())),
         zero: Some(Zero::on("signal_19")),
         cooldown_down: Duration::from_secs(60),
-        ..Policy::default()
+        ..ten::policy()
     }
 }
 
@@ -107,7 +91,7 @@ impl Run {
             let wave = f64::from(self.tick % 100) / 100.0;
             for index in 0..20 {
                 let level = (wave + f64::from(index) * 0.01).min(1.0);
-                self.signals.set(NAMES[index as usize], level, Unit::Ratio, self.now);
+                self.signals.set(ten::NAMES[index as usize], level, Unit::Ratio, self.now);
             }
             let (policy, state) = (self.engine.policy(), self.engine.state());
             self.feed.publish(&mut self.signals, policy, state, self.now);
@@ -139,26 +123,3 @@ fn deciding_for_days_takes_no_more_memory_and_no_more_allocations_than_for_hours
     assert!(later <= each + each / 20 + 1, "{each} and then {later} allocations a tick");
     assert!(each < 200, "{each} allocations a tick");
 }
-
-const NAMES: [&str; 20] = [
-    "signal_0",
-    "signal_1",
-    "signal_2",
-    "signal_3",
-    "signal_4",
-    "signal_5",
-    "signal_6",
-    "signal_7",
-    "signal_8",
-    "signal_9",
-    "signal_10",
-    "signal_11",
-    "signal_12",
-    "signal_13",
-    "signal_14",
-    "signal_15",
-    "signal_16",
-    "signal_17",
-    "signal_18",
-    "signal_19",
-];

@@ -66,8 +66,7 @@ pub(crate) fn read_all(folder: &Path) -> Result<Vec<Named>, Box<dyn std::error::
     paths.sort();
     let mut traces = Vec::new();
     for path in paths {
-        let text = std::fs::read_to_string(&path).map_err(|error| named(&path, &error))?;
-        let trace = Trace::parse(&text).map_err(|error| named(&path, &error))?;
+        let trace = crate::read(&path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         if trace.step() >= COARSE {
             let trace = trace.clone();

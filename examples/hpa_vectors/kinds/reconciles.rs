@@ -48,7 +48,12 @@ pub(super) fn sequence(input: Sequence) -> Decided {
         };
         let world = World { spec_replicas: size, status_replicas: size, ..World::default() };
         let now = NOW + seconds(step.t_s);
-        let exact = Controller { tolerance: Tolerance { down: 0.0, up: 0.0 }, ..controller };
+        // A wish is a wish, however near: no tolerance, also not that of a rule.
+        let exact = Controller {
+            tolerance: Tolerance { down: 0.0, up: 0.0 },
+            configurable_tolerance: false,
+            ..controller
+        };
         let done = hpa::reconcile(&exact, &hpa, &world, &mut memory, Faults::default(), now);
         size = done.desired;
         replicas.push(size);

@@ -16,10 +16,12 @@ pub(super) struct RuleDefaults {
 pub(super) fn rule_defaults(input: RuleDefaults) -> Decided {
     let rules = input.rules.map(RulesText::rules).transpose()?;
     let filled = Rules::filled(rules.as_ref(), direction(&input.direction)?);
-    Ok(json!({ "rules": text(&filled) }))
+    // The tolerance has no default of its own: what is set stays.
+    let tolerance = rules.as_ref().and_then(|rules| rules.tolerance);
+    Ok(json!({ "rules": text(&filled, tolerance) }))
 }
 
-fn text(rules: &FilledRules<'_>) -> Value {
+fn text(rules: &FilledRules<'_>, tolerance: Option<f64>) -> Value {
     let policy = |policy: &RatePolicy| match policy {
         RatePolicy::Pods { value, period } => {
             json!({ "type": "pods", "value": value, "period_s": period.as_secs() })
@@ -37,6 +39,7 @@ fn text(rules: &FilledRules<'_>) -> Value {
         "stabilization_window_s": rules.window.map(|window| window.as_secs()),
         "select": select,
         "policies": rules.policies.iter().map(policy).collect::<Vec<_>>(),
+        "tolerance": tolerance,
     })
 }
 

@@ -189,6 +189,24 @@ impl Planner {
         self.learned.clocks.iter().map(|clock| (clock.name(), clock.open()))
     }
 
+    /// What one instance can do, as it plans.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        self.service
+    }
+
+    /// Plans with another service from now on, for instance what a
+    /// [`ServiceModel`](super::ServiceModel) has learned. What it knows of the load stays. A rate that
+    /// is not above 0 and finite changes nothing.
+    ///
+    /// Cost: some twenty evaluations of the queueing formula, and none for the same service.
+    pub fn serve(&mut self, service: Service) {
+        if service != self.service && service.rate > 0.0 && service.rate.is_finite() {
+            self.floor = service.most(self.config.min);
+            self.service = service;
+        }
+    }
+
     /// How often it is to be asked, in seconds.
     pub(crate) fn period(&self) -> f64 {
         self.period

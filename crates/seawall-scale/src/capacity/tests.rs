@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 mod clock;
+mod model;
 #[cfg(feature = "serde")]
 mod saved;
 

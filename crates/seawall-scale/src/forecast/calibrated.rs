@@ -10,6 +10,12 @@ use super::{Forecaster, sound};
 /// (adaptive conformal inference, Gibbs and Candès 2021): in the long run a 95 % bound holds 95 %
 /// of the time, whatever the load does.
 ///
+/// Forecasts of sixty steps that are made at each step overlap: sixty offsets in a row say little
+/// more than one. So many count as one, and a bound is promised only when there are as many as its
+/// level takes: nine for 90 %, nineteen for 95 %, ninety-nine for 99 %
+/// ([`independent`](Self::independent)). Before that there is none, and not a wrong one;
+/// [`rough`](Self::rough) has what is known so far.
+///
 /// Cost: an observation is constant for each distance, a quantile a scan of 256 counters.
 #[derive(Clone, Debug)]
 pub struct Calibrated<F> {
@@ -30,6 +36,8 @@ struct Distance {
     weight: f64,
     /// The sum of the counts, in units of the present weight.
     total: f64,
+    /// All offsets so far.
+    seen: u64,
     /// The level that is asked of the offsets for each of [`LEVELS`].
     asked: [f64; LEVELS.len()],
 }
@@ -53,6 +61,7 @@ impl<F: Forecaster> Calibrated<F> {
             counts: vec![0.0; BINS],
             weight: 1.0,
             total: 0.0,
+            seen: 0,
             asked: LEVELS,
         };
         Self { forecaster, distances: steps.iter().map(distance).collect() }
@@ -66,17 +75,39 @@ impl<F: Forecaster> Calibrated<F> {
 
     /// The value that `steps` ahead is exceeded in a share `1 - level` of all cases, at least 0.
     ///
-    /// `None` for a distance that was not named, while the forecaster says nothing, and before
-    /// ten offsets are known. Between the levels 0.05, 0.1, 0.2 up to 0.9, 0.95 and 0.99 the
-    /// correction is interpolated; beyond them it is that of the nearest.
+    /// `None` for a distance that was not named, while the forecaster says nothing, and while there
+    /// are fewer [`independent`](Self::independent) offsets than the level takes: with `n` of them
+    /// no bound holds more often than `n / (n + 1)`, nor less often than `1 / (n + 1)`. Between the
+    /// levels 0.05, 0.1, 0.2 up to 0.9, 0.95 and 0.99 the correction is interpolated; beyond them it
+    /// is that of the nearest.
     #[must_use]
     pub fn quantile(&self, steps: u32, level: f64) -> Option<f64> {
-        let distance = self.distances.iter().find(|distance| distance.steps == steps)?;
+        let distance = self.distance(steps)?;
+        if distance.promises(level) { self.rough(steps, level) } else { None }
+    }
+
+    /// As [`quantile`](Self::quantile), but as soon as ten offsets are known, however few of them
+    /// are independent: the best there is to go by, and no promise. On a trend that has not turned
+    /// yet it has not seen what a turn does.
+    #[must_use]
+    pub fn rough(&self, steps: u32, level: f64) -> Option<f64> {
+        let distance = self.distance(steps)?;
         let point = self.forecaster.forecast(steps)?;
         (distance.total >= LEAST).then(|| {
             let asked = distance.corrected(level);
             (point + distance.unit() * distance.offset(&distance.below(), asked)).max(0.0)
         })
+    }
+
+    /// How many offsets that do not overlap are known at this distance; 0 for one that was not
+    /// named.
+    #[must_use]
+    pub fn independent(&self, steps: u32) -> u64 {
+        self.distance(steps).map_or(0, Distance::independent)
+    }
+
+    fn distance(&self, steps: u32) -> Option<&Distance> {
+        self.distances.iter().find(|distance| distance.steps == steps)
     }
 }
 
@@ -109,6 +140,17 @@ impl<F: Forecaster> Forecaster for Calibrated<F> {
 }
 
 impl Distance {
+    fn independent(&self) -> u64 {
+        self.seen / u64::from(self.steps)
+    }
+
+    /// Whether the finite-sample rank of split conformal prediction exists: with `n` offsets the
+    /// `n + 1` gaps between them are equally likely, so the outermost take `1 / (n + 1)`.
+    fn promises(&self, level: f64) -> bool {
+        let outside = level.min(1.0 - level);
+        (self.independent() + 1) as f64 * outside >= 1.0 - 1e-9
+    }
+
     /// Of the last hours and of all time: one who was off lately is off now, and a calm hour is
     /// no promise.
     fn unit(&self) -> f64 {
@@ -144,6 +186,7 @@ impl Distance {
         }
         self.counts[bin((value - said.point) / unit)] += self.weight;
         self.total = self.total * KEPT + 1.0;
+        self.seen = self.seen.saturating_add(1);
     }
 
     /// How many offsets there are up to the end of each bin.

@@ -156,7 +156,38 @@ fn a_distance_that_was_not_named_has_no_interval() {
     assert_eq!(bounded.quantile(2, 0.9), None);
     feed(&mut bounded, (0..50).map(|step| f64::from(step % 5)));
     assert!(bounded.quantile(2, 0.9).is_some());
-    assert_eq!(bounded.quantile(3, 0.9), None);
+    assert_eq!((bounded.quantile(3, 0.9), bounded.rough(3, 0.9)), (None, None));
+}
+
+#[test]
+fn no_bound_is_promised_before_as_many_independent_offsets_as_its_level_takes() {
+    let steps = 5_u32;
+    for (level, least) in [(0.2, 4), (0.1, 9), (0.9, 9), (0.95, 19), (0.99, 99)] {
+        let mut bounded = Calibrated::new(Last::default(), &[steps]);
+        let mut noise = noise(4);
+        // The first forecast is made by the first value, and is judged `steps` later.
+        let needed = steps + least * steps;
+        for seen in 1..=needed {
+            bounded.observe(Some(100.0 + 10.0 * noise()));
+            let promised = bounded.quantile(steps, level).is_some();
+            assert_eq!(promised, seen == needed, "{level} after {seen} values");
+        }
+        assert_eq!(bounded.independent(steps), u64::from(least));
+    }
+    let mut bounded = Calibrated::new(Last::default(), &[steps]);
+    feed(&mut bounded, (0..20_000).map(f64::from));
+    for level in [0.0, 1.0, -1.0, f64::NAN] {
+        assert_eq!(bounded.quantile(steps, level), None, "{level}: nothing holds always");
+    }
+}
+
+#[test]
+fn a_trend_that_never_turned_promises_nothing_of_its_turn() {
+    // Forty minutes that rise, in steps of 15 s, and a quarter of an hour ahead.
+    let mut bounded = Calibrated::new(Last::default(), &[60]);
+    feed(&mut bounded, (0..160).map(|step| 100.0 + f64::from(step)));
+    assert_eq!((bounded.independent(60), bounded.quantile(60, 0.9)), (1, None));
+    assert!(bounded.rough(60, 0.9).is_some(), "what there is to go by");
 }
 
 proptest! {
@@ -186,7 +217,7 @@ proptest! {
         let mut bounded = Calibrated::new(Last::default(), &[1, 5]);
         feed(&mut bounded, values.into_iter());
         let bounds: Vec<f64> =
-            [0.1, 0.5, 0.9].iter().filter_map(|level| bounded.quantile(5, *level)).collect();
+            [0.1, 0.5, 0.9].iter().filter_map(|level| bounded.rough(5, *level)).collect();
         prop_assert!(bounds.len() == 3);
         prop_assert!(bounds.iter().all(|bound| *bound >= 0.0));
     }

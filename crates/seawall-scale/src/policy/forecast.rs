@@ -66,11 +66,28 @@ pub struct Outlook {
     /// none.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub error: Option<String>,
+    /// Signal: how often so far more came than `high`, as a share. Default: none.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub missed: Option<String>,
 }
 
 impl Outlook {
+    /// What a [`PlanFeed`](crate::PlanFeed) publishes beside its plan: `signal` with `_horizon`,
+    /// `_low`, `_high` and `_missed` after it.
+    #[must_use]
+    pub fn of(signal: &str) -> Self {
+        let beside = |what: &str| Some(format!("{signal}_{what}"));
+        Self {
+            horizon: beside("horizon"),
+            low: beside("low"),
+            high: beside("high"),
+            error: None,
+            missed: beside("missed"),
+        }
+    }
+
     pub(crate) fn signals(&self) -> impl Iterator<Item = &String> {
-        [&self.horizon, &self.low, &self.high, &self.error].into_iter().flatten()
+        [&self.horizon, &self.low, &self.high, &self.error, &self.missed].into_iter().flatten()
     }
 }
 
@@ -106,10 +123,12 @@ impl Forecast {
         }
     }
 
-    /// An opinion on the whole size, in instances.
+    /// An opinion on the whole size, in instances, with the outlook of [`Outlook::of`].
     #[must_use]
     pub fn plan(signal: impl Into<String>) -> Self {
-        Self { may_shrink: true, ..Self::of_instances(signal) }
+        let signal = signal.into();
+        let outlook = Some(Outlook::of(&signal));
+        Self { may_shrink: true, outlook, ..Self::of_instances(signal) }
     }
 
     pub(crate) fn wish(&self, value: f64) -> u32 {

@@ -373,6 +373,9 @@ pub struct Foreseen {
     /// How far off it has been so far, as a share.
     #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
     pub error: Option<f64>,
+    /// How often so far more came than `high`, as a share.
+    #[cfg_attr(feature = "serde", serde(skip_serializing_if = "Option::is_none"))]
+    pub missed: Option<f64>,
 }
 
 impl Foreseen {

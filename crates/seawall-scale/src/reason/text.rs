@@ -196,9 +196,10 @@ impl Foreseen {
             (None, None) => None,
         };
         let off = self.error.map(|error| format!("off by {} so far", Unit::Ratio.show(error)));
+        let missed = self.missed.map(|share| format!("missed {} so far", Unit::Ratio.show(share)));
         let skill = skill.map(|skill| format!("skill {}", Unit::Ratio.show(skill)));
         let mut before = " (";
-        for each in [interval, off, skill].into_iter().flatten() {
+        for each in [interval, off, missed, skill].into_iter().flatten() {
             write!(f, "{before}{each}")?;
             before = ", ";
         }

@@ -52,6 +52,7 @@ fn a_trace_as_spreadsheets_and_loggers_write_it_is_read() {
         "\n\n  time , requests \n 0 , 10 \n\n 60 ,\t20 \n 120 , 0 \n\n",
         "\"timestamp_s\",\"value\"\n0,10\n6e1,2.0e1\n1.2E2,-0\n",
         "# made by hand\n0,10\n60,20\n120,0\n",
+        "\"timestamp_s\",\"value\"\n\"0\",\"10\"\n\"60\", \"20\"\n\"120\",\"0\"\n",
     ] {
         assert_eq!(Trace::parse(text), plain, "{text:?}");
     }
@@ -63,6 +64,42 @@ fn parts_of_a_second_on_times_since_1970_are_even() {
     let text: String = (0..1_000).map(row).collect();
     let trace = Trace::parse(&text).expect("rounded, but even");
     assert!((trace.duration() - 100.0).abs() < 0.01);
+}
+
+#[test]
+fn a_trace_with_holes_or_inexact_times_is_made_even_and_a_hole_is_no_silence() {
+    let even = |text: &str| {
+        let trace = Trace::parse_uneven(text).expect("a trace");
+        let at = |index: u32| trace.at(f64::from(index) * trace.step(), Join::Held);
+        (
+            trace.step(),
+            (0..(trace.duration() / trace.step()).round() as u32).map(at).collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(even("0,10\n60,20\n120,30"), (60.0, vec![10.0, 20.0, 30.0]), "even stays as it is");
+    let hole = "0,10\n60,20\n240,80\n300,70\n";
+    assert_eq!(even(hole), (60.0, vec![10.0, 20.0, 40.0, 60.0, 80.0, 70.0]));
+    let tenths: String = (0..100).map(|step| format!("{},1\n", f64::from(step) * 0.1)).collect();
+    assert_eq!(even(&tenths).1.len(), 100, "rounding loses none");
+    // Also at the beginning, where the first distance is no measure.
+    assert_eq!(even("0,0\n100,10\n110,20\n120,30\n130,40\n").1.len(), 14);
+    let (step, values) = even("0,10\n59,20\n121,30\n180,40\n");
+    assert!((step - 59.0).abs() < 1e-9 || (step - 61.0).abs() < 3.0, "{step}");
+    assert!(values.windows(2).all(|pair| pair[0] < pair[1]) && values.len() >= 3, "{values:?}");
+    for (text, error) in [
+        ("0,1\n60,2\n60,3\n", order(3, "60", "60")),
+        ("0,1\n60,2\n30,3\n", order(3, "30", "60")),
+        ("0,1\n60,-2\n", TraceError::Value { line: 2 }),
+        ("0,1\n", TraceError::TooShort),
+        ("", TraceError::TooShort),
+        ("0,1\n1,2\n1e12,2\n", TraceError::TooLong { seconds: 1e12 }),
+    ] {
+        assert_eq!(Trace::parse_uneven(text), Err(error), "{text:?}");
+    }
+    // Steps that are fine beside a long silence do not fill the memory.
+    let fine: String = (0..5).map(|step| format!("{},1\n", f64::from(step) * 1e-6)).collect();
+    let trace = Trace::parse_uneven(&format!("{fine}60000000,1\n")).expect("a trace");
+    assert!(trace.step() > 1.0 && trace.duration() > 5e7);
 }
 
 #[test]

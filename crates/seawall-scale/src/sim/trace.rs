@@ -74,43 +74,17 @@ pub enum TraceError {
 }
 
 impl Trace {
-    /// Reads `timestamp_s,value` lines. A byte order mark, blank lines, spaces around the numbers
-    /// and a header without any number are passed over.
+    /// Reads `timestamp_s,value` lines. A byte order mark, blank lines, spaces and quotes around the
+    /// numbers and a header without any number are passed over.
     ///
     /// # Errors
     /// Names the line that cannot be read.
     pub fn parse(text: &str) -> Result<Self, TraceError> {
-        let mut points: Vec<(usize, f64, f64)> = Vec::new();
-        let mut first = true;
-        for (line, row) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
-            let row = row.trim();
-            if row.is_empty() {
-                continue;
-            }
-            let number =
-                |text: &str| text.trim().parse::<f64>().map_err(|_| TraceError::Line { line });
-            // Also `nan` is a number here, so that it is no header.
-            if std::mem::take(&mut first) && row.split(',').all(|part| number(part).is_err()) {
-                continue;
-            }
-            let (at, value) = row.split_once(',').ok_or(TraceError::Line { line })?;
-            let (at, value) = (number(at)?, number(value)?);
-            if !at.is_finite() {
-                return Err(TraceError::Line { line });
-            }
-            if !(0.0..=MOST_VALUE).contains(&value) {
-                return Err(TraceError::Value { line });
-            }
-            points.push((line, at, value));
-        }
+        let points = points(text)?;
         let [first, second, ..] = &*points else { return Err(TraceError::TooShort) };
         let step = second.1 - first.1;
         for pair in points.windows(2) {
             let (before, (line, at, _)) = (pair[0].1, pair[1]);
-            if at <= before {
-                let (at, before) = (at.to_string(), before.to_string());
-                return Err(TraceError::Order { line, at, before });
-            }
             // Large times have no room for small parts of a second.
             if (at - before - step).abs() > step * 1e-6 + at.abs().max(before.abs()) * ROUNDING {
                 let (step, first) = ((at - before).to_string(), step.to_string());
@@ -118,6 +92,38 @@ impl Trace {
             }
         }
         Self::new(step, points.into_iter().map(|(_, _, value)| value).collect())
+    }
+
+    /// Reads the same lines where they are not evenly spaced: with holes, or with times that are not
+    /// exact. What lies between is taken to go along a straight line from one point to the next, at
+    /// the median of the distances between them; a hole is filled and never a silence.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), but for `Uneven`.
+    pub fn parse_uneven(text: &str) -> Result<Self, TraceError> {
+        let points = points(text)?;
+        let (Some(first), Some(last)) = (points.first(), points.last()) else {
+            return Err(TraceError::TooShort);
+        };
+        let mut steps: Vec<f64> = points.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
+        steps.sort_unstable_by(f64::total_cmp);
+        let Some(median) = steps.get(steps.len() / 2) else { return Err(TraceError::TooShort) };
+        let span = last.1 - first.1;
+        if span > MOST_SECONDS {
+            return Err(TraceError::TooLong { seconds: span });
+        }
+        let step = median.max(span / MOST_POINTS);
+        let mut values = Vec::with_capacity((span / step) as usize + 1);
+        let moment = |index: usize| first.1 + index as f64 * step;
+        for pair in points.windows(2) {
+            let ((_, from, value), (_, to, next)) = (pair[0], pair[1]);
+            // A little beyond, or rounding would lose the last point.
+            while moment(values.len()) <= to + step * 1e-6 {
+                let share = ((moment(values.len()) - from) / (to - from)).clamp(0.0, 1.0);
+                values.push(value + (next - value) * share);
+            }
+        }
+        Self::new(step, values)
     }
 
     /// Values `step` seconds apart.
@@ -182,8 +188,47 @@ impl Trace {
     }
 }
 
+/// Each point with its line, in order.
+fn points(text: &str) -> Result<Vec<(usize, f64, f64)>, TraceError> {
+    let mut points: Vec<(usize, f64, f64)> = Vec::new();
+    let mut first = true;
+    for (line, row) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
+        let row = row.trim();
+        if row.is_empty() {
+            continue;
+        }
+        let number = |text: &str| {
+            let text = text.trim().trim_matches('"').trim();
+            text.parse::<f64>().map_err(|_| TraceError::Line { line })
+        };
+        // Also `nan` is a number here, so that it is no header.
+        if std::mem::take(&mut first) && row.split(',').all(|part| number(part).is_err()) {
+            continue;
+        }
+        let (at, value) = row.split_once(',').ok_or(TraceError::Line { line })?;
+        let (at, value) = (number(at)?, number(value)?);
+        if !at.is_finite() {
+            return Err(TraceError::Line { line });
+        }
+        if !(0.0..=MOST_VALUE).contains(&value) {
+            return Err(TraceError::Value { line });
+        }
+        if let Some((_, before, _)) = points.last()
+            && at <= *before
+        {
+            let (at, before) = (at.to_string(), before.to_string());
+            return Err(TraceError::Order { line, at, before });
+        }
+        points.push((line, at, value));
+    }
+    Ok(points)
+}
+
 /// Two years, 4.2 million ticks of 15 seconds: a day in milliseconds is more.
 const MOST_SECONDS: f64 = 2.0 * 366.0 * 86_400.0;
+
+/// Of a trace that is made even.
+const MOST_POINTS: f64 = 4_300_000.0;
 
 /// The difference of two numbers that were rounded each, as a share of them.
 const ROUNDING: f64 = 2.0 * f64::EPSILON;

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 use seawall_scale::actuate::keda::{Keda, KedaConfig};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -193,6 +194,64 @@ async fn a_stream_ends_when_its_engine_goes_and_says_nothing_before_the_first_de
     assert_eq!(pushed(&mut stream).await, None);
     let refused = it.client.stream_is_active(object("web", &[])).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
+}
+
+/// Streams that the server holds open, by its gauge. A snapshot sets that to zero: what it has is
+/// what came since the last.
+struct Streams {
+    metrics: Snapshotter,
+    open: f64,
+}
+
+impl Streams {
+    fn open(&mut self) -> f64 {
+        for (key, .., value) in self.metrics.snapshot().into_vec() {
+            if key.key().name() == "seawall_scale_keda_streams"
+                && let DebugValue::Gauge(since) = value
+            {
+                self.open += since.into_inner();
+            }
+        }
+        self.open
+    }
+
+    async fn come_to(&mut self, open: f64) {
+        let deadline = tokio::time::Instant::now() + LONG;
+        while self.open() != open {
+            assert!(tokio::time::Instant::now() < deadline, "{} streams are open", self.open);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_keda_cancels_or_whose_connection_is_lost_leaves_nothing_on_the_server() {
+    let recorder = DebuggingRecorder::new();
+    let mut open = Streams { metrics: recorder.snapshotter(), open: 0.0 };
+    // The server's tasks run on this thread.
+    let _recorded = metrics::set_default_local_recorder(&recorder);
+    let mut it = serve(HOUR).await;
+    let web = it.keda.group("web");
+    web.publish(1);
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut stream = it.stream(object("web", &[])).await;
+        assert_eq!(pushed(&mut stream).await, Some(true));
+        streams.push(stream);
+    }
+    open.come_to(3.0).await;
+    // Nothing is decided meanwhile: the server learns of it from the client alone.
+    streams.pop();
+    open.come_to(2.0).await;
+    // The connection with its streams, as when KEDA's pod is killed.
+    let Served { keda, channel, client, _stop } = it;
+    drop((channel, client, streams));
+    open.come_to(0.0).await;
+    // The next wake finds nobody, and a new one may listen.
+    for size in [0, 1] {
+        web.publish(size);
+    }
+    assert!(keda.remove("web"));
 }
 
 #[tokio::test]

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::interfaces::ClientLike;
+use fred::types::config::ReconnectPolicy;
 use seawall_devstack::Stack;
+use seawall_scale::capacity::{Planner, PlannerConfig, Service};
 use seawall_scale::lead::{
     Elector, LeaseConfig, LeaseError, LeaseStore, PostgresLease, RedisLease,
 };
 use seawall_scale::sources::{PollConfig, Poller, Postgres, Probe, Redis, RedisQuery, SourceError};
+use seawall_scale::{Decision, Engine, Forecast, PlanFeed, Policy, Reason};
 use seawall_signal::{Signals, Source, Unit};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{Config, NoTls};
@@ -28,7 +31,8 @@ fn config(stack: &Stack) -> Config {
 
 async fn client(stack: &Stack) -> Client {
     let config = fred::types::config::Config::from_url(&stack.redis().unwrap().url()).unwrap();
-    let client = Client::new(config, None, None, None);
+    let reconnects = ReconnectPolicy::new_constant(0, 50);
+    let client = Client::new(config, None, None, Some(reconnects));
     client.init().await.unwrap();
     client
 }
@@ -87,6 +91,99 @@ async fn postgresql_that_restarts_is_connected_anew_and_its_signal_grows_old_mea
     assert_eq!(born(&poller), Some((value, at)), "the age is that of the last good value");
     primary.restart().await.unwrap();
     until(|| born(&poller).unwrap().0 > first).await;
+}
+
+/// An engine that follows a plan of what a poller reads.
+struct Planned {
+    poller: Poller,
+    feed: PlanFeed,
+    engine: Engine,
+    signals: Signals,
+}
+
+impl Planned {
+    fn tick(&mut self) -> Decision {
+        let now = Instant::now();
+        self.poller.feed(&mut self.signals, now);
+        let (policy, state) = (self.engine.policy(), self.engine.state());
+        self.feed.publish(&mut self.signals, policy, state, now);
+        self.engine.tick(&self.signals, now)
+    }
+
+    fn plan(&self) -> Option<Instant> {
+        self.signals.get("plan").map(|plan| plan.at)
+    }
+
+    /// Decides until it `holds`; the sizes by the way.
+    async fn until(&mut self, holds: impl Fn(&Self, &Decision) -> bool) -> Vec<u32> {
+        let (deadline, mut sizes) = (Instant::now() + LONG * 2, Vec::new());
+        loop {
+            let decision = self.tick();
+            sizes.push(decision.target);
+            if holds(self, &decision) {
+                return sizes;
+            }
+            assert!(Instant::now() < deadline, "it did not come to be: {}", decision.explain());
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+fn lacks_its_plan(_: &Planned, decision: &Decision) -> bool {
+    let lacks =
+        |reason: &Reason| matches!(reason, Reason::Missing { signal, .. } if signal == "plan");
+    decision.reasons.iter().any(lacks)
+}
+
+#[tokio::test]
+async fn a_plan_outlives_a_restart_of_what_it_is_made_from_and_nothing_shrinks_meanwhile() {
+    let stack = stack().await;
+    let (primary, redis) = (stack.primary().unwrap(), stack.redis().unwrap());
+    let pace = Duration::from_millis(100);
+    let second = Duration::from_secs(1);
+    let often =
+        PollConfig { interval: pace, backoff_max: pace, deadline: second, ..PollConfig::default() };
+    let mut poller = Poller::new();
+    let load = Postgres::new(config(&stack), NoTls, "load", "SELECT 60::float8", Unit::PerSecond);
+    poller.add(load, often.clone()).unwrap();
+    let jobs = RedisQuery::ListLength { key: "jobs".into() };
+    poller.add(Redis::new(client(&stack).await, "waiting", jobs), often).unwrap();
+    poller.settled().await;
+    let service = Service { rate: 10.0, slots: 8, wait: 1.0 / 3.0 };
+    let planner = Planner::new(PlannerConfig::default(), service, pace.as_secs_f64());
+    let policy = Policy {
+        max: 50,
+        forecasts: vec![Forecast::plan("plan")],
+        max_signal_age: second,
+        evaluate_every: pace,
+        ..Policy::default()
+    };
+    let mut it = Planned {
+        poller,
+        feed: PlanFeed::new(planner, "load").backlog("waiting"),
+        engine: Engine::new(policy, 1).unwrap(),
+        signals: Signals::new(),
+    };
+    let least = service.least(60.0);
+    it.until(|_, decision| decision.target >= least).await;
+
+    primary.stop_immediate().await.unwrap();
+    redis.kill().await.unwrap();
+    let before = it.engine.state().current;
+    let sizes = it.until(lacks_its_plan).await;
+    assert!(sizes.iter().all(|size| *size >= before), "{before}: {sizes:?}");
+    // The backlog alone is no plan.
+    redis.restart().await.unwrap();
+    let last = it.plan();
+    let sizes = it.until(|it, _| it.signals.get("waiting").is_some_and(|w| w.at > last.unwrap()));
+    assert_eq!(sizes.await.last(), Some(&it.engine.state().current));
+    assert_eq!(it.plan(), last, "a load that is too old makes no plan");
+    primary.restart().await.unwrap();
+    let back = Instant::now();
+    let sizes = it.until(|it, decision| {
+        it.plan().is_some_and(|at| at > back) && !lacks_its_plan(it, decision)
+    });
+    assert!(sizes.await.iter().all(|size| *size >= least), "the load is what it was");
 }
 
 #[tokio::test]

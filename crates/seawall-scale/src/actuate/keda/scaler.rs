@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::pin::Pin;
 
 use futures_util::{Stream, stream};
-use metrics::{Unit, counter, describe_counter};
+use metrics::{Gauge, Unit, counter, describe_counter, describe_gauge, gauge};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
@@ -42,8 +42,8 @@ impl ExternalScaler for KedaScaler {
         request: Request<ScaledObjectRef>,
     ) -> Result<Response<Self::StreamIsActiveStream>, Status> {
         let max_age = self.keda.config.max_age;
-        let answer = self.living(request.get_ref()).map(|reader| -> Pushed {
-            let open = Open { reader, told: None };
+        let answer = self.living(request.get_ref()).map(|(group, reader)| -> Pushed {
+            let open = Open { reader, told: None, _counted: Counted::new(group) };
             Box::pin(stream::unfold(open, move |mut open| async move {
                 let active = open.next(max_age).await?;
                 Some((Ok(IsActiveResponse { result: active }), open))
@@ -73,6 +73,7 @@ impl ExternalScaler for KedaScaler {
 impl KedaScaler {
     pub(super) fn new(keda: Keda) -> Self {
         describe_counter!(REQUESTS, Unit::Count, "Questions of KEDA, by method and gRPC code.");
+        describe_gauge!(STREAMS, Unit::Count, "Streams that KEDA holds open, by group.");
         Self { keda }
     }
 
@@ -94,7 +95,7 @@ impl KedaScaler {
     }
 
     fn target(&self, object: &ScaledObjectRef) -> Result<u32, Status> {
-        let reading = *self.reading(object)?.borrow();
+        let reading = *self.reading(object)?.1.borrow();
         reading.fresh(self.keda.config.max_age).map_err(|Stale { age }| {
             Status::unavailable(match age {
                 None => "nothing was decided yet".to_owned(),
@@ -105,26 +106,47 @@ impl KedaScaler {
 
     /// Of a group whose engine is gone no stream is opened: one that ends at once would be opened
     /// again at once.
-    fn living(&self, object: &ScaledObjectRef) -> Result<watch::Receiver<Reading>, Status> {
+    fn living<'a>(&self, object: &'a ScaledObjectRef) -> Result<Reader<'a>, Status> {
         let reader = self.reading(object)?;
-        match reader.has_changed() {
+        match reader.1.has_changed() {
             Ok(_) => Ok(reader),
             Err(_) => Err(Status::unavailable("the engine is gone")),
         }
     }
 
-    fn reading(&self, object: &ScaledObjectRef) -> Result<watch::Receiver<Reading>, Status> {
+    fn reading<'a>(&self, object: &'a ScaledObjectRef) -> Result<Reader<'a>, Status> {
         let name = group(&object.scaler_metadata, &object.name)?;
-        let found = self.keda.reading(name);
+        let found = self.keda.reading(name).map(|reader| (name, reader));
         found.ok_or_else(|| Status::not_found("there is no such group; metadata: group"))
     }
 }
+
+/// A group's name, and what is told of it.
+type Reader<'a> = (&'a str, watch::Receiver<Reading>);
 
 /// A stream that KEDA holds open.
 struct Open {
     reader: watch::Receiver<Reading>,
     /// The wakes that were told; `None` before the first message.
     told: Option<u64>,
+    _counted: Counted,
+}
+
+/// A stream in the gauge, until it ends or the client goes.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(group: &str) -> Self {
+        let streams = gauge!(STREAMS, "group" => group.to_owned());
+        streams.increment(1.0);
+        Self(streams)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 impl Open {
@@ -171,3 +193,4 @@ fn name(code: tonic::Code) -> &'static str {
 
 const METRIC: &str = "seawall-instances";
 const REQUESTS: &str = "seawall_scale_keda_requests_total";
+const STREAMS: &str = "seawall_scale_keda_streams";

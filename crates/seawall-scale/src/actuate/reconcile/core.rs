@@ -22,6 +22,8 @@ pub(super) struct Core {
     dry: bool,
     rewrites: Backoff,
     rewrite_at: Option<Instant>,
+    /// The write that is on its way repeats one that the world did not keep.
+    again: bool,
     failures: Backoff,
     not_before: Option<Instant>,
     rejected: bool,
@@ -52,6 +54,7 @@ impl Core {
             granted: None,
             dry: false,
             rewrite_at: None,
+            again: false,
             not_before: None,
             rejected: false,
             foreign: VecDeque::new(),
@@ -143,7 +146,8 @@ impl Core {
             self.follow(observed, target, now);
             return None;
         }
-        if self.written == Some(target) {
+        self.again = self.written == Some(target);
+        if self.again {
             if self.dry {
                 self.standing = Standing::Recorded;
                 return None;
@@ -187,8 +191,10 @@ impl Core {
         self.rewrite_at = Some(now + self.rewrites.fail());
         self.told_at = Some(now);
         self.dry = outcome == Outcome::Recorded;
+        // That it takes it again is no news: the last time it did not keep it.
+        let taken = if self.again { Standing::Short } else { Standing::Following };
         (self.granted, self.standing) = match outcome {
-            Outcome::Unchanged | Outcome::Accepted { .. } => (Some(target), Standing::Following),
+            Outcome::Unchanged | Outcome::Accepted { .. } => (Some(target), taken),
             Outcome::Partial { granted } => (Some(granted), Standing::Short),
             Outcome::Yielded => (None, Standing::Yielding),
             Outcome::NotLeading => (None, Standing::Standby),

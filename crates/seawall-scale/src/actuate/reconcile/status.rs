@@ -56,7 +56,8 @@ pub enum Standing {
     Following,
     /// The world has been told longer than `follow_within` ago and is not there.
     Late,
-    /// The world took only a part, or lost some; it is asked again with growing pauses.
+    /// The world took only a part, or lost some; it is asked again with growing pauses, and this stands
+    /// until it has what is wanted.
     Short,
     /// Something went wrong that may pass; the world is left alone for a while.
     BackingOff,

@@ -208,6 +208,7 @@ impl<'a> World<'a> {
             low: known(&outlook.low),
             high: known(&outlook.high),
             error: known(&outlook.error),
+            missed: known(&outlook.missed),
         }
     }
 

@@ -37,6 +37,7 @@ fn the_record_names_horizon_interval_error_and_skill_as_far_as_they_are_known() 
         low: name("low"),
         high: name("high"),
         error: name("error"),
+        missed: name("missed"),
     };
     let policy = policy(Forecast {
         outlook: Some(outlook),
@@ -52,12 +53,18 @@ fn the_record_names_horizon_interval_error_and_skill_as_far_as_they_are_known() 
         ("low", 700.0, Unit::PerSecond),
         ("high", 1100.0, Unit::PerSecond),
         ("error", 0.04, Unit::Ratio),
+        ("missed", 0.02, Unit::Ratio),
     ];
     let told = |count| once(&policy, 5, &samples[..count]).reasons[0].to_string();
     assert_eq!(
         told(7),
         "forecast foresees 900 /s in 105 s (700 /s to 1100 /s, off by 4 % so far, skill 30 %): \
          wants 9 instances, from 5"
+    );
+    assert_eq!(
+        told(8),
+        "forecast foresees 900 /s in 105 s (700 /s to 1100 /s, off by 4 % so far, missed 2 % so \
+         far, skill 30 %): wants 9 instances, from 5"
     );
     // They are only told: without them the decision is the same.
     assert_eq!(told(3), "forecast foresees 900 /s (skill 30 %): wants 9 instances, from 5");

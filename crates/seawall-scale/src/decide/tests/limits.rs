@@ -51,6 +51,22 @@ fn a_fleet_is_not_lost_to_one_signal() {
 }
 
 #[test]
+fn by_default_one_bad_signal_takes_half_a_fleet_in_ten_minutes_and_no_more() {
+    // Case 32 of the research, without any limit that somebody had to think of.
+    let policy = Policy {
+        min: 1,
+        max: 50,
+        targets: vec![crate::Target::utilisation("cpu", 0.5)],
+        ..Policy::default()
+    };
+    let mut state = State::new(40);
+    let steps: Vec<_> = (0..=900).step_by(15).map(|second| (second, 0.001)).collect();
+    let sizes = run(&policy, &mut state, &steps);
+    // The window of five minutes first, then a half each ten minutes.
+    assert_eq!((sizes[19], sizes[20], sizes[59], sizes[60]), (40, 20, 20, 10));
+}
+
+#[test]
 fn a_closed_direction_stays_closed_and_the_other_one_open() {
     let closed = Rates { select: Select::Disabled, policies: vec![] };
     let down = Policy { rates_down: closed.clone(), ..cpu(0.5) };

@@ -1,0 +1,153 @@
+use super::Service;
+
+/// What one instance can do, learned from how busy the instances were: nobody has to know how long a
+/// request takes, and a release that makes it slower is noticed.
+///
+/// ```
+/// use seawall_scale::capacity::{Service, ServiceModel};
+///
+/// // Thought to finish 10 requests a second; in truth it is 25.
+/// let given = Service { rate: 10.0, slots: 8, wait: 1.0 / 3.0 };
+/// let mut model = ServiceModel::new(given);
+/// for step in 0..200 {
+///     let rate = 40.0 + f64::from(step % 50);
+///     // Four instances.
+///     model.observe(rate, 4, rate / 4.0 / 25.0);
+/// }
+/// assert!((model.service().rate / 25.0 - 1.0).abs() < 0.01);
+/// ```
+///
+/// By the utilisation law an instance is busy for its rate of requests times the time that each
+/// takes, and for what it does without any: `busy = base + rate / most`. Both are a regression by
+/// least squares that forgets and in which a measurement far from what was expected counts less
+/// (Huber's weights). While the load hardly moves the two cannot be told apart: the base stays then,
+/// and the time of a request takes all that changes.
+///
+/// The slots and the objective stay as they were given. Cost: an observation is constant, and
+/// allocates nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceModel {
+    given: Service,
+    /// Sums of weights, rates, uses, and of their products.
+    weight: f64,
+    rates: f64,
+    uses: f64,
+    squares: f64,
+    products: f64,
+    /// How busy an instance is without any request.
+    base: f64,
+    /// How far off it is on average.
+    off: f64,
+    seen: u64,
+}
+
+impl ServiceModel {
+    /// A model that knows nothing yet, and says what is given.
+    #[must_use]
+    pub fn new(given: Service) -> Self {
+        Self {
+            given,
+            weight: 0.0,
+            rates: 0.0,
+            uses: 0.0,
+            squares: 0.0,
+            products: 0.0,
+            base: 0.0,
+            off: 0.0,
+            seen: 0,
+        }
+    }
+
+    /// One measurement: `rate` requests a second on `instances` that served, which were `busy` on
+    /// average, as a ratio: of what runs out first. That is their CPU, or their slots (requests in
+    /// flight by slots) where requests wait for something else; of anything that does not run out
+    /// first too much is learned.
+    ///
+    /// What is no number, negative, of no instance, or more than a thousand times what was given, is
+    /// left out. So is what was busy to 95 % and more: there work waits, and what arrives is not what
+    /// is done.
+    pub fn observe(&mut self, rate: f64, instances: u32, busy: f64) {
+        let each = rate / f64::from(instances);
+        let sound = (0.0..=MOST_TIMES * self.given.rate).contains(&each);
+        if !sound || instances == 0 || !(0.0..SATURATED).contains(&busy) {
+            return;
+        }
+        let weight = self.trust(each, busy);
+        for (sum, value) in [
+            (&mut self.weight, 1.0),
+            (&mut self.rates, each),
+            (&mut self.uses, busy),
+            (&mut self.squares, each * each),
+            (&mut self.products, each * busy),
+        ] {
+            *sum = *sum * KEPT + weight * value;
+        }
+        self.seen = self.seen.saturating_add(1);
+        self.base = self.fitted_base().unwrap_or(self.base);
+    }
+
+    /// The service with the learned rate; with the given one before twenty measurements, and where
+    /// what was learned is more than a hundred times off it, which is a wrong unit and no service.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        let rate =
+            self.learned().filter(|_| self.seen >= ENOUGH).map(|rate| rate / self.given.rate);
+        match rate {
+            Some(times) if (0.01..=100.0).contains(&times) => {
+                Service { rate: self.given.rate * times, ..self.given }
+            }
+            _ => self.given,
+        }
+    }
+
+    /// How many measurements were taken.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Requests a second at which an instance would be busy all the time.
+    fn learned(&self) -> Option<f64> {
+        let for_requests = self.uses - self.base * self.weight;
+        let most = self.rates / for_requests * (1.0 - self.base);
+        (most.is_finite() && most > 0.0).then_some(most)
+    }
+
+    /// How much a measurement counts: beyond three mean errors as much as at three, and less at more
+    /// than three times the mean rate.
+    fn trust(&mut self, each: f64, busy: f64) -> f64 {
+        let Some(most) = self.learned().filter(|_| self.seen >= ENOUGH) else { return 1.0 };
+        let off = (busy - self.base - each / most * (1.0 - self.base)).abs();
+        let usual = self.off.max(LEAST_ERROR);
+        // One that is wild does not make the next wild one usual; many do, soon.
+        self.off = usual + (off.min(10.0 * usual) - usual) / MEMORY_OF_ERRORS;
+        // A rate far above all others would bend the line alone.
+        let far = (3.0 * self.rates / self.weight / each).min(1.0);
+        (3.0 * usual / off).min(1.0) * far * far
+    }
+
+    /// From the spread of the rates, if there is one: their standard deviation is a tenth of the
+    /// mean at least.
+    fn fitted_base(&self) -> Option<f64> {
+        let (rate, busy) = (self.rates / self.weight, self.uses / self.weight);
+        let spread = self.squares / self.weight - rate * rate;
+        if self.seen < ENOUGH || spread <= 0.01 * rate * rate {
+            return None;
+        }
+        let slope = (self.products / self.weight - rate * busy) / spread;
+        let base = busy - slope * rate;
+        // Some of it is always for requests.
+        (slope > 0.0 && base.is_finite()).then(|| base.clamp(0.0, MOST_BASE.min(0.9 * busy)))
+    }
+}
+
+/// About a hundred measurements are remembered: 25 minutes of one every 15 s.
+const KEPT: f64 = 0.99;
+const ENOUGH: u64 = 20;
+const SATURATED: f64 = 0.95;
+const MEMORY_OF_ERRORS: f64 = 50.0;
+/// Use is measured no better.
+const LEAST_ERROR: f64 = 0.005;
+const MOST_TIMES: f64 = 1_000.0;
+/// An instance that is busier without a request is measured wrongly.
+const MOST_BASE: f64 = 0.5;
