@@ -220,7 +220,9 @@ impl Monitor {
             step.verdict.is_none_or(|verdict| self.node.apply(verdict, error, suspicions));
         // An answer older than a caller's failure counts for nothing: ask again.
         let wait = if accepted { step.wait } else { Duration::ZERO };
-        self.due = Instant::now() + wait;
+        let now = Instant::now();
+        self.node.probed(now);
+        self.due = now + wait;
         if self.node.is_primary() && self.node.is_up() {
             self.board.let_go();
         }
