@@ -93,6 +93,9 @@ struct Detail {
     lag: Option<Lag>,
     /// When the monitor last had an answer, or none in time.
     probed: Option<Instant>,
+    /// When it was last found down, and the question was sent that last found it a standby.
+    down_at: Option<Instant>,
+    stood_by: Option<Instant>,
     /// Counts failures seen by callers, so that a probe which began before one
     /// does not undo it.
     suspicions: u64,
@@ -316,6 +319,19 @@ impl Node {
         self.detail.lock().suspicions
     }
 
+    /// A question that was sent then found it in recovery.
+    pub(crate) fn stood_by(&self, asked: Instant) {
+        self.detail.lock().stood_by = Some(asked);
+    }
+
+    /// Whether `primary` was down, not longer than `within` ago, after this one was last known to be a
+    /// standby: it may have been promoted for that.
+    pub(crate) fn may_stand_in_for(&self, primary: &Self, within: Duration) -> bool {
+        let Some(stood_by) = self.detail.lock().stood_by else { return false };
+        let down_at = primary.detail.lock().down_at;
+        down_at.is_some_and(|at| at > stood_by && at.elapsed() <= within)
+    }
+
     /// A probe is over.
     pub(crate) fn probed(&self, now: Instant) {
         self.detail.lock().probed = Some(now);
@@ -345,6 +361,7 @@ impl Node {
             Verdict::Suspect => self.leave(&mut detail, SUSPECT),
             Verdict::Down => {
                 self.leave(&mut detail, DOWN);
+                detail.down_at = Some(Instant::now());
                 self.doubt.notify_one();
                 let error = Arc::new(error.unwrap_or(ProbeError::Answer));
                 let since = match &detail.failure {
