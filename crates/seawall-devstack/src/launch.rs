@@ -1,6 +1,7 @@
 //! Starting a stack.
 
 use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
@@ -14,13 +15,14 @@ use crate::builder::StackBuilder;
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::home::Home;
-use crate::pgbouncer::{PgBouncer, PgBouncerSpec};
+use crate::pgbouncer::{self, PgBouncer};
 use crate::ports;
 use crate::postgres::{self, Postgres};
 use crate::process::Process;
-use crate::prometheus::{Prometheus, PrometheusSpec};
-use crate::redis::{Redis, RedisCluster, RedisSentinel, Role, ServerSpec, Watched};
+use crate::prometheus::{self, Prometheus};
+use crate::redis::{Redis, RedisCluster, RedisSentinel, Role, Watched};
 use crate::run_as::RunAs;
+use crate::server::Place;
 use crate::stack::Stack;
 use crate::template::{Maker, Template};
 
@@ -76,37 +78,25 @@ fn prepare(plan: &StackBuilder) -> Result<Stack, Error> {
         ready_in: Duration::ZERO,
         guard,
     };
+    let ground = Ground { kept_logs: home.kept_logs(), home, run_as };
     if let Some(program) = redis {
-        add_redis(&mut stack, plan, &home, &program, run_as)?;
+        add_redis(&mut stack, plan, &ground, &program)?;
     }
     if let Some(program) = prometheus {
-        let port = stack.guard.hold_port(ports::reserve(&home, 0)?);
-        let server = Prometheus::configure(&PrometheusSpec {
-            program: &program,
-            stack_dir: &stack.guard.dir.path,
-            kept_logs: &home.kept_logs(),
-            port,
-            targets: &plan.scrapes,
-            features: &plan.prometheus_features,
-            run_as,
-        })?;
+        let port = ground.port(&mut stack, 0)?;
+        let place = ground.place(&stack, prometheus::NAME, &program, port);
+        let server = Prometheus::configure(&place, &plan.scrapes, &plan.prometheus_features)?;
         start(&stack.guard, server.process())?;
         stack.prometheus = Some(server);
     }
     if let Some(programs) = postgres {
-        add_postgres(&mut stack, plan, &home, &programs, run_as)?;
+        add_postgres(&mut stack, plan, &ground, &programs)?;
     }
-    if let (Some((program, connections)), Some(primary)) = (pgbouncer, &stack.primary) {
-        let port = stack.guard.hold_port(ports::reserve(&home, 0)?);
-        let server = PgBouncer::configure(&PgBouncerSpec {
-            program: &program,
-            stack_dir: &stack.guard.dir.path,
-            kept_logs: &home.kept_logs(),
-            port,
-            primary_port: primary.port(),
-            connections,
-            run_as,
-        })?;
+    let primary = stack.primary.as_ref().map(|primary| primary.port());
+    if let (Some((program, connections)), Some(primary)) = (pgbouncer, primary) {
+        let port = ground.port(&mut stack, 0)?;
+        let place = ground.place(&stack, pgbouncer::NAME, &program, port);
+        let server = PgBouncer::configure(&place, primary, connections)?;
         start(&stack.guard, server.process())?;
         stack.pgbouncer = Some(server);
     }
@@ -116,26 +106,16 @@ fn prepare(plan: &StackBuilder) -> Result<Stack, Error> {
 fn add_redis(
     stack: &mut Stack,
     plan: &StackBuilder,
-    home: &Home,
-    program: &std::path::Path,
-    run_as: Option<RunAs>,
+    ground: &Ground,
+    program: &Path,
 ) -> Result<(), Error> {
-    let kept_logs = home.kept_logs();
     let add = |stack: &mut Stack, name: &str, port: Option<u16>, role: Role<'_>| {
         let port = match port {
             Some(port) => port,
-            None => stack.guard.hold_port(ports::reserve(home, role.bus_offset())?),
+            None => ground.port(stack, role.bus_offset())?,
         };
-        let server = Redis::configure(&ServerSpec {
-            name,
-            program,
-            stack_dir: &stack.guard.dir.path,
-            kept_logs: &kept_logs,
-            port,
-            role,
-            settings: &plan.redis_settings,
-            run_as,
-        })?;
+        let place = ground.place(stack, name, program, port);
+        let server = Redis::configure(&place, &role, &plan.redis_settings)?;
         start(&stack.guard, server.process())?;
         Ok::<_, Error>(server)
     };
@@ -158,7 +138,7 @@ fn add_redis(
         // Each is told of the others before any is started.
         let mut ports = Vec::new();
         for _ in SENTINELS {
-            ports.push(stack.guard.hold_port(ports::reserve(home, 0)?));
+            ports.push(ground.port(stack, 0)?);
         }
         let watched = Watched { servers: &servers, sentinels: &ports };
         let mut sentinels = Vec::new();
@@ -173,26 +153,21 @@ fn add_redis(
 fn add_postgres(
     stack: &mut Stack,
     plan: &StackBuilder,
-    home: &Home,
+    ground: &Ground,
     programs: &binaries::Postgres,
-    run_as: Option<RunAs>,
 ) -> Result<(), Error> {
     let names: Vec<String> = std::iter::once("primary".to_owned())
         .chain((1..=plan.replicas).map(|number| format!("replica-{number}")))
         .collect();
-    let pg_stat_statements = copy_template(stack, home, programs, run_as, &names)?;
+    let pg_stat_statements = copy_template(stack, ground, programs, &names)?;
+    let run_as = ground.run_as;
     let config = postgres::Config { settings: plan.settings.clone(), pg_stat_statements, run_as };
-    let kept_logs = home.kept_logs();
     let mut primary_port = None;
     for name in &names {
-        let port = stack.guard.hold_port(ports::reserve(home, 0)?);
+        let port = ground.port(stack, 0)?;
         let server = Postgres::configure(&postgres::ServerSpec {
-            name,
+            place: ground.place(stack, name, &programs.postgres, port),
             id: &stack.guard.dir.id,
-            program: &programs.postgres,
-            stack_dir: &stack.guard.dir.path,
-            kept_logs: &kept_logs,
-            port,
             primary_port,
             config: &config,
         })?;
@@ -211,13 +186,14 @@ fn add_postgres(
 /// Makes a data directory for each name; says whether `pg_stat_statements` is in it.
 fn copy_template(
     stack: &Stack,
-    home: &Home,
+    ground: &Ground,
     programs: &binaries::Postgres,
-    run_as: Option<RunAs>,
     names: &[String],
 ) -> Result<bool, Error> {
+    let run_as = ground.run_as;
     loop {
-        let template = Template::open(home, &Maker { programs, run_as, stack_dir: stack.dir() })?;
+        let template =
+            Template::open(&ground.home, &Maker { programs, run_as, stack_dir: stack.dir() })?;
         let copies: Vec<Result<bool, Error>> = std::thread::scope(|scope| {
             let copies: Vec<_> = names
                 .iter()
@@ -232,6 +208,37 @@ fn copy_template(
         let copies = copies.into_iter().collect::<Result<Vec<_>, _>>()?;
         if copies.iter().all(|whole| *whole) {
             return Ok(template.pg_stat_statements);
+        }
+    }
+}
+
+/// What the servers of a stack share.
+struct Ground {
+    home: Home,
+    kept_logs: PathBuf,
+    run_as: Option<RunAs>,
+}
+
+impl Ground {
+    /// A port that nobody else takes, nor the one `offset` above it.
+    fn port(&self, stack: &mut Stack, offset: u16) -> Result<u16, Error> {
+        Ok(stack.guard.hold_port(ports::reserve(&self.home, offset)?))
+    }
+
+    fn place<'a>(
+        &'a self,
+        stack: &'a Stack,
+        name: &'a str,
+        program: &'a Path,
+        port: u16,
+    ) -> Place<'a> {
+        Place {
+            name,
+            program,
+            stack_dir: &stack.guard.dir.path,
+            kept_logs: &self.kept_logs,
+            port,
+            run_as: self.run_as,
         }
     }
 }

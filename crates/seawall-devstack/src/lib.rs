@@ -97,6 +97,7 @@ mod prometheus;
 mod proxy;
 mod redis;
 mod run_as;
+mod server;
 mod shared_memory;
 mod stack;
 mod template;
@@ -108,6 +109,7 @@ pub use postgres::Postgres;
 pub use prometheus::Prometheus;
 pub use proxy::{Direction, Faults, Proxy};
 pub use redis::{Redis, RedisCluster, RedisSentinel, Reply};
+pub use server::Server;
 pub use stack::Stack;
 
 #[cfg(doctest)]

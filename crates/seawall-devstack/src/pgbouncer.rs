@@ -1,39 +1,30 @@
 //! A PgBouncer before a stack's primary.
 
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::ops::Deref;
 use std::time::Duration;
 
-use rustix::process::Signal;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use tokio_postgres::{Client, NoTls};
 
 use crate::error::Error;
-use crate::home;
-use crate::io_error;
-use crate::process::{Process, Spec, StopSignal};
-use crate::run_as::{self, RunAs};
+use crate::process::StopSignal;
+use crate::server::{Place, Server};
 
 /// A PgBouncer in transaction mode before the primary.
 ///
 /// It takes up to a thousand clients, of whatever user name and without a password, and works for
 /// all of them as user `seawall` on the database `seawall`, over as many connections to the primary
 /// as the stack was told. Before version 1.21 it knows nothing of prepared statements with a name:
-/// the next transaction may run on a connection that has not prepared them. The controls give up
-/// after ten seconds; a dropped future may or may not have acted.
-pub struct PgBouncer {
-    process: Arc<Process>,
-    port: u16,
-}
+/// the next transaction may run on a connection that has not prepared them.
+pub struct PgBouncer(Server);
 
 impl PgBouncer {
-    pub(crate) fn configure(spec: &PgBouncerSpec<'_>) -> Result<Self, Error> {
-        let dir = spec.stack_dir.join(NAME);
-        home::make_dir(&dir, 0o700)?;
-        run_as::give(spec.run_as, &dir)?;
-        let path = dir.join("pgbouncer.ini");
+    pub(crate) fn configure(
+        place: &Place<'_>,
+        primary: u16,
+        connections: usize,
+    ) -> Result<Self, Error> {
         let text = format!(
             "[databases]\n\
              seawall = host=127.0.0.1 port={primary} user=seawall dbname=seawall\n\
@@ -50,47 +41,16 @@ impl PgBouncer {
              log_connections = 0\n\
              log_disconnections = 0\n\
              log_stats = 0\n",
-            primary = spec.primary_port,
-            port = spec.port,
-            connections = spec.connections,
+            port = place.port,
         );
-        std::fs::write(&path, text).map_err(io_error("write", &path))?;
-        run_as::give(spec.run_as, &path)?;
-        let process = Process::new(Spec {
-            name: NAME.to_owned(),
-            program: spec.program.to_path_buf(),
-            args: vec![path.into()],
-            dir,
-            stack_dir: spec.stack_dir.to_path_buf(),
-            kept_logs: spec.kept_logs.to_path_buf(),
-            run_as: spec.run_as,
-            stop_signal: StopSignal::Kill,
-        });
-        Ok(Self { process: Arc::new(process), port: spec.port })
+        let path = place.write("pgbouncer.ini", &text)?;
+        Ok(Self(place.server(vec![path.into()], StopSignal::Kill)))
     }
 
     /// `postgres://seawall@127.0.0.1:PORT/seawall`
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgres://seawall@{}/seawall", self.addr())
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
-    }
-
-    /// The server's log.
-    #[must_use]
-    pub fn log_path(&self) -> PathBuf {
-        self.process.log_path()
-    }
-
-    /// Its process id, `None` while it is down.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.process.pid()
     }
 
     /// A connection to the primary by way of it, driven by a task of its own.
@@ -107,24 +67,11 @@ impl PgBouncer {
         config.connect_timeout(CONTROL_DEADLINE);
         let (client, connection) = match timeout(CONTROL_DEADLINE, config.connect(NoTls)).await {
             Ok(connected) => connected.map_err(failed)?,
-            Err(_) => return Err(deadline("a connection")),
+            Err(_) => return Err(self.deadline("a connection", CONTROL_DEADLINE)),
         };
         // It ends with the client; what ends it is told by the client.
         tokio::spawn(async move { drop(connection.await) });
         Ok(client)
-    }
-
-    /// Kills it with SIGKILL; returns when it is gone. Nothing happens if it is down.
-    ///
-    /// # Errors
-    /// [`Error::Deadline`] if it does not go.
-    pub async fn kill(&self) -> Result<(), Error> {
-        if self.process.signal(Signal::KILL).is_err()
-            || self.process.wait_ended(CONTROL_DEADLINE).await
-        {
-            return Ok(());
-        }
-        Err(deadline("its end"))
     }
 
     /// Kills it if it is up, starts it on the same port, and returns when the primary answers
@@ -134,63 +81,36 @@ impl PgBouncer {
     /// [`Error::Exited`] or [`Error::NotReady`], with the log, if it does not start or the primary
     /// is down.
     pub async fn restart(&self) -> Result<(), Error> {
-        self.kill().await?;
-        self.process.spawn()?;
-        self.wait_ready(START_DEADLINE).await
-    }
-
-    pub(crate) fn process(&self) -> &Arc<Process> {
-        &self.process
+        self.process().restart(START_DEADLINE, || self.answers()).await
     }
 
     /// Waits until the primary answers through it.
     pub(crate) async fn wait_ready(&self, deadline: Duration) -> Result<(), Error> {
-        let end = Instant::now() + deadline;
-        loop {
-            self.process.check_started()?;
-            let probe = async { self.client().await?.simple_query("").await.map_err(refused) };
-            if matches!(timeout(PROBE_DEADLINE, probe).await, Ok(Ok(_))) {
-                return Ok(());
-            }
-            if Instant::now() >= end {
-                return Err(self.process.not_ready(deadline));
-            }
-            sleep(POLL).await;
+        self.process().until(deadline, || self.answers()).await
+    }
+
+    async fn answers(&self) -> bool {
+        match self.client().await {
+            Ok(client) => client.simple_query("").await.is_ok(),
+            Err(_) => false,
         }
+    }
+}
+
+impl Deref for PgBouncer {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
     }
 }
 
 impl fmt::Debug for PgBouncer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PgBouncer")
-            .field("addr", &self.addr())
-            .field("pid", &self.pid())
-            .finish_non_exhaustive()
+        self.show("PgBouncer", f)
     }
 }
 
-/// What a server is made from.
-#[derive(Debug)]
-pub(crate) struct PgBouncerSpec<'a> {
-    pub(crate) program: &'a Path,
-    pub(crate) stack_dir: &'a Path,
-    pub(crate) kept_logs: &'a Path,
-    pub(crate) port: u16,
-    pub(crate) primary_port: u16,
-    pub(crate) connections: usize,
-    pub(crate) run_as: Option<RunAs>,
-}
-
-fn deadline(what: &'static str) -> Error {
-    Error::Deadline { server: NAME.to_owned(), what, waited: CONTROL_DEADLINE }
-}
-
-fn refused(source: tokio_postgres::Error) -> Error {
-    Error::Postgres { server: NAME.to_owned(), action: "run a statement", source }
-}
-
-const NAME: &str = "pgbouncer";
+pub(crate) const NAME: &str = "pgbouncer";
 const CONTROL_DEADLINE: Duration = Duration::from_secs(10);
 const START_DEADLINE: Duration = Duration::from_secs(30);
-const PROBE_DEADLINE: Duration = Duration::from_secs(1);
-const POLL: Duration = Duration::from_millis(20);

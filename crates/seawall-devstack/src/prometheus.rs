@@ -3,9 +3,9 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,40 +13,35 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::error::Error;
-use crate::home;
-use crate::io_error;
-use crate::process::{Process, Spec, StopSignal};
-use crate::run_as::{self, RunAs};
+use crate::process::StopSignal;
+use crate::server::{Place, Server};
 
 /// A Prometheus server that scrapes what the stack was told to, once a second.
 ///
-/// It keeps its data in the stack's directory. The controls give up after ten seconds; a dropped
-/// future may or may not have acted.
+/// It keeps its data in the stack's directory.
 pub struct Prometheus {
-    process: Arc<Process>,
-    port: u16,
+    server: Server,
     promtool: PathBuf,
 }
 
 impl Prometheus {
-    pub(crate) fn configure(spec: &PrometheusSpec<'_>) -> Result<Self, Error> {
-        let dir = spec.stack_dir.join(NAME);
-        home::make_dir(&dir, 0o700)?;
-        run_as::give(spec.run_as, &dir)?;
+    pub(crate) fn configure(
+        place: &Place<'_>,
+        targets: &[SocketAddr],
+        features: &[String],
+    ) -> Result<Self, Error> {
         let mut lines = String::from(
             "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\n  \
              evaluation_interval: 1h\nscrape_configs:\n",
         );
-        for (number, target) in spec.targets.iter().enumerate() {
+        for (number, target) in targets.iter().enumerate() {
             lines.push_str(&format!(
                 "  - job_name: target-{number}\n    static_configs:\n      - targets: ['{target}']\n"
             ));
         }
-        let path = dir.join("prometheus.yml");
-        std::fs::write(&path, lines).map_err(io_error("write", &path))?;
-        run_as::give(spec.run_as, &path)?;
+        let path = place.write("prometheus.yml", &lines)?;
         let mut args: Vec<OsString> = [
-            format!("--web.listen-address=127.0.0.1:{}", spec.port),
+            format!("--web.listen-address=127.0.0.1:{}", place.port),
             "--log.level=warn".to_owned(),
         ]
         .map(OsString::from)
@@ -57,46 +52,18 @@ impl Prometheus {
             args.push(arg);
         };
         path_arg("--config.file=", path);
-        path_arg("--storage.tsdb.path=", dir.join("data"));
-        if !spec.features.is_empty() {
-            args.push(format!("--enable-feature={}", spec.features.join(",")).into());
+        path_arg("--storage.tsdb.path=", place.dir().join("data"));
+        if !features.is_empty() {
+            args.push(format!("--enable-feature={}", features.join(",")).into());
         }
-        let process = Process::new(Spec {
-            name: NAME.to_owned(),
-            program: spec.program.to_path_buf(),
-            args,
-            dir,
-            stack_dir: spec.stack_dir.to_path_buf(),
-            kept_logs: spec.kept_logs.to_path_buf(),
-            run_as: spec.run_as,
-            stop_signal: StopSignal::Kill,
-        });
-        let promtool = spec.program.with_file_name("promtool");
-        Ok(Self { process: Arc::new(process), port: spec.port, promtool })
+        let promtool = place.program.with_file_name("promtool");
+        Ok(Self { server: place.server(args, StopSignal::Kill), promtool })
     }
 
     /// `http://127.0.0.1:PORT`
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.addr())
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
-    }
-
-    /// The server's log.
-    #[must_use]
-    pub fn log_path(&self) -> PathBuf {
-        self.process.log_path()
-    }
-
-    /// Its process id, `None` while it is down.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.process.pid()
     }
 
     /// The program `promtool` that came with it.
@@ -123,20 +90,8 @@ impl Prometheus {
             Ok(answer) => {
                 answer.map_err(|source| Error::Prometheus { action: "a request", source })
             }
-            Err(_) => Err(Error::Deadline {
-                server: NAME.to_owned(),
-                what: "an answer to a request",
-                waited: CONTROL_DEADLINE,
-            }),
+            Err(_) => Err(self.deadline("an answer to a request", CONTROL_DEADLINE)),
         }
-    }
-
-    /// Kills it with SIGKILL; returns when it is gone. Nothing happens if it is down.
-    ///
-    /// # Errors
-    /// [`Error::Deadline`] if it does not go.
-    pub async fn kill(&self) -> Result<(), Error> {
-        self.process.kill().await
     }
 
     /// Kills it if it is up, starts it with its data on the same port, and returns when it is
@@ -146,39 +101,28 @@ impl Prometheus {
     /// [`Error::Exited`] or [`Error::NotReady`], with the log, if it does not start.
     pub async fn restart(&self) -> Result<(), Error> {
         let addr = self.addr();
-        self.process.restart(START_DEADLINE, || is_ready(addr)).await
-    }
-
-    pub(crate) fn process(&self) -> &Arc<Process> {
-        &self.process
+        self.process().restart(START_DEADLINE, || is_ready(addr)).await
     }
 
     /// Waits until it says that it is ready.
     pub(crate) async fn wait_ready(&self, deadline: Duration) -> Result<(), Error> {
         let addr = self.addr();
-        self.process.until(deadline, || is_ready(addr)).await
+        self.process().until(deadline, || is_ready(addr)).await
+    }
+}
+
+impl Deref for Prometheus {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
     }
 }
 
 impl fmt::Debug for Prometheus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prometheus")
-            .field("addr", &self.addr())
-            .field("pid", &self.pid())
-            .finish_non_exhaustive()
+        self.show("Prometheus", f)
     }
-}
-
-/// What a server is made from.
-#[derive(Debug)]
-pub(crate) struct PrometheusSpec<'a> {
-    pub(crate) program: &'a Path,
-    pub(crate) stack_dir: &'a Path,
-    pub(crate) kept_logs: &'a Path,
-    pub(crate) port: u16,
-    pub(crate) targets: &'a [SocketAddr],
-    pub(crate) features: &'a [String],
-    pub(crate) run_as: Option<RunAs>,
 }
 
 async fn is_ready(addr: SocketAddr) -> bool {
@@ -216,6 +160,6 @@ fn percent(text: &str) -> String {
     out
 }
 
-const NAME: &str = "prometheus";
+pub(crate) const NAME: &str = "prometheus";
 const CONTROL_DEADLINE: Duration = Duration::from_secs(10);
 const START_DEADLINE: Duration = Duration::from_secs(30);

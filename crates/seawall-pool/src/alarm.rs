@@ -44,9 +44,13 @@ impl Node {
     }
 
     fn tell(&self, late: Vec<Teller>) {
+        if late.is_empty() {
+            return;
+        }
+        let status = self.status();
         for teller in late {
             // Each knows its own limit.
-            drop(teller.send(Err(self.timed_out(Duration::MAX))));
+            drop(teller.send(Err(self.timed_out_as(status.clone(), Duration::MAX))));
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::lease::Lease;
 use crate::ledger::{Class, Held, Ledger, Reason, Site, Take};
 use crate::link::Link;
 use crate::node::Node;
+use crate::status::NodeStatus;
 
 /// A connection with its page in the node's books.
 pub(crate) type HeldLink = Held<Box<Link>>;
@@ -228,20 +229,23 @@ impl Node {
     }
 
     pub(crate) fn timed_out(&self, limit: Duration) -> Error {
-        let books = self.books.lock();
-        let (counts, max_size) = (books.counts(), books.max());
-        drop(books);
-        let (size, waiting) = (counts.open(), counts.waiting);
+        self.timed_out_as(self.status(), limit)
+    }
+
+    /// The same for one of several whose time is up at this moment.
+    pub(crate) fn timed_out_as(&self, status: NodeStatus, limit: Duration) -> Error {
         let node = Arc::clone(&self.name);
         // What keeps those that are being opened from being there.
-        let cause = if counts.connecting > 0 { self.connect_failure() } else { None };
-        if counts.connecting > 0 && cause.is_none() {
+        let cause = if status.connecting > 0 { self.connect_failure() } else { None };
+        if status.connecting > 0 && cause.is_none() {
             // There was room: the time went into making a connection.
             self.poke.notify_one();
             let limit = limit.min(self.limits.connect);
             return Error::ConnectTimeout { node, limit };
         }
-        Error::AcquireTimeout { node, limit, size, max_size, waiting, cause }
+        let NodeStatus { size, max_size, waiting, .. } = status;
+        let status = Box::new(status);
+        Error::AcquireTimeout { node, limit, size, max_size, waiting, status, cause }
     }
 }
 

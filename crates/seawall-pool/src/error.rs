@@ -103,7 +103,7 @@ pub enum Error {
     },
     /// Acquiring: every connection stayed in use. Nothing was sent.
     #[error(
-        "no connection to {node} came free within {limit:?} ({size} of {max_size} open, {waiting} waiting)"
+        "no connection to {node} came free within {limit:?} ({size} of {max_size} open, {waiting} waiting); {status}"
     )]
     AcquireTimeout {
         /// The node.
@@ -116,6 +116,8 @@ pub enum Error {
         max_size: usize,
         /// Callers still waiting.
         waiting: usize,
+        /// The node: its state, and the longest borrow with its place in the code.
+        status: Box<NodeStatus>,
         /// Why no connection could be opened, if that was tried.
         #[source]
         cause: Option<Arc<ProbeError>>,
@@ -414,13 +416,15 @@ impl Error {
         }
     }
 
-    /// The state of every node when none was left to serve the call.
+    /// The state of every node when none was left to serve the call, or of the one that had no
+    /// connection.
     #[must_use]
     pub fn nodes(&self) -> &[NodeStatus] {
         match self {
             Self::Batch { source, .. } => source.nodes(),
             Self::Chunk { source, .. } => source.nodes(),
             Self::NoNode { nodes, .. } => &nodes.0,
+            Self::AcquireTimeout { status, .. } => std::slice::from_ref(status),
             _ => &[],
         }
     }

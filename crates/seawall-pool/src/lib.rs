@@ -155,7 +155,7 @@
 //! | `tls` | [`Tls`] from a configuration of rustls, with ring | off |
 //! | `serde` | `Deserialize` for [`PoolConfig`], [`NodeConfig`], [`LaneConfig`], [`HedgeConfig`], [`LoaderConfig`], [`BufferConfig`] and the configuration of the advisor, [`Lsn`] and [`Token`] as strings | off |
 //!
-//! Metrics are listed in `docs/metrics.md`.
+//! Metrics are listed in `docs/metrics.md`; [`OtelNames`] gives them the names of OpenTelemetry's conventions.
 
 #[cfg(feature = "advisor")]
 pub mod advisor;
@@ -192,6 +192,7 @@ mod monitor;
 mod names;
 mod node;
 mod opening;
+mod otel;
 mod plan;
 mod pool;
 mod position;
@@ -225,6 +226,7 @@ pub use lanes::config::LaneConfig;
 pub use loader::config::LoaderConfig;
 pub use loader::{Key, Loader};
 pub use lsn::{Lsn, ParseLsnError};
+pub use otel::OtelNames;
 pub use pool::Pool;
 pub use resolver::Resolver;
 pub use sizing::{Load, NodeUsage, PoolUsage, SizingConfig};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::Error;
@@ -38,15 +39,16 @@ impl Link {
         self.client.check_connection().await
     }
 
-    /// Connects and logs in. `on_end` runs when the connection is over, however
-    /// that comes about.
+    /// Connects and logs in. `turned` is told when the server changes its role, and `on_end` runs
+    /// when the connection is over, however that comes about.
     pub(crate) async fn open(
         dialer: &Arc<Dialer>,
         statements: usize,
+        turned: Arc<Notify>,
         on_end: impl FnOnce() + Send + 'static,
     ) -> Result<Self, Error> {
         let started = Instant::now();
-        let wire = Arc::<Wire>::default();
+        let wire = Arc::new(Wire::telling(turned));
         let Dialed { client, connection, address } = dialer.open(Arc::clone(&wire)).await?;
         // The server reports its settings when a session starts.
         wire.forget_traces();

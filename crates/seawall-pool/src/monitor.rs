@@ -62,8 +62,9 @@ impl Board {
 
     /// Makes `candidate`, which was found to take writes, the primary, if it is the
     /// rightful one: of the same cluster, on a timeline after all that were seen,
-    /// while the one there was is gone or in recovery. A writer on an older
-    /// timeline never is, and of two that are alive the newer one neither:
+    /// while the one there was is gone or in recovery, or has been gone since this one was
+    /// last known to follow it: then the promotion was not seen at the time. A writer on an older
+    /// timeline never is, and of two that were alive all the time the newer one neither:
     /// somebody may have cut a copy loose. If there was none yet, because the configuration is older
     /// than a promotion, it is the writer of the cluster that the configured primary is a
     /// standby of; while that one is silent nobody can tell.
@@ -85,7 +86,9 @@ impl Board {
         let Some(current) = self.nodes.iter().find(|node| node.is_primary()) else {
             return false;
         };
-        let gone = current.is_down() || (current.is_up() && !current.is_writable());
+        let gone = current.is_down()
+            || (current.is_up() && !current.is_writable())
+            || candidate.may_stand_in_for(current, UNSEEN);
         if !gone || !(rightful() || inherits(current)) {
             return false;
         }
@@ -220,7 +223,9 @@ impl Monitor {
             step.verdict.is_none_or(|verdict| self.node.apply(verdict, error, suspicions));
         // An answer older than a caller's failure counts for nothing: ask again.
         let wait = if accepted { step.wait } else { Duration::ZERO };
-        self.due = Instant::now() + wait;
+        let now = Instant::now();
+        self.node.probed(now);
+        self.due = now + wait;
         if self.node.is_primary() && self.node.is_up() {
             self.board.let_go();
         }
@@ -296,6 +301,7 @@ impl Monitor {
         let known = history.seen().map_or(now, |seen| now.min(seen + self.unseen));
         let lag = history.lag(lsn, known);
         drop(history);
+        self.node.stood_by(self.began);
         self.node.sampled(lsn, false, lag, now);
         (Evidence::Answered, None)
     }
@@ -379,6 +385,10 @@ const PLAIN_PROBE: &str = "SELECT recovering, \
      CASE WHEN recovering THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END, \
      0::int8, 0::int8 \
      FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
+
+/// How long ago the primary may have been down for a promotion that nobody saw to be taken for its
+/// consequence.
+const UNSEEN: Duration = Duration::from_secs(60);
 
 /// The most often a node is probed, however many readers ask.
 const SHORTEST_GAP: Duration = Duration::from_millis(2);

@@ -37,8 +37,9 @@ pub(crate) struct Node {
     pub(crate) books: Mutex<Books>,
     /// How its server is reached.
     pub(crate) dialer: Arc<Dialer>,
-    /// Asks the monitor to probe now.
-    pub(crate) poke: Notify,
+    /// Asks the monitor to probe now; also told by connections on which the server says that its
+    /// role has changed.
+    pub(crate) poke: Arc<Notify>,
     /// Asks for its name to be looked up now.
     pub(crate) doubt: Notify,
     /// Tells reads in flight that the node was declared down.
@@ -90,6 +91,11 @@ struct Detail {
     /// Why the last connection could not be opened, until one is.
     connect_failure: Option<Arc<ProbeError>>,
     lag: Option<Lag>,
+    /// When the monitor last had an answer, or none in time.
+    probed: Option<Instant>,
+    /// When it was last found down, and the question was sent that last found it a standby.
+    down_at: Option<Instant>,
+    stood_by: Option<Instant>,
     /// Counts failures seen by callers, so that a probe which began before one
     /// does not undo it.
     suspicions: u64,
@@ -132,7 +138,7 @@ impl Node {
             books: Mutex::new(Ledger::new(books, Instant::now())),
             runtime: Handle::current(),
             dialer: Arc::new(Dialer::new(postgres, pool.resolver.clone(), pool.tls.clone())),
-            poke: Notify::new(),
+            poke: Arc::default(),
             doubt: Notify::new(),
             went_down: Notify::new(),
             resigned: Notify::new(),
@@ -254,10 +260,21 @@ impl Node {
         self.evict();
     }
 
-    /// A statement found it in recovery.
+    /// A statement or a login found it in recovery.
     pub(crate) fn found_recovering(&self) {
         self.writable.store(false, Ordering::Release);
         self.poke.notify_one();
+    }
+
+    /// What the server said of itself as a connection was opened, which the monitor may not know
+    /// yet.
+    pub(crate) fn introduced(&self, in_recovery: Option<bool>) {
+        match in_recovery {
+            // No write is sent there to find out.
+            Some(true) if self.is_primary() && self.is_writable() => self.found_recovering(),
+            Some(false) if !self.is_primary() => self.poke.notify_one(),
+            _ => {}
+        }
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -302,6 +319,24 @@ impl Node {
         self.detail.lock().suspicions
     }
 
+    /// A question that was sent then found it in recovery.
+    pub(crate) fn stood_by(&self, asked: Instant) {
+        self.detail.lock().stood_by = Some(asked);
+    }
+
+    /// Whether `primary` was down, not longer than `within` ago, after this one was last known to be a
+    /// standby: it may have been promoted for that.
+    pub(crate) fn may_stand_in_for(&self, primary: &Self, within: Duration) -> bool {
+        let Some(stood_by) = self.detail.lock().stood_by else { return false };
+        let down_at = primary.detail.lock().down_at;
+        down_at.is_some_and(|at| at > stood_by && at.elapsed() <= within)
+    }
+
+    /// A probe is over.
+    pub(crate) fn probed(&self, now: Instant) {
+        self.detail.lock().probed = Some(now);
+    }
+
     /// Enters the verdict of a probe that began at `suspicions`. False if a
     /// caller met a failure since then, which outranks an older answer.
     pub(crate) fn apply(
@@ -326,6 +361,7 @@ impl Node {
             Verdict::Suspect => self.leave(&mut detail, SUSPECT),
             Verdict::Down => {
                 self.leave(&mut detail, DOWN);
+                detail.down_at = Some(Instant::now());
                 self.doubt.notify_one();
                 let error = Arc::new(error.unwrap_or(ProbeError::Answer));
                 let since = match &detail.failure {
@@ -409,6 +445,7 @@ impl Node {
             primary: self.is_primary(),
             role: self.role,
             state,
+            probed: detail.probed.map(|probed| probed.elapsed()),
             writable: self.is_writable(),
             standing: self.router.standing(self.index, Instant::now()),
             lag: detail.lag,

@@ -29,7 +29,8 @@ impl Node {
                 node.tend.notify_one();
             }
         };
-        let opening = Link::open(&self.dialer, self.limits.statements, noticed);
+        let turned = Arc::clone(&self.poke);
+        let opening = Link::open(&self.dialer, self.limits.statements, turned, noticed);
         let link = match timeout(self.limits.connect, opening).await {
             Ok(Ok(link)) => link,
             Ok(Err(source)) => return Err(Failure::Refused(source)),
@@ -37,6 +38,7 @@ impl Node {
         };
         self.metrics.opened.increment(1);
         self.metrics.connect_seconds.record(started.elapsed().as_secs_f64());
+        self.introduced(link.wire.in_recovery());
         Ok(Box::new(link))
     }
 }

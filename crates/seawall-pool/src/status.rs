@@ -32,6 +32,9 @@ pub struct NodeStatus {
     pub role: Role,
     /// Whether it is in rotation.
     pub state: NodeState,
+    /// How old that is: when its monitor last had an answer, or none in time. `None` before the
+    /// first look.
+    pub probed: Option<Duration>,
     /// Whether it took writes when last asked. Always false for a replica.
     pub writable: bool,
     /// How the choice among replicas sees it: lagging, ejected, saturated, draining.
@@ -143,14 +146,15 @@ pub enum ProbeError {
     },
 }
 
-/// The states of all nodes, as an error lists them.
+/// The nodes as an error lists them: each with its state and how old that is, its lag, who waits
+/// for its connections, and the longest borrow with its place in the code.
 #[derive(Clone, Debug)]
 pub struct NodeList(pub(crate) Vec<NodeStatus>);
 
 impl fmt::Display for NodeList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, node) in self.0.iter().enumerate() {
-            let separator = if index == 0 { "" } else { ", " };
+            let separator = if index == 0 { "" } else { "; " };
             write!(f, "{separator}{node}")?;
         }
         Ok(())
@@ -174,7 +178,15 @@ impl fmt::Display for NodeStatus {
         if self.waiting > 0 {
             write!(f, " with {} waiting", self.waiting)?;
         }
-        Ok(())
+        if let Some(probed) = self.probed {
+            write!(f, ", probed {:.1} s ago", probed.as_secs_f32())?;
+        }
+        match self.oldest_borrow {
+            Some(Borrow { site, held }) => {
+                write!(f, ", oldest borrow {:.1} s at {site}", held.as_secs_f32())
+            }
+            None => Ok(()),
+        }
     }
 }
 

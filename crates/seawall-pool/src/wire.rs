@@ -2,10 +2,13 @@
 //!
 //! Every backend message is a tag byte, four bytes of length (which count
 //! themselves) and a body. [`Scanner`] hops from header to header, looks into
-//! the bodies of two kinds only, and keeps nothing but the state of the
-//! transaction block and a few flags.
+//! the bodies of three kinds only, and keeps nothing but the state of the
+//! transaction block, the server's role and a few flags.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+
+use tokio::sync::Notify;
 
 /// What a connection's server last said about its session. Written by the
 /// stream, read by whoever takes the connection home.
@@ -23,9 +26,29 @@ pub(crate) struct Wire {
     adrift: AtomicBool,
     /// Copies of which an end without an answer may have to be kept from the driver.
     copying: AtomicU32,
+    /// What the server said of itself at the login, or since: one that is promoted says so
+    /// with its next answer, on every connection that lived through it.
+    role: AtomicU8,
+    /// Told when that changes.
+    turned: Option<Arc<Notify>>,
 }
 
 impl Wire {
+    /// Of a connection whose node wants to know when the server's role changes.
+    pub(crate) fn telling(turned: Arc<Notify>) -> Self {
+        Self { turned: Some(turned), ..Self::default() }
+    }
+
+    /// Whether the server last said that it is in recovery. None before it has said so, and
+    /// of one before PostgreSQL 14, which never does.
+    pub(crate) fn in_recovery(&self) -> Option<bool> {
+        match self.role.load(Ordering::Acquire) {
+            STANDBY => Some(true),
+            WRITER => Some(false),
+            _ => None,
+        }
+    }
+
     /// Whether the server was last ready for a query outside of any
     /// transaction block.
     pub(crate) fn is_idle(&self) -> bool {
@@ -100,9 +123,25 @@ impl Wire {
             Event::Command(tag) if tag.starts_with(b"DEALLOCATE") => FORGOTTEN,
             Event::Command(tag) if tag.starts_with(b"DISCARD ALL") => FORGOTTEN,
             Event::Command(_) | Event::CopyIn => return,
-            Event::Parameter | Event::Notification => CHANGED,
+            Event::Parameter(setting) => match setting.strip_prefix(ROLE) {
+                // Nothing that the session did.
+                Some(value) => return self.note_role(value.starts_with(b"on")),
+                None => CHANGED,
+            },
+            Event::Notification => CHANGED,
         };
         self.traces.fetch_or(trace, Ordering::AcqRel);
+    }
+
+    fn note_role(&self, in_recovery: bool) {
+        let role = if in_recovery { STANDBY } else { WRITER };
+        let before = self.role.swap(role, Ordering::AcqRel);
+        if before != role
+            && before != UNKNOWN
+            && let Some(turned) = &self.turned
+        {
+            turned.notify_one();
+        }
     }
 }
 
@@ -136,8 +175,9 @@ pub(crate) enum Event {
     Bare,
     /// `CommandComplete`, the beginning of its tag, padded with zeros.
     Command([u8; PEEKED]),
-    /// `ParameterStatus`: a setting that the server reports has changed.
-    Parameter,
+    /// `ParameterStatus`: a setting that the server reports has changed. Its name and value,
+    /// each ended by a zero, as far as they fit.
+    Parameter([u8; PEEKED]),
     /// `NotificationResponse`: the session listens.
     Notification,
     /// `CopyInResponse`: rows may come.
@@ -234,10 +274,10 @@ impl Scanner {
                     seen[*have..*have + kept].copy_from_slice(&taken[..kept]);
                     *have += kept;
                     if *left == 0 {
-                        on(if *tag == READY {
-                            Event::Ready(seen[0])
-                        } else {
-                            Event::Command(*seen)
+                        on(match *tag {
+                            READY => Event::Ready(seen[0]),
+                            PARAMETER => Event::Parameter(*seen),
+                            _ => Event::Command(*seen),
                         });
                         self.state = BETWEEN;
                     }
@@ -257,10 +297,9 @@ fn begin(header: [u8; HEADER], on: &mut impl FnMut(Event)) -> State {
         return State::Lost;
     };
     match tag {
-        PARAMETER => on(Event::Parameter),
         NOTIFICATION => on(Event::Notification),
         COPY_IN => on(Event::CopyIn),
-        READY | COMMAND if left > 0 => {
+        READY | COMMAND | PARAMETER if left > 0 => {
             return State::Peek { tag, seen: [0; PEEKED], have: 0, left };
         }
         _ => {}
@@ -276,8 +315,10 @@ fn take<'a>(bytes: &mut &'a [u8], most: usize) -> &'a [u8] {
 
 const BETWEEN: State = State::Header { bytes: [0; HEADER], have: 0 };
 const HEADER: usize = 5;
-/// Enough of a command's tag to tell those that matter.
-const PEEKED: usize = 12;
+/// Enough of a command's tag, and of a setting with its value, to tell those that matter.
+const PEEKED: usize = 17;
+/// The setting that says whether the server is in recovery, since PostgreSQL 14.
+const ROLE: &[u8] = b"in_hot_standby\0";
 
 const READY: u8 = b'Z';
 const COMMAND: u8 = b'C';
@@ -286,6 +327,10 @@ const NOTIFICATION: u8 = b'A';
 const COPY_IN: u8 = b'G';
 const NOTICE: u8 = b'N';
 const IDLE: u8 = b'I';
+
+const UNKNOWN: u8 = 0;
+const STANDBY: u8 = 1;
+const WRITER: u8 = 2;
 
 const PREPARED: u8 = 1;
 const FORGOTTEN: u8 = 2;

@@ -185,6 +185,42 @@ fn the_ring_bounds_every_node_s_load_under_one_hot_key() {
     assert!(balancer.status(now).nodes.iter().all(|node| node.outstanding == 0));
 }
 
+proptest! {
+    /// The law of bounded loads: no pick takes a node above its share of all requests outstanding,
+    /// times the bound, and no key leaves its home while that has room.
+    #[test]
+    fn no_pick_goes_over_a_node_s_bound_and_none_leaves_home_without_need(
+        weights in proptest::collection::vec(1_u32..6, 2..9),
+        steps in proptest::collection::vec((0_u64..12, 0_u8..5), 1..250),
+        load_bound in 1.01_f64..3.0,
+    ) {
+        let now = Instant::now();
+        let ring = seawall_balance::RingConfig { load_bound, ..Default::default() };
+        let balancer = weighted(BalanceConfig { ring, ..config(Policy::Ring) }, &weights, now);
+        let homes: Vec<usize> = (0..12).map(|key| home(&balancer, key, now)).collect();
+        let sum = f64::from(weights.iter().sum::<u32>());
+        let (mut held, mut counts) = (std::collections::VecDeque::new(), vec![0.0; weights.len()]);
+        for (key, ends) in steps {
+            for _ in 0..ends / 2 {
+                let Some((node, pick)) = held.pop_front() else { break };
+                seawall_balance::Pick::finish(pick, Outcome::Success, now);
+                counts[node] -= 1.0;
+            }
+            let all = held.len() as f64 + 1.0;
+            // Shares are kept as f32: a bound next to a whole number may be on either side.
+            let bound = |node: usize, off: f64| {
+                (load_bound * all * f64::from(weights[node]) / sum + off).ceil()
+            };
+            let pick = balancer.pick(&PickOptions::new().key(&key), now).unwrap();
+            let (node, home) = (*pick.id(), homes[key as usize]);
+            assert!(counts[node] + 1.0 <= bound(node, 1e-4), "{node} of {counts:?}, {weights:?}");
+            assert!(node == home || counts[home] >= bound(home, -1e-4), "{key} left {home}: {counts:?}");
+            counts[node] += 1.0;
+            held.push_back((node, pick));
+        }
+    }
+}
+
 #[test]
 fn a_hot_key_s_overflow_goes_where_it_went_before() {
     let now = Instant::now();

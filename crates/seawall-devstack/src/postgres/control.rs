@@ -97,27 +97,10 @@ impl Postgres {
     /// # Errors
     /// [`Error::Deadline`] if a process does not go.
     pub async fn kill(&self) -> Result<(), Error> {
-        match self.process.signal_all(Signal::KILL) {
+        match self.process().signal_all(Signal::KILL) {
             Ok(()) => self.wait_gone().await,
             Err(_) => Ok(()),
         }
-    }
-
-    /// Freezes all its processes (SIGSTOP): connections stay open, new ones are
-    /// accepted by the kernel, nothing is answered. Returns when it stands still.
-    ///
-    /// # Errors
-    /// [`Error::NotRunning`]
-    pub async fn pause(&self) -> Result<(), Error> {
-        self.process.pause().await
-    }
-
-    /// Lets a frozen server run again (SIGCONT).
-    ///
-    /// # Errors
-    /// [`Error::NotRunning`]
-    pub async fn resume(&self) -> Result<(), Error> {
-        self.process.resume().await
     }
 
     /// Stops it if it is up, starts it on the same port and data, and returns when
@@ -128,7 +111,7 @@ impl Postgres {
     pub async fn restart(&self) -> Result<(), Error> {
         self.stop().await?;
         self.wait_gone().await?;
-        self.process.spawn()?;
+        self.process().spawn()?;
         self.wait_ready(START_DEADLINE, false).await
     }
 
@@ -171,12 +154,12 @@ impl Postgres {
     }
 
     async fn end(&self, signal: Signal) -> Result<(), Error> {
-        if self.process.signal(signal).is_err() {
+        if self.process().signal(signal).is_err() {
             return Ok(());
         }
         // A frozen server would not see it.
-        let _ = self.process.signal_all(Signal::CONT);
-        if self.process.wait_ended(CONTROL_DEADLINE).await {
+        let _ = self.process().signal_all(Signal::CONT);
+        if self.process().wait_ended(CONTROL_DEADLINE).await {
             Ok(())
         } else {
             Err(self.deadline("the shutdown", CONTROL_DEADLINE))
@@ -186,7 +169,7 @@ impl Postgres {
     /// Waits until no process of this server is left, and frees what a killed
     /// postmaster leaves behind; a new one would refuse to start beside it.
     async fn wait_gone(&self) -> Result<(), Error> {
-        if !self.process.wait_ended(CONTROL_DEADLINE).await {
+        if !self.process().wait_ended(CONTROL_DEADLINE).await {
             return Err(self.deadline("the end of the postmaster", CONTROL_DEADLINE));
         }
         let end = Instant::now() + CONTROL_DEADLINE;

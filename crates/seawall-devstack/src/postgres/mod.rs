@@ -5,9 +5,9 @@ mod control;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -17,9 +17,10 @@ pub(crate) use config::{Config, check_setting};
 
 use crate::cleanup;
 use crate::error::Error;
-use crate::process::{Process, Spec, StopSignal};
+use crate::process::StopSignal;
+use crate::server::{Place, Server};
 
-/// A PostgreSQL server, primary or replica.
+/// A PostgreSQL server: `primary`, `replica-1`, `replica-2` and so on.
 ///
 /// User `seawall`, a superuser, and database `seawall` exist; connections from
 /// 127.0.0.1 need no password. Where the contrib module is installed,
@@ -30,31 +31,22 @@ use crate::process::{Process, Spec, StopSignal};
 /// own where it needs SQL and gives up after ten seconds. A future that is dropped
 /// may or may not have acted; the server stays usable and the stack still removes it.
 pub struct Postgres {
-    process: Arc<Process>,
+    server: Server,
     data: PathBuf,
     /// How the titles of its processes begin.
     title: String,
-    port: u16,
 }
 
 impl Postgres {
     /// Writes the configuration of a server whose data directory is in place.
     pub(crate) fn configure(spec: &ServerSpec<'_>) -> Result<Self, Error> {
-        let data = spec.stack_dir.join(spec.name);
-        let cluster = format!("{}{}", cleanup::cluster_prefix(spec.id), spec.name);
-        let title = format!("{}{}", cleanup::cluster_title(spec.id), spec.name);
-        spec.config.write(&data, &cluster, spec.port, spec.primary_port, spec.name)?;
-        let process = Process::new(Spec {
-            name: spec.name.to_owned(),
-            program: spec.program.to_path_buf(),
-            args: vec![OsString::from("-D"), data.clone().into()],
-            dir: data.clone(),
-            stack_dir: spec.stack_dir.to_path_buf(),
-            kept_logs: spec.kept_logs.to_path_buf(),
-            run_as: spec.config.run_as,
-            stop_signal: StopSignal::Quit,
-        });
-        Ok(Self { process: Arc::new(process), data, title, port: spec.port })
+        let place = &spec.place;
+        let data = place.dir();
+        let cluster = format!("{}{}", cleanup::cluster_prefix(spec.id), place.name);
+        let title = format!("{}{}", cleanup::cluster_title(spec.id), place.name);
+        spec.config.write(&data, &cluster, place.port, spec.primary_port, place.name)?;
+        let args = vec![OsString::from("-D"), data.clone().into()];
+        Ok(Self { server: place.server(args, StopSignal::Quit), data, title })
     }
 
     /// `postgres://seawall@127.0.0.1:PORT/seawall`
@@ -69,46 +61,10 @@ impl Postgres {
         format!("postgres://{USER}@{addr}/{USER}")
     }
 
-    /// `127.0.0.1`
-    #[must_use]
-    pub fn host(&self) -> String {
-        self.addr().ip().to_string()
-    }
-
-    /// Its TCP port, the same for as long as the stack lives.
-    #[must_use]
-    pub const fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
-    }
-
-    /// `primary`, `replica-1`, `replica-2` and so on.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.process.name()
-    }
-
-    /// The server's log.
-    #[must_use]
-    pub fn log_path(&self) -> PathBuf {
-        self.process.log_path()
-    }
-
     /// Its data directory, readable for the servers' user only.
     #[must_use]
     pub fn data_dir(&self) -> &Path {
         &self.data
-    }
-
-    /// The postmaster's process id, `None` while the server is down.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.process.pid()
     }
 
     /// A new connection, driven by a task that ends with the client.
@@ -124,10 +80,6 @@ impl Postgres {
         }
     }
 
-    pub(crate) fn process(&self) -> &Arc<Process> {
-        &self.process
-    }
-
     /// Waits until it accepts connections and, if `streaming`, receives the log of
     /// its primary.
     pub(crate) async fn wait_ready(
@@ -141,7 +93,7 @@ impl Postgres {
                 Err(_) => false,
             }
         };
-        self.process.until(deadline, ready).await
+        self.process().until(deadline, ready).await
     }
 
     async fn is_streaming(client: &Client) -> bool {
@@ -153,7 +105,7 @@ impl Postgres {
     async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
         let (client, connection) = tokio_postgres::Config::new()
             .host(self.host())
-            .port(self.port)
+            .port(self.port())
             .user(USER)
             .dbname(USER)
             .application_name("seawall-devstack")
@@ -167,32 +119,28 @@ impl Postgres {
     fn error(&self, action: &'static str, source: tokio_postgres::Error) -> Error {
         Error::Postgres { server: self.name().to_owned(), action, source }
     }
+}
 
-    fn deadline(&self, what: &'static str, waited: Duration) -> Error {
-        Error::Deadline { server: self.name().to_owned(), what, waited }
+impl Deref for Postgres {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
     }
 }
 
 impl fmt::Debug for Postgres {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Postgres")
-            .field("name", &self.name())
-            .field("addr", &self.addr())
-            .field("pid", &self.pid())
-            .finish_non_exhaustive()
+        self.show("Postgres", f)
     }
 }
 
 /// What distinguishes one server from the others of its stack.
 #[derive(Debug)]
 pub(crate) struct ServerSpec<'a> {
-    pub(crate) name: &'a str,
+    pub(crate) place: Place<'a>,
     /// The stack's.
     pub(crate) id: &'a str,
-    pub(crate) program: &'a Path,
-    pub(crate) stack_dir: &'a Path,
-    pub(crate) kept_logs: &'a Path,
-    pub(crate) port: u16,
     /// For a replica.
     pub(crate) primary_port: Option<u16>,
     pub(crate) config: &'a Config,

@@ -6,9 +6,8 @@ mod sentinel;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::ops::Deref;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -19,58 +18,43 @@ pub use sentinel::RedisSentinel;
 pub(crate) use sentinel::Watched;
 
 use crate::error::Error;
-use crate::home;
-use crate::io_error;
-use crate::process::{Process, Spec, StopSignal};
-use crate::run_as::{self, RunAs};
+use crate::process::StopSignal;
+use crate::server::{Place, Server};
 
 /// A Redis server: alone, a node of a [`RedisCluster`], or a server or sentinel of a
 /// [`RedisSentinel`].
 ///
-/// It keeps its data in memory only: [`kill`](Self::kill) and
-/// [`restart`](Self::restart) empty it. The controls give up after ten seconds;
-/// a dropped future may or may not have acted.
-pub struct Redis {
-    process: Arc<Process>,
-    port: u16,
-}
+/// Its [`name`](Server::name) is `redis`, or `redis-1` to `redis-3` in a cluster, `redis-4` to
+/// `redis-6` for their replicas; `redis-master`, `redis-replica` and `sentinel-1` to `sentinel-3`
+/// with sentinels. It keeps its data in memory only: [`kill`](Server::kill) and
+/// [`restart`](Self::restart) empty it.
+pub struct Redis(Server);
 
 impl Redis {
     /// Writes the configuration of a server.
-    pub(crate) fn configure(spec: &ServerSpec<'_>) -> Result<Self, Error> {
-        let dir = spec.stack_dir.join(spec.name);
-        home::make_dir(&dir, 0o700)?;
-        run_as::give(spec.run_as, &dir)?;
+    pub(crate) fn configure(
+        place: &Place<'_>,
+        role: &Role<'_>,
+        settings: &[(String, String)],
+    ) -> Result<Self, Error> {
         let mut lines = format!(
             "bind 127.0.0.1\nport {}\ndir \"{}\"\ndaemonize no\nlogfile \"\"\n",
-            spec.port,
-            dir.display(),
+            place.port,
+            place.dir().display(),
         );
-        lines.push_str(&spec.role.lines());
+        lines.push_str(&role.lines());
         let mut args = Vec::new();
-        if matches!(spec.role, Role::Sentinel { .. }) {
+        if matches!(role, Role::Sentinel { .. }) {
             args.push(OsString::from("--sentinel"));
         } else {
             lines.push_str("save \"\"\nappendonly no\n");
-            for (name, value) in spec.settings {
+            for (name, value) in settings {
                 lines.push_str(&format!("{name} {value}\n"));
             }
         }
-        let path = dir.join("redis.conf");
-        std::fs::write(&path, lines).map_err(io_error("write", &path))?;
-        run_as::give(spec.run_as, &path)?;
+        let path = place.write("redis.conf", &lines)?;
         args.insert(0, OsString::from(path));
-        let process = Process::new(Spec {
-            name: spec.name.to_owned(),
-            program: spec.program.to_path_buf(),
-            args,
-            dir,
-            stack_dir: spec.stack_dir.to_path_buf(),
-            kept_logs: spec.kept_logs.to_path_buf(),
-            run_as: spec.run_as,
-            stop_signal: StopSignal::Kill,
-        });
-        Ok(Self { process: Arc::new(process), port: spec.port })
+        Ok(Self(place.server(args, StopSignal::Kill)))
     }
 
     /// `redis://127.0.0.1:PORT`
@@ -83,44 +67,6 @@ impl Redis {
     #[must_use]
     pub fn url_via(&self, addr: SocketAddr) -> String {
         format!("redis://{addr}")
-    }
-
-    /// `127.0.0.1`
-    #[must_use]
-    pub fn host(&self) -> String {
-        self.addr().ip().to_string()
-    }
-
-    /// Its TCP port, the same for as long as the stack lives.
-    #[must_use]
-    pub const fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
-    }
-
-    /// `redis`, or `redis-1` to `redis-3` in a cluster, `redis-4` to `redis-6` for their replicas;
-    /// `redis-master`, `redis-replica` and
-    /// `sentinel-1` to `sentinel-3` with sentinels.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.process.name()
-    }
-
-    /// The server's log.
-    #[must_use]
-    pub fn log_path(&self) -> PathBuf {
-        self.process.log_path()
-    }
-
-    /// Its process id, `None` while it is down.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.process.pid()
     }
 
     /// Runs one command over a connection of its own, for set-up and checks.
@@ -143,31 +89,6 @@ impl Redis {
         self.command(&["FLUSHALL"]).await.map(drop)
     }
 
-    /// Freezes it (SIGSTOP): connections stay open, new ones are accepted by the
-    /// kernel, nothing is answered. Returns when it stands still.
-    ///
-    /// # Errors
-    /// [`Error::NotRunning`]
-    pub async fn pause(&self) -> Result<(), Error> {
-        self.process.pause().await
-    }
-
-    /// Lets a frozen server run again (SIGCONT).
-    ///
-    /// # Errors
-    /// [`Error::NotRunning`]
-    pub async fn resume(&self) -> Result<(), Error> {
-        self.process.resume().await
-    }
-
-    /// Kills it with SIGKILL; returns when it is gone. Nothing happens if it is down.
-    ///
-    /// # Errors
-    /// [`Error::Deadline`] if it does not go.
-    pub async fn kill(&self) -> Result<(), Error> {
-        self.process.kill().await
-    }
-
     /// Kills it if it is up, starts it empty on the same port, and returns when it
     /// answers. A cluster's node knows its slots, but takes some two seconds more
     /// to serve them: see [`RedisCluster::wait_ready`].
@@ -176,53 +97,36 @@ impl Redis {
     /// [`Error::Exited`] or [`Error::NotReady`], with the log, if it does not start.
     pub async fn restart(&self) -> Result<(), Error> {
         let addr = self.addr();
-        self.process.restart(CONTROL_DEADLINE, || answers(addr)).await
-    }
-
-    pub(crate) fn process(&self) -> &Arc<Process> {
-        &self.process
+        self.process().restart(CONTROL_DEADLINE, || answers(addr)).await
     }
 
     /// Waits until it answers.
     pub(crate) async fn wait_answer(&self, deadline: Duration) -> Result<(), Error> {
         let addr = self.addr();
-        self.process.until(deadline, || answers(addr)).await
+        self.process().until(deadline, || answers(addr)).await
     }
 
     fn error(&self, action: &'static str, source: std::io::Error) -> Error {
         Error::Redis { server: self.name().to_owned(), action, source }
     }
+}
 
-    fn deadline(&self, what: &'static str, waited: Duration) -> Error {
-        Error::Deadline { server: self.name().to_owned(), what, waited }
+impl Deref for Redis {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.0
     }
 }
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis")
-            .field("name", &self.name())
-            .field("addr", &self.addr())
-            .field("pid", &self.pid())
-            .finish_non_exhaustive()
+        self.show("Redis", f)
     }
 }
 
 async fn answers(addr: SocketAddr) -> bool {
     resp::command(addr, &["PING"]).await.is_ok()
-}
-
-/// What distinguishes one server from the others of its stack.
-#[derive(Debug)]
-pub(crate) struct ServerSpec<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) program: &'a Path,
-    pub(crate) stack_dir: &'a Path,
-    pub(crate) kept_logs: &'a Path,
-    pub(crate) port: u16,
-    pub(crate) role: Role<'a>,
-    pub(crate) settings: &'a [(String, String)],
-    pub(crate) run_as: Option<RunAs>,
 }
 
 /// What a server is to be.

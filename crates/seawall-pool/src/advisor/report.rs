@@ -75,6 +75,15 @@ pub enum Note {
         /// Why.
         reason: String,
     },
+    /// An index has the keys of another one and is not suggested to go, as a replica scans it.
+    DuplicateInUse {
+        /// The index.
+        index: String,
+        /// The one that would serve instead.
+        twin: String,
+        /// The replica.
+        node: String,
+    },
     /// Hot statements whose text could not be read.
     Unread {
         /// How many.
@@ -157,6 +166,9 @@ impl fmt::Display for Note {
                 let (these, are) =
                     (many(*indexes, "index", "indexes"), if *indexes == 1 { "is" } else { "are" });
                 write!(f, "{these} without a scan {are} not called unused: {reason}")
+            }
+            Self::DuplicateInUse { index, twin, node } => {
+                write!(f, "{index} has the keys of {twin} and stays as long as {node} scans it")
             }
             Self::Unread { statements } => {
                 write!(f, "{} could not be read", many(*statements, "statement", "statements"))

@@ -42,7 +42,8 @@ async fn open(node: &Arc<Node>) -> Option<Lane> {
     let dialer = Arc::new(dialer);
     let wake = Arc::<Notify>::default();
     let ended = Arc::clone(&wake);
-    let opening = Link::open(&dialer, node.limits.statements, move || ended.notify_one());
+    let turned = Arc::clone(&node.poke);
+    let opening = Link::open(&dialer, node.limits.statements, turned, move || ended.notify_one());
     match timeout(node.limits.connect, opening).await {
         Ok(Ok(link)) => return Some(Lane::new(link, wake)),
         Ok(Err(error)) => tracing::debug!(node = %node.name, %error, "no shared connection"),

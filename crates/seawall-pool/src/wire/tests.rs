@@ -1,4 +1,8 @@
+use std::sync::Arc;
+
+use futures_util::FutureExt;
 use proptest::prelude::*;
+use tokio::sync::Notify;
 
 use super::{Event, Scanner, Wire};
 
@@ -23,13 +27,12 @@ fn events(pieces: &[&[u8]]) -> Vec<Event> {
 fn expected(tag: u8, body: &[u8]) -> Option<Event> {
     match tag {
         b'Z' if !body.is_empty() => Some(Event::Ready(body[0])),
-        b'C' if !body.is_empty() => {
-            let mut seen = [0; 12];
-            let kept = body.len().min(12);
+        b'C' | b'S' if !body.is_empty() => {
+            let mut seen = [0; 17];
+            let kept = body.len().min(17);
             seen[..kept].copy_from_slice(&body[..kept]);
-            Some(Event::Command(seen))
+            Some(if tag == b'C' { Event::Command(seen) } else { Event::Parameter(seen) })
         }
-        b'S' => Some(Event::Parameter),
         b'A' => Some(Event::Notification),
         b'G' => Some(Event::CopyIn),
         _ => None,
@@ -140,4 +143,29 @@ fn an_end_without_an_answer_that_nobody_asked_for_is_noticed() {
     assert!(adrift(b"RKZEZNSAZ", 0), "what comes of itself is no answer");
     assert!(!adrift(b"RKZEZZCZ", 1));
     assert!(adrift(b"RKZEZZZ", 1), "one was asked for, and two came");
+}
+
+#[test]
+fn a_server_s_role_is_read_along_and_its_change_told_and_is_no_trace_of_the_session() {
+    let turned = Arc::new(Notify::new());
+    let wire = Wire::telling(Arc::clone(&turned));
+    let mut scanner = Scanner::new();
+    let mut hears = |setting: &[u8]| {
+        // In two pieces, as it may come.
+        let bytes = message(b'S', setting);
+        let (one, other) = bytes.split_at(bytes.len() / 2);
+        scanner.feed(one, |event| wire.note(event));
+        scanner.feed(other, |event| wire.note(event));
+        turned.notified().now_or_never().is_some()
+    };
+    assert_eq!(wire.in_recovery(), None);
+    assert!(!hears(b"in_hot_standby\0on\0"), "the first word is no change");
+    assert_eq!(wire.in_recovery(), Some(true));
+    assert!(!hears(b"in_hot_standby\0on\0"));
+    assert!(hears(b"in_hot_standby\0off\0"), "promoted");
+    assert_eq!(wire.in_recovery(), Some(false));
+    assert!(wire.traces().is_empty());
+    assert!(!hears(b"in_hot_standby_x\0on\0") && !hears(b"TimeZone\0Asia/Tokyo\0"));
+    assert_eq!(wire.in_recovery(), Some(false));
+    assert!(!wire.traces().is_empty(), "what a borrower sets is one");
 }

@@ -112,7 +112,8 @@ impl Session {
             Ok(Ok(row)) => {
                 let after = self.token();
                 self.blind = before == after;
-                (written(&row, after), String::new())
+                // A token that this write did not raise is the position of something before it.
+                (written(&row, after.filter(|_| !self.blind)), String::new())
             }
             Ok(Err(error)) => (failed(&error), error.to_string()),
             Err(_) => (Outcome::Unknown, format!("given up after {limit:?}")),

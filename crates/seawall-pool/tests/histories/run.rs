@@ -87,7 +87,13 @@ impl Run {
                 cluster = Some(another.await.unwrap());
             }
             match check(&history) {
-                Ok(checked) => self.done(checked),
+                Ok(checked) => {
+                    if checked.lost > REMARKABLE {
+                        let (seed, lost) = (plan.seed, checked.lost);
+                        println!("seed {seed}: {lost} writes lost behind the switch, {plan:?}");
+                    }
+                    self.done(checked);
+                }
                 Err(violation) => panic!("{}", trace(&plan, &history, &violation)),
             }
         }
@@ -111,6 +117,9 @@ impl Run {
         }
     }
 }
+
+/// More than were on their way when the primary went: the pool took the old one for it to the end.
+const REMARKABLE: usize = 20;
 
 /// What became of the cluster.
 enum Left {

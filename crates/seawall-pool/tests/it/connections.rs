@@ -12,14 +12,21 @@ async fn waiting_for_a_connection_ends_in_time_and_names_the_node() {
     let config =
         PoolConfig { max_size: 1, min_idle: 0, acquire_timeout: millis(500), ..config(&stack) };
     let pool = Pool::connect(config).await.unwrap();
-    let held = pool.write().get().await.unwrap();
+    let (held, line) = (pool.write().get().await.unwrap(), line!());
     for route in [pool.read(), pool.write(), pool.analytics()] {
         let start = Instant::now();
         let error = route.query("SELECT 1", &[]).await.unwrap_err();
         let took = start.elapsed();
         assert!((millis(495)..secs(10)).contains(&took), "{took:?}");
-        let expected = "no connection to primary came free within 500ms (1 of 1 open, 0 waiting)";
-        assert_eq!(error.to_string(), expected);
+        let text = error.to_string();
+        let expected = "no connection to primary came free within 500ms (1 of 1 open, 0 waiting); ";
+        assert!(text.starts_with(expected), "{text}");
+        // Its state, how old that is, and who has held a connection for longest.
+        let place = format!(" s at {}:{line}:", file!());
+        for part in ["primary up", ", probed ", ", oldest borrow ", &place] {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        assert_eq!(error.nodes().len(), 1);
         assert!(error.is_retryable());
     }
     drop(held);

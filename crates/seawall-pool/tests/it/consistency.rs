@@ -68,6 +68,21 @@ async fn a_reader_with_a_token_waits_for_a_replica_that_catches_up() {
     }
     let on_primary = node(&pool, "primary").served.reads - before;
     assert!(on_primary <= 10, "{on_primary} of 100 reads went to the primary");
+
+    // Where every commit is shown late, it is waited for.
+    for replica in stack.replicas() {
+        replica.set_apply_delay(millis(100)).await.unwrap();
+    }
+    let (before, mut longest) = (node(&pool, "primary").served.reads, millis(0));
+    for round in 101..=105 {
+        let token = set(&pool, round).await;
+        let asked = tokio::time::Instant::now();
+        assert_eq!(get(&pool, token).await, round);
+        longest = longest.max(asked.elapsed());
+    }
+    assert!(longest >= millis(50), "nobody waited: {longest:?}");
+    let on_primary = node(&pool, "primary").served.reads - before;
+    assert_eq!(on_primary, 0, "a wait of ten seconds is long enough");
 }
 
 #[tokio::test]

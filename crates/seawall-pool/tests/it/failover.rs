@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use seawall_pool::{Error, NodeConfig, Outcome, Pool, PoolConfig};
+use metrics_util::debugging::DebuggingRecorder;
+use seawall_devstack::{Direction, Faults, Proxy};
+use seawall_pool::{Error, NodeConfig, NodeState, Outcome, Pool, PoolConfig};
 use tokio::time::Instant;
 
-use crate::support::{admin, config, count, is_up, node, pool, port, secs, stack, until};
+use crate::metrics::value;
+use crate::support::{admin, config, count, is_up, node, pool, port, secs, stack, until, wary};
 
 /// Writes numbers one after the other, each until it is done or nobody knows, and
 /// says which are done and what was met.
@@ -35,6 +38,9 @@ async fn write_on(pool: Pool, stop: Arc<AtomicBool>) -> (Vec<i64>, HashMap<Outco
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_follow_a_promotion_none_is_done_twice_and_reads_go_on() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _guard = metrics::set_default_local_recorder(&recorder);
     let stack = stack(2).await;
     let (old, new, follower) =
         (stack.primary().unwrap(), stack.replica(0).unwrap(), stack.replica(1).unwrap());
@@ -93,9 +99,47 @@ async fn writes_follow_a_promotion_none_is_done_twice_and_reads_go_on() {
     admin(old, "SELECT 1").await;
     let fenced = async || node(&pool, "primary").to_string().contains("not in recovery");
     until("the old primary is fenced", secs(30), fenced).await;
+    assert!(value(&snapshotter, "seawall_pool_node_fenced", "primary") > 0.5, "raise an alarm");
     for _ in 0..20 {
         assert_eq!(port(pool.write()).await, new.port());
     }
+}
+
+/// The pool could not see the promotion, and the old primary was back first.
+#[tokio::test]
+async fn writes_leave_an_old_primary_that_is_back_before_the_promoted_one_is_seen() {
+    let stack = stack(1).await;
+    let (old, new) = (stack.primary().unwrap(), stack.replica(0).unwrap());
+    let (door, other) =
+        (Proxy::start(old.addr()).await.unwrap(), Proxy::start(new.addr()).await.unwrap());
+    let mut config = wary(config(&stack));
+    config.primary = NodeConfig::new(old.url_via(door.addr()));
+    config.replicas = vec![NodeConfig::new(new.url_via(other.addr()))];
+    let pool = Pool::connect(config).await.unwrap();
+    pool.write().execute("CREATE TABLE mark (id bigint)", &[]).await.unwrap();
+    new.wait_caught_up(old, secs(30)).await.unwrap();
+
+    other.set(Faults { blackhole: Direction::Both, ..Faults::default() });
+    let is_down = |name: &str| matches!(node(&pool, name).state, NodeState::Down { .. });
+    until("the replica is out of sight", secs(30), async || is_down("replica-1")).await;
+    door.refuse().await.unwrap();
+    door.reset_all();
+    until("the primary is out of sight", secs(30), async || is_down("primary")).await;
+    new.promote().await.unwrap();
+    door.accept().await.unwrap();
+    until("the old primary is back", secs(30), async || is_up(&pool, "primary")).await;
+    let insert = "INSERT INTO mark VALUES ($1)";
+    pool.write().execute(insert, &[&0i64]).await.expect("nobody knows better");
+
+    other.clear();
+    until("the new one is seen", secs(30), async || node(&pool, "replica-1").primary).await;
+    for id in 1..=20i64 {
+        pool.write().execute(insert, &[&id]).await.unwrap();
+    }
+    assert_eq!(count(new, "SELECT count(*) FROM mark").await, 20);
+    assert_eq!(count(old, "SELECT count(*) FROM mark").await, 1);
+    let fenced = async || node(&pool, "primary").to_string().contains("not in recovery");
+    until("the old primary is fenced", secs(30), fenced).await;
 }
 
 #[tokio::test]

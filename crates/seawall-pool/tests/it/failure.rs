@@ -146,7 +146,7 @@ async fn with_every_node_dead_the_error_tells_the_state_of_each() {
     let error = pool.read().query("SELECT 1", &[]).await.unwrap_err();
     let text = error.to_string();
     assert!(text.starts_with("no node left for read: primary "), "{text}");
-    assert!(text.contains("replica-1 "), "{text}");
+    assert!(text.contains("; replica-1 ") && text.contains(", probed "), "{text}");
     assert_eq!(error.nodes().len(), 2);
     assert_eq!(error.outcome(), Some(Outcome::NotSent));
     assert!(error.is_retryable());

@@ -124,12 +124,18 @@ async fn a_burst_of_callers_opens_few_connections() {
         ..PoolConfig::default()
     };
     let pool = Pool::connect(config).await.unwrap();
+    let begun = Instant::now();
     let calls = (0..50).map(|_| pool.write().execute("SELECT pg_sleep(0.002)", &[]));
     join_all(calls).await.into_iter().for_each(|done| assert!(done.is_ok()));
+    let took = begun.elapsed();
     until("nothing is being opened", secs(30), async || node(&pool, "primary").connecting == 0)
         .await;
     let opened = node(&pool, "primary").size;
-    assert!(opened <= 25, "{opened}");
+    // Three at a time, beside the one there was: eight at most, and more only where a busy machine
+    // takes so long for fifty queries that three more have come by then. A connection each would be fifty.
+    let connects = usize::try_from(took.as_millis() / 150).unwrap();
+    let most = 8.max(1 + 3 * (connects + 1));
+    assert!(opened <= most.min(25), "{opened} in {took:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Nodes whose role is not what the configuration says, and what stays on a replica.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use seawall_pool::tokio_postgres::error::SqlState;
-use seawall_pool::{BufferConfig, NodeConfig, Outcome, PoolConfig};
+use seawall_pool::{BufferConfig, Error, NodeConfig, Outcome, PoolConfig, Resolver};
 
 use crate::support::{admin, config, count, is_up, node, pool, port, secs, stack, until};
 
@@ -111,6 +114,58 @@ async fn a_write_that_meets_a_demoted_primary_before_any_probe_is_run_once_on_th
     }
     let rows = "SELECT count(*) * 100 + sum(id)::bigint FROM mark";
     assert_eq!(count(new, rows).await, 515, "five, each once");
+}
+
+/// `in_hot_standby`, which a promoted server tells all of its sessions with their next answer.
+#[tokio::test]
+async fn a_promotion_is_noticed_by_the_next_read_and_not_by_the_next_probe() {
+    let stack = stack(1).await;
+    let config = PoolConfig { health_interval: secs(60), ..config(&stack) };
+    let pool = seawall_pool::Pool::connect(config).await.unwrap();
+    let (old, new) = (stack.primary().unwrap(), stack.replica(0).unwrap());
+    let conn = pool.read().get().await.unwrap();
+    conn.query("SELECT", &[]).await.unwrap();
+    assert_eq!(&**conn.node(), "replica-1");
+    new.promote().await.unwrap();
+    assert!(is_up(&pool, "replica-1"), "nobody has looked");
+    // The next probe is due after this has given up.
+    until("it is fenced", secs(20), async || {
+        conn.query("SELECT", &[]).await.unwrap();
+        !is_up(&pool, "replica-1")
+    })
+    .await;
+    let status = node(&pool, "replica-1");
+    assert!(status.to_string().contains("not in recovery"), "{status}");
+    assert_eq!(port(pool.read()).await, old.port());
+}
+
+/// The server says so at the login; no write is sent there to find out.
+#[tokio::test]
+async fn a_login_at_a_server_in_recovery_is_enough_to_send_it_no_write() {
+    let stack = stack(1).await;
+    let (primary, standby) = (stack.primary().unwrap(), stack.replica(0).unwrap());
+    let place = Arc::new(Mutex::new(primary.addr()));
+    let answer = Arc::clone(&place);
+    let config = PoolConfig {
+        primary: NodeConfig::new(primary.url().replace("127.0.0.1", "primary.example")),
+        replicas: Vec::new(),
+        resolver: Resolver::new(move |_, _| {
+            let found = *answer.lock();
+            async move { Ok(vec![found]) }
+        }),
+        health_interval: secs(60),
+        ..config(&stack)
+    };
+    let pool = seawall_pool::Pool::connect(config).await.unwrap();
+    pool.write().execute("CREATE TABLE mark (id bigint)", &[]).await.unwrap();
+
+    *place.lock() = standby.addr();
+    pool.evict();
+    let error = pool.write().execute("INSERT INTO mark VALUES (1)", &[]).await.unwrap_err();
+    assert!(matches!(error, Error::NotWritable { .. }), "{error:?}");
+    assert_eq!(port(pool.read()).await, standby.port());
+    let log = std::fs::read_to_string(standby.log_path()).unwrap();
+    assert!(!log.contains("read-only transaction"), "a write was sent there:\n{log}");
 }
 
 #[tokio::test]

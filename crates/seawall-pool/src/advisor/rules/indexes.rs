@@ -30,8 +30,18 @@ pub(super) fn look(
         } else if let Some((finding, better)) =
             superior(evidence, index, &superseded, blind.is_none())
         {
-            superseded.push(index.oid);
-            suggestions.push(superfluous(table, index, finding, better));
+            match replica_with(evidence, index).filter(|_| finding == Finding::DuplicateIndex) {
+                // Dropped there by replay, it would end the queries that scan it.
+                Some(node) => notes.push(Note::DuplicateInUse {
+                    index: index.name.clone(),
+                    twin: better.name.clone(),
+                    node: node.to_owned(),
+                }),
+                None => {
+                    superseded.push(index.oid);
+                    suggestions.push(superfluous(table, index, finding, better));
+                }
+            }
         } else if index.is_idle() {
             match &blind {
                 Some(_) => unjudged += 1,
@@ -123,7 +133,8 @@ fn superior<'e>(
                 || other.replica_identity
                 || other.clustered
                 || other.included.len() > index.included.len()
-                || (other.included.len() == index.included.len() && preferred(other, index)))
+                || (other.included.len() == index.included.len()
+                    && preferred(evidence, other, index)))
     }) {
         return Some((Finding::DuplicateIndex, twin));
     }
@@ -145,10 +156,28 @@ fn keeps_rule(other: &Index, index: &Index) -> bool {
         && nulls_are_equal(other) == nulls_are_equal(index)
 }
 
-/// The one in use stays, of equals the older one.
-fn preferred(a: &Index, b: &Index) -> bool {
-    let rank = |index: &Index| (index.scans.values().sum::<u64>(), std::cmp::Reverse(index.oid));
+/// The one that replicas use stays, else the one in use, of equals the older one.
+fn preferred(evidence: &Evidence, a: &Index, b: &Index) -> bool {
+    let rank = |index: &Index| {
+        let scans = index.scans.values().sum::<u64>();
+        let on_replicas = replica_scans(evidence, index).map(|(_, scans)| scans).sum::<u64>();
+        (on_replicas, scans, std::cmp::Reverse(index.oid))
+    };
     rank(a) > rank(b)
+}
+
+/// A replica that scans it.
+fn replica_with<'e>(evidence: &'e Evidence, index: &'e Index) -> Option<&'e str> {
+    replica_scans(evidence, index).find(|(_, scans)| *scans > 0).map(|(node, _)| node)
+}
+
+/// How often each replica has scanned it.
+fn replica_scans<'e>(
+    evidence: &'e Evidence,
+    index: &'e Index,
+) -> impl Iterator<Item = (&'e str, u64)> {
+    let replicas = evidence.nodes.iter().filter(|node| !node.primary);
+    replicas.map(|node| (&*node.name, index.scans.get(&node.name).copied().unwrap_or(0)))
 }
 
 fn superfluous(table: &Table, index: &Index, finding: Finding, better: &Index) -> Suggestion {

@@ -93,6 +93,37 @@ fn of_indexes_that_are_alike_one_stays() {
     assert_eq!(names, ["again", "unique_again"], "the primary key stays");
 }
 
+/// Replay would drop it there, and end the queries that scan it.
+#[test]
+fn a_duplicate_that_a_replica_uses_is_never_dropped() {
+    let used_by = |name: &str, oid: i64, node: &str, scans: u64| Index {
+        scans: [(node.to_owned(), scans)].into(),
+        ..index(name, oid, &["status", "created_at"])
+    };
+    let mut all = evidence();
+    // Much in use on the primary, little on a replica: that one stays all the same.
+    all.indexes.push(used_by("of_primary", 11, "primary", 1_000));
+    all.indexes.push(used_by("of_replica", 12, "replica-2", 1));
+    let report = judged(&all);
+    assert_eq!(dropped(&report, Finding::DuplicateIndex), ["of_primary"], "{report}");
+
+    // Each used by one: both stay, and it is said why.
+    all.indexes[1] = used_by("of_another", 11, "replica-1", 2);
+    let report = judged(&all);
+    assert_eq!(report.suggestions, [], "{report}");
+    let [Note::DuplicateInUse { index: name, twin, node }] = report.notes.as_slice() else {
+        panic!("{report}")
+    };
+    assert_eq!([&**name, twin, node], ["of_replica", "of_another", "replica-2"]);
+    assert!(report.to_string().contains("stays as long as replica-2 scans it"), "{report}");
+
+    // Nor for a key's sake.
+    let mut all = evidence();
+    let again = index("again", 11, &["id"]);
+    all.indexes.push(Index { scans: [("replica-1".to_owned(), 3)].into(), ..again });
+    assert_eq!(judged(&all).suggestions, []);
+}
+
 #[test]
 fn a_unique_index_goes_only_if_another_keeps_the_same_rule() {
     let weaker: [fn(&mut Index); 3] = [
