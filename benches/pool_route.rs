@@ -81,12 +81,16 @@ fn classify(bench: &mut Bench) {
         SELECT i.id, lower(i.name), coalesce(b.price, i.start) AS price, count(*) OVER () AS total \
         FROM item i LEFT JOIN best b ON b.item = i.id WHERE i.kind = ANY($2) AND NOT i.sold \
         ORDER BY price DESC, i.id LIMIT $3";
-    // Names in quotes are left to the parser.
-    let odd = long.replace("lower(i.name)", "\"lower\"(i.name)");
+    let quoted = long.replace("lower(i.name)", "pg_catalog.\"lower\"(i.name)");
+    let volatile = long.replace("lower(i.name)", "touch(i.name)");
+    // Where a function may have the name of a keyword, it is left to the parser.
+    let odd = long.replace("GROUP BY item", "GROUP BY item, CUBE (kind)");
     let write = "UPDATE item SET name = $2, sold = true WHERE id = $1 AND NOT sold RETURNING id";
     for (name, sql, kind) in [
         ("point read", "SELECT name FROM item WHERE id = $1", Kind::Read),
         ("report of 400 bytes", long, Kind::Read),
+        ("report with quotes and a schema", quoted.as_str(), Kind::Read),
+        ("report that calls an unknown function", volatile.as_str(), Kind::Write),
         ("report that has to be parsed", odd.as_str(), Kind::Read),
         ("write", write, Kind::Write),
     ] {

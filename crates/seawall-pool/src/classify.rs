@@ -5,8 +5,8 @@
 //! locks rows or makes a table, and if every function in it is known not to be
 //! volatile ([`Functions`]). `EXPLAIN ANALYZE` is what it explains. Everything else goes to the
 //! primary: `COPY`, `DO`, `CALL`, `SHOW`, `SET`, several statements at once, texts that cannot be
-//! parsed, and texts of more than 64 KiB or many hundred operators. Most statements show by their words
-//! alone that they are reads, or begin like none, and are not parsed.
+//! parsed, and texts of more than 64 KiB. Nearly all statements show by their words alone what they
+//! are, and are not parsed; of those that must be, such of many hundred operators count as writes.
 //!
 //! That cannot be complete: a function that is declared `STABLE` may write, a view may
 //! lock, and an operator, a cast, a domain or a column that is a function of its row (`item.touch`)
@@ -29,7 +29,7 @@ use sqlparser::ast::{
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
 use sqlparser::parser::Parser;
-use sqlparser::tokenizer::{Token, Tokenizer};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
 mod auto;
 mod functions;
@@ -51,7 +51,7 @@ pub enum Kind {
 /// Classifies statements, and remembers the last few thousand, or 16 MiB of them.
 ///
 /// A known statement costs a look into a table, some tens of nanoseconds; an unknown one a pass over
-/// its bytes, a microsecond or two, and one that has to be parsed some ten times as much.
+/// its bytes, a microsecond or two, and one that has to be parsed, which is rare, ten times as much or more.
 pub struct Classifier {
     functions: ArcSwap<Functions>,
     known: Cache<Box<str>, Kind, Length, RandomState>,
@@ -158,21 +158,22 @@ fn is_read(sql: &str, functions: &Functions) -> Option<bool> {
 }
 
 /// The tokens of a statement that is short and shallow enough to be parsed.
-pub(crate) fn tokens(sql: &str) -> Option<Vec<Token>> {
+pub(crate) fn tokens(sql: &str) -> Option<Vec<TokenWithSpan>> {
     if sql.len() > LONGEST {
         return None;
     }
-    let tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize().ok()?;
-    let tokens: Vec<Token> =
-        tokens.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+    // With their places, though nobody asks for them: the parser wants them so, and would make another
+    // list of them.
+    let mut tokens = Tokenizer::new(&PostgreSqlDialect {}, sql).tokenize_with_location().ok()?;
+    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
     is_shallow(&tokens).then_some(tokens)
 }
 
 /// The statement that the tokens are, if they are exactly one.
-pub(crate) fn single(tokens: Vec<Token>) -> Option<Statement> {
+pub(crate) fn single(tokens: Vec<TokenWithSpan>) -> Option<Statement> {
     let mut statements = Parser::new(&PostgreSqlDialect {})
         .with_recursion_limit(DEEPEST)
-        .with_tokens(tokens)
+        .with_tokens_with_locations(tokens)
         .parse_statements()
         .ok()?;
     let (statement, None) = (statements.pop()?, statements.pop()) else {
@@ -183,8 +184,8 @@ pub(crate) fn single(tokens: Vec<Token>) -> Option<Statement> {
 
 /// Whether the tree of the statement cannot be so deep that walking or dropping it
 /// runs out of stack: chains of operators nest to the left without a limit of the parser's.
-fn is_shallow(tokens: &[Token]) -> bool {
-    let links = |token: &&Token| match token {
+fn is_shallow(tokens: &[TokenWithSpan]) -> bool {
+    let links = |token: &&TokenWithSpan| match &token.token {
         Token::Word(word) => word.quote_style.is_none() && !FLAT.contains(&word.keyword),
         Token::Comma
         | Token::Period
@@ -201,23 +202,22 @@ fn is_shallow(tokens: &[Token]) -> bool {
 }
 
 /// A locking clause, wherever it stands.
-fn locks(tokens: &[Token]) -> bool {
+fn locks(tokens: &[TokenWithSpan]) -> bool {
     let is = |token: &Token, keywords: &[Keyword]| matches!(token, Token::Word(word) if keywords.contains(&word.keyword));
     let lock = [Keyword::UPDATE, Keyword::SHARE, Keyword::NO, Keyword::KEY];
-    tokens.windows(2).any(|pair| is(&pair[0], &[Keyword::FOR]) && is(&pair[1], &lock))
+    tokens.windows(2).any(|pair| is(&pair[0].token, &[Keyword::FOR]) && is(&pair[1].token, &lock))
 }
 
 /// `INTO`, wherever it stands. Without columns before it, the parser takes it for one; to
 /// PostgreSQL it is never a name.
-fn makes_a_table(tokens: &[Token]) -> bool {
-    let is_into =
-        |token: &Token| matches!(token, Token::Word(word) if word.keyword == Keyword::INTO);
+fn makes_a_table(tokens: &[TokenWithSpan]) -> bool {
+    let is_into = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == Keyword::INTO);
     tokens.iter().any(is_into)
 }
 
 /// `$1a$`: no quotation, but to PostgreSQL up to 14 a parameter and a name.
-fn is_number_and_name(token: &Token) -> bool {
-    matches!(token, Token::DollarQuotedString(text)
+fn is_number_and_name(token: &TokenWithSpan) -> bool {
+    matches!(&token.token, Token::DollarQuotedString(text)
         if text.tag.as_ref().is_some_and(|tag| tag.starts_with(|c: char| c.is_ascii_digit())))
 }
 

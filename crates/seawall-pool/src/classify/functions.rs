@@ -2,15 +2,17 @@
 
 use std::fmt;
 
+use std::collections::HashMap;
+
 use foldhash::fast::RandomState;
-use std::collections::HashSet;
 
 /// Names of functions that a read may call: `IMMUTABLE` and `STABLE` ones in all their
 /// forms, and some that are volatile and harmless, such as `random`. Whatever is not
 /// among them counts as volatile.
 #[derive(Clone)]
 pub struct Functions {
-    harmless: HashSet<Box<str>, RandomState>,
+    /// And whether each is a function, not only syntax that looks like one.
+    harmless: HashMap<Box<str>, bool, RandomState>,
     /// Whether nothing is known of functions in schemas other than `pg_catalog`.
     built_in: bool,
 }
@@ -26,26 +28,28 @@ impl Functions {
     /// These, in lower case unless their names are otherwise, and what is no
     /// function to PostgreSQL though it looks like one: `coalesce` and its like.
     pub fn of<N: Into<Box<str>>>(names: impl IntoIterator<Item = N>) -> Self {
-        Self { harmless: names.into_iter().map(Into::into).collect(), built_in: false }
+        let syntax = SYNTAX.split_whitespace().map(|name| (name.into(), false));
+        let functions = names.into_iter().map(|name| (name.into(), true));
+        Self { harmless: syntax.chain(functions).collect(), built_in: false }
     }
 
     /// These too.
     #[cfg(test)]
     pub(super) fn and(mut self, names: &[&str]) -> Self {
-        self.harmless.extend(names.iter().map(|name| Box::from(*name)));
+        self.harmless.extend(names.iter().map(|name| (Box::from(*name), true)));
         self
     }
 
     /// Whether the function of this name changes nothing, or is none.
     #[must_use]
     pub fn is_harmless(&self, name: &str) -> bool {
-        self.harmless.contains(name) || SYNTAX.split_whitespace().any(|word| word == name)
+        self.harmless.contains_key(name)
     }
 
     /// The same for one that is called by a name in quotes or with its schema, which makes a
     /// function of any word.
     pub(super) fn is_harmless_function(&self, schema: Option<&str>, name: &str) -> bool {
-        self.harmless.contains(name)
+        self.harmless.get(name) == Some(&true)
             && (!self.built_in || schema.is_none_or(|schema| schema == "pg_catalog"))
     }
 
@@ -73,7 +77,9 @@ impl Functions {
 
 impl fmt::Debug for Functions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Functions").field("names", &self.harmless.len()).finish()
+        f.debug_struct("Functions")
+            .field("names", &self.harmless.values().filter(|function| **function).count())
+            .finish()
     }
 }
 

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::{Classifier, Functions, Kind, MOST_LINKS, is_read, parse, words};
 
+mod grammar;
+
 fn functions() -> Functions {
     let common = Functions::common();
     assert!(!common.is_harmless("nextval"));
@@ -324,17 +326,20 @@ fn what_a_standby_refused_is_remembered_until_the_functions_change() {
 }
 
 #[test]
-fn words_alone_tell_most_statements_and_none_of_the_others_from_what_the_parser_says() {
+fn words_alone_tell_nearly_all_statements_and_take_no_write_for_a_read() {
     let told = READS.iter().filter(|sql| words::tell(sql, &functions()).is_some()).count();
     println!("{told} of {} reads are told by their words", READS.len());
-    assert!(told * 3 > READS.len() * 2, "{told} of {}", READS.len());
+    assert!(told * 20 >= READS.len() * 19, "{told} of {}", READS.len());
     for sql in WRITES {
         assert_ne!(words::tell(sql, &functions()), Some(Kind::Read), "{sql}");
     }
+    let told = WRITES.iter().filter(|sql| words::tell(sql, &functions()).is_some()).count();
+    println!("{told} of {} writes are told by their words", WRITES.len());
+    assert!(told * 20 >= WRITES.len() * 19, "{told} of {}", WRITES.len());
 }
 
 #[test]
-fn what_may_be_a_call_is_not_told_by_words() {
+fn what_may_be_a_call_is_no_read_by_words() {
     // All of these name a function that is not known before a bracket, in places where a
     // keyword, a type or an alias could stand as well, or in a notation of its own.
     for call in [
@@ -348,7 +353,7 @@ fn what_may_be_a_call_is_not_told_by_words() {
         "DISTINCT ON (a) /* x */ filter -- y\n (b)",
         "app.lower(a)",
         "app . lower (a)",
-        "\"lower\"(a)",
+        "\"Lower\"(a)",
         "other(VALUES)",
         "other ( /* select */ 1)",
         "a OPERATOR(app.+) b",
@@ -359,7 +364,6 @@ fn what_may_be_a_call_is_not_told_by_words() {
         "$a$ $a$, other(1)",
         "1other(1)",
         "$1other(1)",
-        "a:b",
         "1; SELECT 1",
         "'open",
         "/* open",
@@ -367,14 +371,14 @@ fn what_may_be_a_call_is_not_told_by_words() {
         "1)",
     ] {
         let sql = format!("SELECT {call}");
-        assert_eq!(words::tell(&sql, &functions()), None, "{sql}");
+        assert_ne!(words::tell(&sql, &functions()), Some(Kind::Read), "{sql}");
     }
 }
 
 proptest! {
-    /// The words and the parser never say the opposite of each other, whatever is put where.
+    /// What the parser finds to write is no read by its words either, whatever is put where.
     #[test]
-    fn words_do_not_contradict_the_parser(
+    fn words_are_never_more_permissive_than_the_parser(
         one in 0..READS.len() + WRITES.len(),
         other in 0..READS.len() + WRITES.len(),
         from in any::<prop::sample::Index>(),
@@ -389,13 +393,12 @@ proptest! {
         let (from, to) = (from.index(one.len() + 1), to.index(other.len() + 1));
         let sql = format!("{} {} {}", one[..from].concat(), heap.join(" "), other[to..].concat());
         // The parser takes reserved words for functions where PostgreSQL finds no statement at all.
-        let reserved = ["as", "distinct", "group", "on", "order", "with"];
-        let parsed = is_read(&sql, &functions().and(&words::RESERVED).and(&reserved));
-        match words::tell(&sql, &functions()) {
+        let parsed = is_read(&sql, &functions().and(&words::reserved()));
+        // The parser finds statements in what PostgreSQL does not explain; it runs neither.
+        let explained = sql.trim_start().starts_with("EXPLAIN") && !sql.contains("ANALY");
+        if !explained && words::tell(&sql, &functions()) == Some(Kind::Read) {
             // What cannot be parsed is no statement.
-            Some(Kind::Read) => prop_assert_ne!(parsed, Some(false), "{}", sql),
-            Some(Kind::Write) => prop_assert_ne!(parsed, Some(true), "{}", sql),
-            None => {}
+            prop_assert_ne!(parsed, Some(false), "{}", sql);
         }
     }
 

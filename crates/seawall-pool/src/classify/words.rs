@@ -1,334 +1,304 @@
-//! Telling most statements without parsing them: by their words alone.
+//! Telling nearly all statements without parsing them: by their words alone.
 //!
-//! In PostgreSQL's grammar a `SELECT`, `VALUES` or `WITH` writes by itself only if one of the words
-//! `INSERT`, `UPDATE`, `DELETE`, `MERGE`, `INTO` or `FOR` stands in it, outside of quotations, and it
-//! calls a function by no other means than a name before a bracket (`OPERATOR (..)` included, and
-//! operators and casts aside, which the parser does not look into either). So a text that has none
-//! of the words and in which each name before a bracket is a harmless function, or no function
-//! wherever it stands, is a read. What is not plainly so is left to the parser: a word in doubt
-//! costs time and never a wrong answer. One pass over the bytes, without an allocation.
+//! In PostgreSQL's grammar a `SELECT`, `VALUES`, `TABLE` or `WITH` writes by itself only if `INSERT`, `UPDATE`,
+//! `DELETE` or `MERGE` begins a part of it, or `INTO` or a locking `FOR` stands in it, outside of
+//! quotations; and it calls a function by no other means than a name before a bracket (operators
+//! and casts aside, which the parser does not look into either). So a text that has none of these
+//! and in which each name before a bracket is a harmless function, or no function where it stands, is a
+//! read. A name before a bracket is no function
+//!
+//! - behind `AS`, `::` or the name of a type, where it is a type or an alias;
+//! - behind a bracket that closes, a string, a number, or a name that has quotes or a dot: where an
+//!   operand has ended, only an operator, a clause or an alias goes on. Two brackets end no operand, those of
+//!   `DISTINCT ON (..)` and `OPERATOR(..)`;
+//! - behind any name, if it is a keyword that goes between operands or tables, such as `LIKE` and `JOIN`;
+//! - in the list of a `WITH`, where it is followed by the names of columns;
+//! - if it is a keyword that cannot be the name of one.
+//!
+//! `EXPLAIN` without `ANALYZE` runs nothing, whatever it explains.
+//!
+//! What begins like no read, or calls what is not known to be harmless, is a write. What is not plainly one
+//! or the other, a keyword before a bracket that may be the name of a function, is left to the
+//! parser: a word in doubt costs time and never a wrong answer. One pass over the bytes, without an allocation.
 
-use super::{DEEPEST, Functions, Kind, LONGEST, MOST_LINKS};
+use super::{Functions, Kind, LONGEST};
+
+mod bracket;
+mod explain;
+mod keywords;
+mod lexer;
+mod name;
+
+use keywords::Word;
+use lexer::{Lexer, Token};
+use name::{Name, Part};
+
+#[cfg(test)]
+pub(super) use keywords::reserved;
 
 /// What `sql` is, if its words tell.
 pub(super) fn tell(sql: &str, functions: &Functions) -> Option<Kind> {
     if sql.len() > LONGEST {
-        return None;
+        return Some(Kind::Write);
     }
-    let mut reader = Reader { rest: sql.as_bytes(), word: [0; LONGEST_WORD], word_len: 0 };
-    let mut last = Last::Start;
-    // The word that `last` is, and what stood before it.
-    let mut before = Last::Start;
-    let (mut depth, mut links) = (0_usize, 0_usize);
-    let mut begun = false;
-    let mut ended = false;
-    let mut distinct_on = false;
-    // A name before a bracket, which is a call unless a query stands in the bracket.
-    let mut in_doubt = false;
-    loop {
-        let token = reader.next()?;
-        if token == Token::End {
-            // More than one word, and whole.
-            let whole = before != Last::Start && depth == 0 && !in_doubt;
-            return whole.then_some(Kind::Read);
-        }
-        if ended {
-            return None;
-        }
-        let now = match token {
-            Token::Word => {
-                let word = reader.word();
-                if !begun {
-                    match word {
-                        "select" | "values" | "with" => begun = true,
-                        "table" | "explain" => return None,
-                        // Nothing else begins a read.
-                        _ => return Some(Kind::Write),
-                    }
-                }
-                if WRITING.contains(&word) {
-                    return None;
-                }
-                if in_doubt && word != "select" && word != "with" {
-                    return None;
-                }
-                in_doubt = false;
-                links += usize::from(!matches!(word, "as" | "by" | "from" | "select" | "where"));
-                let now = Last::of(word, last);
-                distinct_on |= last == Last::Distinct && now == Last::On;
-                now
-            }
-            _ if in_doubt => return None,
-            Token::Open => {
-                depth += 1;
-                in_doubt = match last {
-                    // A type, or a name given to a table.
-                    Last::Name if matches!(before, Last::Cast | Last::As | Last::With) => false,
-                    Last::Name => !functions.is_harmless(reader.word()),
-                    Last::By => before != Last::SortOrGroup,
-                    // Behind a call they are syntax.
-                    Last::Over => before != Last::Close || distinct_on,
-                    Last::Quoted => return None,
-                    _ => false,
-                };
-                Last::Other
-            }
-            Token::Close => {
-                depth = depth.checked_sub(1)?;
-                Last::Close
-            }
-            Token::Quoted => Last::Quoted,
-            Token::Dot => Last::Dot,
-            Token::Cast => Last::Cast,
-            Token::Semicolon => {
-                ended = true;
-                Last::Other
-            }
-            Token::Operator => {
-                links += 1;
-                Last::Other
-            }
-            Token::Value | Token::End => Last::Other,
-        };
-        if !begun && token != Token::Open || depth > DEEPEST || links > MOST_LINKS {
-            return None;
-        }
-        // Behind a dot, every word is a name.
-        let now = if last == Last::Dot && token == Token::Word { Last::Quoted } else { now };
-        (before, last) = (last, now);
+    let mut reader = Reader {
+        lexer: Lexer::new(sql),
+        functions,
+        last: Last::Start,
+        before: Last::Start,
+        name: Name::default(),
+        depth: 0,
+        frames: [Frame::Plain; DEEPEST],
+        listing: 0,
+        query: Query::No,
+    };
+    match reader.read() {
+        Ok(()) => Some(Kind::Read),
+        Err(told) => told,
     }
 }
 
-/// What the last token was, as far as it matters to the next.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Why reading ends early: it is a write, or cannot be told.
+type Told = Option<Kind>;
+
+const WRITE: Told = Some(Kind::Write);
+const UNCLEAR: Told = None;
+
+struct Reader<'a> {
+    lexer: Lexer<'a>,
+    functions: &'a Functions,
+    last: Last,
+    /// What stood before `last`.
+    before: Last,
+    /// That `last` is the end of, if it is a word or a name.
+    name: Name<'a>,
+    depth: usize,
+    /// The brackets that are open.
+    frames: [Frame; DEEPEST],
+    /// Bit `n`: in `n` brackets, the list of a `WITH` goes on.
+    listing: u64,
+    /// Whether the last bracket must be that of a query, or else be a call.
+    query: Query,
+}
+
+/// What the last token was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Last {
     Start,
-    /// A word that may be the name of any function.
-    Name,
-    /// A word that is never the name of a function.
-    Reserved,
-    As,
-    By,
-    Distinct,
-    On,
-    /// `ORDER` or `GROUP`.
-    SortOrGroup,
-    /// `OVER` or `FILTER`.
-    Over,
-    /// `WITH` or `WITH RECURSIVE`.
-    With,
-    /// A name in quotes, or behind a dot.
-    Quoted,
+    Word(Word),
+    /// A name that has quotes or a dot.
+    Named,
+    /// `WITH`, or what is followed by the next name in its list.
+    Listing,
+    /// `GROUP BY`, `ORDER BY` or `PARTITION BY`.
+    GroupBy,
+    SortBy,
     Dot,
     Cast,
+    Comma,
+    Open,
     Close,
+    Value,
+    /// After which an expression begins.
     Other,
 }
 
-impl Last {
-    fn of(word: &str, last: Self) -> Self {
-        match word {
-            "as" => Self::As,
-            "by" => Self::By,
-            "distinct" => Self::Distinct,
-            "on" => Self::On,
-            "order" | "group" => Self::SortOrGroup,
-            "over" | "filter" => Self::Over,
-            "with" => Self::With,
-            "recursive" if last == Self::With => Self::With,
-            _ if RESERVED.contains(&word) => Self::Reserved,
-            _ => Self::Name,
+/// What a bracket is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Frame {
+    Plain,
+    /// `DISTINCT ON (..)`
+    DistinctOn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Query {
+    No,
+    /// It has just been opened.
+    Wanted,
+    /// Its first word is `VALUES`.
+    Values,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads it all, if it is a read.
+    fn read(&mut self) -> Result<(), Told> {
+        let mut token = self.next()?;
+        let mut runs = true;
+        if token == Token::Word && self.word() == Word::Explain {
+            token = self.next()?;
+            (token, runs) = self.explain(token)?;
         }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Token {
-    /// Not in quotes; in lower case in the reader.
-    Word,
-    /// A name in quotes.
-    Quoted,
-    /// A number, a parameter or a string.
-    Value,
-    Open,
-    Close,
-    Dot,
-    Cast,
-    Semicolon,
-    Operator,
-    End,
-}
-
-/// Reads tokens as PostgreSQL does, and gives up where its settings or versions differ.
-struct Reader<'a> {
-    rest: &'a [u8],
-    word: [u8; LONGEST_WORD],
-    word_len: usize,
-}
-
-impl Reader<'_> {
-    /// The last word, in lower case.
-    fn word(&self) -> &str {
-        self.word.get(..self.word_len).and_then(|it| str::from_utf8(it).ok()).unwrap_or_default()
-    }
-
-    /// `None` if it cannot be told.
-    fn next(&mut self) -> Option<Token> {
+        while token == Token::Open {
+            self.deeper(Frame::Plain)?;
+            token = self.next()?;
+        }
+        if token != Token::Word {
+            return Err(WRITE);
+        }
+        match self.word() {
+            Word::Select | Word::Values | Word::Table | Word::With => {}
+            Word::Change if !runs => {}
+            // Nothing else begins a read.
+            _ if runs => return Err(WRITE),
+            _ => return Err(UNCLEAR),
+        }
+        if !runs {
+            return self.skim();
+        }
         loop {
-            match *self.rest {
-                [] => return Some(Token::End),
-                [b' ' | b'\t' | b'\n' | b'\r' | b'\x0c', ..] => self.skip(1),
-                [b'-', b'-', ..] => {
-                    let end = self.rest.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
-                    self.skip(end.unwrap_or(self.rest.len()));
-                }
-                [b'/', b'*', ..] => self.comment()?,
-                _ => break,
+            self.step(token)?;
+            token = self.next()?;
+            if matches!(token, Token::End | Token::Semicolon) {
+                return self.end(token);
             }
         }
-        let (token, len) = match *self.rest {
-            [b'a'..=b'z' | b'A'..=b'Z' | b'_', ..] => return self.read_word(),
-            [b'0'..=b'9', ..] => (Token::Value, self.number(0)?),
-            [b'.', b'0'..=b'9', ..] => (Token::Value, self.number(1)?),
-            [b'$', b'0'..=b'9', ..] => {
-                let len = 1 + digits(&self.rest[1..]);
-                // `$1a` is one or two, by version.
-                (
-                    Token::Value,
-                    self.rest.get(len).is_none_or(|byte| !of_word(*byte)).then_some(len)?,
-                )
-            }
-            [b'\'', ..] => (Token::Value, self.quoted(b'\'')?),
-            [b'"', ..] => (Token::Quoted, self.quoted(b'"')?),
-            [b'(', ..] => (Token::Open, 1),
-            [b')', ..] => (Token::Close, 1),
-            [b'.', ..] => (Token::Dot, 1),
-            [b':', b':', ..] => (Token::Cast, 2),
-            [b';', ..] => (Token::Semicolon, 1),
-            [b',', ..] => (Token::Value, 1),
-            [
-                b'+' | b'-' | b'*' | b'/' | b'<' | b'>' | b'=' | b'~' | b'!' | b'@' | b'#' | b'%'
-                | b'^' | b'&' | b'|' | b'?' | b'[' | b']',
-                ..,
-            ] => (Token::Operator, 1),
-            _ => return None,
-        };
-        self.skip(len);
-        Some(token)
     }
 
-    fn skip(&mut self, bytes: usize) {
-        self.rest = self.rest.get(bytes..).unwrap_or_default();
+    /// The end of the statement, and nothing behind it.
+    fn end(&mut self, token: Token) -> Result<(), Told> {
+        // More than one word, and whole.
+        if self.before == Last::Start || self.depth > 0 || self.query != Query::No {
+            return Err(WRITE);
+        }
+        self.nothing_behind(token)
     }
 
-    /// They nest.
-    fn comment(&mut self) -> Option<()> {
-        let mut depth = 0_usize;
+    fn nothing_behind(&mut self, mut token: Token) -> Result<(), Told> {
         loop {
-            match *self.rest {
-                [b'/', b'*', ..] => (depth += 1, self.skip(2)),
-                [b'*', b'/', ..] => (depth -= 1, self.skip(2)),
-                [] => return None,
-                _ => ((), self.skip(1)),
+            match token {
+                Token::End => return Ok(()),
+                Token::Semicolon => token = self.next()?,
+                _ => return Err(WRITE),
+            }
+        }
+    }
+
+    /// One token of what is to be run.
+    fn step(&mut self, token: Token) -> Result<(), Told> {
+        let word = if token == Token::Word { self.word() } else { Word::Name };
+        if self.query != Query::No {
+            self.query = match (self.query, token, word) {
+                (Query::Wanted, Token::Word, Word::Select | Word::With)
+                | (Query::Values, Token::Open, _) => Query::No,
+                // The name of a column, or what a query begins with.
+                (Query::Wanted, Token::Word, Word::Values) => Query::Values,
+                _ => return Err(UNCLEAR),
             };
-            if depth == 0 {
-                return Some(());
+        }
+        if self.listing != 0 {
+            self.goes_on(token, word);
+        }
+        let now = match token {
+            Token::Word => self.after_word(word)?,
+            Token::Quoted => {
+                self.name = self.name.then(self.last, self.part(true));
+                Last::Named
             }
-        }
-    }
-
-    fn read_word(&mut self) -> Option<Token> {
-        let len = self.rest.iter().position(|byte| !of_word(*byte)).unwrap_or(self.rest.len());
-        let word = self.rest.get(..len)?;
-        // In other letters, or longer than a name may be.
-        if len > LONGEST_WORD || !word.is_ascii() {
-            return None;
-        }
-        // `E'..'` and its like.
-        if self.rest.get(len).is_some_and(|byte| *byte == b'\'')
-            || (len == 1 && word.eq_ignore_ascii_case(b"u") && self.rest.get(1) == Some(&b'&'))
-        {
-            return None;
-        }
-        for (to, from) in self.word.iter_mut().zip(word) {
-            *to = from.to_ascii_lowercase();
-        }
-        self.word_len = len;
-        self.skip(len);
-        Some(Token::Word)
-    }
-
-    /// Digits, and a point among them; `1e5`, `0x1` and `1a` are left to others.
-    fn number(&self, from: usize) -> Option<usize> {
-        let mut len = from + digits(self.rest.get(from..)?);
-        if from == 0 && self.rest.get(len) == Some(&b'.') {
-            len += 1;
-            len += digits(self.rest.get(len..)?);
-        }
-        self.rest.get(len).is_none_or(|byte| !of_word(*byte)).then_some(len)
-    }
-
-    /// Twice the mark is the mark itself. What a backslash is depends on a setting.
-    fn quoted(&self, mark: u8) -> Option<usize> {
-        let mut at = 1;
-        loop {
-            match (*self.rest.get(at)?, self.rest.get(at + 1)) {
-                (b'\\', _) if mark == b'\'' => return None,
-                (byte, Some(next)) if byte == mark && *next == mark => at += 2,
-                (byte, _) if byte == mark => return Some(at + 1),
-                _ => at += 1,
+            Token::Open => return self.open(),
+            Token::Close => {
+                self.depth = self.depth.checked_sub(1).ok_or(WRITE)?;
+                if self.frames[self.depth] == Frame::DistinctOn { Last::Other } else { Last::Close }
             }
+            Token::Comma if self.is_listing() => Last::Listing,
+            Token::Comma => Last::Comma,
+            Token::Dot => {
+                if !matches!(self.last, Last::Word(_) | Last::Named) {
+                    // A field of a row, or `.*`: no name to go on.
+                    self.name = Name { head: Last::Dot, ..Name::default() };
+                }
+                Last::Dot
+            }
+            Token::Cast => Last::Cast,
+            Token::Value => Last::Value,
+            Token::Operator => Last::Other,
+            Token::Semicolon | Token::End | Token::Broken => return Err(WRITE),
+        };
+        (self.before, self.last) = (self.last, now);
+        Ok(())
+    }
+
+    fn after_word(&mut self, word: Word) -> Result<Last, Told> {
+        let last = self.last;
+        self.name = self.name.then(last, self.part(false));
+        Ok(match word {
+            // Behind a dot, every word is a name.
+            _ if last == Last::Dot => Last::Named,
+            Word::Into => return Err(WRITE),
+            Word::Change | Word::Lock if last == Last::Word(Word::For) => return Err(WRITE),
+            Word::Change => match last {
+                Last::Start | Last::Open | Last::Close => return Err(WRITE),
+                // A column, where no statement can begin.
+                Last::Comma | Last::Other | Last::SortBy | Last::GroupBy => Last::Word(Word::Name),
+                Last::Word(before) if before.is_reserved() => Last::Word(Word::Name),
+                _ => return Err(UNCLEAR),
+            },
+            Word::With if matches!(last, Last::Start | Last::Open) => {
+                self.listing |= 1 << self.depth;
+                Last::Listing
+            }
+            Word::Recursive if last == Last::Listing => Last::Listing,
+            // `AS NOT MATERIALIZED (..)`
+            Word::Not if last == Last::Word(Word::As) => last,
+            // `a NOT LIKE (..)`
+            Word::Not
+                if matches!(
+                    last,
+                    Last::Close | Last::Value | Last::Named | Last::Word(Word::Name)
+                ) =>
+            {
+                Last::Word(Word::Name)
+            }
+            Word::By => match last {
+                Last::Word(Word::Group) => Last::GroupBy,
+                Last::Word(Word::Order | Word::Partition) => Last::SortBy,
+                _ => Last::Word(Word::By),
+            },
+            Word::Sets if last != Last::Word(Word::Grouping) => Last::Word(Word::Odd),
+            Word::Join if last != Last::Word(Word::Side) => Last::Word(Word::Odd),
+            Word::Varying if last != Last::Word(Word::Text) => Last::Word(Word::Odd),
+            Word::Rollup if last != Last::GroupBy => Last::Word(Word::Odd),
+            word => Last::Word(word),
+        })
+    }
+
+    /// Whether a comma is followed by the next name in the list of a `WITH`.
+    fn is_listing(&self) -> bool {
+        self.listing & (1 << self.depth) != 0
+    }
+
+    /// Ends the list of a `WITH` where the query begins that it belongs to.
+    fn goes_on(&mut self, token: Token, word: Word) {
+        let goes_on = match token {
+            Token::Word | Token::Quoted => {
+                self.last == Last::Listing
+                    || matches!(word, Word::As | Word::Not | Word::Materialized)
+            }
+            Token::Open => {
+                self.name.head == Last::Listing && self.last != Last::Close
+                    || matches!(self.last, Last::Word(Word::As | Word::Materialized))
+            }
+            Token::Comma => self.last == Last::Close,
+            _ => false,
+        };
+        if !goes_on {
+            self.listing &= !(1 << self.depth);
         }
+    }
+
+    fn next(&mut self) -> Result<Token, Told> {
+        self.lexer.next().ok_or(UNCLEAR)
+    }
+
+    /// What the last token is, a word.
+    fn word(&self) -> Word {
+        self.lexer.key().map_or(Word::Name, Word::of)
+    }
+
+    fn part(&self, quoted: bool) -> Part<'a> {
+        Part { text: self.lexer.text(), quoted }
     }
 }
 
-fn digits(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len())
-}
-
-/// PostgreSQL takes every byte beyond ASCII for a letter.
-const fn of_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
-}
-
-/// Without one of these no data is changed, no row locked and no table made.
-const WRITING: [&str; 6] = ["delete", "for", "insert", "into", "merge", "update"];
-
-/// Never the name of a function, by PostgreSQL's table of keywords ("reserved", and "non-reserved,
-/// cannot be function or type"), and followed by a bracket now and then.
-pub(super) const RESERVED: [&str; 31] = [
-    "all",
-    "and",
-    "any",
-    "array",
-    "between",
-    "case",
-    "cast",
-    "char",
-    "decimal",
-    "else",
-    "except",
-    "exists",
-    "from",
-    "having",
-    "in",
-    "intersect",
-    "lateral",
-    "limit",
-    "not",
-    "numeric",
-    "offset",
-    "or",
-    "select",
-    "some",
-    "then",
-    "union",
-    "using",
-    "values",
-    "varchar",
-    "when",
-    "where",
-];
-
-/// A name that is longer is cut off.
-const LONGEST_WORD: usize = 63;
+/// Brackets; more are left to the parser, which has enough of them sooner.
+const DEEPEST: usize = 63;

@@ -71,34 +71,6 @@ fn the_error_tells_field_value_and_bound() {
     assert_eq!(error.to_string(), "max_size is 0, which is not within 1..=10000");
 }
 
-#[test]
-fn a_small_node_lowers_the_default_of_connections_kept() {
-    let small = NodeConfig { max_size: Some(1), ..NodeConfig::default() };
-    assert_eq!(small.sizes(&PoolConfig::default()), (1, 1));
-}
-
-#[test]
-fn analytics_has_its_share_and_at_least_one_but_all_of_a_node_of_its_own() {
-    let node = NodeConfig::default();
-    let share = |analytics_share, max_size, dedicated| {
-        let pool = PoolConfig { analytics_share, max_size, min_idle: 0, ..PoolConfig::default() };
-        node.limits(&pool, dedicated).2.analytics
-    };
-    assert_eq!(share(0.5, 20, false), 10);
-    assert_eq!(share(0.0, 20, false), 1);
-    assert_eq!(share(0.1, 20, true), 20);
-    assert_eq!(share(1.0, 1, false), 1);
-}
-
-#[test]
-fn debug_text_never_shows_the_connection_string() {
-    let config = PoolConfig {
-        primary: NodeConfig::new("postgres://app:hunter2@db/app"),
-        ..PoolConfig::default()
-    };
-    assert!(!format!("{config:?}").contains("hunter2"));
-}
-
 #[cfg(feature = "serde")]
 #[test]
 fn a_configuration_file_reads_durations_and_refuses_unknown_fields() {
