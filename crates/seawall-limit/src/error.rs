@@ -155,6 +155,12 @@ pub enum Error {
         /// The policy.
         policy: Box<str>,
     },
+    /// Two rules of a layer let one policy count different things.
+    #[error("policy {policy:?} counts different things in two rules")]
+    TwoCounts {
+        /// The policy.
+        policy: Box<str>,
+    },
     /// A path pattern does not start with `/`, or its braces are wrong.
     #[error(
         "path pattern {pattern:?} must start with '/' and have {{name}} or a last {{*name}} as whole segments"

@@ -282,6 +282,10 @@ impl ClusterSet {
         self.policies.names()
     }
 
+    pub(crate) fn parts(&self) -> (&Arc<Shared>, &Arc<Spec>, &PolicySet) {
+        (&self.shared, &self.spec, &self.policies)
+    }
+
     pub(crate) fn begin(&self, key: Key<'_>, cost: u32, now: Instant) -> Begun {
         self.shared.begin(&self.spec, key, cost, now)
     }

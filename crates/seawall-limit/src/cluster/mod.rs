@@ -18,6 +18,7 @@ mod link;
 #[cfg(test)]
 mod model;
 mod protocol;
+mod reservation;
 mod ruling;
 mod script;
 mod settle;
@@ -34,6 +35,9 @@ pub use config::ClusterConfig;
 pub use decision::{ClusterDecision, Source};
 pub use error::ClusterError;
 pub use limiter::{ClusterLimiter, ClusterSet};
+#[cfg(feature = "tower")]
+pub(crate) use reservation::Admission;
+pub use reservation::ClusterReservation;
 #[cfg(feature = "tower")]
 pub(crate) use shared::Begun;
 pub use state::FailureMode;

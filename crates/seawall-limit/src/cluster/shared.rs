@@ -215,7 +215,7 @@ impl Shared {
     /// Without Redis.
     fn alone(&self, spec: &Spec, place: Place, need: u32, now: u64) -> (Ruling, Source) {
         let nodes = self.live_nodes();
-        let decide = |state: &mut KeyState| state.alone(spec, &self.modes, nodes, need, now);
+        let decide = |state: &mut KeyState| state.alone(spec, &self.modes, nodes, need, now, true);
         let alone =
             self.table.known(place, decide).unwrap_or_else(|| self.table.shared(place, decide));
         let source = match alone.by {
@@ -246,7 +246,7 @@ impl Shared {
         });
     }
 
-    fn question(&self, spec: &Arc<Spec>, subject: Subject, want: Want) -> Ask {
+    pub(crate) fn question(&self, spec: &Arc<Spec>, subject: Subject, want: Want) -> Ask {
         // Each node may take half of its part of what is left: near the limit that is nothing
         // ahead, and the last units go one by one.
         let divisor = self.live_nodes().saturating_mul(2);

@@ -4,8 +4,9 @@ mod lint;
 mod parts;
 
 pub use lint::{Finding, Trap};
-pub use parts::{ClientConfig, ExceptionConfig, RuleConfig, SubjectConfig};
+pub use parts::{ClientConfig, CountConfig, ExceptionConfig, RuleConfig, SubjectConfig};
 
+use super::gate::Gate;
 use super::layer::{LimitLayer, LimitLayerBuilder};
 use super::rule::{Limiters, Rule, Rules};
 use crate::answer::Answers;
@@ -115,8 +116,8 @@ impl LayerConfig {
         self.after(None)
     }
 
-    /// The same, taking over from another limiter.
-    pub(super) fn after(&self, before: Option<Limiter>) -> Result<LimitLayerBuilder, Error> {
+    /// The same, taking over from another gate.
+    pub(super) fn after(&self, before: Option<&Gate>) -> Result<LimitLayerBuilder, Error> {
         self.validate()?;
         for finding in self.lint() {
             if finding.is_refused() {
@@ -125,11 +126,12 @@ impl LayerConfig {
             tracing::warn!(%finding, "a trap in the configuration of quotas");
         }
         let limiter = self.limiter()?.max_keys(self.max_keys);
-        let limiter = match before {
-            Some(before) => limiter.after(before),
+        let limiter = match before.and_then(Gate::limiter) {
+            Some(before) => limiter.after(before.clone()),
             None => limiter,
         };
-        self.over(limiter.build()?)
+        let said = before.map(Gate::said).unwrap_or_default();
+        Ok(self.over(limiter.build()?)?.from_file(said))
     }
 
     /// The same, made.

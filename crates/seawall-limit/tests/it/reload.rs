@@ -19,7 +19,7 @@ use tower::{Layer as _, Service as _};
 
 use crate::support::{Inner, get, inner, request};
 
-fn config(policies: &[(&str, u32)]) -> LayerConfig {
+pub(crate) fn config(policies: &[(&str, u32)]) -> LayerConfig {
     let policy = |(name, limit): &(&str, u32)| PolicyConfig {
         name: (*name).to_owned(),
         limit: *limit,

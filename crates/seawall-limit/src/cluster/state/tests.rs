@@ -23,7 +23,7 @@ fn answer(now: u64, granted: u32, spent: u64) -> Answer {
 }
 
 fn alone(state: &mut KeyState, spec: &Spec, mode: FailureMode, nodes: u32, now: u64) -> bool {
-    state.alone(spec, &[mode], nodes, 1, now).ruling.outcome == Outcome::Allowed
+    state.alone(spec, &[mode], nodes, 1, now, true).ruling.outcome == Outcome::Allowed
 }
 
 #[test]
@@ -173,6 +173,6 @@ fn a_cost_above_a_nodes_share_is_said_of_the_policy_that_has_no_room() {
     spec.names = ["a".into(), "b".into()].into();
     let mut state = KeyState::new(Subject::of(Key::Text("alice")), 2, 0);
     let modes = [FailureMode::Local; 2];
-    let ruling = state.alone(&spec, &modes, 4, 3, 0).ruling;
+    let ruling = state.alone(&spec, &modes, 4, 3, 0, true).ruling;
     assert_eq!((ruling.outcome, ruling.policy, ruling.violated), (Outcome::Rejected, 1, 0b10));
 }
