@@ -177,6 +177,7 @@ pub use config::{CandidateConfig, LimitConfig, PolicyConfig};
 pub use decision::Decision;
 pub use direct::{Direct, Refusal};
 pub use error::Error;
+pub use heritage::Carry;
 pub use joint::Joint;
 pub use key::Key;
 pub use limiter::{Limiter, LimiterBuilder, MAX_KEYS, MAX_POLICIES, TableLoad};

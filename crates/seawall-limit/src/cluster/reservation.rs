@@ -13,7 +13,7 @@ use super::limiter::{ClusterLimiter, ClusterSet};
 use super::link::only;
 use super::protocol::{Amend, AmendKind, Answer, Spec, Want};
 use super::ruling;
-use super::shared::Shared;
+use super::shared::{Said, Shared};
 use super::state::{FailureMode, KeyState, refused_by};
 use super::subject::Subject;
 use super::table::Place;
@@ -32,6 +32,8 @@ use crate::set::PolicySet;
 #[must_use = "dropped at once, it is settled as `dropped_as` says"]
 pub struct ClusterReservation {
     about: About,
+    /// The same in the twin.
+    twin: Option<About>,
     charged: u32,
     /// When, in microseconds of this node.
     at: u64,
@@ -51,9 +53,11 @@ struct About {
 
 /// A question whether one unit is left.
 pub(crate) struct Admission {
+    variant: usize,
     about: About,
-    /// What there is to say without asking.
-    refused: Option<(Ruling, Source)>,
+    twin: Option<About>,
+    /// What there is to say without asking: allowed, or a refusal.
+    known: Option<(Option<Ruling>, Source)>,
 }
 
 impl ClusterLimiter {
@@ -72,12 +76,12 @@ impl ClusterLimiter {
         now: Instant,
     ) -> Result<ClusterReservation, ClusterDecision<'s>> {
         let key = key.into();
-        let about = About::of(set, key);
+        let (about, twin) = About::of(set, key);
         let decision = self.check_n(key, set, cost, now).await;
         if !decision.is_allowed() {
             return Err(decision);
         }
-        Ok(about.reserved(cost, cost))
+        Ok(about.reserved(twin, cost, cost))
     }
 
     /// Lets a request in if one unit is left, and charges nothing until it is settled, as
@@ -96,36 +100,40 @@ impl ClusterLimiter {
     ) -> Result<ClusterReservation, ClusterDecision<'s>> {
         let admission = set.admission(key.into(), now);
         let admitted = admission.run().await;
-        admitted.map_err(|(ruling, source)| set.decision(ruling, source))
+        admitted.map_err(|said| set.decision(said))
     }
 }
 
 impl ClusterSet {
     pub(crate) fn admission(&self, key: Key<'_>, now: Instant) -> Admission {
-        let about = About::of(self, key);
+        let (about, twin) = About::of(self, key);
         let (shared, spec) = (&about.shared, &about.spec);
         let now = shared.micros(now);
         let blocked = shared.blocked_until(about.subject);
-        let refused = if blocked > now {
-            Some((ruling::turned_away(0, spec.ids[0], blocked - now), Source::Blocked))
+        let known = if blocked > now {
+            let ruling = ruling::turned_away(0, self.policies().first(), blocked - now);
+            Some((Some(ruling), Source::Blocked))
+        } else if spec.ids.is_empty() {
+            Some((None, Source::Unenforced))
         } else if shared.desk.is_reachable(shared.desk.link.node(about.subject)) {
             let known = shared.table.known(about.place, |state| state.remembered(spec, 1, now));
-            known.flatten().map(|ruling| (ruling, Source::Memory))
+            known.flatten().map(|ruling| (Some(ruling), Source::Memory))
         } else {
             None
         };
-        Admission { about, refused }
+        Admission { variant: self.pick(key), about, twin, known }
     }
 }
 
 /// A charge that may be taken back.
 #[cfg(feature = "tower")]
-pub(crate) struct Charged(About);
+pub(crate) struct Charged(About, Option<About>);
 
 #[cfg(feature = "tower")]
 impl ClusterSet {
     pub(crate) fn charged(&self, key: Key<'_>) -> Charged {
-        Charged(About::of(self, key))
+        let (about, twin) = About::of(self, key);
+        Charged(about, twin)
     }
 }
 
@@ -133,27 +141,28 @@ impl ClusterSet {
 impl Charged {
     /// Gives units back that were charged a moment ago. Nobody waits for it.
     pub(crate) fn refund(self, units: u32) {
-        let about = self.0;
-        let runtime = about.shared.desk.runtime.clone();
-        runtime.spawn(async move {
-            let (shared, spec) = (&about.shared, &about.spec);
-            let now = shared.now();
-            let back = |state: &mut KeyState| state.put_back(spec, units, now, shared.terms);
-            if shared.table.known(about.place, back) != Some(true) {
-                let amounts = spec.laws.iter().map(|law| law.price(units)).collect();
-                let _ = about.amend(AmendKind::Refund, amounts).await;
-            }
-        });
+        for about in [Some(self.0), self.1].into_iter().flatten() {
+            let runtime = about.shared.desk.runtime.clone();
+            runtime.spawn(async move {
+                let (shared, spec) = (&about.shared, &about.spec);
+                let now = shared.now();
+                let back = |state: &mut KeyState| state.put_back(spec, units, now, shared.terms);
+                if shared.table.known(about.place, back) != Some(true) {
+                    let amounts = spec.laws.iter().map(|law| law.price(units)).collect();
+                    let _ = about.amend(AmendKind::Refund, amounts).await;
+                }
+            });
+        }
     }
 }
 
 impl Admission {
     /// Asks. Counts the decision.
-    pub(crate) async fn run(self) -> Result<ClusterReservation, (Ruling, Source)> {
-        let Self { about, refused } = self;
+    pub(crate) async fn run(self) -> Result<ClusterReservation, Said> {
+        let Self { variant, about, twin, known } = self;
         let (shared, spec) = (&about.shared, &about.spec);
-        let (refused, source) = match refused {
-            Some((ruling, source)) => (Some(ruling), source),
+        let (refused, source) = match known {
+            Some(known) => known,
             None => {
                 let look = Want { need: 0, want: 0 };
                 let question = shared.question(spec, about.subject, look);
@@ -169,8 +178,8 @@ impl Admission {
         let allowed = refused.is_none();
         shared.stats.decided(source, allowed);
         match refused {
-            Some(ruling) => Err((ruling, source)),
-            None => Ok(about.reserved(0, 1)),
+            Some(ruling) => Err(Said { variant, ruling, source }),
+            None => Ok(about.reserved(twin, 0, 1)),
         }
     }
 }
@@ -202,14 +211,18 @@ impl ClusterReservation {
         if std::mem::replace(&mut self.settled, true) || actual == self.charged {
             return;
         }
-        let about = self.about.clone();
-        let runtime = &self.about.shared.desk.runtime;
-        if let Some(more) = actual.checked_sub(self.charged) {
-            about.expect(more);
-            runtime.spawn(async move { about.charge(more).await });
-        } else {
-            let (less, at) = (self.charged - actual, self.at);
-            runtime.spawn(async move { about.give_back(less, at).await });
+        for about in std::iter::once(&self.about).chain(&self.twin).cloned() {
+            if about.spec.ids.is_empty() {
+                continue;
+            }
+            let runtime = about.shared.desk.runtime.clone();
+            if let Some(more) = actual.checked_sub(self.charged) {
+                about.expect(more);
+                runtime.spawn(async move { about.charge(more).await });
+            } else {
+                let (less, at) = (self.charged - actual, self.at);
+                runtime.spawn(async move { about.give_back(less, at).await });
+            }
         }
     }
 
@@ -217,6 +230,9 @@ impl ClusterReservation {
     #[cfg(feature = "tower")]
     pub(crate) fn fields(&self, answers: crate::answer::Answers) -> Option<crate::answer::Fields> {
         let About { shared, policies, spec, place, .. } = &self.about;
+        if spec.ids.is_empty() {
+            return None;
+        }
         let now = shared.now();
         let ruling = shared.table.known(*place, |state| state.standing(spec, now))?;
         let decision = Decision::elsewhere(policies, ruling);
@@ -225,26 +241,28 @@ impl ClusterReservation {
 }
 
 impl About {
-    fn of(set: &ClusterSet, key: Key<'_>) -> Self {
-        let (shared, spec, policies) = set.parts();
-        let (place, subject) = (shared.table.place(key), Subject::of(key));
-        let about = Self {
-            shared: Arc::clone(shared),
-            policies: policies.clone(),
-            spec: Arc::clone(spec),
-            place,
-            subject,
+    /// What is in force, and what would be.
+    fn of(set: &ClusterSet, key: Key<'_>) -> (Self, Option<Self>) {
+        let subject = Subject::of(key);
+        let about = |policies: &PolicySet, spec: &Arc<Spec>, shared: &Arc<Shared>| {
+            let place = shared.table.place(key);
+            // So that there is a state to remember in, if there is room.
+            let make = || (subject, shared.blocked_until(subject));
+            let _ = shared.table.with(place, (shared.now(), shared.terms), make, |_| ());
+            let (shared, spec) = (Arc::clone(shared), Arc::clone(spec));
+            Self { shared, policies: policies.clone(), spec, place, subject }
         };
-        // So that there is a state to remember in, if there is room.
-        let make = || (subject, shared.blocked_until(subject));
-        let now = (shared.now(), shared.terms);
-        let _ = shared.table.with(place, now, make, |_| ());
-        about
+        let (policies, spec) = set.variant(set.pick(key));
+        let twin = set.tried().map(|tried| {
+            let (policies, spec, shared) = &tried.twin;
+            about(policies, spec, shared)
+        });
+        (about(policies, spec, set.shared()), twin)
     }
 
-    fn reserved(self, charged: u32, dropped_as: u32) -> ClusterReservation {
+    fn reserved(self, twin: Option<Self>, charged: u32, dropped_as: u32) -> ClusterReservation {
         let at = self.shared.now();
-        ClusterReservation { about: self, charged, at, dropped_as, settled: false }
+        ClusterReservation { about: self, twin, charged, at, dropped_as, settled: false }
     }
 
     fn learn(&self, answer: &Answer) {

@@ -80,6 +80,22 @@ impl KeyState {
         Self { subject, blocked, policies, leases: Vec::new() }
     }
 
+    /// The same under other policies: of each what it was before, and both laws. What is held and
+    /// owed stays behind, to be settled there.
+    pub(crate) fn after(&self, before: &[Option<(usize, Law, Law)>], now: u64) -> Self {
+        let carried = |place: &Option<(usize, Law, Law)>| {
+            let Some((place, from, to)) = place else { return Mirror::default() };
+            let mirror = self.policies[*place];
+            let carry = |tat: u64| match from.spent(tat, now) {
+                0 => 0,
+                spent => now.saturating_add(to.carried(*from, spent)),
+            };
+            Mirror { tat: carry(mirror.tat), alone: carry(mirror.alone), owed: 0 }
+        };
+        let policies = before.iter().map(carried).collect();
+        Self { subject: self.subject, blocked: self.blocked, policies, leases: Vec::new() }
+    }
+
     /// Decides on `need` units if that takes no Redis. Without `memory` of rejections: while Redis
     /// is out of reach, the mirror is at this node's share and waits for that.
     pub(crate) fn decide(
@@ -280,8 +296,9 @@ impl KeyState {
     }
 
     /// A settlement that Redis did not take is owed still.
-    pub(crate) fn unsettled(&mut self, laws: &[Law], amend: &Amend) {
-        for ((mirror, law), amount) in self.policies.iter_mut().zip(laws).zip(&amend.amounts) {
+    pub(crate) fn unsettled(&mut self, spec: &Spec, amend: &Amend) {
+        for ((id, law), amount) in spec.ids.iter().zip(&spec.laws).zip(&amend.amounts) {
+            let mirror = &mut self.policies[usize::from(*id)];
             let units = u32::try_from(amount.div_ceil(law.emission)).unwrap_or(u32::MAX);
             mirror.owed = mirror.owed.saturating_add(units);
         }

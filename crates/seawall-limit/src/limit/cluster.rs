@@ -11,7 +11,7 @@ use super::open::{Held, Open};
 use super::rule::Sets;
 use crate::answer::{self, Fields, Manner, Problem};
 use crate::body::LimitBody;
-use crate::cluster::{Admission, Begun, ClusterDecision, ClusterSet, Source};
+use crate::cluster::{Admission, ClusterDecision, ClusterSet, Source, Started};
 use crate::key::Key;
 use crate::penalty::Violation;
 
@@ -25,13 +25,11 @@ pub(crate) fn judge<B>(
 ) -> Judged<B> {
     let begun = sets.cluster.as_ref().map(|set| (set, set.begin(key, 1, now)));
     let ask = match begun {
-        Some((set, Begun::Done(ruling, source))) => {
-            match verdict(&set.decision(ruling, source), &manner, admitted) {
-                Verdict::Admit(admitted) if !sets.cluster_settled.is_empty() => (admitted, None),
-                verdict => return Judged::Now(verdict),
-            }
-        }
-        Some((set, Begun::Ask(question))) => (admitted, Some((set.clone(), question))),
+        Some((set, Started::Done(said))) => match verdict(&set.decision(said), &manner, admitted) {
+            Verdict::Admit(admitted) if !sets.cluster_settled.is_empty() => (admitted, None),
+            verdict => return Judged::Now(verdict),
+        },
+        Some((set, Started::Ask(question))) => (admitted, Some((set.clone(), question))),
         None => (admitted, None),
     };
     let admissions = sets.cluster_settled.iter();
@@ -43,8 +41,8 @@ pub(crate) fn judge<B>(
     let (mut admitted, question) = ask;
     Judged::Later(Box::pin(async move {
         if let Some((set, question)) = question {
-            let (ruling, source) = set.finish(question).await;
-            match verdict(&set.decision(ruling, source), &manner, admitted) {
+            let said = set.finish(question).await;
+            match verdict(&set.decision(said), &manner, admitted) {
                 Verdict::Admit(more) => admitted = more,
                 rejected => return rejected,
             }
@@ -75,7 +73,7 @@ async fn admit<B>(
                 let open = admitted.open.get_or_insert_with(|| Box::new(Open::new(manner.answers)));
                 open.hold(Held::Cluster(reservation), &count);
             }
-            Err((ruling, source)) => return Err(rejection(&set.decision(ruling, source), manner)),
+            Err(said) => return Err(rejection(&set.decision(said), manner)),
         }
     }
     Ok(())
@@ -87,7 +85,9 @@ fn verdict<B>(
     mut admitted: Admitted,
 ) -> Verdict<B> {
     if decision.is_allowed() {
-        admitted.fields[1] = Some(Fields::of(decision, manner.answers));
+        if decision.is_enforced() {
+            admitted.fields[1] = Some(Fields::of(decision, manner.answers));
+        }
         return Verdict::Admit(admitted);
     }
     admitted.dismiss();

@@ -12,6 +12,7 @@ use super::rule::{Limiters, Rule, Rules};
 use crate::answer::Answers;
 use crate::config::PolicyConfig;
 use crate::error::{Error, in_range};
+use crate::heritage::Carry;
 use crate::limiter::{Limiter, LimiterBuilder, MAX_KEYS};
 
 /// A [`LimitLayer`] as plain data.
@@ -77,6 +78,8 @@ pub struct LayerConfig {
     pub allow: Vec<String>,
     /// How clients are told.
     pub answers: Answers,
+    /// What a key has spent of a quota that a reload to this file changes. Default: the same share.
+    pub carry: Carry,
 }
 
 impl LayerConfig {
@@ -127,7 +130,7 @@ impl LayerConfig {
         }
         let limiter = self.limiter()?.max_keys(self.max_keys);
         let limiter = match before.and_then(Gate::limiter) {
-            Some(before) => limiter.after(before.clone()),
+            Some(before) => limiter.after(before.clone(), self.carry),
             None => limiter,
         };
         let said = before.map(Gate::said).unwrap_or_default();
@@ -177,6 +180,7 @@ impl Default for LayerConfig {
             client: ClientConfig::default(),
             allow: Vec::new(),
             answers: Answers::default(),
+            carry: Carry::default(),
         }
     }
 }

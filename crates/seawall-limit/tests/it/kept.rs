@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use seawall_limit::{
-    AccessList, ClientIp, Key, LayerConfig, LimitLayerBuilder, ListLayer, PeerAddr, Rule,
+    AccessList, Carry, ClientIp, Key, LayerConfig, LimitLayerBuilder, ListLayer, PeerAddr, Rule,
     SharedAccessList,
 };
 use tower::Layer as _;
@@ -75,4 +75,18 @@ async fn what_code_says_again_takes_the_place_of_what_it_said() {
     assert_eq!(status(&layer, "/b/less", "7.7.7.7").await, StatusCode::TOO_MANY_REQUESTS);
     layer.reload(&two(), LimitLayerBuilder::without_lists).unwrap();
     assert_ne!(status(&layer, "/c", "5.5.5.5").await, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_may_ask_for_the_units_that_were_spent_instead_of_the_share() {
+    let layer = config(&[("a", 50)]).build().unwrap();
+    for _ in 0..40 {
+        assert_eq!(status(&layer, "/a", "1.1.1.1").await, StatusCode::OK);
+    }
+    let file = LayerConfig { carry: Carry::Units, ..config(&[("a", 100)]) };
+    layer.reload(&file, |code| code).unwrap();
+    for left in (0..60).rev() {
+        assert_eq!(status(&layer, "/a", "1.1.1.1").await, StatusCode::OK, "{left}");
+    }
+    assert_eq!(status(&layer, "/a", "1.1.1.1").await, StatusCode::TOO_MANY_REQUESTS);
 }

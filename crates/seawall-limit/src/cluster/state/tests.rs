@@ -76,7 +76,7 @@ fn what_was_admitted_in_an_outage_is_owed_once() {
     let amend = state.settle(&spec.laws, 4, 0).expect("two units");
     assert_eq!(amend, Amend { kind: AmendKind::Charge, amounts: vec![200] });
     assert_eq!(state.settle(&spec.laws, 4, 0), None);
-    state.unsettled(&spec.laws, &amend);
+    state.unsettled(&spec, &amend);
     assert_eq!(state.settle(&spec.laws, 4, 0), Some(amend));
 }
 
@@ -136,7 +136,7 @@ fn what_redis_says_before_it_is_told_forgives_nothing_of_an_outage() {
     let amend = state.settle(&spec.laws, 4, 0).expect("ten units");
     assert_eq!(amend.amounts, [1_000]);
     // Nor if that is not answered, and others are.
-    state.unsettled(&spec.laws, &amend);
+    state.unsettled(&spec, &amend);
     let _ = state.heard(&spec, 1, &answer(0, 1, 200), (0, 0), TERMS);
     assert_eq!(state.settle(&spec.laws, 4, 0), Some(amend));
 }
