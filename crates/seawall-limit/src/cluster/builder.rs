@@ -194,13 +194,12 @@ impl Generation {
             None => Table::new(core.config.max_keys, laws.len()),
             Some(before) => {
                 let now = core.now();
-                let plain = |name: &str| name.trim_end_matches('~').to_owned();
-                let was = |(name, law): (&Box<str>, &Law)| {
+                let was = |(name, law): (&str, &Law)| {
                     let named = before.names.iter().take(before.named);
                     let same = named.into_iter().position(|was| plain(was) == plain(name))?;
                     Some((same, before.laws[same], *law))
                 };
-                let pairs: Vec<_> = names.iter().zip(&laws).map(was).collect();
+                let pairs: Vec<_> = names.iter().map(|name| &**name).zip(&laws).map(was).collect();
                 before.table.after(laws.len(), |state| state.after(&pairs, now))
             }
         };
@@ -219,4 +218,9 @@ impl Generation {
             owing: AtomicU64::new(0),
         })
     }
+}
+
+/// The name of a policy, of whichever side of a trial.
+fn plain(name: &str) -> &str {
+    name.trim_end_matches('~')
 }

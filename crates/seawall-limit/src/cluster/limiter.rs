@@ -421,6 +421,7 @@ pub(crate) enum Started {
 }
 
 /// One that takes Redis.
+#[derive(Clone, Copy)]
 pub(crate) struct Asking {
     question: Question,
     /// The same for the twin, afterwards.

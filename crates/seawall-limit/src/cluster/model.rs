@@ -63,11 +63,11 @@ impl Model {
 
     fn spent(&self, now: u64, subject: Subject, spec: &Spec) -> Vec<u64> {
         let tats = self.keys.get(&subject);
-        let spent = |(name, law): (&Box<str>, &Law)| {
+        let spent = |(name, law): (&str, &Law)| {
             let (tat, from) = tats.and_then(|tats| tats.get(name)).copied().unwrap_or((0, *law));
             law.carried(from, tat.saturating_sub(now))
         };
-        spec.names.iter().zip(&spec.laws).map(spent).collect()
+        spec.names.iter().map(|name| &**name).zip(&spec.laws).map(spent).collect()
     }
 
     /// Whether a state was written by another law, and says something yet.

@@ -134,7 +134,7 @@ impl LayerConfig {
             None => limiter,
         };
         let said = before.map(Gate::said).unwrap_or_default();
-        Ok(self.over(limiter.build()?)?.from_file(said))
+        Ok(self.over(limiter.build()?)?.after_file(said))
     }
 
     /// The same, made.

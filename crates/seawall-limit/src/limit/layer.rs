@@ -187,7 +187,7 @@ impl LimitLayerBuilder {
     /// [`identify`](Self::identify) of this layer, whatever `lists` was told, which is cheaper than
     /// two layers. Whom the lists allow is still charged.
     pub fn lists(mut self, lists: ListLayer) -> Self {
-        self.lists = Some(Arc::clone(lists.desk()));
+        self.lists = Some(lists.into_desk());
         self
     }
 
@@ -215,7 +215,7 @@ impl LimitLayerBuilder {
     }
 
     /// All so far is from a file; what code said of the gate before stays, unless it says it anew.
-    pub(super) fn from_file(mut self, said: Said) -> Self {
+    pub(super) fn after_file(mut self, said: Said) -> Self {
         self.client = self.client.or_peer(said.peer.clone());
         self.key = said.key.clone();
         self.lists = said.lists.clone();

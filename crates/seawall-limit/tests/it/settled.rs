@@ -159,7 +159,7 @@ fn a_policy_that_counts_two_things_is_refused() {
     let build = |rules: [Rule; 2]| {
         rules
             .into_iter()
-            .fold(LimitLayer::new(limiter(1, 0)), |layer, rule| layer.rule(rule))
+            .fold(LimitLayer::new(limiter(1, 0)), seawall_limit::LimitLayerBuilder::rule)
             .build()
     };
     assert!(build([bytes(5), bytes(5)]).is_ok());
