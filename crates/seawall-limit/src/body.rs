@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::limit::Meter;
+
 pin_project! {
-    /// The service's own body, or a short answer of the layer. Nothing is boxed.
+    /// The service's own body, or a short answer of the layer. It is not boxed; where a rule counts
+    /// its bytes, it is settled when it ends or is dropped.
     pub struct LimitBody<B> {
         #[pin]
         kind: Kind<B>,
@@ -19,14 +22,19 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind<B> {
-        Inner { #[pin] body: B },
+        Inner { #[pin] body: B, meter: Option<Box<Meter>> },
         Answer { content: Option<Bytes> },
     }
 }
 
 impl<B> LimitBody<B> {
     pub(crate) const fn inner(body: B) -> Self {
-        Self { kind: Kind::Inner { body } }
+        Self::metered(body, None)
+    }
+
+    /// Counts what is read of it.
+    pub(crate) const fn metered(body: B, meter: Option<Box<Meter>>) -> Self {
+        Self { kind: Kind::Inner { body, meter } }
     }
 
     pub(crate) const fn full(content: Bytes) -> Self {
@@ -47,7 +55,18 @@ impl<B: Body<Data = Bytes>> Body for LimitBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().kind.project() {
-            KindProjection::Inner { body } => body.poll_frame(cx),
+            KindProjection::Inner { body, meter } => {
+                let frame = ready!(body.poll_frame(cx));
+                if let Some(counter) = meter {
+                    match frame.as_ref().map(|frame| frame.as_ref().map(Frame::data_ref)) {
+                        Some(Ok(Some(data))) => counter.count(data.len()),
+                        Some(Ok(None)) => {}
+                        // Settled at the end, however long the body is kept.
+                        Some(Err(_)) | None => *meter = None,
+                    }
+                }
+                Poll::Ready(frame)
+            }
             KindProjection::Answer { content } => {
                 Poll::Ready(content.take().map(|bytes| Ok(Frame::data(bytes))))
             }
@@ -56,14 +75,14 @@ impl<B: Body<Data = Bytes>> Body for LimitBody<B> {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Inner { body } => body.is_end_stream(),
+            Kind::Inner { body, .. } => body.is_end_stream(),
             Kind::Answer { content } => content.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
-            Kind::Inner { body } => body.size_hint(),
+            Kind::Inner { body, .. } => body.size_hint(),
             Kind::Answer { content } => {
                 SizeHint::with_exact(content.as_ref().map_or(0, Bytes::len) as u64)
             }

@@ -123,6 +123,12 @@ impl ClientIp {
         self
     }
 
+    /// The same, unless it has one.
+    pub(crate) fn or_peer(mut self, peer: Option<Arc<PeerFn>>) -> Self {
+        self.peer = self.peer.or(peer);
+        self
+    }
+
     /// How many leading bits tell IPv6 clients apart, 1 to 128. Default: 64.
     #[must_use]
     pub fn ipv6_prefix(mut self, bits: u8) -> Self {

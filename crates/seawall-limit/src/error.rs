@@ -65,12 +65,6 @@ pub enum Error {
         /// The policy.
         policy: Box<str>,
     },
-    /// A cluster-wide policy is shadowed, has a candidate or is enforced for a share of the keys.
-    #[error("cluster-wide policy {policy:?} must be enforced for all keys, without a candidate")]
-    ClusterTrial {
-        /// The policy.
-        policy: Box<str>,
-    },
     /// A key has two exceptions from one policy. The key may be a secret, and is not told.
     #[error("a key has two exceptions from policy {policy:?}")]
     DuplicateException {
@@ -152,6 +146,12 @@ pub enum Error {
     /// A rule charges a cluster-wide policy to another subject than the client.
     #[error("cluster-wide policy {policy:?} can be charged to the client only")]
     ClusterSubject {
+        /// The policy.
+        policy: Box<str>,
+    },
+    /// Two rules of a layer let one policy count different things.
+    #[error("policy {policy:?} counts different things in two rules")]
+    TwoCounts {
         /// The policy.
         policy: Box<str>,
     },

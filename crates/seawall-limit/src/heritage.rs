@@ -39,14 +39,29 @@ struct Past {
     at: AtomicU64,
     /// Policies by the same name: there, and here.
     pairs: Box<[(u8, u8)]>,
+    carry: Carry,
+}
+
+/// What a key has spent of a quota, when a reload puts another in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum Carry {
+    /// The same share: 80 of 100 are 40 of 50, and 40 of 50 are 80 of 100.
+    #[default]
+    Share,
+    /// The same units: 40 of 50 are 40 of 100. 80 of 100 are 80 of 50 as far as
+    /// that has a debt, and all of it otherwise.
+    Units,
 }
 
 impl Heritage {
     /// Of the limiter whose policies are `names`, after `limiter`.
-    pub(crate) fn after(limiter: Arc<Inner>, names: &[String]) -> Self {
+    pub(crate) fn after(limiter: Arc<Inner>, names: &[String], carry: Carry) -> Self {
         let same = |(here, name): (u8, &String)| limiter.id(name).map(|there| (there, here));
         let pairs = (0..).zip(names).filter_map(same).collect();
-        let past = Past { limiter, at: AtomicU64::new(0), pairs };
+        let past = Past { limiter, at: AtomicU64::new(0), pairs, carry };
         Self {
             from: AtomicBool::new(true),
             past: RwLock::new(Some(Arc::new(past))),
@@ -151,7 +166,7 @@ impl Past {
                 }
                 let Some((law, state)) = carried else { continue };
                 let to = here.entry(to);
-                let state = law.carry(state, &to.law(place_here), at);
+                let state = law.carry(state, &to.law(place_here), at, self.carry);
                 if state.until > to.load(words, place_here).until {
                     to.store(words, place_here, state);
                 }

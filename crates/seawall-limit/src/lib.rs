@@ -171,12 +171,13 @@ mod wall;
 #[cfg(feature = "redis")]
 pub use cluster::{
     ClusterConfig, ClusterDecision, ClusterError, ClusterLimiter, ClusterLimiterBuilder,
-    ClusterSet, FailureMode, Source,
+    ClusterReservation, ClusterSet, FailureMode, Source,
 };
 pub use config::{CandidateConfig, LimitConfig, PolicyConfig};
 pub use decision::Decision;
 pub use direct::{Direct, Refusal};
 pub use error::Error;
+pub use heritage::Carry;
 pub use joint::Joint;
 pub use key::Key;
 pub use limiter::{Limiter, LimiterBuilder, MAX_KEYS, MAX_POLICIES, TableLoad};
@@ -210,8 +211,9 @@ pub use client::{
 pub use guard::{BodyTooLarge, GuardBody, GuardFuture, GuardLayer, GuardService, Guards};
 #[cfg(feature = "tower")]
 pub use limit::{
-    ClientConfig, ExceptionConfig, Finding, Head, LayerConfig, LimitFuture, LimitLayer,
-    LimitLayerBuilder, LimitService, Rule, RuleConfig, Subject, SubjectConfig, Trap,
+    Answered, ClientConfig, Count, CountConfig, CountFn, ExceptionConfig, Finding, Head,
+    LayerConfig, LimitFuture, LimitLayer, LimitLayerBuilder, LimitService, Rule, RuleConfig,
+    Subject, SubjectConfig, Trap,
 };
 #[cfg(feature = "tower")]
 pub use lists::{

@@ -175,7 +175,14 @@ impl Reservation {
         self.settle_at(actual, now.into());
     }
 
-    fn settle_at(&mut self, actual: u32, now: Moment) {
+    /// What a request of one unit would meet now.
+    #[cfg(feature = "tower")]
+    pub(crate) fn peek(&self, now: Moment) -> Decision<'_> {
+        let (set, now) = (&self.live.set, now.nanos());
+        Decision::new(set, limiter::peek(set, self.key, 1, now))
+    }
+
+    pub(crate) fn settle_at(&mut self, actual: u32, now: Moment) {
         self.settled = true;
         for part in std::iter::once(&self.live).chain(&self.twin) {
             part.settle(self.key, actual, now.nanos());

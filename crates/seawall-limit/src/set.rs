@@ -134,6 +134,11 @@ impl PolicySet {
         }
     }
 
+    #[cfg(feature = "redis")]
+    pub(crate) fn trial(&self) -> Option<&Trial> {
+        self.resolved.trial.as_ref()
+    }
+
     /// Brings a key over from a limiter before, where only its hash is known.
     pub(crate) fn bring(&self, hash: KeyHash, now: u64) {
         let limiter = self.limiter();

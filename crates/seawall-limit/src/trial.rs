@@ -99,11 +99,20 @@ impl Trial {
     }
 
     pub(crate) fn choose(&self, key: Key<'_>, hash: KeyHash) -> Chosen<'_> {
+        Chosen { live: &self.variants[self.mask(key)], twin: Some(self.twin.own(key, hash).live) }
+    }
+
+    /// What is in force for this key: its place among the [`variants`](Self::variants).
+    pub(crate) fn mask(&self, key: Key<'_>) -> usize {
         let draws = self.lots.iter().enumerate();
-        let mask = draws.fold(0, |mask, (bit, (urn, share))| {
+        draws.fold(0, |mask, (bit, (urn, share))| {
             mask | usize::from(share.has(urn.draw(key))) << bit
-        });
-        Chosen { live: &self.variants[mask], twin: Some(self.twin.own(key, hash).live) }
+        })
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) const fn variants(&self) -> &[PolicySet] {
+        &self.variants
     }
 
     pub(crate) const fn twin(&self) -> &PolicySet {
@@ -133,17 +142,7 @@ pub(crate) fn decide(
 pub(crate) fn compare(subjects: &[(&PolicySet, &Ruled, &PolicySet, &Ruled)]) {
     for (live, ruled, shadow, theirs) in subjects {
         if let Some(stats) = stats_of(live) {
-            let limiter = live.limiter();
-            let in_force = live.entries().iter().enumerate();
-            let named = |(position, entry): (usize, &decide::Entry)| {
-                (limiter.usual(entry.id), ruled.violated >> position & 1 == 1)
-            };
-            for (position, entry) in shadow.entries().iter().enumerate() {
-                let policy = shadow.limiter().usual(entry.id);
-                let refuses = theirs.violated >> position & 1 == 1;
-                let live = in_force.clone().map(named).find(|(id, _)| *id == policy);
-                stats.policy(policy, live.map(|(_, refuses)| refuses), refuses);
-            }
+            by_policy(stats, (live, ruled.violated), (shadow, theirs.violated));
             stats.saturated(theirs);
         }
     }
@@ -157,6 +156,38 @@ pub(crate) fn compare(subjects: &[(&PolicySet, &Ruled, &PolicySet, &Ruled)]) {
             (set.policy(set.entries()[usize::from(theirs.position)].id).name(), theirs.wait)
         });
         stats.request(live, named, ruled.now);
+    }
+}
+
+/// The same of one subject whose quotas others keep.
+#[cfg(feature = "redis")]
+pub(crate) fn compare_rulings(
+    (live, ruling): (&PolicySet, &decide::Ruling),
+    (shadow, theirs): (&PolicySet, &decide::Ruling),
+    now: u64,
+) {
+    let Some(stats) = stats_of(live) else { return };
+    by_policy(stats, (live, ruling.violated), (shadow, theirs.violated));
+    let refuses = |ruling: &decide::Ruling| ruling.outcome != decide::Outcome::Allowed;
+    let named = refuses(theirs).then(|| (shadow.policy(theirs.policy).name(), theirs.wait));
+    stats.request(refuses(ruling), named, now);
+}
+
+fn by_policy(
+    stats: &stats::Differences,
+    (live, violated): (&PolicySet, u16),
+    (shadow, theirs): (&PolicySet, u16),
+) {
+    let limiter = live.limiter();
+    let in_force = live.entries().iter().enumerate();
+    let named = |(position, entry): (usize, &decide::Entry)| {
+        (limiter.usual(entry.id), violated >> position & 1 == 1)
+    };
+    for (position, entry) in shadow.entries().iter().enumerate() {
+        let policy = shadow.limiter().usual(entry.id);
+        let refuses = theirs >> position & 1 == 1;
+        let live = in_force.clone().map(named).find(|(id, _)| *id == policy);
+        stats.policy(policy, live.map(|(_, refuses)| refuses), refuses);
     }
 }
 

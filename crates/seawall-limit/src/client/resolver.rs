@@ -48,6 +48,10 @@ impl Resolver {
         Tiers::of(address, &self.tiers)
     }
 
+    pub(crate) fn peer(&self) -> Option<Arc<PeerFn>> {
+        self.peer.clone()
+    }
+
     /// Of [`ClientIp::direct`](super::ClientIp::direct).
     pub(crate) fn direct() -> Self {
         Self {

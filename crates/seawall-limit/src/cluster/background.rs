@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
+use super::core::Core;
 use super::desk::Ask;
 use super::law::micros;
 use super::link::integer;
@@ -26,46 +27,82 @@ use super::shared::Shared;
 use super::subject::Subject;
 use crate::key::Key;
 
-/// The tasks of one limiter; they end with it.
+/// The tasks of one generation, which end with it, after what they are at; and those of the core,
+/// which end with the last.
 pub(crate) struct Tasks {
+    tidy: Vec<AbortHandle>,
+    core: Arc<CoreTasks>,
+}
+
+/// The tasks that all generations share.
+pub(crate) struct CoreTasks {
+    core: Arc<Core>,
     all: Mutex<Vec<AbortHandle>>,
     beats: watch::Receiver<bool>,
 }
 
 impl Tasks {
+    /// Of generations that begin.
+    pub(crate) fn start<'a>(
+        core: Arc<CoreTasks>,
+        generations: impl Iterator<Item = &'a Arc<Shared>>,
+    ) -> Self {
+        let tidy = generations.map(|one| {
+            core.core.add(one);
+            tokio::spawn(settle::tidy(Arc::downgrade(one))).abort_handle()
+        });
+        Self { tidy: tidy.collect(), core }
+    }
+
     pub(crate) fn stop(&self) {
-        self.all.lock().drain(..).for_each(|task| task.abort());
+        self.tidy.iter().for_each(AbortHandle::abort);
+        self.core.stop();
     }
 
     pub(crate) fn beats(&self) -> watch::Receiver<bool> {
-        self.beats.clone()
+        self.core.beats.clone()
+    }
+
+    pub(crate) const fn core(&self) -> &Arc<CoreTasks> {
+        &self.core
     }
 }
 
-impl Drop for Tasks {
+impl CoreTasks {
+    pub(crate) const fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    fn stop(&self) {
+        self.core.ended.store(true, Ordering::Relaxed);
+        self.all.lock().drain(..).for_each(|task| task.abort());
+    }
+}
+
+impl Drop for CoreTasks {
     fn drop(&mut self) {
         self.stop();
     }
 }
 
-pub(crate) fn start(shared: &Arc<Shared>) -> Tasks {
+/// Begins to beat. `probe`: what to ask a master that is out of reach.
+pub(crate) fn start(core: Arc<Core>, spec: &Arc<Spec>) -> CoreTasks {
     let (answered, beats) = watch::channel(false);
-    let weak = || Arc::downgrade(shared);
+    let weak = || Arc::downgrade(&core);
+    let probes = || Probes { spec: Arc::clone(spec), subjects: HashMap::new() };
     let all = [
-        tokio::spawn(beat(weak(), answered)).abort_handle(),
-        tokio::spawn(probe(weak())).abort_handle(),
-        tokio::spawn(settle::tidy(weak())).abort_handle(),
+        tokio::spawn(beat(weak(), probes(), answered)).abort_handle(),
+        tokio::spawn(probe(weak(), probes())).abort_handle(),
         tokio::spawn(hear(weak())).abort_handle(),
     ];
-    Tasks { all: Mutex::new(all.into()), beats }
+    CoreTasks { all: Mutex::new(all.into()), beats, core }
 }
 
 /// Shows that this node is alive, and reads orders.
-async fn beat(shared: Weak<Shared>, answered: watch::Sender<bool>) {
+async fn beat(shared: Weak<Core>, mut probes: Probes, answered: watch::Sender<bool>) {
     let mut beats = Beats { epoch: String::new(), number: 0 };
     let Some(strong) = shared.upgrade() else { return };
     let pause = strong.config.heartbeat;
-    let mut probes = Probes::new(&strong);
     drop(strong);
     loop {
         let Some(strong) = shared.upgrade() else { return };
@@ -93,10 +130,9 @@ async fn beat(shared: Weak<Shared>, answered: watch::Sender<bool>) {
 
 /// Asks the masters that are out of reach whether they are back. Each by itself: one that hangs holds
 /// up neither the others for a deadline, nor the beats, without which this node is counted no more.
-async fn probe(shared: Weak<Shared>) {
+async fn probe(shared: Weak<Core>, mut probes: Probes) {
     let Some(strong) = shared.upgrade() else { return };
     let pause = strong.config.heartbeat.min(PROBING);
-    let mut probes = Probes::new(&strong);
     drop(strong);
     let mut under_way = HashMap::<u32, JoinHandle<()>>::new();
     loop {
@@ -125,7 +161,7 @@ struct Beats {
 
 impl Beats {
     /// `None`: no answer; else whether there is more.
-    async fn once(&mut self, shared: &Arc<Shared>) -> Option<bool> {
+    async fn once(&mut self, shared: &Core) -> Option<bool> {
         let horizon = micros(shared.config.heartbeat).saturating_mul(BEATS_MISSED);
         let words: Vec<Value> = vec![
             "beat".into(),
@@ -170,7 +206,7 @@ impl Beats {
 }
 
 /// Blocks and lifts. `all`: what is not among the orders is lifted as well.
-fn obey(shared: &Shared, orders: Vec<(Subject, u64)>, all: bool) {
+fn obey(shared: &Core, orders: Vec<(Subject, u64)>, all: bool) {
     if orders.is_empty() && !all {
         return;
     }
@@ -190,18 +226,20 @@ fn obey(shared: &Shared, orders: Vec<(Subject, u64)>, all: bool) {
             }
         }
     }
-    for shard in 0..shared.table.shards() {
-        shared.table.walk(shard, |state| match orders.get(&state.subject) {
-            Some(until) if *until > now => state.blocked = *until,
-            Some(_) => state.forgive(),
-            None if all => state.blocked = 0,
-            None => {}
-        });
+    for generation in shared.generations() {
+        for shard in 0..generation.table.shards() {
+            generation.table.walk(shard, |state| match orders.get(&state.subject) {
+                Some(until) if *until > now => state.blocked = *until,
+                Some(_) => state.forgive(),
+                None if all => state.blocked = 0,
+                None => {}
+            });
+        }
     }
 }
 
 /// Listens for orders, so that they are read at once. Without it they are at the next beat.
-async fn hear(shared: Weak<Shared>) {
+async fn hear(shared: Weak<Core>) {
     loop {
         let Some(strong) = shared.upgrade() else { return };
         let link = Arc::clone(&strong.desk.link);
@@ -227,7 +265,7 @@ async fn hear(shared: Weak<Shared>) {
 
 /// Until the connection ends, or does not answer.
 async fn listen(
-    shared: &Weak<Shared>,
+    shared: &Weak<Core>,
     client: &Client,
     mut task: ConnectHandle,
     channel: &str,
@@ -264,12 +302,8 @@ struct Probes {
 }
 
 impl Probes {
-    fn new(shared: &Shared) -> Self {
-        Self { spec: shared.spec(&[0]), subjects: HashMap::new() }
-    }
-
     /// `None` if the node serves nothing any more.
-    fn of(&mut self, shared: &Shared, node: u32) -> Option<Ask> {
+    fn of(&mut self, shared: &Core, node: u32) -> Option<Ask> {
         let link = &shared.desk.link;
         let here = |subject: &Subject| link.node(*subject) == node;
         let known = self.subjects.get(&node).copied().filter(here);

@@ -31,6 +31,8 @@ pub enum Source {
     Open,
     /// Nobody: rejected, since Redis is out of reach. Answer 503, not 429.
     Closed,
+    /// Nobody: admitted, since all policies of the set are shadowed for this key.
+    Unenforced,
 }
 
 impl<'a> ClusterDecision<'a> {
@@ -65,7 +67,7 @@ impl<'a> Deref for ClusterDecision<'a> {
 }
 
 impl Source {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Redis,
         Self::Lease,
         Self::Memory,
@@ -73,6 +75,7 @@ impl Source {
         Self::Local,
         Self::Open,
         Self::Closed,
+        Self::Unenforced,
     ];
 
     pub(crate) const fn word(self) -> &'static str {
@@ -84,6 +87,7 @@ impl Source {
             Self::Local => "local",
             Self::Open => "open",
             Self::Closed => "closed",
+            Self::Unenforced => "unenforced",
         }
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fred::types::Value;
-use seawall_redis::within;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -18,11 +17,12 @@ use super::error::ClusterError;
 use super::law::{Law, micros};
 use super::link::{integer, only};
 use super::protocol::{Amend, AmendKind, Spec};
+use super::ruling;
 use super::settle;
-use super::shared::{Begun, Question, Shared};
+use super::shared::{About, Begun, Question, Said, Shared};
 use super::state::KeyState;
 use super::subject::Subject;
-use crate::decide::Ruling;
+use super::tried::{Second, Tried};
 use crate::decision::Decision;
 use crate::error::Error;
 use crate::key::Key;
@@ -43,6 +43,8 @@ use crate::set::PolicySet;
 pub struct ClusterLimiter {
     names: Limiter,
     shared: Arc<Shared>,
+    /// What would be, while something is on trial.
+    twin: Option<Arc<Shared>>,
     tasks: Arc<Tasks>,
 }
 
@@ -54,6 +56,7 @@ pub struct ClusterSet {
     policies: PolicySet,
     spec: Arc<Spec>,
     shared: Arc<Shared>,
+    tried: Option<Arc<Tried>>,
 }
 
 impl ClusterLimiter {
@@ -62,8 +65,49 @@ impl ClusterLimiter {
         ClusterLimiterBuilder::new(config)
     }
 
-    pub(crate) fn new(names: Limiter, shared: Arc<Shared>, tasks: Tasks) -> Self {
-        Self { names, shared, tasks: Arc::new(tasks) }
+    /// Starts a limiter with other policies over the same connections: for another configuration
+    /// while the service runs. Nodes, orders and the share that each key has spent are the same:
+    /// see `docs/cluster.md`. This one goes on as it is, and what it has taken ahead is given back
+    /// when nothing uses it any more.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use seawall_limit::{ClusterLimiter, LayerConfig, LimitLayer, Policy, Quota};
+    /// # async fn run(running: ClusterLimiter, layer: LimitLayer, file: LayerConfig) -> Result<(), Box<dyn std::error::Error>> {
+    /// let bids = Policy::new("bids", Quota::per(30, Duration::from_secs(60))?);
+    /// let next = running.successor().policy(bids).connect_lazy()?;
+    /// layer.reload(&file, |code| code.cluster(next))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn successor(&self) -> ClusterLimiterBuilder {
+        ClusterLimiterBuilder::after(self.clone())
+    }
+
+    pub(crate) fn new(
+        names: Limiter,
+        shared: Arc<Shared>,
+        twin: Option<Arc<Shared>>,
+        tasks: Tasks,
+    ) -> Self {
+        Self { names, shared, twin, tasks: Arc::new(tasks) }
+    }
+
+    pub(crate) fn parts(&self) -> (&Limiter, &Arc<Shared>, Option<&Arc<Shared>>, &Tasks) {
+        (&self.names, &self.shared, self.twin.as_ref(), &self.tasks)
+    }
+
+    /// What shadowed policies and candidates would have changed, by the decisions of this node;
+    /// `None` if nothing is on trial.
+    ///
+    /// While a policy is on trial ([`Policy::enforced`], [`Policy::candidate`]), each decision has a
+    /// twin, as [`Limiter::shadow`] tells, which Redis keeps beside it; it is decided after the
+    /// decision, and nobody waits for it. What was decided without Redis, or by an operator's
+    /// order, is not compared. What is [reserved](Self::reserve) or [admitted](Self::admit) is
+    /// charged to both, and not compared.
+    #[must_use]
+    pub fn shadow(&self) -> Option<crate::ShadowStats> {
+        self.names.shadow()
     }
 
     /// Looks up policies by name, most specific first. A repeated name counts once.
@@ -97,11 +141,8 @@ impl ClusterLimiter {
         now: Instant,
     ) -> ClusterDecision<'s> {
         match set.begin(key.into(), cost, now) {
-            Begun::Done(ruling, source) => set.decision(ruling, source),
-            Begun::Ask(question) => {
-                let (ruling, source) = set.finish(question).await;
-                set.decision(ruling, source)
-            }
+            Started::Done(said) => set.decision(said),
+            Started::Ask(question) => set.decision(set.finish(question).await),
         }
     }
 
@@ -115,8 +156,8 @@ impl ClusterLimiter {
         now: Instant,
     ) -> Option<ClusterDecision<'s>> {
         match set.begin(key.into(), cost, now) {
-            Begun::Done(ruling, source) => Some(set.decision(ruling, source)),
-            Begun::Ask(_) => None,
+            Started::Done(said) => Some(set.decision(said)),
+            Started::Ask(_) => None,
         }
     }
 
@@ -130,9 +171,16 @@ impl ClusterLimiter {
         key: impl Into<Key<'k>>,
         set: &'s ClusterSet,
     ) -> Result<ClusterDecision<'s>, ClusterError> {
-        let subject = Subject::of(key.into());
-        let ruling = set.shared.look(&set.spec, subject, 1).await.map_err(|no| set.failed(no))?;
-        Ok(set.decision(ruling, Source::Redis))
+        let key = key.into();
+        let variant = set.pick(key);
+        let (_, spec) = set.variant(variant);
+        if spec.ids.is_empty() {
+            let (ruling, source) = (set.unenforced(), Source::Unenforced);
+            return Ok(set.decision(Said { variant, ruling, source }));
+        }
+        let look = set.shared.look(spec, Subject::of(key), 1);
+        let ruling = look.await.map_err(|no| set.failed(no))?;
+        Ok(set.decision(Said { variant, ruling, source: Source::Redis }))
     }
 
     /// Gives `cost` units back to every policy of the set: to a lease of this node of which as many
@@ -148,22 +196,12 @@ impl ClusterLimiter {
         set: &ClusterSet,
         cost: u32,
     ) -> Result<(), ClusterError> {
-        let (key, shared) = (key.into(), &set.shared);
-        let place = shared.table.place(key);
-        let now = shared.now();
-        let back = |state: &mut KeyState| state.put_back(&set.spec, cost, now, shared.terms);
-        if shared.table.known(place, back) == Some(true) {
-            return Ok(());
+        let key = key.into();
+        let (_, spec) = set.variant(set.pick(key));
+        let twin = set.tried.as_ref().map(|tried| (&tried.twin.1, &tried.twin.2));
+        for (spec, shared) in [(spec, &set.shared)].into_iter().chain(twin) {
+            shared.refund(spec, key, cost).await?;
         }
-        let amounts = set.spec.laws.iter().map(|law| law.price(cost)).collect();
-        let amend = [(Subject::of(key), Amend { kind: AmendKind::Refund, amounts })];
-        let answers = async {
-            let answers = shared.desk.link.amend(&set.spec, &amend).await;
-            only(answers.into_iter().collect())
-        };
-        let answer = shared.within(answers).await?;
-        let now = shared.now();
-        shared.table.known(place, |state| state.learn(&set.spec, &answer, now));
         Ok(())
     }
 
@@ -258,11 +296,23 @@ impl ClusterLimiter {
 
     /// A set of ours by its policies.
     pub(crate) fn adopt(&self, policies: PolicySet) -> ClusterSet {
-        let ids: Vec<u8> = policies.entries().iter().map(|entry| entry.id).collect();
-        let spec = self.shared.spec(&ids);
-        // Leases of the same policies in another order are one.
-        self.shared.specs.lock().entry(spec.mask).or_insert_with(|| Arc::clone(&spec));
-        ClusterSet { policies, spec, shared: Arc::clone(&self.shared) }
+        let spec = |set: &PolicySet, shared: &Shared| {
+            let ids: Vec<u8> = set.entries().iter().map(|entry| entry.id).collect();
+            let spec = shared.spec(&ids);
+            // Leases of the same policies in another order are one.
+            shared.specs.lock().entry(spec.mask).or_insert_with(|| Arc::clone(&spec));
+            spec
+        };
+        let tried = policies.trial().zip(self.twin.as_ref()).map(|(trial, twin)| {
+            let variants = trial.variants().iter();
+            let would_be = trial.twin();
+            Arc::new(Tried {
+                variants: variants.map(|set| (set.clone(), spec(set, &self.shared))).collect(),
+                twin: (would_be.clone(), spec(would_be, twin), Arc::clone(twin)),
+            })
+        });
+        let spec = spec(&policies, &self.shared);
+        ClusterSet { policies, spec, shared: Arc::clone(&self.shared), tried }
     }
 
     async fn order(&self, subject: Subject, lasts: u64) -> Result<(), ClusterError> {
@@ -282,19 +332,78 @@ impl ClusterSet {
         self.policies.names()
     }
 
-    pub(crate) fn begin(&self, key: Key<'_>, cost: u32, now: Instant) -> Begun {
-        self.shared.begin(&self.spec, key, cost, now)
+    pub(crate) const fn policies(&self) -> &PolicySet {
+        &self.policies
     }
 
-    pub(crate) fn finish(
-        &self,
-        question: Question,
-    ) -> impl Future<Output = (Ruling, Source)> + Send + 'static {
-        Arc::clone(&self.shared).finish(Arc::clone(&self.spec), question)
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
-    pub(crate) fn decision(&self, ruling: Ruling, source: Source) -> ClusterDecision<'_> {
-        ClusterDecision::new(Decision::elsewhere(&self.policies, ruling), source)
+    pub(crate) const fn tried(&self) -> Option<&Arc<Tried>> {
+        self.tried.as_ref()
+    }
+
+    /// What is in force for keys that drew this.
+    pub(crate) fn variant(&self, variant: usize) -> (&PolicySet, &Arc<Spec>) {
+        match self.tried.as_ref().and_then(|tried| tried.variants.get(variant)) {
+            Some((policies, spec)) => (policies, spec),
+            None => (&self.policies, &self.spec),
+        }
+    }
+
+    pub(crate) fn begin(&self, key: Key<'_>, cost: u32, now: Instant) -> Started {
+        let variant = self.pick(key);
+        let (_, spec) = self.variant(variant);
+        let place = self.shared.table.place(key);
+        let begun = if spec.ids.is_empty() {
+            self.nothing_in_force(variant, key)
+        } else {
+            let subject = || Subject::of(key);
+            self.shared.begin(About { spec, variant, place, subject }, cost, now)
+        };
+        let second = self.tried.as_ref().map(|tried| (tried, tried.second(key, cost)));
+        match begun {
+            Begun::Done(said) => {
+                if let Some((tried, second)) = second {
+                    tried.try_as_well(second, said);
+                }
+                Started::Done(said)
+            }
+            Begun::Ask(question) => {
+                Started::Ask(Asking { question, second: second.map(|it| it.1) })
+            }
+        }
+    }
+
+    pub(crate) fn finish(&self, asking: Asking) -> impl Future<Output = Said> + Send + 'static {
+        let Asking { question, second } = asking;
+        let (_, spec) = self.variant(question.variant);
+        let finish = Arc::clone(&self.shared).finish(Arc::clone(spec), question);
+        let tried = self.tried.clone();
+        async move {
+            let said = finish.await;
+            if let (Some(tried), Some(second)) = (tried, second) {
+                tried.try_as_well(second, said);
+            }
+            said
+        }
+    }
+
+    pub(crate) fn decision(&self, said: Said) -> ClusterDecision<'_> {
+        let (policies, _) = self.variant(said.variant);
+        ClusterDecision::new(Decision::elsewhere(policies, said.ruling), said.source)
+    }
+
+    /// Operators are obeyed all the same.
+    fn nothing_in_force(&self, variant: usize, key: Key<'_>) -> Begun {
+        let shared = &self.shared;
+        let (now, until) = (shared.now(), shared.blocked_until(Subject::of(key)));
+        if until > now {
+            let ruling = ruling::turned_away(0, self.policies.first(), until - now);
+            return shared.done(variant, ruling, Source::Blocked);
+        }
+        shared.done(variant, self.unenforced(), Source::Unenforced)
     }
 
     fn failed(&self, no: NoAnswer) -> ClusterError {
@@ -305,17 +414,42 @@ impl ClusterSet {
     }
 }
 
+/// A decision that has been begun.
+pub(crate) enum Started {
+    Done(Said),
+    Ask(Asking),
+}
+
+/// One that takes Redis.
+#[derive(Clone, Copy)]
+pub(crate) struct Asking {
+    question: Question,
+    /// The same for the twin, afterwards.
+    second: Option<Second>,
+}
+
 impl Shared {
-    /// An answer of Redis outside of decisions, within the deadline.
-    pub(crate) async fn within<T>(
-        &self,
-        answer: impl Future<Output = Result<T, fred::error::Error>>,
-    ) -> Result<T, ClusterError> {
-        let after = self.config.deadline;
-        match within(after, answer).await {
-            Some(answer) => answer.map_err(|error| ClusterError::Redis(Box::new(error))),
-            None => Err(ClusterError::Timeout { after }),
+    /// See [`ClusterLimiter::refund`].
+    async fn refund(&self, spec: &Arc<Spec>, key: Key<'_>, cost: u32) -> Result<(), ClusterError> {
+        if spec.ids.is_empty() {
+            return Ok(());
         }
+        let place = self.table.place(key);
+        let now = self.now();
+        let back = |state: &mut KeyState| state.put_back(spec, cost, now, self.terms);
+        if self.table.known(place, back) == Some(true) {
+            return Ok(());
+        }
+        let amounts = spec.laws.iter().map(|law| law.price(cost)).collect();
+        let amend = [(Subject::of(key), Amend { kind: AmendKind::Refund, amounts })];
+        let answers = async {
+            let answers = self.desk.link.amend(spec, &amend).await;
+            only(answers.into_iter().collect())
+        };
+        let answer = self.within(answers).await?;
+        let now = self.now();
+        self.table.known(place, |state| state.learn(spec, &answer, now));
+        Ok(())
     }
 }
 

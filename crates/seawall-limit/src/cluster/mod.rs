@@ -8,6 +8,7 @@ mod background;
 mod breaker;
 mod builder;
 mod config;
+mod core;
 mod decision;
 mod desk;
 mod error;
@@ -18,6 +19,7 @@ mod link;
 #[cfg(test)]
 mod model;
 mod protocol;
+mod reservation;
 mod ruling;
 mod script;
 mod settle;
@@ -28,12 +30,16 @@ mod state;
 mod stats;
 mod subject;
 mod table;
+mod tried;
 
 pub use builder::ClusterLimiterBuilder;
 pub use config::ClusterConfig;
 pub use decision::{ClusterDecision, Source};
 pub use error::ClusterError;
+#[cfg(feature = "tower")]
+pub(crate) use limiter::Started;
 pub use limiter::{ClusterLimiter, ClusterSet};
 #[cfg(feature = "tower")]
-pub(crate) use shared::Begun;
+pub(crate) use reservation::Admission;
+pub use reservation::ClusterReservation;
 pub use state::FailureMode;

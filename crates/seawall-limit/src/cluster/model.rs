@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use super::law::Law;
 use super::protocol::{Amend, AmendKind, Answer, Mended, Spec, Want};
 use super::subject::Subject;
 
-/// What one server keeps: of each subject and policy the TAT, in microseconds of its clock.
+/// What one server keeps: of each subject and policy the TAT, in microseconds of its clock, and the
+/// law by which it was written.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Model {
-    pub(crate) keys: BTreeMap<Subject, BTreeMap<Box<str>, u64>>,
+    pub(crate) keys: BTreeMap<Subject, BTreeMap<Box<str>, (u64, Law)>>,
 }
 
 impl Model {
@@ -30,6 +32,8 @@ impl Model {
             for (spent, law) in spent.iter_mut().zip(&spec.laws) {
                 *spent += granted * law.emission;
             }
+            self.keep(now, subject, spec, &spent);
+        } else if self.has_changed(now, subject, spec) {
             self.keep(now, subject, spec, &spent);
         }
         let granted = u32::try_from(granted).unwrap_or(u32::MAX);
@@ -59,16 +63,28 @@ impl Model {
 
     fn spent(&self, now: u64, subject: Subject, spec: &Spec) -> Vec<u64> {
         let tats = self.keys.get(&subject);
-        let tat = |name: &str| tats.and_then(|tats| tats.get(name)).copied().unwrap_or(0);
-        spec.names.iter().zip(&spec.laws).map(|(name, law)| law.spent(tat(name), now)).collect()
+        let spent = |(name, law): (&str, &Law)| {
+            let (tat, from) = tats.and_then(|tats| tats.get(name)).copied().unwrap_or((0, *law));
+            law.carried(from, tat.saturating_sub(now))
+        };
+        spec.names.iter().map(|name| &**name).zip(&spec.laws).map(spent).collect()
+    }
+
+    /// Whether a state was written by another law, and says something yet.
+    fn has_changed(&self, now: u64, subject: Subject, spec: &Spec) -> bool {
+        let tats = self.keys.get(&subject);
+        spec.names.iter().zip(&spec.laws).any(|(name, law)| {
+            let written = tats.and_then(|tats| tats.get(name));
+            written.is_some_and(|(tat, from)| *tat > now && from != law)
+        })
     }
 
     fn keep(&mut self, now: u64, subject: Subject, spec: &Spec, spent: &[u64]) {
         let tats = self.keys.entry(subject).or_default();
-        for (name, spent) in spec.names.iter().zip(spent) {
+        for ((name, law), spent) in spec.names.iter().zip(&spec.laws).zip(spent) {
             match tats.get_mut(name) {
-                Some(tat) => *tat = now + spent,
-                None => drop(tats.insert(name.clone(), now + spent)),
+                Some(tat) => *tat = (now + spent, *law),
+                None => drop(tats.insert(name.clone(), (now + spent, *law))),
             }
         }
     }

@@ -1,12 +1,13 @@
 //! What nodes owe Redis: units that they did not spend, and spending that it has not heard of.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use seawall_redis::{is_redirection, within};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::background::Tasks;
 use super::protocol::{Amend, Answer, Spec};
@@ -17,8 +18,7 @@ use super::subject::Subject;
 /// Gives back what was not spent, and tells Redis what was admitted without it.
 pub(crate) async fn tidy(shared: Weak<Shared>) {
     let Some(strong) = shared.upgrade() else { return };
-    let pause =
-        (strong.config.lease_ttl / 4).clamp(Duration::from_millis(20), Duration::from_millis(250));
+    let pause = pause(&strong);
     drop(strong);
     let mut ticks = interval(pause);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,28 +73,65 @@ async fn sweep(shared: &Arc<Shared>, all: bool) {
         let done = send(shared, &specs[&mask], returns).await;
         shared.stats.returned(done.0.len() as u64);
     }
-    if !owed.is_empty() {
-        let ids: Vec<u8> = (0..shared.laws.len()).filter_map(|id| u8::try_from(id).ok()).collect();
-        let spec = shared.spec(&ids);
-        let (done, failed) = send(shared, &spec, owed).await;
-        shared.stats.settled(done.len() as u64);
-        if !failed.is_empty() {
-            shared.owing.fetch_add(1, Ordering::Relaxed);
-        }
-        let now = shared.now();
-        let done: HashMap<Subject, Answer> = done.into_iter().collect();
-        let failed: HashMap<Subject, Amend> = failed.into_iter().collect();
-        for shard in 0..shared.table.shards() {
-            shared.table.walk(shard, |state| {
-                if let Some(amend) = failed.get(&state.subject) {
-                    state.unsettled(&shared.laws, amend);
-                } else if let Some(answer) = done.get(&state.subject) {
-                    // Until then it went by this node's share, whose waits are longer.
-                    state.settled(&spec, answer, now);
-                }
-            });
-        }
+    // Policies first, then candidates: they have the policies' names, and a key spends of one.
+    for part in [0..shared.named, shared.named..shared.laws.len()] {
+        charge(shared, part, &owed).await;
     }
+}
+
+/// Charges what was spent without Redis, of some policies.
+async fn charge(shared: &Arc<Shared>, part: Range<usize>, owed: &[(Subject, Amend)]) {
+    let of_part = |(subject, amend): &(Subject, Amend)| {
+        let amounts = amend.amounts[part.clone()].to_vec();
+        let owes = amounts.iter().any(|amount| *amount > 0);
+        owes.then_some((*subject, Amend { kind: amend.kind, amounts }))
+    };
+    let owed: Vec<_> = owed.iter().filter_map(of_part).collect();
+    if owed.is_empty() {
+        return;
+    }
+    let ids: Vec<u8> = part.clone().filter_map(|id| u8::try_from(id).ok()).collect();
+    let spec = shared.spec(&ids);
+    let (done, failed) = send(shared, &spec, owed).await;
+    shared.stats.settled(done.len() as u64);
+    if !failed.is_empty() {
+        shared.owing.fetch_add(1, Ordering::Relaxed);
+    }
+    let now = shared.now();
+    let done: HashMap<Subject, Answer> = done.into_iter().collect();
+    let failed: HashMap<Subject, Amend> = failed.into_iter().collect();
+    for shard in 0..shared.table.shards() {
+        shared.table.walk(shard, |state| {
+            if let Some(amend) = failed.get(&state.subject) {
+                state.unsettled(&spec, amend);
+            } else if let Some(answer) = done.get(&state.subject) {
+                // Until then it went by this node's share, whose waits are longer.
+                state.settled(&spec, answer, now);
+            }
+        });
+    }
+}
+
+/// A generation that has a successor: settles, and ends when nobody uses it any more.
+pub(crate) async fn retire(shared: Arc<Shared>) {
+    let pause = pause(&shared);
+    while !shared.ended.load(Ordering::Relaxed) {
+        // Those that have it: this task, and who still decides by it.
+        let unused = Arc::strong_count(&shared) == 1;
+        {
+            let _turn = shared.sweeping.lock().await;
+            sweep(&shared, unused).await;
+        }
+        let settled = shared.held() == 0 && shared.owing.load(Ordering::Relaxed) == 0;
+        if unused && settled && shared.returns.lock().is_empty() {
+            return;
+        }
+        sleep(pause).await;
+    }
+}
+
+fn pause(shared: &Shared) -> Duration {
+    (shared.config.lease_ttl / 4).clamp(Duration::from_millis(20), Duration::from_millis(250))
 }
 
 /// Sends changes, some in one command. Tells what Redis says of those that were made, and which were not.
@@ -140,10 +177,17 @@ async fn send(
 pub(crate) async fn hand_over(shared: &Arc<Shared>, tasks: &Tasks) {
     {
         // A round that is ended in its middle has taken what is owed, and told nobody.
-        let _turn = shared.sweeping.lock().await;
+        let all = shared.generations();
+        let mut turns = Vec::with_capacity(all.len());
+        for generation in &all {
+            turns.push(generation.sweeping.lock().await);
+        }
         tasks.stop();
     }
-    sweep(shared, true).await;
+    for generation in shared.generations() {
+        let _turn = generation.sweeping.lock().await;
+        sweep(&generation, true).await;
+    }
     if shared.desk.link.is_up() {
         // Best effort: a node that is not heard of any more is missed anyway.
         let _ = shared

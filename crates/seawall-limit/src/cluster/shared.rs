@@ -1,61 +1,82 @@
-//! What the clones of a cluster-wide limiter, its sets and its tasks share.
+//! What the clones of a cluster-wide limiter, its sets and its tasks share of one generation.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::config::ClusterConfig;
+use super::core::Core;
 use super::decision::Source;
-use super::desk::{Ask, Desk, NoAnswer};
-use super::law::{Law, micros};
+use super::desk::{Ask, NoAnswer};
+use super::law::Law;
 use super::lease::{Grant, Terms};
 use super::protocol::{Spec, Want};
 use super::ruling::{self, Standing};
 use super::state::{FailureMode, KeyState, Local, ruling_of};
-use super::stats::Stats;
 use super::subject::Subject;
 use super::table::{Place, Table};
 use crate::decide::{Outcome, Ruling};
-use crate::key::Key;
 
+/// One generation of policies, and what this node knows of keys under them.
 pub(crate) struct Shared {
-    pub(crate) config: ClusterConfig,
-    /// The name that this node beats under: of this limiter and its clones.
-    pub(crate) id: String,
+    pub(crate) core: Arc<Core>,
     pub(crate) terms: Terms,
+    /// Those with a name of their own.
+    pub(crate) named: usize,
+    /// Of them, and then of candidates.
     pub(crate) laws: Box<[Law]>,
+    /// By which Redis knows them. A candidate has the policy's.
     pub(crate) names: Box<[Box<str>]>,
     pub(crate) modes: Box<[FailureMode]>,
     pub(crate) exact: Box<[bool]>,
     pub(crate) table: Table,
-    pub(crate) desk: Arc<Desk>,
-    pub(crate) nodes: AtomicU32,
-    pub(crate) blocks: RwLock<HashMap<Subject, u64>>,
     pub(crate) specs: Mutex<HashMap<u64, Arc<Spec>>>,
     /// Grants to give back: whose, and of which set.
     pub(crate) returns: Mutex<Vec<(Subject, u64, Grant)>>,
     /// Held for a round of settlement.
     pub(crate) sweeping: tokio::sync::Mutex<()>,
-    pub(crate) wake: Notify,
     /// Keys whose spending without Redis it has not heard of yet, at most.
     pub(crate) owing: AtomicU64,
-    pub(crate) stats: Arc<Stats>,
-    pub(crate) start: Instant,
+}
+
+impl Deref for Shared {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
 }
 
 /// What there is to say at once, or what to ask.
 pub(crate) enum Begun {
-    Done(Ruling, Source),
+    Done(Said),
     Ask(Question),
+}
+
+/// A decision, and under which of a set's variants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said {
+    pub(crate) variant: usize,
+    pub(crate) ruling: Ruling,
+    pub(crate) source: Source,
+}
+
+/// Whose decision, under what.
+pub(crate) struct About<'a, F> {
+    pub(crate) spec: &'a Arc<Spec>,
+    pub(crate) variant: usize,
+    pub(crate) place: Place,
+    /// Worked out where it is needed: it takes a hash.
+    pub(crate) subject: F,
 }
 
 /// A decision that takes Redis.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Question {
+    pub(crate) variant: usize,
     place: Place,
     subject: Subject,
     want: Want,
@@ -65,17 +86,16 @@ pub(crate) struct Question {
 
 impl Shared {
     /// Decides if that takes no Redis.
-    pub(crate) fn begin(
+    pub(crate) fn begin<F: Fn() -> Subject>(
         self: &Arc<Self>,
-        spec: &Arc<Spec>,
-        key: Key<'_>,
+        about: About<'_, F>,
         need: u32,
         now: Instant,
     ) -> Begun {
+        let About { spec, variant, place, subject } = about;
         let now = self.micros(now);
-        let place = self.table.place(key);
         if spec.laws.iter().any(|law| law.never(need)) {
-            return self.done(too_large(spec, need), Source::Memory);
+            return self.done(variant, too_large(spec, need), Source::Memory);
         }
         let decide = |state: &mut KeyState| {
             let subject = state.subject;
@@ -83,41 +103,37 @@ impl Shared {
             (state.decide(spec, need, now, self.terms, memory), subject)
         };
         let make = || {
-            let subject = Subject::of(key);
+            let subject = subject();
             (subject, self.blocked_until(subject))
         };
         let Some((local, subject)) = self.table.with(place, (now, self.terms), make, decide) else {
-            let subject = Subject::of(key);
+            let subject = subject();
             let blocked = self.blocked_until(subject);
             if blocked > now {
                 let ruling = ruling::turned_away(0, spec.ids[0], blocked - now);
-                return self.done(ruling, Source::Blocked);
+                return self.done(variant, ruling, Source::Blocked);
             }
             let want = Want { need, want: 0 };
-            return Begun::Ask(Question { place, subject, want, known: false });
+            return Begun::Ask(Question { variant, place, subject, want, known: false });
         };
         match local {
             Local::Leased { ruling, refill } => {
                 if let Some(want) = refill {
                     self.refill(Arc::clone(spec), place, subject, want);
                 }
-                self.done(ruling, Source::Lease)
+                self.done(variant, ruling, Source::Lease)
             }
-            Local::Remembered(ruling) => self.done(ruling, Source::Memory),
-            Local::Blocked(ruling) => self.done(ruling, Source::Blocked),
+            Local::Remembered(ruling) => self.done(variant, ruling, Source::Memory),
+            Local::Blocked(ruling) => self.done(variant, ruling, Source::Blocked),
             Local::Ask { want } => {
                 let want = Want { need, want };
-                Begun::Ask(Question { place, subject, want, known: true })
+                Begun::Ask(Question { variant, place, subject, want, known: true })
             }
         }
     }
 
     /// Asks Redis, and decides without if there is no answer in time.
-    pub(crate) async fn finish(
-        self: Arc<Self>,
-        spec: Arc<Spec>,
-        question: Question,
-    ) -> (Ruling, Source) {
+    pub(crate) async fn finish(self: Arc<Self>, spec: Arc<Spec>, question: Question) -> Said {
         if question.want.want == 0 {
             return self.asked(&spec, question).await;
         }
@@ -128,12 +144,16 @@ impl Shared {
         match task.await {
             Ok(decided) => decided,
             // The runtime is shutting down.
-            Err(_) => self.alone(&spec, question.place, question.want.need, self.now()),
+            Err(_) => {
+                let need = question.want.need;
+                let (ruling, source) = self.alone(&spec, question.place, need, self.now());
+                Said { variant: question.variant, ruling, source }
+            }
         }
     }
 
-    async fn asked(&self, spec: &Arc<Spec>, question: Question) -> (Ruling, Source) {
-        let Question { place, subject, want, known } = question;
+    async fn asked(&self, spec: &Arc<Spec>, question: Question) -> Said {
+        let Question { variant, place, subject, want, known } = question;
         let asked = self.now();
         let answer = self.desk.ask(self.question(spec, subject, want)).await;
         let now = self.now();
@@ -156,7 +176,7 @@ impl Shared {
             Err(_) => self.alone(spec, place, want.need, now),
         };
         self.stats.decided(source, ruling.outcome == Outcome::Allowed);
-        (ruling, source)
+        Said { variant, ruling, source }
     }
 
     /// What Redis says without charging.
@@ -183,23 +203,6 @@ impl Shared {
         }
     }
 
-    pub(crate) fn now(&self) -> u64 {
-        self.micros(Instant::now())
-    }
-
-    pub(crate) fn micros(&self, now: Instant) -> u64 {
-        // From 1 on: 0 is "never" in places.
-        micros(now.saturating_duration_since(self.start)).saturating_add(1)
-    }
-
-    pub(crate) fn live_nodes(&self) -> u32 {
-        self.nodes.load(Ordering::Relaxed).max(1)
-    }
-
-    pub(crate) fn blocked_until(&self, subject: Subject) -> u64 {
-        self.blocks.read().get(&subject).copied().unwrap_or(0)
-    }
-
     /// The specification of a set; one for each combination of policies.
     pub(crate) fn spec(&self, ids: &[u8]) -> Arc<Spec> {
         let at = |id: &u8| usize::from(*id);
@@ -215,7 +218,7 @@ impl Shared {
     /// Without Redis.
     fn alone(&self, spec: &Spec, place: Place, need: u32, now: u64) -> (Ruling, Source) {
         let nodes = self.live_nodes();
-        let decide = |state: &mut KeyState| state.alone(spec, &self.modes, nodes, need, now);
+        let decide = |state: &mut KeyState| state.alone(spec, &self.modes, nodes, need, now, true);
         let alone =
             self.table.known(place, decide).unwrap_or_else(|| self.table.shared(place, decide));
         let source = match alone.by {
@@ -246,16 +249,16 @@ impl Shared {
         });
     }
 
-    fn question(&self, spec: &Arc<Spec>, subject: Subject, want: Want) -> Ask {
+    pub(crate) fn question(&self, spec: &Arc<Spec>, subject: Subject, want: Want) -> Ask {
         // Each node may take half of its part of what is left: near the limit that is nothing
         // ahead, and the last units go one by one.
         let divisor = self.live_nodes().saturating_mul(2);
         Ask { subject, spec: Arc::clone(spec), want, divisor }
     }
 
-    fn done(&self, ruling: Ruling, source: Source) -> Begun {
+    pub(crate) fn done(&self, variant: usize, ruling: Ruling, source: Source) -> Begun {
         self.stats.decided(source, ruling.outcome == Outcome::Allowed);
-        Begun::Done(ruling, source)
+        Begun::Done(Said { variant, ruling, source })
     }
 }
 

@@ -80,6 +80,22 @@ impl KeyState {
         Self { subject, blocked, policies, leases: Vec::new() }
     }
 
+    /// The same under other policies: of each what it was before, and both laws. What is held and
+    /// owed stays behind, to be settled there.
+    pub(crate) fn after(&self, before: &[Option<(usize, Law, Law)>], now: u64) -> Self {
+        let carried = |place: &Option<(usize, Law, Law)>| {
+            let Some((place, from, to)) = place else { return Mirror::default() };
+            let mirror = self.policies[*place];
+            let carry = |tat: u64| match from.spent(tat, now) {
+                0 => 0,
+                spent => now.saturating_add(to.carried(*from, spent)),
+            };
+            Mirror { tat: carry(mirror.tat), alone: carry(mirror.alone), owed: 0 }
+        };
+        let policies = before.iter().map(carried).collect();
+        Self { subject: self.subject, blocked: self.blocked, policies, leases: Vec::new() }
+    }
+
     /// Decides on `need` units if that takes no Redis. Without `memory` of rejections: while Redis
     /// is out of reach, the mirror is at this node's share and waits for that.
     pub(crate) fn decide(
@@ -106,7 +122,7 @@ impl KeyState {
             }
         }
         if memory()
-            && let Some(ruling) = ruling::refused(self.standings(spec, now), need)
+            && let Some(ruling) = self.remembered(spec, need, now)
         {
             return Local::Remembered(ruling);
         }
@@ -160,7 +176,8 @@ impl KeyState {
         }
     }
 
-    /// Decides without Redis, by each policy's mode, on this node's share.
+    /// Decides without Redis, by each policy's mode, on this node's share. Without `charge` it only
+    /// looks.
     pub(crate) fn alone(
         &mut self,
         spec: &Spec,
@@ -168,6 +185,7 @@ impl KeyState {
         nodes: u32,
         need: u32,
         now: u64,
+        charge: bool,
     ) -> Alone {
         let mode = |id: &u8| modes[usize::from(*id)];
         if let Some(position) = spec.ids.iter().position(|id| mode(id) == FailureMode::Closed) {
@@ -193,7 +211,7 @@ impl KeyState {
             }
             return Alone { ruling, by: FailureMode::Local };
         }
-        for (id, law) in shares() {
+        for (id, law) in shares().filter(|_| charge) {
             let mirror = &mut self.policies[usize::from(id)];
             let spent = law.spent(mirror.tat.max(mirror.alone), now);
             mirror.alone = now.saturating_add(spent).saturating_add(law.price(need));
@@ -206,6 +224,49 @@ impl KeyState {
             return Alone { ruling, by: FailureMode::Open };
         }
         Alone { ruling: ruling::allowed(local, 0), by: FailureMode::Local }
+    }
+
+    /// Charges units that were spent without Redis, whatever is left; it is to be told.
+    pub(crate) fn owe(
+        &mut self,
+        spec: &Spec,
+        modes: &[FailureMode],
+        nodes: u32,
+        units: u32,
+        now: u64,
+    ) {
+        for (id, law) in spec.ids.iter().zip(&spec.laws) {
+            let place = usize::from(*id);
+            if modes[place] != FailureMode::Local {
+                continue;
+            }
+            let (mirror, share) = (&mut self.policies[place], law.share(nodes));
+            let spent = share.spent(mirror.tat.max(mirror.alone), now);
+            let spent = spent.saturating_add(share.price(units)).min(share.capacity);
+            mirror.alone = now.saturating_add(spent);
+            mirror.owed = mirror.owed.saturating_add(units);
+        }
+    }
+
+    /// Redis will be told of units that were spent, whatever was left.
+    pub(crate) fn expect(&mut self, spec: &Spec, units: u32, now: u64) {
+        for (id, law) in spec.ids.iter().zip(&spec.laws) {
+            let mirror = &mut self.policies[usize::from(*id)];
+            let spent = law.spent(mirror.tat, now).saturating_add(law.price(units));
+            mirror.tat = now.saturating_add(spent.min(law.capacity));
+        }
+    }
+
+    /// A rejection that is remembered: nothing can have refilled since.
+    pub(crate) fn remembered(&self, spec: &Spec, need: u32, now: u64) -> Option<Ruling> {
+        ruling::refused(self.standings(spec, now), need)
+    }
+
+    /// What a request of one unit would meet, as far as is known.
+    #[cfg(feature = "tower")]
+    pub(crate) fn standing(&self, spec: &Spec, now: u64) -> Ruling {
+        let refused = self.remembered(spec, 1, now);
+        refused.unwrap_or_else(|| ruling::allowed(self.standings(spec, now), 0))
     }
 
     /// What Redis should be charged for what was admitted without it, in the order of `laws`, and
@@ -235,8 +296,9 @@ impl KeyState {
     }
 
     /// A settlement that Redis did not take is owed still.
-    pub(crate) fn unsettled(&mut self, laws: &[Law], amend: &Amend) {
-        for ((mirror, law), amount) in self.policies.iter_mut().zip(laws).zip(&amend.amounts) {
+    pub(crate) fn unsettled(&mut self, spec: &Spec, amend: &Amend) {
+        for ((id, law), amount) in spec.ids.iter().zip(&spec.laws).zip(&amend.amounts) {
+            let mirror = &mut self.policies[usize::from(*id)];
             let units = u32::try_from(amount.div_ceil(law.emission)).unwrap_or(u32::MAX);
             mirror.owed = mirror.owed.saturating_add(units);
         }
@@ -306,6 +368,13 @@ pub(crate) fn ruling_of(spec: &Spec, need: u32, answer: &Answer, held: u32) -> R
     // It rejects, so one of them has no room: were that not so, the safe reading is a short wait.
     ruling::refused(standings(), need)
         .unwrap_or_else(|| ruling::turned_away(0, spec.ids[0], CLOSED_WAIT))
+}
+
+/// What Redis said of a look, if that is no.
+pub(crate) fn refused_by(spec: &Spec, need: u32, answer: &Answer) -> Option<Ruling> {
+    let all = spec.ids.iter().zip(&spec.laws).zip(&answer.spent);
+    let standings = all.map(|((id, law), spent)| Standing { id: *id, law: *law, spent: *spent });
+    ruling::refused(standings, need)
 }
 
 /// What is to be given back of a grant.

@@ -45,6 +45,21 @@ impl Table {
         Self { shards, buckets, policies, seeds: [RandomState::default(), RandomState::default()] }
     }
 
+    /// One of the same size in which keys have the same places, with what `carry` makes of each.
+    pub(crate) fn after(&self, policies: usize, carry: impl Fn(&KeyState) -> KeyState) -> Self {
+        let shard = |Shard(slots): &Shard| {
+            let slots = slots.lock();
+            let states = slots
+                .states
+                .iter()
+                .map(|state| state.as_deref().map(|state| Box::new(carry(state))));
+            let (tags, states) = (slots.tags.clone(), states.collect());
+            Shard(Mutex::new(Slots { tags, states, shared: carry(&slots.shared) }))
+        };
+        let shards = self.shards.iter().map(shard).collect();
+        Self { shards, buckets: self.buckets, policies, seeds: self.seeds.clone() }
+    }
+
     pub(crate) fn place(&self, key: Key<'_>) -> Place {
         let [place, tag] = &self.seeds;
         Place { place: place.hash_one(key), tag: tag.hash_one(key).max(1) }

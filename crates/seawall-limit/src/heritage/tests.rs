@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crate::heritage::Carry;
 use crate::limiter::{Limiter, LimiterBuilder};
 use crate::moment::Moment;
 use crate::policy::Policy;
@@ -25,7 +26,7 @@ fn left(limiter: &Limiter, key: u64, policy: &str, now: Instant) -> u32 {
 }
 
 fn follow(builder: LimiterBuilder, before: &Limiter, now: Instant) -> Limiter {
-    let after = builder.after(before.clone()).build().unwrap();
+    let after = builder.after(before.clone(), Carry::Share).build().unwrap();
     after.shared().begin(Moment::from(now).nanos());
     after
 }

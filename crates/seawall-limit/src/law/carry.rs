@@ -1,6 +1,7 @@
-//! What a state under one law becomes under another: the same share is spent.
+//! What a state under one law becomes under another.
 
 use super::{Law, State};
+use crate::heritage::Carry;
 
 impl Law {
     /// The state under `next` of a key whose state at the time `at` is `state`
@@ -9,10 +10,15 @@ impl Law {
     /// The share of the quota that is spent stays, rounded up to the least unit
     /// that `next` counts in; debt in proportion, as far as `next` has it. What
     /// has no whole unit left has none afterwards. Under an equal law the state
-    /// stays as it is; a window begins anew at the change.
-    pub(crate) fn carry(&self, state: State, next: &Self, at: u64) -> State {
+    /// stays as it is; a window begins anew at the change. By [`Carry::Units`]
+    /// as many units are spent as were, a begun one whole.
+    pub(crate) fn carry(&self, state: State, next: &Self, at: u64, carry: Carry) -> State {
         if self == next {
             return state;
+        }
+        if carry == Carry::Units {
+            let units = self.units(state, at);
+            return next.force(State::default(), at, units);
         }
         let (spent, of) = self.share(state, at);
         if spent == 0 {
@@ -31,6 +37,16 @@ impl Law {
             Self::Window(window) => window.force(State::default(), at, units(window.limit)),
             Self::Fixed(fixed) => fixed.force(State::default(), at, units(fixed.limit)),
         }
+    }
+
+    /// Units that are spent, debt included.
+    fn units(&self, state: State, at: u64) -> u32 {
+        let units = match self {
+            Self::Bucket(gcra) => gcra.standing(state.until, at).reset.div_ceil(gcra.emission),
+            Self::Window(window) => counted(window.limit, self.remaining(state, at)).0,
+            Self::Fixed(fixed) => counted(fixed.limit, self.remaining(state, at)).0,
+        };
+        u32::try_from(units).unwrap_or(u32::MAX)
     }
 
     /// How much is spent, and of how much.

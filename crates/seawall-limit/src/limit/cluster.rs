@@ -5,45 +5,97 @@ use std::time::Duration;
 use http::Response;
 use tokio::time::Instant;
 
-use super::gate::{Judged, Verdict};
+use super::count::Count;
+use super::gate::{Admitted, Judged, Verdict};
+use super::open::{Held, Open};
+use super::rule::Sets;
 use crate::answer::{self, Fields, Manner, Problem};
 use crate::body::LimitBody;
-use crate::cluster::{Begun, ClusterDecision, ClusterSet, Source};
+use crate::cluster::{Admission, ClusterDecision, ClusterSet, Source, Started};
 use crate::key::Key;
 use crate::penalty::Violation;
 
-/// Decides, at once if that takes no Redis. `fields` are those of the policies before.
+/// Decides, at once if that takes no Redis. `admitted` has what the policies before said.
 pub(crate) fn judge<B>(
-    set: &ClusterSet,
+    sets: &Sets,
     key: Key<'_>,
     now: Instant,
     manner: Manner,
-    fields: [Option<Fields>; 2],
+    admitted: Admitted,
 ) -> Judged<B> {
-    match set.begin(key, 1, now) {
-        Begun::Done(ruling, source) => {
-            Judged::Now(verdict(&set.decision(ruling, source), &manner, fields))
+    let begun = sets.cluster.as_ref().map(|set| (set, set.begin(key, 1, now)));
+    let ask = match begun {
+        Some((set, Started::Done(said))) => match verdict(&set.decision(said), &manner, admitted) {
+            Verdict::Admit(admitted) if !sets.cluster_settled.is_empty() => (admitted, None),
+            verdict => return Judged::Now(verdict),
+        },
+        Some((set, Started::Ask(question))) => (admitted, Some((set.clone(), question))),
+        None => (admitted, None),
+    };
+    let admissions = sets.cluster_settled.iter();
+    let admissions: Vec<_> = admissions
+        .map(|(set, count)| (set.clone(), set.admission(key, now), count.clone()))
+        .collect();
+    let charged = sets.cluster.as_ref().filter(|_| !admissions.is_empty());
+    let charged = charged.map(|set| set.charged(key));
+    let (mut admitted, question) = ask;
+    Judged::Later(Box::pin(async move {
+        if let Some((set, question)) = question {
+            let said = set.finish(question).await;
+            match verdict(&set.decision(said), &manner, admitted) {
+                Verdict::Admit(more) => admitted = more,
+                rejected => return rejected,
+            }
         }
-        Begun::Ask(question) => {
-            let set = set.clone();
-            Judged::Later(Box::pin(async move {
-                let (ruling, source) = set.finish(question).await;
-                verdict(&set.decision(ruling, source), &manner, fields)
-            }))
+        match admit(admissions, &manner, &mut admitted).await {
+            Ok(()) => Verdict::Admit(admitted),
+            Err(response) => {
+                admitted.dismiss();
+                // All or none: what was charged a moment ago is given back.
+                if let Some(charged) = charged {
+                    charged.refund(1);
+                }
+                Verdict::Reject(response)
+            }
+        }
+    }))
+}
+
+/// Lets in what responses tell the cost of.
+async fn admit<B>(
+    admissions: Vec<(ClusterSet, Admission, Count)>,
+    manner: &Manner,
+    admitted: &mut Admitted,
+) -> Result<(), Box<Response<LimitBody<B>>>> {
+    for (set, admission, count) in admissions {
+        match admission.run().await {
+            Ok(reservation) => {
+                let open = admitted.open.get_or_insert_with(|| Box::new(Open::new(manner.answers)));
+                open.hold(Held::Cluster(reservation), &count);
+            }
+            Err(said) => return Err(rejection(&set.decision(said), manner)),
         }
     }
+    Ok(())
 }
 
 fn verdict<B>(
     decision: &ClusterDecision<'_>,
     manner: &Manner,
-    mut fields: [Option<Fields>; 2],
+    mut admitted: Admitted,
 ) -> Verdict<B> {
     if decision.is_allowed() {
-        fields[1] = Some(Fields::of(decision, manner.answers));
-        return Verdict::Admit(fields);
+        if decision.is_enforced() {
+            admitted.fields[1] = Some(Fields::of(decision, manner.answers));
+        }
+        return Verdict::Admit(admitted);
     }
-    Verdict::Reject(Box::new(match decision.source() {
+    admitted.dismiss();
+    Verdict::Reject(rejection(decision, manner))
+}
+
+fn rejection<B>(decision: &ClusterDecision<'_>, manner: &Manner) -> Box<Response<LimitBody<B>>> {
+    Box::new(match decision.source() {
         Source::Closed => unavailable(decision, manner),
         Source::Blocked => {
             let mut response = answer::rejection(decision, manner);
@@ -52,7 +104,7 @@ fn verdict<B>(
             response
         }
         _ => answer::rejection(decision, manner),
-    }))
+    })
 }
 
 /// 503, or gRPC's UNAVAILABLE: the client did nothing wrong.

@@ -4,13 +4,15 @@ mod lint;
 mod parts;
 
 pub use lint::{Finding, Trap};
-pub use parts::{ClientConfig, ExceptionConfig, RuleConfig, SubjectConfig};
+pub use parts::{ClientConfig, CountConfig, ExceptionConfig, RuleConfig, SubjectConfig};
 
+use super::gate::Gate;
 use super::layer::{LimitLayer, LimitLayerBuilder};
 use super::rule::{Limiters, Rule, Rules};
 use crate::answer::Answers;
 use crate::config::PolicyConfig;
 use crate::error::{Error, in_range};
+use crate::heritage::Carry;
 use crate::limiter::{Limiter, LimiterBuilder, MAX_KEYS};
 
 /// A [`LimitLayer`] as plain data.
@@ -76,6 +78,8 @@ pub struct LayerConfig {
     pub allow: Vec<String>,
     /// How clients are told.
     pub answers: Answers,
+    /// What a key has spent of a quota that a reload to this file changes. Default: the same share.
+    pub carry: Carry,
 }
 
 impl LayerConfig {
@@ -115,8 +119,8 @@ impl LayerConfig {
         self.after(None)
     }
 
-    /// The same, taking over from another limiter.
-    pub(super) fn after(&self, before: Option<Limiter>) -> Result<LimitLayerBuilder, Error> {
+    /// The same, taking over from another gate.
+    pub(super) fn after(&self, before: Option<&Gate>) -> Result<LimitLayerBuilder, Error> {
         self.validate()?;
         for finding in self.lint() {
             if finding.is_refused() {
@@ -125,11 +129,12 @@ impl LayerConfig {
             tracing::warn!(%finding, "a trap in the configuration of quotas");
         }
         let limiter = self.limiter()?.max_keys(self.max_keys);
-        let limiter = match before {
-            Some(before) => limiter.after(before),
+        let limiter = match before.and_then(Gate::limiter) {
+            Some(before) => limiter.after(before.clone(), self.carry),
             None => limiter,
         };
-        self.over(limiter.build()?)
+        let said = before.map(Gate::said).unwrap_or_default();
+        Ok(self.over(limiter.build()?)?.after_file(said))
     }
 
     /// The same, made.
@@ -175,6 +180,7 @@ impl Default for LayerConfig {
             client: ClientConfig::default(),
             allow: Vec::new(),
             answers: Answers::default(),
+            carry: Carry::default(),
         }
     }
 }

@@ -9,14 +9,14 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::gate::{Asked, Gate, Verdict};
-use crate::answer::Fields;
+use super::gate::{Admitted, Asked, Gate, Verdict};
 use crate::body::LimitBody;
 
 pin_project! {
     /// Resolves to the service's response with the `RateLimit` fields, or at
     /// once to a rejection; where a cluster-wide policy takes asking Redis, first to the one or the
-    /// other. Dropping it drops the call; the charge stays, also one that is under way.
+    /// other. Dropping it drops the call; the charge stays, also one that is under way,
+    /// and what the response would have told is settled as unanswered ([`Count`](super::Count)).
     pub struct LimitFuture<S, A, B>
     where
         S: Service<Request<A>>,
@@ -32,7 +32,7 @@ pin_project! {
     where
         S: Service<Request<A>>,
     {
-        Passed { #[pin] call: S::Future, fields: [Option<Fields>; 2] },
+        Passed { #[pin] call: S::Future, admitted: Admitted },
         Rejected { response: Option<Response<LimitBody<B>>> },
         Asked { asked: Asked<B>, waiting: Option<Box<Waiting<S, A>>> },
     }
@@ -46,8 +46,8 @@ struct Waiting<S, A> {
 }
 
 impl<S: Service<Request<A>>, A, B> LimitFuture<S, A, B> {
-    pub(crate) const fn pass(call: S::Future, fields: [Option<Fields>; 2]) -> Self {
-        Self { state: State::Passed { call, fields } }
+    pub(crate) const fn pass(call: S::Future, admitted: Admitted) -> Self {
+        Self { state: State::Passed { call, admitted } }
     }
 
     pub(crate) const fn reject(response: Response<LimitBody<B>>) -> Self {
@@ -70,12 +70,14 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Passed { call, fields } => {
-                    let mut response = ready!(call.poll(cx))?.map(LimitBody::inner);
-                    for fields in fields.iter_mut().filter_map(Option::take) {
+                StateProjection::Passed { call, admitted } => {
+                    let mut response = ready!(call.poll(cx))?;
+                    for fields in admitted.fields.iter_mut().filter_map(Option::take) {
                         fields.write(response.headers_mut());
                     }
-                    return Poll::Ready(Ok(response));
+                    let open = admitted.open.take();
+                    let meter = open.and_then(|open| open.answered(&mut response));
+                    return Poll::Ready(Ok(response.map(|body| LimitBody::metered(body, meter))));
                 }
                 // Polled again after it resolved, which callers must not do, it stays pending.
                 StateProjection::Rejected { response } => {
@@ -86,8 +88,8 @@ where
                     let Some(waiting) = waiting.take() else { return Poll::Pending };
                     let Waiting { mut service, request, gate } = *waiting;
                     match verdict {
-                        Verdict::Admit(fields) => {
-                            State::Passed { call: service.call(request), fields }
+                        Verdict::Admit(admitted) => {
+                            State::Passed { call: service.call(request), admitted }
                         }
                         Verdict::Reject(response) => {
                             gate.refund(&request);

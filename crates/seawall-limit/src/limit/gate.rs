@@ -12,6 +12,8 @@ use tokio::time::Instant;
 
 #[cfg(feature = "redis")]
 use super::cluster;
+use super::open::{Held, Open};
+use super::reload::Said;
 use super::rule::{Rules, Sets};
 use super::subject::{self, MAX_SUBJECTS, Owner, Source};
 use crate::answer::{self, Answers, Fields, Manner};
@@ -80,10 +82,18 @@ impl<'a> Met<'a> {
     }
 }
 
+/// What there is to do about the response of a request that was let in.
+#[derive(Default)]
+pub(crate) struct Admitted {
+    /// It gets these.
+    pub(crate) fields: [Option<Fields>; 2],
+    /// It tells what to charge.
+    pub(crate) open: Option<Box<Open>>,
+}
+
 /// How a request fares.
 pub(crate) enum Verdict<B> {
-    /// Its response gets these fields.
-    Admit([Option<Fields>; 2]),
+    Admit(Admitted),
     /// This is the answer.
     Reject(Box<Response<LimitBody<B>>>),
 }
@@ -100,20 +110,31 @@ pub(crate) enum Judged<B> {
 
 pub(crate) type Asked<B> = Pin<Box<dyn Future<Output = Verdict<B>> + Send>>;
 
+impl Admitted {
+    /// The request was not let in after all.
+    pub(crate) fn dismiss(self) {
+        if let Some(open) = self.open {
+            open.dismiss();
+        }
+    }
+}
+
 impl<B> Judged<B> {
     const fn free() -> Self {
-        Self::Now(Verdict::Admit([None, None]))
+        Self::Now(Verdict::Admit(Admitted { fields: [None, None], open: None }))
     }
 }
 
 /// Everything that services of one layer share.
 pub(crate) struct Gate {
     client: Resolver,
-    key: Option<Box<KeyFn>>,
+    key: Option<Arc<KeyFn>>,
     allowed: Networks,
     rules: Rules,
     lists: Option<Arc<Desk>>,
     answers: Answers,
+    /// For the next gate.
+    said: Said,
     unidentified: Counter,
     warned: AtomicBool,
 }
@@ -121,11 +142,11 @@ pub(crate) struct Gate {
 impl Gate {
     pub(crate) fn new(
         client: Resolver,
-        key: Option<Box<KeyFn>>,
+        key: Option<Arc<KeyFn>>,
         allowed: Networks,
         rules: Rules,
         lists: Option<Arc<Desk>>,
-        answers: Answers,
+        (answers, said): (Answers, Said),
     ) -> Self {
         describe_counter!(
             UNIDENTIFIED,
@@ -138,6 +159,7 @@ impl Gate {
             rules,
             lists,
             answers,
+            said,
             unidentified: counter!(UNIDENTIFIED),
             warned: AtomicBool::new(false),
         }
@@ -167,31 +189,86 @@ impl Gate {
         };
         let Some(client) = self.client(&head, met, true) else { return Judged::free() };
         let now = Instant::now();
-        let mut fields = [None, None];
-        if let Some(decision) = self.decide(&client, sets, now) {
+        let mut admitted = Admitted::default();
+        let has_moved = || {
             let has_left = |limiter: &Limiter| limiter.shared().heritage.has_left();
-            if self.limiter().is_some_and(has_left) && moved() {
+            self.limiter().is_some_and(has_left) && moved()
+        };
+        if !sets.settled.is_empty() {
+            match self.admit(&client, sets, now) {
+                Ok(open) => admitted.open = Some(open),
+                Err(decision) => return self.rejected(request, &decision),
+            }
+        }
+        if let Some(decision) = self.decide(&client, sets, now) {
+            if has_moved() {
+                admitted.dismiss();
                 return Judged::Moved;
             }
             if !decision.is_allowed() {
-                let manner = Manner::of(request, self.answers);
-                let response = Box::new(answer::rejection(&decision, &manner));
-                return Judged::Now(Verdict::Reject(response));
+                admitted.dismiss();
+                return self.rejected(request, &decision);
             }
             if decision.is_enforced() {
-                fields[0] = Some(Fields::of(&decision, self.answers));
+                admitted.fields[0] = Some(Fields::of(&decision, self.answers));
             }
         }
         #[cfg(feature = "redis")]
-        if let Some(set) = &sets.cluster {
+        if sets.cluster.is_some() || !sets.cluster_settled.is_empty() {
             let manner = Manner::of(request, self.answers);
-            let judged = cluster::judge(set, self.key(&client), now, manner, fields);
+            let judged = cluster::judge(sets, self.key(&client), now, manner, admitted);
             if let Judged::Now(Verdict::Reject(_)) = &judged {
                 self.refund_client(&client, sets);
             }
             return judged;
         }
-        Judged::Now(Verdict::Admit(fields))
+        Judged::Now(Verdict::Admit(admitted))
+    }
+
+    fn rejected<A, B>(&self, request: &Request<A>, decision: &Decision<'_>) -> Judged<B> {
+        let manner = Manner::of(request, self.answers);
+        Judged::Now(Verdict::Reject(Box::new(answer::rejection(decision, &manner))))
+    }
+
+    /// Lets in what responses tell the cost of, if all policies have a unit left. Charges nothing.
+    fn admit<'s>(
+        &self,
+        client: &Client<'_>,
+        sets: &'s Sets,
+        now: Instant,
+    ) -> Result<Box<Open>, Decision<'s>> {
+        let mut open = Box::new(Open::new(self.answers));
+        let Some(limiter) = self.limiter() else { return Ok(open) };
+        let admitted = self.with_owners(client, &sets.settled, |subjects| {
+            for (key, set) in subjects {
+                let reservation = limiter.admit(*key, set, now)?;
+                let mut of = sets.settled.iter().zip(&sets.counts);
+                let its = of.find(|((_, known), _)| std::ptr::eq(known, *set));
+                if let Some((_, count)) = its {
+                    open.hold(Held::Local(reservation), count);
+                }
+            }
+            Ok(())
+        });
+        match admitted {
+            Ok(()) => Ok(open),
+            Err(decision) => {
+                open.dismiss();
+                Err(decision)
+            }
+        }
+    }
+
+    /// What code said of this gate, which a file cannot: it stays at a reload.
+    pub(crate) fn said(&self) -> Said {
+        Said {
+            key: self.key.clone(),
+            lists: self.lists.clone(),
+            peer: self.client.peer(),
+            #[cfg(feature = "redis")]
+            cluster: self.rules.limiters().cluster.clone(),
+            ..self.said.clone()
+        }
     }
 
     pub(crate) const fn limiter(&self) -> Option<&Limiter> {

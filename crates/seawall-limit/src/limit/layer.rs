@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tower_layer::Layer;
 
 use super::gate::{Gate, Head, KeyFn};
-use super::reload::Shared;
+use super::reload::{Said, Shared};
 use super::rule::{Limiters, Rule, Rules};
 use super::service::LimitService;
 use crate::answer::Answers;
@@ -16,7 +16,7 @@ use crate::cluster::ClusterLimiter;
 use crate::error::Error;
 use crate::key::Key;
 use crate::limiter::Limiter;
-use crate::lists::ListLayer;
+use crate::lists::{Desk, ListLayer};
 
 /// A tower layer that charges each request's policies to its client and answers
 /// 429 if one is spent. Clones share everything.
@@ -105,11 +105,19 @@ impl fmt::Debug for LimitLayer {
 pub struct LimitLayerBuilder {
     limiters: Limiters,
     client: ClientIp,
-    key: Option<Box<KeyFn>>,
+    key: Option<Arc<KeyFn>>,
     rules: Vec<Rule>,
     allowed: Vec<Box<str>>,
-    lists: Option<ListLayer>,
+    lists: Option<Arc<Desk>>,
     answers: Answers,
+    file: Option<FromFile>,
+}
+
+/// What of a builder comes from a file, and what code said of the gate before.
+struct FromFile {
+    rules: usize,
+    allowed: usize,
+    said: Said,
 }
 
 impl LimitLayerBuilder {
@@ -122,6 +130,7 @@ impl LimitLayerBuilder {
             allowed: Vec::new(),
             lists: None,
             answers: Answers::default(),
+            file: None,
         }
     }
 
@@ -156,7 +165,7 @@ impl LimitLayerBuilder {
     where
         F: for<'a> Fn(&Head<'a>) -> Option<Key<'a>> + Send + Sync + 'static,
     {
-        self.key = Some(Box::new(key));
+        self.key = Some(Arc::new(key));
         self
     }
 
@@ -176,9 +185,15 @@ impl LimitLayerBuilder {
     /// Asks lists, and countries, before anything else, as if `lists` was layered outside of this
     /// layer, and with the same answers and metrics; but the client's address is found once, by
     /// [`identify`](Self::identify) of this layer, whatever `lists` was told, which is cheaper than
-    /// two layers. Whom the lists allow is still charged. A reload has to add them again.
+    /// two layers. Whom the lists allow is still charged.
     pub fn lists(mut self, lists: ListLayer) -> Self {
-        self.lists = Some(lists);
+        self.lists = Some(lists.into_desk());
+        self
+    }
+
+    /// Asks no lists any more: for a reload, at which they stay otherwise.
+    pub fn without_lists(mut self) -> Self {
+        self.lists = None;
         self
     }
 
@@ -199,14 +214,38 @@ impl LimitLayerBuilder {
         Ok(LimitLayer { shared: Arc::new(Shared::new(self.gate()?)) })
     }
 
-    pub(crate) fn gate(self) -> Result<Gate, Error> {
+    /// All so far is from a file; what code said of the gate before stays, unless it says it anew.
+    pub(super) fn after_file(mut self, said: Said) -> Self {
+        self.client = self.client.or_peer(said.peer.clone());
+        self.key = said.key.clone();
+        self.lists = said.lists.clone();
+        #[cfg(feature = "redis")]
+        {
+            self.limiters.cluster = said.cluster.clone();
+        }
+        self.file = Some(FromFile { rules: self.rules.len(), allowed: self.allowed.len(), said });
+        self
+    }
+
+    pub(crate) fn gate(mut self) -> Result<Gate, Error> {
+        let mut said = Said::default();
+        if let Some(file) = self.file {
+            if self.rules.len() == file.rules {
+                self.rules.extend(file.said.rules);
+            }
+            if self.allowed.len() == file.allowed {
+                self.allowed.extend(file.said.allowed);
+            }
+            said.rules = self.rules[file.rules..].to_vec();
+            said.allowed = self.allowed[file.allowed..].to_vec();
+        }
         Ok(Gate::new(
             self.client.compile()?,
             self.key,
             Networks::parse(&self.allowed)?,
             Rules::compile(self.limiters, self.rules)?,
-            self.lists.map(|lists| Arc::clone(lists.desk())),
-            self.answers,
+            self.lists,
+            (self.answers, said),
         ))
     }
 }

@@ -8,10 +8,28 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::config::LayerConfig;
-use super::gate::Gate;
+use super::gate::{Gate, KeyFn};
 use super::layer::{LimitLayer, LimitLayerBuilder};
+use super::rule::Rule;
+use crate::client::PeerFn;
+#[cfg(feature = "redis")]
+use crate::cluster::ClusterLimiter;
 use crate::error::Error;
+use crate::lists::Desk;
 use crate::moment::Moment;
+
+/// What code said of a gate, as a file cannot.
+#[derive(Clone, Default)]
+pub(crate) struct Said {
+    pub(crate) key: Option<Arc<KeyFn>>,
+    pub(crate) peer: Option<Arc<PeerFn>>,
+    pub(crate) lists: Option<Arc<Desk>>,
+    #[cfg(feature = "redis")]
+    pub(crate) cluster: Option<ClusterLimiter>,
+    /// Added to those of a file.
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) allowed: Vec<Box<str>>,
+}
 
 /// What all services of a layer share.
 pub(crate) struct Shared {
@@ -45,8 +63,13 @@ impl Shared {
 
 impl LimitLayer {
     /// Puts another configuration into force for all services of this layer and
-    /// its clones, between two requests. `code` adds what a file cannot say, as
-    /// it was added to [`LayerConfig::builder`].
+    /// its clones, between two requests.
+    ///
+    /// What code said stays: the peer address, `key_by`, lists, the cluster-wide
+    /// limiter, and the rules and networks that were added to those of
+    /// [`LayerConfig::builder`]. What `code` says again takes their place; of
+    /// rules and of networks all, if it adds one. Of a layer that was built
+    /// without a [`LayerConfig`] the rules and the networks go.
     ///
     /// Policies are the same if their names are. A key that has spent a share
     /// of the old quota has spent that share of the new: 60 of 100 become 30 of
@@ -57,7 +80,8 @@ impl LimitLayer {
     /// keys that begin or cease to be exceptions, and for the table's size.
     ///
     /// A decision under way at the change may be made twice, and so be charged
-    /// under both; it is never lost. Limiters and reservations that were taken
+    /// under both; it is never lost. One whose response tells its cost is settled
+    /// where it was let in, and so counts no more if that is the old one. Limiters and reservations that were taken
     /// from elsewhere stay with the limiter that made them, and so do other
     /// layers on the same limiter.
     ///
@@ -77,8 +101,8 @@ impl LimitLayer {
     ) -> Result<(), Error> {
         let shared = self.shared();
         let _one_at_a_time = shared.reloading.lock();
-        let before = shared.gate.load().limiter().cloned();
-        let gate = config.after(before).and_then(|builder| code(builder).gate());
+        let before = shared.gate.load_full();
+        let gate = config.after(Some(&before)).and_then(|builder| code(builder).gate());
         let gate = gate.inspect_err(|error| {
             shared.refused.increment(1);
             tracing::warn!(%error, "a new configuration of quotas is refused: the old one stays");

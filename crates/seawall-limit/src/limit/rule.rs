@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use http::Method;
 
+use super::count::Count;
 use super::path::Pattern;
 use super::subject::{MAX_SUBJECTS, Source, Subject};
 #[cfg(feature = "redis")]
@@ -26,6 +27,7 @@ pub struct Rule {
     methods: Vec<Method>,
     policies: Vec<Box<str>>,
     by: Subject,
+    count: Count,
     exempt: bool,
 }
 
@@ -78,6 +80,13 @@ impl Rule {
         self
     }
 
+    /// What the rule's policies count. Default: [`Count::Requests`]. One policy
+    /// counts one thing in all rules of a layer.
+    pub fn count(mut self, count: Count) -> Self {
+        self.count = count;
+        self
+    }
+
     /// Lets the requests pass uncharged, whatever other rules say: for health
     /// checks and the like.
     pub fn exempt(mut self) -> Self {
@@ -86,7 +95,8 @@ impl Rule {
     }
 
     const fn at(path: Path) -> Self {
-        Self { path, methods: Vec::new(), policies: Vec::new(), by: Subject::Client, exempt: false }
+        let (by, count) = (Subject::Client, Count::Requests);
+        Self { path, methods: Vec::new(), policies: Vec::new(), by, count, exempt: false }
     }
 }
 
@@ -109,8 +119,13 @@ pub(crate) struct Limiters {
 pub(crate) struct Sets {
     /// By subject, the one with the most specific policy first.
     pub(crate) local: Box<[(Source, PolicySet)]>,
+    /// What responses tell, with what they count in the same order.
+    pub(crate) settled: Box<[(Source, PolicySet)]>,
+    pub(crate) counts: Box<[Count]>,
     #[cfg(feature = "redis")]
     pub(crate) cluster: Option<ClusterSet>,
+    #[cfg(feature = "redis")]
+    pub(crate) cluster_settled: Box<[(ClusterSet, Count)]>,
 }
 
 struct Compiled {
@@ -120,6 +135,7 @@ struct Compiled {
     ids: Box<[(usize, u8)]>,
     #[cfg(feature = "redis")]
     cluster_ids: Box<[u8]>,
+    count: Count,
     exempt: bool,
 }
 
@@ -147,12 +163,22 @@ impl Rules {
         }
         in_range("rules", rules.len() as u64, 1, u64::BITS.into())?;
         limiters.validate()?;
+        validate_counts(&rules)?;
         let mut sources = Vec::new();
         let rules = rules
             .into_iter()
             .map(|rule| Compiled::new(&limiters, &mut sources, rule))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Box<[_]>, _>>()?;
         in_range("subjects", sources.len() as u64, 0, MAX_SUBJECTS as u64)?;
+        let mut settled: Vec<(usize, &Count)> = Vec::new();
+        for rule in rules.iter().filter(|rule| rule.count.is_settled()) {
+            for (source, _) in &rule.ids {
+                if !settled.contains(&(*source, &rule.count)) {
+                    settled.push((*source, &rule.count));
+                }
+            }
+        }
+        in_range("subjects of responses", settled.len() as u64, 0, MAX_SUBJECTS as u64)?;
         Ok(Self { limiters, sources, rules, sets: OnceLock::new() })
     }
 
@@ -188,35 +214,80 @@ impl Rules {
     fn node(&self, matching: u64) -> Box<Node> {
         let met = || {
             let last_first = self.rules.iter().enumerate().rev();
-            last_first.filter(|(index, _)| matching >> index & 1 == 1)
+            last_first.filter(|(index, _)| matching >> index & 1 == 1).map(|(_, rule)| rule)
         };
-        let mut by_source: Vec<(usize, Vec<u8>)> = Vec::new();
-        for (source, id) in met().flat_map(|(_, rule)| &rule.ids) {
-            match by_source.iter_mut().find(|(known, _)| known == source) {
-                Some((_, ids)) => ids.push(*id),
-                None => by_source.push((*source, vec![*id])),
-            }
-        }
+        let (at_once, settled): (Vec<_>, Vec<_>) =
+            self.local(met()).into_iter().partition(|(count, _)| !count.is_settled());
         let sets = Sets {
-            local: self
-                .limiters
-                .local
-                .iter()
-                .flat_map(|limiter| {
-                    let set = |(source, ids): &(usize, Vec<u8>)| {
-                        (self.sources[*source].clone(), limiter.set_of(ids.iter().copied()))
-                    };
-                    by_source.iter().map(set).collect::<Vec<_>>()
-                })
-                .collect(),
+            local: at_once.into_iter().map(|(_, set)| set).collect(),
+            counts: settled.iter().map(|(count, _)| count.clone()).collect(),
+            settled: settled.into_iter().map(|(_, set)| set).collect(),
             #[cfg(feature = "redis")]
-            cluster: self.limiters.cluster.as_ref().and_then(|cluster| {
-                let ids: Vec<u8> = met().flat_map(|(_, rule)| rule.cluster_ids.clone()).collect();
-                (!ids.is_empty()).then(|| cluster.adopt(cluster.names().set_of(ids)))
-            }),
+            cluster: self.cluster(met(), &Count::Requests),
+            #[cfg(feature = "redis")]
+            cluster_settled: {
+                let mut counts: Vec<&Count> = Vec::new();
+                for rule in met().filter(|rule| rule.count.is_settled()) {
+                    if !counts.contains(&&rule.count) {
+                        counts.push(&rule.count);
+                    }
+                }
+                let set = |count: &Count| Some((self.cluster(met(), count)?, count.clone()));
+                counts.into_iter().filter_map(set).collect()
+            },
         };
         Box::new(Node { rules: matching, sets, next: OnceLock::new() })
     }
+
+    /// By what is counted and by subject.
+    fn local<'a>(
+        &self,
+        met: impl Iterator<Item = &'a Compiled>,
+    ) -> Vec<(Count, (Source, PolicySet))> {
+        let Some(limiter) = &self.limiters.local else { return Vec::new() };
+        let mut groups: Vec<(usize, &Count, Vec<u8>)> = Vec::new();
+        for (rule, (source, id)) in met.flat_map(|rule| rule.ids.iter().map(move |it| (rule, it))) {
+            let count = &rule.count;
+            match groups.iter_mut().find(|it| it.0 == *source && it.1 == count) {
+                Some((.., ids)) => ids.push(*id),
+                None => groups.push((*source, count, vec![*id])),
+            }
+        }
+        let set = |(source, count, ids): (usize, &Count, Vec<u8>)| {
+            (count.clone(), (self.sources[source].clone(), limiter.set_of(ids)))
+        };
+        groups.into_iter().map(set).collect()
+    }
+
+    #[cfg(feature = "redis")]
+    fn cluster<'a>(
+        &self,
+        met: impl Iterator<Item = &'a Compiled>,
+        count: &Count,
+    ) -> Option<ClusterSet> {
+        let cluster = self.limiters.cluster.as_ref()?;
+        let rules = met.filter(|rule| rule.count == *count);
+        let ids: Vec<u8> = rules.flat_map(|rule| rule.cluster_ids.clone()).collect();
+        (!ids.is_empty()).then(|| cluster.adopt(cluster.names().set_of(ids)))
+    }
+}
+
+/// A policy that one rule charges at once and another by its response would be charged twice.
+fn validate_counts(rules: &[Rule]) -> Result<(), Error> {
+    let mut known: Vec<(&str, &Count)> = Vec::new();
+    for rule in rules.iter().filter(|rule| !rule.exempt) {
+        rule.count.validate()?;
+        for name in &rule.policies {
+            match known.iter().find(|(known, _)| **known == **name) {
+                Some((_, count)) if **count != rule.count => {
+                    return Err(Error::TwoCounts { policy: name.clone() });
+                }
+                Some(_) => {}
+                None => known.push((name, &rule.count)),
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Limiters {
@@ -273,6 +344,7 @@ impl Compiled {
             ids: ids.into(),
             #[cfg(feature = "redis")]
             cluster_ids: cluster_ids.into(),
+            count: rule.count,
             exempt: rule.exempt,
         })
     }

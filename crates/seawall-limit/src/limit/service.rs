@@ -72,8 +72,8 @@ where
                     }
                     continue;
                 }
-                Judged::Now(Verdict::Admit(fields)) => {
-                    LimitFuture::pass(self.inner.call(request), fields)
+                Judged::Now(Verdict::Admit(admitted)) => {
+                    LimitFuture::pass(self.inner.call(request), admitted)
                 }
                 Judged::Now(Verdict::Reject(response)) => LimitFuture::reject(*response),
                 Judged::Later(asked) => {

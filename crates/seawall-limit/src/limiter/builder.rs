@@ -9,7 +9,7 @@ use super::{Inner, Limiter};
 use crate::decide::{Entry, Place};
 use crate::error::{Error, in_range};
 use crate::exception::{self, Exception, Keys};
-use crate::heritage::Heritage;
+use crate::heritage::{Carry, Heritage};
 use crate::key::Key;
 use crate::policy::Policy;
 use crate::quota::Quota;
@@ -27,6 +27,7 @@ pub struct LimiterBuilder {
     max_keys: usize,
     share_seed: u64,
     after: Option<Limiter>,
+    carry: Carry,
 }
 
 impl LimiterBuilder {
@@ -100,8 +101,9 @@ impl LimiterBuilder {
 
     /// Takes over what keys have spent from another limiter.
     #[cfg_attr(not(feature = "tower"), allow(dead_code, reason = "layers reload"))]
-    pub(crate) fn after(mut self, before: Limiter) -> Self {
+    pub(crate) fn after(mut self, before: Limiter, carry: Carry) -> Self {
         self.after = Some(before);
+        self.carry = carry;
         self
     }
 
@@ -121,10 +123,10 @@ impl LimiterBuilder {
     fn seeded(self, seed: RandomState) -> Result<Limiter, Error> {
         let instead = validate(&self.policies, &self.exceptions, self.max_keys)?;
         let twin = self.twin(&seed)?;
-        let Self { mut policies, exceptions, max_keys, share_seed, after } = self;
+        let Self { mut policies, exceptions, max_keys, share_seed, after, carry } = self;
         let after = after.as_ref().map(Limiter::shared);
         let names: Vec<String> = policies.iter().map(|policy| policy.name().to_owned()).collect();
-        let heritage = after.map(|before| Heritage::after(Arc::clone(before), &names));
+        let heritage = after.map(|before| Heritage::after(Arc::clone(before), &names, carry));
         let tag = |key: Key<'_>| KeyHash::new(seed.hash_one(key)).tag;
         let exceptions = exception::by_key(&policies, &exceptions, tag);
         let named = policies.len();
@@ -191,6 +193,7 @@ impl Default for LimiterBuilder {
             max_keys: MAX_KEYS,
             share_seed: 0,
             after: None,
+            carry: Carry::Share,
         }
     }
 }

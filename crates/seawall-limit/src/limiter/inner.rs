@@ -41,6 +41,12 @@ impl Inner {
         &self.policies[usize::from(id)]
     }
 
+    /// All policies, with those that stand in for named ones after them.
+    #[cfg(feature = "redis")]
+    pub(crate) const fn all(&self) -> &[Policy] {
+        &self.policies
+    }
+
     #[cfg(feature = "tower")]
     pub(crate) fn text(&self, id: u8) -> &crate::answer::Text {
         &self.texts[usize::from(id)]

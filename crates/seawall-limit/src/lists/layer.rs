@@ -93,8 +93,8 @@ impl ListLayer {
         self.change(|desk| desk.problem = Problem::plain(StatusCode::FORBIDDEN, detail))
     }
 
-    pub(crate) const fn desk(&self) -> &Arc<Desk> {
-        &self.desk
+    pub(crate) fn into_desk(self) -> Arc<Desk> {
+        self.desk
     }
 
     fn change(mut self, change: impl FnOnce(&mut Desk)) -> Self {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
+use crate::heritage::Carry;
 use crate::key::Key;
 use crate::limiter::{Limiter, LimiterBuilder};
 use crate::moment::Moment;
@@ -250,7 +251,7 @@ fn what_cannot_be_tried_is_refused_by_name() {
 }
 
 fn follow(builder: LimiterBuilder, before: &Limiter, now: Instant) -> Limiter {
-    let after = builder.after(before.clone()).build().unwrap();
+    let after = builder.after(before.clone(), Carry::Share).build().unwrap();
     let now = Moment::from(now).nanos();
     after.shared().begin(now);
     after.shared().finish(now);

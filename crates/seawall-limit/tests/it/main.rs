@@ -18,6 +18,7 @@ mod contention;
 mod fields;
 mod fuzz;
 mod guards;
+mod kept;
 mod law;
 mod layer;
 mod lists;
@@ -27,6 +28,7 @@ mod observed;
 mod overload;
 mod penalty;
 mod reload;
+mod settled;
 #[cfg(feature = "serde")]
 mod shadow;
 mod subjects;

@@ -19,7 +19,7 @@ use tower::{Layer as _, Service as _};
 
 use crate::support::{Inner, get, inner, request};
 
-fn config(policies: &[(&str, u32)]) -> LayerConfig {
+pub(crate) fn config(policies: &[(&str, u32)]) -> LayerConfig {
     let policy = |(name, limit): &(&str, u32)| PolicyConfig {
         name: (*name).to_owned(),
         limit: *limit,
@@ -166,10 +166,13 @@ fn a_request_that_meets_two_lists_at_a_reload_is_counted_once_and_keeps_no_mark_
         let layer = Arc::new(OnceLock::<LimitLayer>::new());
         let (of_layer, replacing) = (Arc::clone(&layer), lists("2.2.2.2"));
         let built = config(&[("a", 10)]).builder().unwrap().lists(lists("1.1.1.1"));
-        // In the midst of the first decision.
+        // In the midst of the first decision; the closure stays, and would do it for ever.
+        let once = AtomicBool::new(false);
         let built = built.key_by(move |_| {
-            let other = |code: LimitLayerBuilder| code.lists(replacing.clone());
-            of_layer.get().unwrap().reload(&config(&[("a", 10)]), other).unwrap();
+            if !once.swap(true, Ordering::Relaxed) {
+                let other = |code: LimitLayerBuilder| code.lists(replacing.clone());
+                of_layer.get().unwrap().reload(&config(&[("a", 10)]), other).unwrap();
+            }
             None
         });
         let built = layer.get_or_init(|| built.build().unwrap());

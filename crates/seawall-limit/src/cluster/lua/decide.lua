@@ -1,6 +1,8 @@
 -- Decides on, or amends, the quotas of subjects. One string per subject holds
 -- the theoretical arrival time (TAT) of each of its policies that is not full,
--- in microseconds of Redis's clock: `bids=1763758800123456;api=1763758800654321;`
+-- in microseconds of Redis's clock, and the emission and the capacity by which it
+-- was written: `bids=1763758800123456,1200000,60000000;api=..;`. Whoever comes
+-- with another law finds the same share spent.
 --
 -- All numbers are integers below 2^53, where a double is exact: TATs are at
 -- most now + 2^51, which stays below it until the year 2184.
@@ -18,22 +20,24 @@ local function seawall_limit(keys, argv)
   local amends = argv[1] == 'amend'
   local divisor = tonumber(argv[2])
   local count = tonumber(argv[3])
-  local names, emissions, capacities = {}, {}, {}
+  local names, emissions, capacities, laws = {}, {}, {}, {}
   for i = 1, count do
     names[i] = argv[3 * i + 1]
     emissions[i] = tonumber(argv[3 * i + 2])
     capacities[i] = tonumber(argv[3 * i + 3])
+    laws[i] = ',' .. argv[3 * i + 2] .. ',' .. argv[3 * i + 3]
   end
   local at = 3 * count + 4
   local answer = { now }
   for _, key in ipairs(keys) do
     local value = redis.pcall('GET', key)
-    local tats, mended = {}, 0
+    local tats, marks, mended, changed = {}, {}, 0, false
     if type(value) == 'string' then
       local read = 0
-      for name, tat in string.gmatch(value, '([%w_.-]+)=(%d+);') do
+      for name, tat, law in string.gmatch(value, '([%w_.~-]+)=(%d+)([,%d]*);') do
         tats[name] = math.min(tonumber(tat), furthest)
-        read = read + #name + #tat + 2
+        marks[name] = law
+        read = read + #name + #tat + #law + 2
       end
       if read ~= #value then mended = 1 end
     elseif value then
@@ -44,12 +48,28 @@ local function seawall_limit(keys, argv)
       if mended == 1 then
         spent[i] = capacities[i]
       else
-        spent[i] = math.min(math.max((tats[names[i]] or now) - now, 0), capacities[i])
+        local used = math.max((tats[names[i]] or now) - now, 0)
+        local mark = marks[names[i]]
+        if used > 0 and mark ~= laws[i] and mark ~= '' then
+          changed = true
+          local e, c = string.match(mark, '^,(%d+),(%d+)$')
+          e, c = tonumber(e or 0), tonumber(c or 0)
+          if e < 1 or c < e or c > 2251799813685248 then
+            -- No law of ours.
+            used = capacities[i]
+          else
+            used = math.min(used, c)
+            local full = c - used < e
+            used = math.ceil(used / c * capacities[i]) + 1
+            if full then used = math.max(used, capacities[i] - emissions[i] + 1) end
+          end
+        end
+        spent[i] = math.min(used, capacities[i])
       end
       local left = math.floor((capacities[i] - spent[i]) / emissions[i])
       if not units or left < units then units = left end
     end
-    local granted, writes = 0, mended == 1
+    local granted, writes = 0, mended == 1 or changed
     if amends then
       local since = tonumber(argv[at])
       for i = 1, count do
@@ -77,11 +97,14 @@ local function seawall_limit(keys, argv)
       end
     end
     if writes then
-      for i = 1, count do tats[names[i]] = now + spent[i] end
+      for i = 1, count do
+        tats[names[i]] = now + spent[i]
+        marks[names[i]] = laws[i]
+      end
       local parts, last = {}, now
       for name, tat in pairs(tats) do
         if tat > now then
-          parts[#parts + 1] = name .. '=' .. string.format('%.0f', tat) .. ';'
+          parts[#parts + 1] = name .. '=' .. string.format('%.0f', tat) .. marks[name] .. ';'
           if tat > last then last = tat end
         end
       end

@@ -38,6 +38,9 @@ async fn agree(functions: bool, seed: u64) {
         spec(&[("a", 50_000, 10), ("b-1.x", 1_000, 700), ("c", 7, 3)]),
         spec(&[("long", (1 << 51) / 3, 3), ("c", 7, 3)]),
         spec(&[("b-1.x", 1_000, 700), ("long", (1 << 51) / 3, 3)]),
+        // The same names under other laws, as after a reload.
+        spec(&[("a", 90_001, 3), ("c~", 7, 3)]),
+        spec(&[("a", 7, 1), ("b-1.x", 999_983, 5), ("long", 1_000, 1 << 31)]),
     ];
     let mut random = StdRng::seed_from_u64(seed);
     let mut model = Model::default();

@@ -23,7 +23,7 @@ fn answer(now: u64, granted: u32, spent: u64) -> Answer {
 }
 
 fn alone(state: &mut KeyState, spec: &Spec, mode: FailureMode, nodes: u32, now: u64) -> bool {
-    state.alone(spec, &[mode], nodes, 1, now).ruling.outcome == Outcome::Allowed
+    state.alone(spec, &[mode], nodes, 1, now, true).ruling.outcome == Outcome::Allowed
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn what_was_admitted_in_an_outage_is_owed_once() {
     let amend = state.settle(&spec.laws, 4, 0).expect("two units");
     assert_eq!(amend, Amend { kind: AmendKind::Charge, amounts: vec![200] });
     assert_eq!(state.settle(&spec.laws, 4, 0), None);
-    state.unsettled(&spec.laws, &amend);
+    state.unsettled(&spec, &amend);
     assert_eq!(state.settle(&spec.laws, 4, 0), Some(amend));
 }
 
@@ -136,7 +136,7 @@ fn what_redis_says_before_it_is_told_forgives_nothing_of_an_outage() {
     let amend = state.settle(&spec.laws, 4, 0).expect("ten units");
     assert_eq!(amend.amounts, [1_000]);
     // Nor if that is not answered, and others are.
-    state.unsettled(&spec.laws, &amend);
+    state.unsettled(&spec, &amend);
     let _ = state.heard(&spec, 1, &answer(0, 1, 200), (0, 0), TERMS);
     assert_eq!(state.settle(&spec.laws, 4, 0), Some(amend));
 }
@@ -173,6 +173,6 @@ fn a_cost_above_a_nodes_share_is_said_of_the_policy_that_has_no_room() {
     spec.names = ["a".into(), "b".into()].into();
     let mut state = KeyState::new(Subject::of(Key::Text("alice")), 2, 0);
     let modes = [FailureMode::Local; 2];
-    let ruling = state.alone(&spec, &modes, 4, 3, 0).ruling;
+    let ruling = state.alone(&spec, &modes, 4, 3, 0, true).ruling;
     assert_eq!((ruling.outcome, ruling.policy, ruling.violated), (Outcome::Rejected, 1, 0b10));
 }

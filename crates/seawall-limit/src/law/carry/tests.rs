@@ -13,7 +13,7 @@ fn spend(quota: Quota, units: u32) -> State {
 }
 
 fn left(from: Quota, spent: u32, to: Quota) -> u32 {
-    to.law().remaining(from.law().carry(spend(from, spent), &to.law(), AT), AT)
+    to.law().remaining(from.law().carry(spend(from, spent), &to.law(), AT, Carry::Share), AT)
 }
 
 fn per(limit: u32) -> Quota {
@@ -35,11 +35,35 @@ fn the_share_stays_when_a_limit_is_halved_or_doubled() {
 }
 
 #[test]
+fn the_units_stay_that_were_spent_if_that_was_asked_for() {
+    let left = |from: Quota, spent: u32, to: Quota| {
+        let state = from.law().carry(spend(from, spent), &to.law(), AT, Carry::Units);
+        (to.law().remaining(state, AT), to.law().standing(state, AT).next)
+    };
+    for mode in [Mode::Smooth, Mode::Window, Mode::Fixed] {
+        let (fifty, hundred) = (per(50).in_mode(mode).unwrap(), per(100).in_mode(mode).unwrap());
+        assert_eq!(left(fifty, 40, hundred).0, 60, "{mode:?}");
+        assert_eq!(left(fifty, 50, hundred).0, 50, "{mode:?}");
+        assert_eq!(left(hundred, 20, fifty).0, 30, "{mode:?}");
+        assert_eq!(left(hundred, 80, fifty).0, 0, "{mode:?}");
+    }
+    // 80 of 50: what is above is debt, as far as there is any, and refills before a unit is left.
+    let unit = 60_000_000_000 / 50;
+    assert_eq!(left(per(100), 80, per(50).with_debt(30).unwrap()), (0, 31 * unit));
+    assert_eq!(left(per(100), 80, per(50)), (0, unit));
+}
+
+#[test]
 fn debt_stays_in_proportion_as_far_as_there_is_any() {
     let owing = per(100).with_debt(50).unwrap();
-    let state = owing.law().carry(spend(owing, 150), &per(10).with_debt(10).unwrap().law(), AT);
+    let state = owing.law().carry(
+        spend(owing, 150),
+        &per(10).with_debt(10).unwrap().law(),
+        AT,
+        Carry::Share,
+    );
     assert_eq!(state.until - AT, 15 * 6_000_000_000);
-    let state = owing.law().carry(spend(owing, 150), &per(10).law(), AT);
+    let state = owing.law().carry(spend(owing, 150), &per(10).law(), AT, Carry::Share);
     assert_eq!(state.until - AT, 10 * 6_000_000_000);
 }
 
@@ -57,7 +81,7 @@ proptest! {
     ) {
         let (old, new) = (from.law(), to.law());
         let (at, state) = (AT + later, spend(from, spent));
-        let carried = old.carry(state, &new, at);
+        let carried = old.carry(state, &new, at, Carry::Share);
         let (free, burst) = (u128::from(old.remaining(state, at)), u128::from(from.burst()));
         let now_free = u128::from(new.remaining(carried, at));
         // A part of a unit that is free counts in the share: less than one unit of the old.
@@ -72,7 +96,7 @@ proptest! {
         // Nobody waits longer than one who has spent all of the new.
         let all = new.drain(State::default(), at);
         prop_assert!(carried.until <= all.until);
-        prop_assert_eq!(old.carry(state, &old, at), state);
+        prop_assert_eq!(old.carry(state, &old, at, Carry::Share), state);
     }
 
     #[test]

@@ -4,13 +4,13 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, Method, StatusCode};
 
 use super::LayerConfig;
 use crate::client::{ClientIp, ProxyHeader, TIERS};
 use crate::error::Error;
 use crate::key::Key;
-use crate::limit::{Rule, Subject};
+use crate::limit::{Count, Rule, Subject};
 use crate::limiter::LimiterBuilder;
 use crate::quota::Mode;
 
@@ -54,6 +54,8 @@ pub struct RuleConfig {
     pub policies: Vec<String>,
     /// Whom to charge. Default: the client.
     pub subject: SubjectConfig,
+    /// What the policies count. Default: requests.
+    pub counts: CountConfig,
     /// Says that something in front of this layer has verified the field that
     /// the subject is taken from. Default: false, and [`LayerConfig::lint`] warns.
     pub verified: bool,
@@ -80,6 +82,21 @@ pub enum SubjectConfig {
     Parameter(String),
     /// [`Subject::Everybody`].
     Everybody,
+}
+
+/// [`Count`] as plain data.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
+pub enum CountConfig {
+    /// [`Count::Requests`].
+    #[default]
+    Requests,
+    /// [`Count::Statuses`], by their numbers.
+    Statuses(Vec<u16>),
+    /// [`Count::Bytes`], by the unit.
+    Bytes(u32),
 }
 
 /// [`ClientIp`] as plain data.
@@ -153,7 +170,7 @@ impl RuleConfig {
         });
         let rule = methods.collect::<Result<Vec<_>, _>>()?.into_iter().fold(rule, Rule::method);
         let rule = self.policies.iter().fold(rule, |rule, name| rule.policy(name.as_str()));
-        let rule = rule.by(self.subject.compile()?);
+        let rule = rule.by(self.subject.compile()?).count(self.counts.compile()?);
         Ok(if self.exempt { rule.exempt() } else { rule })
     }
 }
@@ -170,6 +187,23 @@ impl SubjectConfig {
             }
             Self::Parameter(name) => Subject::Parameter(name.as_str().into()),
             Self::Everybody => Subject::Everybody,
+        })
+    }
+}
+
+impl CountConfig {
+    fn compile(&self) -> Result<Count, Error> {
+        let status = |number: &u16| {
+            let unknown =
+                |_| wrong("statuses", &number.to_string(), "a status of HTTP, such as 401");
+            StatusCode::from_u16(*number).map_err(unknown)
+        };
+        Ok(match self {
+            Self::Requests => Count::Requests,
+            Self::Statuses(numbers) => {
+                Count::statuses(numbers.iter().map(status).collect::<Result<Vec<_>, _>>()?)
+            }
+            Self::Bytes(unit) => Count::Bytes { unit: *unit },
         })
     }
 }

@@ -5,9 +5,9 @@ use tower::{Layer, Service, ServiceExt, service_fn};
 use super::*;
 use std::convert::Infallible;
 
-type Answer = Response<seawall_limit::LimitBody<String>>;
+pub(super) type Answer = Response<seawall_limit::LimitBody<String>>;
 
-async fn call(layer: &LimitLayer, path: &str) -> Answer {
+pub(super) async fn call(layer: &LimitLayer, path: &str) -> Answer {
     let inner =
         service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(String::from("done"))));
     let mut service = layer.layer(inner);

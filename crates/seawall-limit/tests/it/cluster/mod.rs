@@ -6,7 +6,10 @@ mod keys;
 mod layer;
 mod leases;
 mod orders;
+mod reload;
+mod settled;
 mod slots;
+mod trial;
 
 use std::time::Duration;
 
