@@ -89,7 +89,8 @@
 //! Across nodes: when it has returned and is not [partial](Written::is_partial), L2 holds no older
 //! value and accepts none from loads that began before. Another node's L1 drops the old value when
 //! it is told, which takes about one round trip, and what it may have missed is compared before it
-//! is served; [`max_staleness`](CacheConfig::max_staleness) bounds how long it trusts a remote
+//! is served; a request that brings along the version of its write tells it there and then
+//! ([`Cache::told`]); [`max_staleness`](CacheConfig::max_staleness) bounds how long it trusts a remote
 //! that has fallen silent. Where the remote tells nothing
 //! ([`Coherence::Unwatched`]), L1 may serve the old value for up to its
 //! [`l1_ttl`](CacheConfig::l1_ttl). Callers that joined a load from before get what it brings. A
@@ -98,7 +99,8 @@
 //! What this rests on: Redis keeps a tombstone for the tombstone TTL. One that is evicted under
 //! memory pressure or lost in a failover no longer refuses, on other nodes, the loads that were in
 //! flight then; nodes that share a Redis need the same tombstone TTL. Removals that
-//! Redis has not acknowledged are lost if the process ends first.
+//! Redis has not acknowledged are lost if the process ends first. TTLs in L1 stand still while the
+//! machine is suspended.
 //!
 //! # Cancel safety
 //! Any future of [`Cache`] may be dropped. A load goes on and fills the cache. A write, removal or

@@ -98,6 +98,10 @@ pub struct Written {
     pub l1: bool,
     /// What became of it in L2.
     pub l2: L2Write,
+    /// The version that L2 gave to it: with [`Cache::told`](crate::Cache::told) a node that has not
+    /// heard of it yet reads nothing older. `None` where L2 has not acknowledged it, or wrote
+    /// nothing.
+    pub version: Option<u64>,
 }
 
 impl Written {

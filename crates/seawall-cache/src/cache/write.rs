@@ -75,6 +75,21 @@ where
     {
         Box::pin(self.inner.write(key.to_owned(), Write::Remove { source })).await
     }
+
+    /// Somebody who comes to this node knows of a write of `key` on another: from now on no read
+    /// here answers with anything older, and no caller joins a load from before, even if the remote
+    /// has not told this node yet or tells nothing. `version` is what that write returned
+    /// ([`Written::version`]); it may travel with the one who wrote, in a cookie or a message.
+    ///
+    /// What is as new or newer stays; a version that no write returned costs the entry its place in
+    /// L1 and no more. Cost: a short lock; nothing is asked.
+    pub fn told<Q>(&self, key: &Q, version: u64)
+    where
+        K: Borrow<Q>,
+        Q: CacheKey + ToOwned<Owned = K> + ?Sized,
+    {
+        self.inner.local.entry_changed(key.to_owned(), Some(version));
+    }
 }
 
 /// What to do to a key.
@@ -183,7 +198,7 @@ where
         let value = match loaded.answer {
             Answer::Value(ref value) => Some(value),
             Answer::Absent => None,
-            Answer::NotModified => return Written { l1: false, l2: skipped },
+            Answer::NotModified => return Written { l1: false, l2: skipped, version: None },
         };
         let life = self.policy.life(loaded.ttl, loaded.stale_for, value.is_none(), rand::random());
         if !loaded.cached || life.fresh.is_zero() {
@@ -193,15 +208,13 @@ where
             self.counters.refused(Refusal::Tag);
             let removed = self.remove(lease, 0).await;
             let stored = removed.l2 == L2Write::Done;
-            return Written {
-                l1: false,
-                l2: if stored { L2Write::Unstorable } else { removed.l2 },
-            };
+            let l2 = if stored { L2Write::Unstorable } else { removed.l2 };
+            return Written { l1: false, l2, ..removed };
         }
         if loaded.source > 0 && loaded.source < self.sources.get(lease.key(), now) {
             lease.remove();
             let l2 = if self.remote.is_some() { L2Write::Superseded } else { skipped };
-            return Written { l1: false, l2 };
+            return Written { l1: false, l2, version: None };
         }
         // A later load must not bring back what this one replaces.
         self.sources.raise(lease.key().clone(), loaded.source, now);
@@ -248,15 +261,16 @@ where
         };
         // A newer one may have begun after this, and ended before.
         let overtaken = source > 0 && source < self.sources.get(lease.key(), Instant::now());
+        let version = matches!(l2, L2Write::Done | L2Write::Unstorable).then_some(draft.version);
         if overtaken || l2 == L2Write::Superseded {
             lease.remove();
-            return Written { l1: false, l2 };
+            return Written { l1: false, l2, version };
         }
         let issued = l2 != L2Write::Pending;
         // L2 has no word on it: another write may be in its place.
         draft.degraded = !issued;
         let kept = lease.end_write(draft, issued, self.local.clock().now());
-        Written { l1: kept != Kept::No, l2 }
+        Written { l1: kept != Kept::No, l2, version }
     }
 
     /// Writes an entry to L2 and notes the version it got there. Without the names of its tags, it
@@ -313,24 +327,24 @@ where
         self.sources.raise(lease.key().clone(), source, Instant::now());
         lease.remove();
         let Some(remote) = &self.remote else {
-            return Written { l1: true, l2: L2Write::NotConfigured };
+            return Written { l1: true, l2: L2Write::NotConfigured, version: None };
         };
         let text = self.text(lease.key());
-        let l2 = match remote.remove(&text, source, self.config.tombstone_ttl).await {
-            Ok(_) => L2Write::Done,
+        let (l2, version) = match remote.remove(&text, source, self.config.tombstone_ttl).await {
+            Ok(version) => (L2Write::Done, Some(version)),
             Err(error) => {
                 self.counters.remote_error(&error);
-                L2Write::Pending
+                (L2Write::Pending, None)
             }
         };
         // Again: a read may have brought the old entry back before L2 knew.
         lease.remove();
-        Written { l1: true, l2 }
+        Written { l1: true, l2, version }
     }
 }
 
 /// What is said of a write whose task the runtime dropped at its shutdown.
-const UNTOLD: Written = Written { l1: false, l2: L2Write::Pending };
+const UNTOLD: Written = Written { l1: false, l2: L2Write::Pending, version: None };
 
 /// Writes of a batch that are under way at the same time.
 const AT_ONCE: usize = 128;

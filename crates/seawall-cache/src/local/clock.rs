@@ -197,19 +197,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_coarse_clock_is_never_late_and_not_far_ahead() {
+    fn a_coarse_clock_is_not_late_through_many_ticks_and_not_far_ahead() {
         let clock = Clock::coarse();
-        let mut furthest = Duration::MAX;
-        for _ in 0..100_000 {
-            let before = clock.now();
-            let latest = clock.latest();
-            assert!(clock.earliest(latest) <= clock.now());
-            assert!(latest >= before, "{:?} late", before.since(latest));
-            // Whoever stops this thread in between makes it look less far ahead, not further.
-            furthest = furthest.min(latest.since(clock.now()));
-            assert!(clock.now().plus(Coarse::AHEAD) >= latest || !clock.is_coarse());
-        }
-        assert!(furthest <= Coarse::AHEAD);
+        // Through ten ticks of 100 Hz. Where the kernel is kept from its tick, as on a crowded
+        // machine, it is late by as much: some time it is not kept from it.
+        let span = Duration::from_millis(100);
+        let in_time = |_| {
+            let (began, mut furthest) = (clock.now(), Duration::MAX);
+            let mut latenesses = 0;
+            while clock.now().since(began) < span {
+                let before = clock.now();
+                let latest = clock.latest();
+                latenesses += u32::from(latest < before);
+                assert!(clock.earliest(latest) <= clock.now());
+                // Whoever stops this thread in between makes it look less far ahead, not further.
+                furthest = furthest.min(latest.since(clock.now()));
+                assert!(clock.now().plus(Coarse::AHEAD) >= latest || !clock.is_coarse());
+            }
+            assert!(furthest <= Coarse::AHEAD);
+            latenesses == 0
+        };
+        assert!((0..50).any(in_time), "late in each tenth of a second");
     }
 
     #[test]

@@ -77,7 +77,7 @@ where
     /// The entry of `key` was written in L2. Afterwards no look answers with anything older, and
     /// nobody joins a load from before; except that a write of this node stays while its version
     /// is compared, if this may have been its echo.
-    pub(super) fn entry_changed(&self, key: K, version: Option<u64>) {
+    pub(crate) fn entry_changed(&self, key: K, version: Option<u64>) {
         if let Changed::Check(entry) = self.table.changed(&key, version) {
             self.check_later(key, entry);
         }

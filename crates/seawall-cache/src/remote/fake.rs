@@ -51,6 +51,10 @@ impl Calls {
         self.0[op as usize].load(Ordering::Relaxed)
     }
 
+    pub(crate) fn total(&self) -> usize {
+        self.0.iter().map(|calls| calls.load(Ordering::Relaxed)).sum()
+    }
+
     /// Reads, fills, puts, removes.
     pub(crate) fn all(&self) -> [usize; 4] {
         [Op::Read, Op::Fill, Op::Put, Op::Remove].map(|op| self.of(op))

@@ -12,6 +12,7 @@ mod cluster;
 mod cluster_coherence;
 mod cluster_faults;
 mod conformance;
+mod elsewhere;
 mod joining;
 mod outage;
 mod processes;

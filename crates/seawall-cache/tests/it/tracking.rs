@@ -127,6 +127,9 @@ async fn writes_by_anyone_are_told() {
     let other = |it: &Event| matches!(it, Changed(text) if !text.starts_with("numbers"));
     assert!(!told.events.lock().iter().any(other));
     assert!(!told.has(&Changed("numbers:3".into())) && !told.has(&Lost(Some(0))));
+    // Which is an error with prefixes, and counts as one in the statistics of the server.
+    let stats = command(server, &["INFO", "commandstats"]).await.text().expect("text");
+    assert!(stats.contains("client|tracking") && !stats.contains("client|caching"), "{stats}");
 }
 
 #[tokio::test]

@@ -36,8 +36,11 @@ pub(super) struct Line {
     gathered: bool,
     /// How many were answered at once, lately: so many may ask again.
     group: usize,
-    /// When something was last heard, or waited for.
+    /// When something was last answered, or waited for.
     progress: Instant,
+    /// Turns since it was last looked at who waits for too long, in each of which there was more
+    /// to read.
+    busy: usize,
     /// When to look at who waits for too long.
     wake_at: Option<Instant>,
     timer: Pin<Box<Sleep>>,
@@ -70,6 +73,7 @@ impl Line {
             gathered: false,
             group: 0,
             progress: Instant::now(),
+            busy: 0,
             wake_at: None,
             timer: Box::pin(sleep(Duration::ZERO)),
         }
@@ -101,10 +105,14 @@ impl Line {
             context.waker().wake_by_ref();
         }
         if more {
-            // Those that were answered ask again first, and it is not yet known who is late.
             context.waker().wake_by_ref();
-            return Ok(());
+            if self.busy < MOST_BUSY {
+                // Those that were answered ask again first, and it is not yet known who is late.
+                self.busy += 1;
+                return Ok(());
+            }
         }
+        self.busy = 0;
         self.watch(queue, context)
     }
 
@@ -273,6 +281,10 @@ impl Line {
                 }
                 next = Some(next.map_or(silent, |next| next.min(silent)));
             }
+            if self.unwritten() >= MOST_UNWRITTEN {
+                // Who asks meanwhile is not taken, and wakes nobody.
+                next = Some(now + LOOK);
+            }
             self.wake_at = next.map(|next| next.max(now + LOOK));
             if let Some(at) = self.wake_at {
                 self.timer.as_mut().reset(at);
@@ -294,6 +306,10 @@ const CHUNK: usize = 16 * 1024;
 
 /// While no value is whole yet.
 const READS: usize = 16;
+
+/// Turns of reading for which nobody is told that he waited for too long: a MiB at the least, which
+/// is what may lie there when this process was stopped for a while.
+const MOST_BUSY: usize = 64;
 
 /// In one command.
 const MOST_KEYS: usize = 128;

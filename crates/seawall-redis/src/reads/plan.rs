@@ -110,7 +110,7 @@ impl Plan {
     }
 
     /// Connects, says who we are, and waits for a sign of life.
-    async fn connect(&self, server: &Server) -> Result<(TcpStream, BytesMut), End> {
+    pub(super) async fn connect(&self, server: &Server) -> Result<(TcpStream, BytesMut), End> {
         let host = server.host.trim_start_matches('[').trim_end_matches(']');
         let mut stream = TcpStream::connect((host, server.port)).await?;
         stream.set_nodelay(true)?;
@@ -150,6 +150,8 @@ impl Plan {
                 Some(Err(error)) if error.details().starts_with("NOAUTH") => {
                     return Err(End::Refused(error));
                 }
+                // What comes after it would be taken for the answer to the first question.
+                Some(_) if !input.is_empty() => return Err(End::Garbled),
                 Some(_) => return Ok((stream, input)),
                 None => read(&mut stream, &mut input).await?,
             }

@@ -15,6 +15,9 @@ use super::plan::{End, Whereabouts};
 use super::queue::Reply;
 use super::*;
 
+mod handshake;
+mod hostile;
+
 /// Both ends of a connection.
 struct Scene {
     reads: Arc<Reads>,

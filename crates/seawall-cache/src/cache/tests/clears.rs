@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 
 use super::*;
+use crate::remote::fake::Op;
 use crate::{L2Write, Swept};
 
 type Words = Cache<String, u64>;
@@ -35,8 +36,11 @@ async fn a_clear_holds_on_every_node_and_spares_other_namespaces() {
     for key in BIDS {
         assert!(has(&b, key).await);
     }
+    let before = (remote.calls.of(Op::Advance), remote.calls.total());
     let cleared = a.clear().await;
     assert_eq!((cleared.l1, cleared.l2), (6, L2Write::Done));
+    assert_eq!(remote.calls.of(Op::Advance), before.0 + 1, "one command, however many keys");
+    assert!(remote.calls.total() <= before.1 + 3, "and a look at the mark by each node");
     for key in BIDS {
         assert!(!has(&a, key).await && !has(&b, key).await && !has(&words(&remote), key).await);
         assert!(has(&other, key).await);
