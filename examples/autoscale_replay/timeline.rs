@@ -27,7 +27,7 @@ p {{ margin: 2px 0 6px; color: #555; }} svg {{ width: 100%; height: auto; displa
 table {{ border-collapse: collapse; margin: 14px 0; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: 2px 0 2px 26px; text-align: right; }} th {{ font-weight: normal; color: #555; }}
 th:first-child, td:first-child {{ padding-left: 0; text-align: left; }}
-i {{ display: inline-block; width: 12px; height: 12px; margin: 0 5px 0 14px; vertical-align: -1px; }}
+i {{ display: inline-block; width: 12px; height: 12px; margin: 0 5px 0 14px; vertical-align: -1px; }} i:first-child {{ margin-left: 0; }}
 </style></head><body>
 <h1>{title}</h1>
 <p><i style="background:{NEED}"></i>needed <i style="background:{HAVE};height:3px;vertical-align:3px"></i>ready
@@ -132,7 +132,8 @@ fn picture(
     } else {
         (60.0, "minutes")
     };
-    let every = scale_of(seconds / unit / 8.0);
+    let least = seconds / unit / 8.0;
+    let every = MARKS.into_iter().find(|every| *every >= least).unwrap_or_else(|| scale_of(least));
     let mut mark = 0.0;
     while mark * unit <= seconds {
         let at = LEFT + mark * unit / seconds * WIDTH;
@@ -143,7 +144,7 @@ fn picture(
             r##"<text x="{at:.1}" y="{:.1}" text-anchor="{anchor}" fill="#555">{label}</text>"##,
             TOP + HEIGHT + 20.0
         )?;
-        mark += every.max(1.0);
+        mark += every;
     }
     writeln!(html, "</svg>")
 }
@@ -159,6 +160,9 @@ fn scale_of(value: f64) -> f64 {
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
+
+/// Between the marks of an axis, in minutes, hours or days.
+const MARKS: [f64; 10] = [1.0, 2.0, 3.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 100.0];
 
 const COLUMNS: usize = 940;
 const LEFT: f64 = 46.0;

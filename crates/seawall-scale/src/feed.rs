@@ -88,9 +88,10 @@ impl PlanFeed {
     }
 
     /// Learns what an instance can do from the signal `busy`: how busy those that serve are on
-    /// average, as a ratio, of what runs out first: of their CPU, or of their slots where requests wait
-    /// for something else. The planner's service is what it begins with, and is planned with until twenty measurements are known. Nothing is learned within a
-    /// start delay and an interval of a change of size, nor while more than a second's work waits.
+    /// average, as a ratio, of what runs out first: of their CPU, or of their slots where requests
+    /// wait for something else. The planner's service is what it begins with, and is planned with
+    /// until twenty measurements are known. Nothing is learned within a start delay and an interval
+    /// of a change of size, nor while more than a second's work waits.
     /// Default: the service stays as it was given.
     #[must_use]
     pub fn learn(mut self, busy: impl Into<String>) -> Self {

@@ -39,6 +39,8 @@ pub struct ServiceModel {
     /// How far off it is on average.
     off: f64,
     seen: u64,
+    /// Requests a second at which an instance would be busy all the time, once that was learned.
+    most: Option<f64>,
 }
 
 impl ServiceModel {
@@ -55,6 +57,7 @@ impl ServiceModel {
             base: 0.0,
             off: 0.0,
             seen: 0,
+            most: None,
         }
     }
 
@@ -65,11 +68,15 @@ impl ServiceModel {
     ///
     /// What is no number, negative, of no instance, or more than a thousand times what was given, is
     /// left out. So is what was busy to 95 % and more: there work waits, and what arrives is not what
-    /// is done.
+    /// is done. And so is a tenth of the usual rate and less, which says nothing of requests: what was
+    /// learned by day is known in the morning.
     pub fn observe(&mut self, rate: f64, instances: u32, busy: f64) {
         let each = rate / f64::from(instances);
         let sound = (0.0..=MOST_TIMES * self.given.rate).contains(&each);
         if !sound || instances == 0 || !(0.0..SATURATED).contains(&busy) {
+            return;
+        }
+        if self.seen >= ENOUGH && each < IDLE * self.rates / self.weight {
             return;
         }
         let weight = self.trust(each, busy);
@@ -83,21 +90,19 @@ impl ServiceModel {
             *sum = *sum * KEPT + weight * value;
         }
         self.seen = self.seen.saturating_add(1);
-        self.base = self.fitted_base().unwrap_or(self.base);
+        if self.seen >= ENOUGH {
+            // Where it cannot be told anew it is less than all there is.
+            let known = self.base.min(0.9 * self.uses / self.weight);
+            self.base = self.fitted_base().unwrap_or(known);
+            self.most = self.fitted().or(self.most);
+        }
     }
 
-    /// The service with the learned rate; with the given one before twenty measurements, and where
+    /// The service with the learned rate; with the given one before twenty measurements, and while
     /// what was learned is more than a hundred times off it, which is a wrong unit and no service.
     #[must_use]
     pub fn service(&self) -> Service {
-        let rate =
-            self.learned().filter(|_| self.seen >= ENOUGH).map(|rate| rate / self.given.rate);
-        match rate {
-            Some(times) if (0.01..=100.0).contains(&times) => {
-                Service { rate: self.given.rate * times, ..self.given }
-            }
-            _ => self.given,
-        }
+        Service { rate: self.most.unwrap_or(self.given.rate), ..self.given }
     }
 
     /// How many measurements were taken.
@@ -106,17 +111,16 @@ impl ServiceModel {
         self.seen
     }
 
-    /// Requests a second at which an instance would be busy all the time.
-    fn learned(&self) -> Option<f64> {
+    fn fitted(&self) -> Option<f64> {
         let for_requests = self.uses - self.base * self.weight;
         let most = self.rates / for_requests * (1.0 - self.base);
-        (most.is_finite() && most > 0.0).then_some(most)
+        (0.01..=100.0).contains(&(most / self.given.rate)).then_some(most)
     }
 
     /// How much a measurement counts: beyond three mean errors as much as at three, and less at more
     /// than three times the mean rate.
     fn trust(&mut self, each: f64, busy: f64) -> f64 {
-        let Some(most) = self.learned().filter(|_| self.seen >= ENOUGH) else { return 1.0 };
+        let Some(most) = self.most else { return 1.0 };
         let off = (busy - self.base - each / most * (1.0 - self.base)).abs();
         let usual = self.off.max(LEAST_ERROR);
         // One that is wild does not make the next wild one usual; many do, soon.
@@ -131,13 +135,12 @@ impl ServiceModel {
     fn fitted_base(&self) -> Option<f64> {
         let (rate, busy) = (self.rates / self.weight, self.uses / self.weight);
         let spread = self.squares / self.weight - rate * rate;
-        if self.seen < ENOUGH || spread <= 0.01 * rate * rate {
+        if spread <= 0.01 * rate * rate {
             return None;
         }
         let slope = (self.products / self.weight - rate * busy) / spread;
         let base = busy - slope * rate;
-        // Some of it is always for requests.
-        (slope > 0.0 && base.is_finite()).then(|| base.clamp(0.0, MOST_BASE.min(0.9 * busy)))
+        (slope > 0.0 && base.is_finite()).then(|| base.clamp(0.0, MOST_BASE))
     }
 }
 
@@ -149,5 +152,6 @@ const MEMORY_OF_ERRORS: f64 = 50.0;
 /// Use is measured no better.
 const LEAST_ERROR: f64 = 0.005;
 const MOST_TIMES: f64 = 1_000.0;
+const IDLE: f64 = 0.1;
 /// An instance that is busier without a request is measured wrongly.
 const MOST_BASE: f64 = 0.5;

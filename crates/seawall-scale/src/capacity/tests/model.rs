@@ -57,6 +57,19 @@ fn a_load_that_does_not_move_teaches_the_rate_all_the_same() {
 }
 
 #[test]
+fn a_night_without_load_forgets_nothing() {
+    let mut model = ServiceModel::new(SERVICE);
+    let before = learn(&mut model, 0..1_000, 40.0, 0.1);
+    for step in 0..2_000 {
+        // It falls asleep slowly, and idles at a tenth.
+        let rate = 60.0 * 0.99_f64.powi(step);
+        model.observe(rate, 4, 0.1 + rate / 4.0 / 40.0 * 0.9);
+    }
+    let after = model.service().rate;
+    assert!((after / before - 1.0).abs() < 0.1, "{before} {after}");
+}
+
+#[test]
 fn one_wild_measurement_among_many_moves_little() {
     let mut model = ServiceModel::new(SERVICE);
     let before = learn(&mut model, 0..1_000, 40.0, 0.1);
@@ -90,9 +103,11 @@ fn little_nonsense_saturation_and_a_wrong_unit_leave_what_was_given() {
     ] {
         assert_eq!(given(&|model| model.observe(rate, instances, busy)), (SERVICE, 19));
     }
-    let mut model = ServiceModel::new(SERVICE);
-    (0..100).for_each(|_| model.observe(1e6, 1, 0.5));
-    assert_eq!(model.service(), SERVICE, "requests an hour are no requests a second");
+    for rate in [1e6, 5_000.0] {
+        let mut model = ServiceModel::new(SERVICE);
+        (0..100).for_each(|_| model.observe(rate, 1, 0.5));
+        assert_eq!(model.service(), SERVICE, "requests an hour are no requests a second");
+    }
 }
 
 proptest! {
