@@ -230,7 +230,11 @@ impl<'a> Reader<'a> {
                 Last::Start | Last::Open | Last::Close => return Err(WRITE),
                 // A column, where no statement can begin.
                 Last::Comma | Last::Other | Last::SortBy | Last::GroupBy => Last::Word(Word::Name),
-                Last::Word(before) if before.is_reserved() => Last::Word(Word::Name),
+                // Not behind any that are no functions: some can be the name of a column, with which
+                // `CYCLE .. USING` ends before the statement.
+                Last::Word(Word::As | Word::Distinct | Word::Not | Word::On | Word::Select) => {
+                    Last::Word(Word::Name)
+                }
                 _ => return Err(UNCLEAR),
             },
             Word::With if matches!(last, Last::Start | Last::Open) => {

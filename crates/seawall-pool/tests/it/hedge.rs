@@ -4,21 +4,22 @@ use futures_util::future::join_all;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use seawall_devstack::{Direction, Faults, Postgres, Proxy, Stack};
 use seawall_pool::{
-    At, Causal, Error, Hedge, HedgeConfig, NodeConfig, Policy, Pool, PoolConfig, Route, Standing,
+    At, Causal, Hedge, HedgeConfig, NodeConfig, Policy, Pool, PoolConfig, Route,
     tokio_postgres::Row,
 };
 use tokio::time::Instant;
 
 use crate::metrics::value;
-use crate::support::{admin, config, count, millis, node, secs, stack, until};
+use crate::support::{admin, config, count, millis, secs, stack, until};
 
 /// Sleeps `$2` seconds, but only on the server of port `$1`.
-const SLOW: &str = "SELECT pg_sleep(CASE inet_server_port() WHEN $1 THEN $2::float8 ELSE 0 END)::text, \
+pub(crate) const SLOW: &str = "SELECT pg_sleep(CASE inet_server_port() WHEN $1 THEN $2::float8 ELSE 0 END)::text, \
                     inet_server_port()";
-const SLEEPING: &str = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+pub(crate) const SLEEPING: &str =
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
 
 /// Every read may be sent twice, after `delay`; the replicas take turns.
-fn hedging(stack: &Stack, delay: u64) -> PoolConfig {
+pub(crate) fn hedging(stack: &Stack, delay: u64) -> PoolConfig {
     let hedge = HedgeConfig {
         enabled: true,
         budget: 1.0,
@@ -230,44 +231,4 @@ async fn a_tail_of_stalls_is_cut_at_the_cost_of_two_reads_in_a_hundred() {
     println!("{without} reads stalled without, {with} with; longest {longest:?}");
     assert!(without >= 3, "{without}");
     assert!(with * 3 <= without, "{with} of {without}");
-}
-
-#[tokio::test]
-async fn a_read_whose_second_attempt_finds_the_line_full_does_not_pass_to_the_primary() {
-    let stack = stack(2).await;
-    let one = stack.replica(0).unwrap();
-    let mut config =
-        PoolConfig { max_size: 1, min_idle: 0, max_waiting: 1, ..hedging(&stack, 500) };
-    config.replicas[1].tags = vec!["two".to_owned()];
-    let pool = Pool::connect(config).await.unwrap();
-    // Saved up for the second attempt.
-    pool.read().query_one("SELECT 1", &[]).await.unwrap();
-    // The second replica has one connection and room for one who waits.
-    let held = pool.read().tag("two").get().await.unwrap();
-    let waits = tokio::spawn({
-        let pool = pool.clone();
-        async move { pool.read().tag("two").hedged(false).query_one("SELECT 1", &[]).await }
-    });
-    until("one waits", secs(20), async || node(&pool, "replica-2").waiting == 1).await;
-
-    pool.drain("replica-2").unwrap();
-    let read = tokio::spawn({
-        let (pool, port) = (pool.clone(), i32::from(one.port()));
-        async move { pool.read().query_at(SLOW, &[&port, &600.0]).await.map(|at| at.node) }
-    });
-    until("it is on the first", secs(20), async || count(one, SLEEPING).await == 1).await;
-    pool.restore("replica-2").unwrap();
-    let shed = async || pool.status().nodes[2].standing == Some(Standing::Saturated);
-    until("the second attempt was refused", secs(20), shed).await;
-    // Now the first one is lost as well.
-    admin(
-        one,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
-    )
-    .await;
-    let error = read.await.unwrap().unwrap_err();
-    assert!(matches!(error, Error::QueueFull { .. }), "{error}");
-    assert_eq!(node(&pool, "primary").served.reads, 0);
-    drop(held);
-    waits.await.unwrap().unwrap();
 }

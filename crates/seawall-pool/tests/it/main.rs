@@ -24,6 +24,7 @@ mod failover;
 mod failure;
 mod fallback;
 mod hedge;
+mod hedge_spill;
 mod lag;
 mod lanes;
 mod loader;

@@ -65,14 +65,14 @@ async fn reads_spill_to_the_primary_only_while_it_has_little_to_do() {
     let full = Full::new(&stack, Spill::Primary).await;
     let (pool, primary) = (full.pool.clone(), stack.primary().unwrap().port());
     // One that finds out by itself, and those who know beforehand.
-    for _ in 0..10 {
-        assert_eq!(port(pool.read()).await, primary);
+    for hedged in [false, true].repeat(5) {
+        assert_eq!(port(pool.read().hedged(hedged)).await, primary);
         assert!(full.is_said_to_be());
     }
     // One of two is as much as half.
     let busy = pool.write().get().await.unwrap();
-    for _ in 0..10 {
-        let error = pool.read().query("SELECT 1", &[]).await.unwrap_err();
+    for hedged in [false, true].repeat(5) {
+        let error = pool.read().hedged(hedged).query("SELECT 1", &[]).await.unwrap_err();
         assert!(matches!(error, Error::QueueFull { .. }), "{error}");
     }
     drop(busy);
@@ -86,9 +86,12 @@ async fn reads_are_refused_at_once_if_that_is_asked_for() {
     let full = Full::new(&stack, Spill::Shed).await;
     full.pool.read().query("SELECT 1", &[]).await.unwrap_err();
     assert!(full.is_said_to_be());
-    let error = full.pool.read().query("SELECT 1", &[]).await.unwrap_err();
-    assert!(matches!(error, Error::NoNode { .. }), "{error}");
-    assert!(error.is_retryable() && error.to_string().contains("saturated"), "{error}");
+    for hedged in [false, true] {
+        let error = full.pool.read().hedged(hedged).query("SELECT 1", &[]).await.unwrap_err();
+        assert!(matches!(error, Error::NoNode { .. }), "{error}");
+        assert!(error.is_retryable() && error.to_string().contains("saturated"), "{error}");
+    }
+    assert_eq!(node(&full.pool, "primary").served.reads, 0);
     full.pool.write().execute("SELECT 1", &[]).await.unwrap();
     full.ends().await;
 }
