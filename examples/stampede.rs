@@ -84,7 +84,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (left, answers) =
         tokio::join!(leaver, join_all((0..1_000).map(|_| origin.read(&cache, 2))));
     // On a machine that stalls the load may be over before the caller's patience is.
-    let leaves = if left.is_err() { "leaves" } else { "was too late to leave" };
+    let leaves = if left.is_err() { "leaves" } else { "left too late" };
     row(&format!("the caller that began the load {leaves}"), &answers, origin.loads(), start);
 
     let origin = Origin { down: true, ..Origin::default() };

@@ -108,7 +108,8 @@ fn a_slot_that_a_node_says_has_moved_is_its_new_masters_and_told_with_the_next_v
 #[test]
 fn the_indexes_of_pods_that_come_and_go_stay_small() {
     let topology = Topology::cluster();
-    for pod in 0..5_000 {
+    // Twice as many as there may be indexes.
+    for pod in 0..600 {
         let nodes = format!(
             "a h{pod}:1@2 master - 0 0 1 connected 0-99\nb h{}:1@2 master - 0 0 1 connected 100-16383",
             pod + 1
