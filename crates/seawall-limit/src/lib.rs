@@ -55,7 +55,8 @@
 //! [`Limiter::check_joint`] does the same for several keys, a share inside a
 //! total. What a request costs may be known afterwards only:
 //! [`Limiter::reserve`] charges an estimate and [`Limiter::admit`] nothing, and
-//! the [`Reservation`] is settled when it is known.
+//! the [`Reservation`] is settled when it is known. In a layer a rule says what
+//! its policies count: `Rule::count`.
 //!
 //! A policy on trial ([`Policy::shadow`], [`Policy::candidate`], for some keys or all)
 //! is decided in a twin of the limiter, which refuses nobody:

@@ -277,7 +277,8 @@ impl ClusterLimiter {
     }
 
     /// Gives back what was taken ahead, tells Redis what was admitted without it, leaves, and closes
-    /// the connections for every clone. Decisions after that take their failure modes.
+    /// the connections for every clone and [successor](Self::successor): call it on the last.
+    /// Decisions after that take their failure modes.
     pub async fn shutdown(&self) {
         settle::hand_over(&self.shared, &self.tasks).await;
     }

@@ -18,6 +18,7 @@ use super::state::{FailureMode, KeyState, refused_by};
 use super::subject::Subject;
 use super::table::Place;
 use crate::decide::{Outcome, Ruling};
+#[cfg(feature = "tower")]
 use crate::decision::Decision;
 use crate::key::Key;
 use crate::set::PolicySet;

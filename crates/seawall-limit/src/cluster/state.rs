@@ -226,7 +226,8 @@ impl KeyState {
         Alone { ruling: ruling::allowed(local, 0), by: FailureMode::Local }
     }
 
-    /// Charges units that were spent without Redis, whatever is left; it is to be told.
+    /// Charges units that were [expected](Self::expect) to be told to Redis and could not be; it is
+    /// to be told later.
     pub(crate) fn owe(
         &mut self,
         spec: &Spec,
@@ -241,8 +242,9 @@ impl KeyState {
                 continue;
             }
             let (mirror, share) = (&mut self.policies[place], law.share(nodes));
-            let spent = share.spent(mirror.tat.max(mirror.alone), now);
-            let spent = spent.saturating_add(share.price(units)).min(share.capacity);
+            let before = mirror.tat.saturating_sub(law.price(units)).max(mirror.alone);
+            let spent = share.spent(before, now).saturating_add(share.price(units));
+            let spent = spent.min(share.capacity);
             mirror.alone = now.saturating_add(spent);
             mirror.owed = mirror.owed.saturating_add(units);
         }

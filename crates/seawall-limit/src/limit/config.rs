@@ -2,6 +2,8 @@
 
 mod lint;
 mod parts;
+#[cfg(feature = "serde")]
+mod word;
 
 pub use lint::{Finding, Trap};
 pub use parts::{ClientConfig, CountConfig, ExceptionConfig, RuleConfig, SubjectConfig};

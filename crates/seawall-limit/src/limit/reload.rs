@@ -81,9 +81,9 @@ impl LimitLayer {
     ///
     /// A decision under way at the change may be made twice, and so be charged
     /// under both; it is never lost. One whose response tells its cost is settled
-    /// where it was let in, and so counts no more if that is the old one. Limiters and reservations that were taken
-    /// from elsewhere stay with the limiter that made them, and so do other
-    /// layers on the same limiter.
+    /// where it was let in, and so counts no more if that is the old one. Limiters
+    /// and reservations that were taken from elsewhere stay with the limiter that
+    /// made them, and so do other layers on the same limiter.
     ///
     /// Keys are brought over in this call, while requests are decided: about as
     /// long as a check for each key that is live, so call it where blocking is

@@ -176,3 +176,19 @@ fn a_cost_above_a_nodes_share_is_said_of_the_policy_that_has_no_room() {
     let ruling = state.alone(&spec, &modes, 4, 3, 0, true).ruling;
     assert_eq!((ruling.outcome, ruling.policy, ruling.violated), (Outcome::Rejected, 1, 0b10));
 }
+
+#[test]
+fn what_a_reservation_came_to_without_redis_counts_once_here_and_is_owed() {
+    let (mut state, spec) = (state(), spec(100, 10));
+    state.expect(&spec, 4, 0);
+    state.owe(&spec, &[FailureMode::Local], 1, 4, 0);
+    let look = |state: &mut KeyState| state.alone(&spec, &[FailureMode::Local], 1, 1, 0, false);
+    assert_eq!(look(&mut state).ruling.remaining, 6);
+    assert_eq!(look(&mut state).ruling.remaining, 6, "a look charges nothing");
+    let amend = state.settle(&spec.laws, 1, 0).expect("it is owed");
+    assert_eq!(amend.amounts, [400]);
+    // More than there is: no more than all of it.
+    state.expect(&spec, 50, 0);
+    state.owe(&spec, &[FailureMode::Local], 1, 50, 0);
+    assert_eq!(look(&mut state).ruling.outcome, Outcome::Rejected);
+}
