@@ -55,9 +55,11 @@
 //! do, past the hard ones not at all.
 //!
 //! It promotes nothing, but follows a promotion ([`failover`](PoolConfig::failover)): when the primary is
-//! gone, a replica that was found to take writes, of the same cluster and on a newer timeline
-//! than any seen, is the primary from then on. A node that takes writes and is not the primary is kept
-//! out and shows in a metric. Writes that find no primary in between wait for it in the order they came, so
+//! gone, or was gone within the last minute while this could not be seen, a replica that was found to take
+//! writes, of the same cluster and on a newer timeline than any seen, is the primary from then on. Beside a
+//! primary that was there all the time it is not: somebody may have cut a copy loose. A server says on every
+//! connection when it is promoted (`in_hot_standby`), so traffic tells before the next probe does. A node that
+//! takes writes and is not the primary is kept out and shows in a metric. Writes that find no primary in between wait for it in the order they came, so
 //! many and for so long as [`BufferConfig`] says; no write that may have run is ever kept or sent again.
 //!
 //! A node is where its connection string says: a host name is resolved anew for every connection, and

@@ -266,17 +266,6 @@ impl Node {
         self.poke.notify_one();
     }
 
-    /// What the server said of itself as a connection was opened, which the monitor may not know
-    /// yet.
-    pub(crate) fn introduced(&self, in_recovery: Option<bool>) {
-        match in_recovery {
-            // No write is sent there to find out.
-            Some(true) if self.is_primary() && self.is_writable() => self.found_recovering(),
-            Some(false) if !self.is_primary() => self.poke.notify_one(),
-            _ => {}
-        }
-    }
-
     pub(crate) fn is_up(&self) -> bool {
         self.state.load(Ordering::Acquire) == UP
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::error::{Error, classify};
 use crate::link::Link;
@@ -30,7 +31,11 @@ impl Node {
             }
         };
         let turned = Arc::clone(&self.poke);
-        let opening = Link::open(&self.dialer, self.limits.statements, turned, noticed);
+        let opening = async {
+            let link = Link::open(&self.dialer, self.limits.statements, turned, noticed).await?;
+            self.introduced(&link).await?;
+            Ok(link)
+        };
         let link = match timeout(self.limits.connect, opening).await {
             Ok(Ok(link)) => link,
             Ok(Err(source)) => return Err(Failure::Refused(source)),
@@ -38,8 +43,28 @@ impl Node {
         };
         self.metrics.opened.increment(1);
         self.metrics.connect_seconds.record(started.elapsed().as_secs_f64());
-        self.introduced(link.wire.in_recovery());
         Ok(Box::new(link))
+    }
+
+    /// Takes in what the server said of its role at the login, which the monitor may not know yet.
+    async fn introduced(&self, link: &Link) -> Result<(), tokio_postgres::Error> {
+        match link.wire.in_recovery() {
+            // No write is sent there to find out. Asked once more: a pooler in between may have said
+            // what was so when it logged in itself.
+            Some(true) if self.is_primary() && self.is_writable() => {
+                let answer = link.client.simple_query("SELECT pg_is_in_recovery()").await?;
+                let says_so = |message: &SimpleQueryMessage| match message {
+                    SimpleQueryMessage::Row(row) => row.get(0) == Some("t"),
+                    _ => false,
+                };
+                if answer.iter().any(says_so) {
+                    self.found_recovering();
+                }
+            }
+            Some(false) if !self.is_primary() => self.poke.notify_one(),
+            _ => {}
+        }
+        Ok(())
     }
 }
 

@@ -224,7 +224,7 @@ impl<'h> Checker<'h> {
                 continue;
             }
             let write = &self.history.ops[self.writes[&value]];
-            if self.is_past(op) && !self.is_there(key, value) && self.may_be_lost(write) {
+            if self.is_past(op) && !self.has_survived(key, value) && self.may_be_lost(write) {
                 continue;
             }
             if !standby && self.is_in_flight(source, write, op) {
@@ -254,6 +254,28 @@ impl<'h> Checker<'h> {
         match key {
             Key::List(_) => last.contains(&value),
             Key::Register(_) => last.iter().any(|shown| *shown >= value),
+        }
+    }
+
+    /// The same where a later value of a register that may be of the new timeline does not count: it was
+    /// there whether or not the promotion had lost those before.
+    fn has_survived(&self, key: Key, value: i64) -> bool {
+        let last = self.history.last.get(&key).map_or(&[][..], Vec::as_slice);
+        match key {
+            Key::List(_) => last.contains(&value),
+            Key::Register(_) => last
+                .iter()
+                .any(|shown| *shown == value || (*shown > value && !self.may_be_newer(*shown))),
+        }
+    }
+
+    /// Whether a value may have been written on the new timeline.
+    fn may_be_newer(&self, value: i64) -> bool {
+        let write = self.writes.get(&value).map(|write| &self.history.ops[*write]);
+        let (Some(write), Some(promotion)) = (write, &self.history.promotion) else { return false };
+        match write.outcome {
+            Outcome::Written { timeline, .. } => timeline >= promotion.timeline,
+            _ => write.ended > promotion.began,
         }
     }
 

@@ -229,6 +229,18 @@ fn what_a_promotion_keeps_is_owed_all_the_time() {
 }
 
 #[test]
+fn a_write_to_a_register_that_a_promotion_lost_is_not_owed_for_one_that_came_after_it() {
+    let then = |lost, later| {
+        let write = script().write_as(0, REGISTER, 1, on(1, lost)).promoted(false);
+        write.read(0, REGISTER, &[0]).write_as(0, REGISTER, 2, later).last(REGISTER, &[2])
+    };
+    then(60, on(2, 70)).checked();
+    assert_eq!(then(50, on(2, 70)).broken(), Rule::ReadYourWrites, "it was not lost");
+    // What followed it on its own timeline was kept, so it was, too.
+    assert_eq!(then(60, on(1, 65)).broken(), Rule::ReadYourWrites);
+}
+
+#[test]
 fn an_unacknowledged_write_that_was_seen_may_go_with_a_promotion() {
     let seen = |lossless| {
         let write = script().write_as(0, LIST, 1, Outcome::Unknown).read(1, LIST, &[1]);
