@@ -1,5 +1,5 @@
 use super::extreme::Extreme;
-use super::tail::Tail;
+use super::tail::{Tail, assumed_factor};
 use crate::forecast::{Forecaster, Last, Mean, Slope};
 
 /// A way to size a group that is played along: what is expected, held for a while, times a factor
@@ -11,6 +11,8 @@ pub(super) struct Candidate {
     /// How long a smaller plan waits, in seconds.
     hold: f64,
     held: Extreme,
+    /// Where growth is carried on for a start, and what has come is held for longer.
+    level: Option<Level>,
     /// What would have been ready at a factor of 1, and at the one that was chosen.
     ready_plain: Extreme,
     ready: Extreme,
@@ -29,6 +31,14 @@ enum Way {
     Last(Last),
     Mean(Mean),
     Slope(Slope),
+}
+
+/// The largest load of so many seconds.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Level {
+    hold: f64,
+    held: Extreme,
 }
 
 /// The plan of the tick before, which this one puts to the test.
@@ -62,13 +72,14 @@ pub(super) struct Tick {
 }
 
 impl Candidate {
-    /// All that are played along, for ticks of `period` seconds. The first is the one to begin
-    /// with: five minutes' peak is what an HPA holds.
+    /// All that are played along, for ticks of `period` seconds at a `price`. The last is the one to
+    /// begin with: five minutes' peak, which an HPA holds, and growth that is foreseen.
     ///
     /// The holds are a factor of two to three apart, from some measurements to some hours: load that
     /// comes and goes within that is answered by keeping what is there. Beyond, it is
     /// the daily cycle.
-    pub(super) fn all(period: f64, factor: f64) -> Vec<Self> {
+    pub(super) fn all(period: f64, price: f64) -> Vec<Self> {
+        let factor = assumed_factor(price, false);
         let steps = |seconds: f64| (seconds / period).round().max(1.0) as usize;
         let mean = |seconds| Way::Mean(Mean::new(steps(seconds)));
         let slope = |seconds| Way::Slope(Slope::new(steps(seconds), DAMPED));
@@ -88,6 +99,11 @@ impl Candidate {
                 all.push(Self::new(way, hold, factor));
             }
         }
+        // A slope that is held for long holds its noise as well. Here only what came is held, and
+        // what is foreseen until it is ready.
+        let mut both = Self::new(slope(180.0), 60.0, assumed_factor(price, true));
+        both.level = Some(Level { hold: 300.0, held: Extreme::default() });
+        all.push(both);
         all
     }
 
@@ -96,6 +112,7 @@ impl Candidate {
             way,
             hold,
             held: Extreme::default(),
+            level: None,
             ready_plain: Extreme::default(),
             ready: Extreme::default(),
             before: None,
@@ -117,6 +134,11 @@ impl Candidate {
     /// What it would have cost so far, in the weights of the ticks.
     pub(super) fn loss(&self) -> f64 {
         self.loss
+    }
+
+    /// What is paid for its plans at the factor that it has, in the weights of the ticks.
+    pub(super) fn spent(&self) -> f64 {
+        self.factor * self.paid
     }
 
     fn forecaster(&self) -> &dyn Forecaster {
@@ -154,7 +176,14 @@ impl Candidate {
             Way::Slope(_) => expected.clamp(load, GROWING * load),
             Way::Last(_) | Way::Mean(_) => expected,
         };
-        let held = self.held.largest(now, expected, self.hold);
+        let held = match &mut self.level {
+            None => self.held.largest(now, expected, self.hold),
+            // To let go before it is ready would have been to start it for nothing.
+            Some(level) => {
+                let foreseen = self.held.largest(now, expected, self.hold.max(horizon));
+                foreseen.max(level.held.largest(now, load, level.hold))
+            }
+        };
         let planned = self.factor * held;
         let launched = self.before.map_or(0.0, |before| self.factor * (held - before.held));
         self.before = Some(Before {
@@ -189,7 +218,7 @@ impl Candidate {
     /// taken to have been seen before anything was.
     pub(super) fn choose(&mut self, price: f64, seen: f64, assumed: f64) {
         let paid = (self.paid + assumed) / (seen + assumed).max(f64::MIN_POSITIVE);
-        self.factor = self.tail.best(paid, price, assumed);
+        self.factor = self.tail.best(paid, price, assumed, self.level.is_some());
     }
 
     /// As it came from outside: one that plays the same as `new`, with nothing that is no number.
@@ -206,7 +235,13 @@ impl Candidate {
         });
         let numbers = [self.paid, self.loss, self.factor].iter().all(|value| value.is_finite());
         let queues = [&self.held, &self.ready_plain, &self.ready].iter().all(|queue| queue.sound());
-        way && before && numbers && queues && self.hold == new.hold && self.tail.sound()
+        let level = match (&self.level, &new.level) {
+            (Some(level), Some(new)) => level.hold == new.hold && level.held.sound(),
+            (None, None) => true,
+            _ => false,
+        };
+        let same = self.hold == new.hold && level;
+        way && before && numbers && queues && same && self.tail.sound()
     }
 
     /// Makes all weights smaller alike.

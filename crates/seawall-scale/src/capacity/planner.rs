@@ -2,7 +2,6 @@ use super::Service;
 use super::candidate::{Candidate, Tick};
 use super::clock::{Clock, Now};
 use super::extreme::Extreme;
-use super::tail::assumed_factor;
 
 /// What a [`Planner`] weighs.
 #[derive(Clone, Debug, PartialEq)]
@@ -10,12 +9,13 @@ use super::tail::assumed_factor;
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 #[non_exhaustive]
 pub struct PlannerConfig {
-    /// What a request that finds too few instances costs, beside what the capacity for one
-    /// costs. At 20 a per cent of bad requests is worth a fifth more instances. The one knob: dear
-    /// requests get more room. Above 0, at most 10 000. Default: 20.
+    /// What a request that finds too few instances costs, beside what the instances cost that one
+    /// takes at the least, those counted that `min` keeps. At 20 a per cent of bad requests is worth
+    /// a fifth more instances. The one knob: dear requests get more room. Above 0, at most 10 000.
+    /// Default: 20.
     pub price: f64,
     /// What a start costs besides, in seconds of an instance: pulling, warming, cold caches. It
-    /// makes holding an instance cheaper than starting it again. 0 to 86 400. Default: 200.
+    /// makes holding an instance cheaper than starting it again. 0 to 86 400. Default: 300.
     pub start_price: f64,
     /// For how many seconds of load the assumption counts with which it begins, which is a target
     /// of about 70 %. 0 to 604 800. Default: 4 hours.
@@ -36,7 +36,7 @@ impl Default for PlannerConfig {
     fn default() -> Self {
         Self {
             price: 20.0,
-            start_price: 200.0,
+            start_price: 300.0,
             assumed: 4.0 * 3600.0,
             memory: 86_400.0,
             down_window: 60.0,
@@ -86,7 +86,7 @@ impl PlannerConfig {
 /// Sizes a group by what it can do and by how its load has moved. Pure: time is an argument, in
 /// seconds on any clock.
 ///
-/// Twenty-one ways to size it are played along, each a simple prediction that is held for a while and
+/// Twenty-two ways to size it are played along, each a simple prediction that is held for a while and
 /// multiplied by a factor. What each would have had ready is known, for a start takes its
 /// time; so the factor for which instances and bad requests would have cost least together is known
 /// (the newsvendor's rule), and so is which of them would have cost least with the factors it had
@@ -97,7 +97,7 @@ impl PlannerConfig {
 /// ([`floors`](Self::floors)). They are counted from the zero of the clock that `now` is told on.
 ///
 /// Cost: constant memory for a period (the longest hold is three hours), about 100 kB; a plan is
-/// twenty-one times a few queue operations, and three scans of 192 counters.
+/// twenty-two times a few queue operations, and three scans of 192 counters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planner {
     pub(super) config: PlannerConfig,
@@ -125,6 +125,9 @@ pub(super) struct Learned {
     weight: f64,
     seen: f64,
     weights: f64,
+    /// Of all ticks so far: the load, and what the least size for it would carry.
+    loads: f64,
+    sizes: f64,
     /// Ticks that are taken to have been seen before the first.
     assumed: f64,
     ticks: usize,
@@ -165,9 +168,10 @@ impl Planner {
     pub fn new(config: PlannerConfig, service: Service, period: f64) -> Self {
         let config = if config.validate().is_ok() { config } else { PlannerConfig::default() };
         let period = if period.is_finite() { period.max(0.1) } else { 15.0 };
+        let candidates = Candidate::all(period, config.price);
         let learned = Learned {
-            candidates: Candidate::all(period, assumed_factor(config.price)),
-            chosen: 0,
+            chosen: candidates.len().saturating_sub(1),
+            candidates,
             clocks: vec![Clock::hour(), Clock::day()],
             ready: Extreme::default(),
             ready_before: None,
@@ -175,6 +179,8 @@ impl Planner {
             weight: 1.0,
             seen: 0.0,
             weights: 0.0,
+            loads: 0.0,
+            sizes: 0.0,
             assumed: config.assumed / period,
             ticks: 0,
             last: None,
@@ -256,9 +262,11 @@ impl Planner {
         self.skip_missing(now);
         let needed = self.needed(load);
         let Self { floor, period, .. } = *self;
-        let (price, start_price) = (self.config.price, self.config.start_price);
+        let start_price = self.config.start_price;
+        let size = f64::from(self.service.least(load).max(self.config.min)) * self.service.rate;
         let learned = &mut self.learned;
         learned.pass(period / self.config.memory);
+        let price = self.config.price * learned.size_of_load(load, size);
         let carried = learned.clocks.iter().any(|clock| clock.carried(needed));
         let clock = Now { now, load, needed, horizon, period, least: floor, price, start_price };
         learned.clocks.iter_mut().for_each(|one| one.learn(clock));
@@ -336,7 +344,20 @@ impl Learned {
             self.candidates.iter_mut().for_each(|candidate| candidate.scale(by));
             (self.seen, self.weights, self.weight) = (self.seen * by, self.weights * by, 1.0);
             (self.assumed, self.missed) = (self.assumed * by, self.missed * by);
+            (self.loads, self.sizes) = (self.loads * by, self.sizes * by);
         }
+    }
+
+    /// How much more than the load it is what instances are paid for at the least: whole ones, with
+    /// room for chance, and never fewer than a few. A group that is mostly idle pays several times
+    /// its load whatever is planned, so a share of its requests is worth several times as much.
+    fn size_of_load(&mut self, load: f64, size: f64) -> f64 {
+        let assumed =
+            if self.weights > 0.0 { self.assumed / self.weights * self.seen } else { 0.0 };
+        self.loads += self.weight * load;
+        self.sizes += self.weight * size;
+        let loads = (self.loads + assumed).max(f64::MIN_POSITIVE);
+        ((self.sizes + assumed) / loads).clamp(1.0, MOST_SIZE)
     }
 
     fn share_missed(&self) -> f64 {
@@ -344,13 +365,26 @@ impl Learned {
     }
 
     /// Another candidate is followed once it is clearly better, for a change of way is a change of
-    /// size: by a twentieth of the least there is to pay, and more while little was seen.
+    /// size: by a twentieth of the least there is to pay, and more while little was seen. Most of
+    /// all one that gives less: too much is paid for while it lasts, too little is found out by
+    /// bad requests.
     fn follow(&mut self, assumed: f64) {
-        let loss = |index: usize| self.candidates[index].loss() / (self.seen + assumed);
-        let least = |a: &usize, b: &usize| loss(*a).total_cmp(&loss(*b));
-        let Some(best) = (0..self.candidates.len()).min_by(least) else { return };
+        if self.seen + assumed <= 0.0 {
+            return;
+        }
         let unknown = assumed / (self.seen + assumed);
-        if loss(best) < loss(self.chosen) - CLEARLY * (1.0 + UNSURE * unknown) {
+        let spent = self.candidates[self.chosen].spent();
+        let loss = |index: usize| {
+            let candidate = &self.candidates[index];
+            let doubt = match candidate.spent() >= spent {
+                true => CLEARLY * (1.0 + UNSURE_OF_MORE * unknown),
+                false => CLEARLY * (1.0 + UNSURE * unknown),
+            };
+            let doubt = if index == self.chosen { 0.0 } else { doubt };
+            candidate.loss() / (self.seen + assumed) + doubt
+        };
+        let least = |a: &usize, b: &usize| loss(*a).total_cmp(&loss(*b));
+        if let Some(best) = (0..self.candidates.len()).min_by(least) {
             self.chosen = best;
         }
     }
@@ -361,11 +395,12 @@ impl Learned {
         let candidates = self.candidates.iter().zip(&new.candidates);
         let clocks = self.clocks.iter().zip(&new.clocks);
         let numbers = [self.missed, self.weight, self.seen, self.weights, self.assumed];
+        let numbers = numbers.into_iter().chain([self.loads, self.sizes]);
         let counts = self.candidates.len() == new.candidates.len()
             && self.clocks.len() == new.clocks.len()
             && self.chosen < self.candidates.len();
         counts
-            && numbers.iter().all(|number| number.is_finite() && *number >= 0.0)
+            && numbers.into_iter().all(|number| number.is_finite() && number >= 0.0)
             && self.weight >= 1.0
             && self.last.into_iter().chain(self.ready_before).all(f64::is_finite)
             && candidates.into_iter().all(|(one, new)| one.sound(new))
@@ -378,6 +413,10 @@ impl Learned {
 /// See [`Learned::follow`].
 const CLEARLY: f64 = 0.05;
 const UNSURE: f64 = 10.0;
+const UNSURE_OF_MORE: f64 = 2.0;
+
+/// See [`Learned::size_of_load`]: a group that has nothing to do is not worth any price.
+const MOST_SIZE: f64 = 10.0;
 
 /// The factor of each candidate is chosen anew every so many ticks, in turns,
 const TURNS: usize = 8;

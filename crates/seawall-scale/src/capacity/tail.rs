@@ -40,16 +40,18 @@ impl Tail {
 
     /// The factor for which `paid` for each unit of it, and `price` for the share of the requests
     /// beyond it, are least together. Of the requests, `assumed` are taken to have come from the
-    /// tail that is assumed before anything was seen.
+    /// tail that is assumed before anything was seen; where growth is `foreseen`, less is left to
+    /// go beyond.
     ///
     /// Source: the newsvendor problem (Arrow, Harris, Marschak 1951), on the empirical
     /// distribution (sample average approximation).
-    pub(super) fn best(&self, paid: f64, price: f64, assumed: f64) -> f64 {
+    pub(super) fn best(&self, paid: f64, price: f64, assumed: f64, foreseen: bool) -> f64 {
         let all = self.safe + self.weights.iter().sum::<f64>() + assumed;
         let price = price / all.max(f64::MIN_POSITIVE);
         let (mut best, mut least, mut beyond) = (MOST, f64::INFINITY, 0.0);
         for (weight, edge) in self.weights.iter().zip(EDGES.iter()).rev() {
-            let costs = edge.factor * paid + price * (beyond + assumed * edge.beyond);
+            let unseen = if foreseen { edge.beyond_foreseen } else { edge.beyond };
+            let costs = edge.factor * paid + price * (beyond + assumed * unseen);
             if costs < least {
                 (best, least) = (edge.factor, costs);
             }
@@ -64,6 +66,7 @@ impl Tail {
 struct Edge {
     factor: f64,
     beyond: f64,
+    beyond_foreseen: f64,
 }
 
 /// Powers and exponentials of fixed numbers, once.
@@ -72,14 +75,15 @@ static EDGES: LazyLock<[Edge; BINS]> = LazyLock::new(|| {
     let mut factor = LEAST;
     for edge in &mut edges {
         factor *= STEP;
-        *edge = Edge { factor, beyond: assumed_beyond(factor) };
+        let beyond_foreseen = assumed_beyond(1.0 + (factor - 1.0) / FORESEEN);
+        *edge = Edge { factor, beyond: assumed_beyond(factor), beyond_foreseen };
     }
     edges
 });
 
 /// The factor that a price asks for before anything was seen.
-pub(super) fn assumed_factor(price: f64) -> f64 {
-    Tail::new().best(1.0, price, 1.0)
+pub(super) fn assumed_factor(price: f64, foreseen: bool) -> f64 {
+    Tail::new().best(1.0, price, 1.0, foreseen)
 }
 
 /// The share of the requests that come at more than a factor of what is ready, before anything
@@ -104,6 +108,8 @@ const STEP: f64 = 1.025;
 const MOST: f64 = 11.453_9;
 const ASSUMED: f64 = 0.0858;
 const ASSUMED_WIDTH: f64 = 0.2;
+/// The share of that room which is assumed where growth is foreseen.
+const FORESEEN: f64 = 0.8;
 
 #[cfg(test)]
 mod tests {
@@ -120,9 +126,13 @@ mod tests {
 
     #[test]
     fn before_anything_was_seen_the_factor_is_a_target_of_seventy_per_cent() {
-        assert!((assumed_factor(20.0) - 1.43).abs() < 0.03, "{}", assumed_factor(20.0));
-        assert!(assumed_factor(100.0) > assumed_factor(20.0));
-        assert!(assumed_factor(5.0) < assumed_factor(20.0));
+        assert!(
+            (assumed_factor(20.0, false) - 1.43).abs() < 0.03,
+            "{}",
+            assumed_factor(20.0, false)
+        );
+        assert!(assumed_factor(100.0, false) > assumed_factor(20.0, false));
+        assert!(assumed_factor(5.0, false) < assumed_factor(20.0, false));
     }
 
     #[test]
@@ -131,8 +141,8 @@ mod tests {
         let mut tail = Tail::new();
         (0..980).for_each(|_| tail.add(1.0, 1.0));
         (0..20).for_each(|_| tail.add(1.5, 1.0));
-        assert!(tail.best(1.0, 20.0, 0.0) < 1.05, "0.02 of 20 is worth 0.4");
-        let room = tail.best(1.0, 30.0, 0.0);
+        assert!(tail.best(1.0, 20.0, 0.0, false) < 1.05, "0.02 of 20 is worth 0.4");
+        let room = tail.best(1.0, 30.0, 0.0, false);
         assert!((1.5..1.56).contains(&room), "0.02 of 30 is worth 0.6, not {room}");
     }
 }
