@@ -5,45 +5,52 @@ use std::time::Duration;
 use http::Response;
 use tokio::time::Instant;
 
-use super::gate::{Judged, Verdict};
+use super::gate::{Judged, Told, Verdict};
 use crate::answer::{self, Fields, Manner, Problem};
 use crate::body::LimitBody;
 use crate::cluster::{Begun, ClusterDecision, ClusterSet, Source};
 use crate::key::Key;
 use crate::penalty::Violation;
 
-/// Decides, at once if that takes no Redis. `fields` are those of the policies before.
+/// Decides, at once if that takes no Redis. `told` has the fields of the policies before.
 pub(crate) fn judge<B>(
     set: &ClusterSet,
     key: Key<'_>,
     now: Instant,
     manner: Manner,
-    fields: [Option<Fields>; 2],
+    told: &mut Told,
 ) -> Judged<B> {
     match set.begin(key, 1, now) {
         Begun::Done(ruling, source) => {
-            Judged::Now(verdict(&set.decision(ruling, source), &manner, fields))
+            match verdict(&set.decision(ruling, source), &manner, told) {
+                Ok(()) => Judged::Admit,
+                Err(response) => Judged::Reject(response),
+            }
         }
         Begun::Ask(question) => {
-            let set = set.clone();
+            let (set, mut told) = (set.clone(), std::mem::take(told));
             Judged::Later(Box::pin(async move {
                 let (ruling, source) = set.finish(question).await;
-                verdict(&set.decision(ruling, source), &manner, fields)
+                match verdict(&set.decision(ruling, source), &manner, &mut told) {
+                    Ok(()) => Verdict::Admit(told),
+                    Err(response) => Verdict::Reject(response),
+                }
             }))
         }
     }
 }
 
+/// Adds the fields, or gives the answer.
 fn verdict<B>(
     decision: &ClusterDecision<'_>,
     manner: &Manner,
-    mut fields: [Option<Fields>; 2],
-) -> Verdict<B> {
+    told: &mut Told,
+) -> Result<(), Box<Response<LimitBody<B>>>> {
     if decision.is_allowed() {
-        fields[1] = Some(Fields::of(decision, manner.answers));
-        return Verdict::Admit(fields);
+        told[1] = Some(Fields::of(decision, manner.answers));
+        return Ok(());
     }
-    Verdict::Reject(Box::new(match decision.source() {
+    Err(Box::new(match decision.source() {
         Source::Closed => unavailable(decision, manner),
         Source::Blocked => {
             let mut response = answer::rejection(decision, manner);

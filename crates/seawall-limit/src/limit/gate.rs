@@ -80,17 +80,23 @@ impl<'a> Met<'a> {
     }
 }
 
+/// What the response to a request gets, of the local policies and of the cluster-wide ones.
+pub(crate) type Told = [Option<Fields>; 2];
+
 /// How a request fares.
 pub(crate) enum Verdict<B> {
     /// Its response gets these fields.
-    Admit([Option<Fields>; 2]),
+    Admit(Told),
     /// This is the answer.
     Reject(Box<Response<LimitBody<B>>>),
 }
 
 /// What the gate says of a request.
 pub(crate) enum Judged<B> {
-    Now(Verdict<B>),
+    /// Its response gets the fields that were written to where it was said.
+    Admit,
+    /// This is the answer.
+    Reject(Box<Response<LimitBody<B>>>),
     /// It takes asking others.
     #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "only Redis is asked"))]
     Later(Asked<B>),
@@ -99,12 +105,6 @@ pub(crate) enum Judged<B> {
 }
 
 pub(crate) type Asked<B> = Pin<Box<dyn Future<Output = Verdict<B>> + Send>>;
-
-impl<B> Judged<B> {
-    const fn free() -> Self {
-        Self::Now(Verdict::Admit([None, None]))
-    }
-}
 
 /// Everything that services of one layer share.
 pub(crate) struct Gate {
@@ -154,20 +154,21 @@ impl Gate {
     }
 
     /// Decides on a request, or says how to find out. `met` is its client's address, if it was
-    /// found already; `moved` tells whether another gate is in its place.
+    /// found already; `moved` tells whether another gate is in its place; `told`, which is empty, is where
+    /// the fields go, as they are too large to be handed on from call to call.
     pub(crate) fn judge<A, B>(
         &self,
         request: &Request<A>,
         met: Option<Option<IpAddr>>,
         moved: impl FnOnce() -> bool,
+        told: &mut Told,
     ) -> Judged<B> {
         let head = Head::of(request);
         let Some(sets) = self.rules.policies(head.method, head.uri.path()) else {
-            return Judged::free();
+            return Judged::Admit;
         };
-        let Some(client) = self.client(&head, met, true) else { return Judged::free() };
+        let Some(client) = self.client(&head, met, true) else { return Judged::Admit };
         let now = Instant::now();
-        let mut fields = [None, None];
         if let Some(decision) = self.decide(&client, sets, now) {
             let has_left = |limiter: &Limiter| limiter.shared().heritage.has_left();
             if self.limiter().is_some_and(has_left) && moved() {
@@ -175,23 +176,22 @@ impl Gate {
             }
             if !decision.is_allowed() {
                 let manner = Manner::of(request, self.answers);
-                let response = Box::new(answer::rejection(&decision, &manner));
-                return Judged::Now(Verdict::Reject(response));
+                return Judged::Reject(Box::new(answer::rejection(&decision, &manner)));
             }
             if decision.is_enforced() {
-                fields[0] = Some(Fields::of(&decision, self.answers));
+                told[0] = Some(Fields::of(&decision, self.answers));
             }
         }
         #[cfg(feature = "redis")]
         if let Some(set) = &sets.cluster {
             let manner = Manner::of(request, self.answers);
-            let judged = cluster::judge(set, self.key(&client), now, manner, fields);
-            if let Judged::Now(Verdict::Reject(_)) = &judged {
+            let judged = cluster::judge(set, self.key(&client), now, manner, told);
+            if let Judged::Reject(_) = &judged {
                 self.refund_client(&client, sets);
             }
             return judged;
         }
-        Judged::Now(Verdict::Admit(fields))
+        Judged::Admit
     }
 
     pub(crate) const fn limiter(&self) -> Option<&Limiter> {
