@@ -71,9 +71,8 @@ impl<V: Copy + PartialEq> PrefixTable<V> {
         }
     }
 
-    /// Takes the bits and not the address, which would go through memory: written in pieces of 16 and 1
-    /// bytes and read in two of 8, it would be waited for until all that the processor had begun
-    /// before is done, and no two look-ups would overlap.
+    /// Takes the bits and not the address: they stay in registers, and look-ups that follow each other
+    /// overlap, where an address of 17 bytes that went through memory was measured to hold them up.
     fn get_v6(&self, bits: u128) -> Option<V> {
         if let Some(v4) = v4_within(bits) {
             return self.v4.get(v4.to_bits());
