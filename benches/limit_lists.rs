@@ -93,9 +93,8 @@ fn v4(bench: &mut Bench, random: &mut StdRng) -> std::io::Result<()> {
 }
 
 fn v6(bench: &mut Bench, random: &mut StdRng) -> std::io::Result<()> {
-    let networks: Vec<_> = random_networks(random, &V6, |random| {
-        Ipv6Addr::from_bits(0x2 << 124 | random.random::<u128>() >> 4).into()
-    });
+    let networks: Vec<_> =
+        random_networks(random, &V6, |random| Ipv6Addr::from_bits(random_v6(random)).into());
     // Hardly any is in a network by chance, so all are.
     let addresses = random_addresses(random, &networks, 1);
     let part = |network: &Network| match network.first() {
@@ -153,7 +152,31 @@ fn v6(bench: &mut Bench, random: &mut StdRng) -> std::io::Result<()> {
             ),
         ],
     );
+    // In no network, but for a few.
+    let strangers: Vec<IpAddr> =
+        (0..ADDRESSES).map(|_| Ipv6Addr::from_bits(random_v6(random)).into()).collect();
+    // Half of the look-ups are for one address in 256, as of clients that come again.
+    let regulars: Vec<IpAddr> = (0..ADDRESSES)
+        .map(|_| addresses[(random.random::<f64>().powi(8) * ADDRESSES as f64) as usize])
+        .collect();
+    let get = |it| ours.get(it).is_some();
+    bench.case(
+        "1 M IPv6 networks, other addresses",
+        vec![
+            Subject::new("in no network, at random", Role::Ours, each(&strangers, get)),
+            Subject::new("half of them one in 256", Role::Ours, each(&regulars, get)),
+            Subject::new(
+                "at random, each after the answer before",
+                Role::Ours,
+                after(&addresses, get),
+            ),
+        ],
+    );
     Ok(())
+}
+
+fn random_v6(random: &mut StdRng) -> u128 {
+    0x2 << 124 | random.random::<u128>() >> 4
 }
 
 fn shared(networks: &[Network]) -> SharedAccessList {
@@ -197,6 +220,17 @@ fn each<'a, A: Copy>(addresses: &'a [A], get: impl Fn(A) -> bool + 'a) -> impl F
         for _ in 0..times {
             black_box(get(addresses[next]));
             next = (next + 1) % addresses.len();
+        }
+    }
+}
+
+/// The same, where the next look-up cannot begin before the one before has its answer.
+fn after<'a>(addresses: &'a [IpAddr], get: impl Fn(IpAddr) -> bool + 'a) -> impl FnMut(u64) + 'a {
+    let mut next = 0;
+    move |times| {
+        for _ in 0..times {
+            let found = usize::from(black_box(get(addresses[next])));
+            next = (next + 1 + (found & black_box(0))) % addresses.len();
         }
     }
 }

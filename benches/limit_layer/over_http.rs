@@ -5,17 +5,22 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
 use axum::routing::get;
 use bench_harness::{Bench, Role, Row};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tower::util::MapResponseLayer;
 use tower_governor::key_extractor::SmartIpKeyExtractor;
 
 use crate::stack;
 
 const CLIENTS: usize = 64;
+const SERVERS: usize = 4;
+/// The place of the one without a layer.
+const BARE: usize = 1;
 /// Short and many: neighbours disturb what runs in two threads, and so they disturb some of all.
 const ROUND: Duration = Duration::from_millis(100);
 const ROUNDS_FOR_EACH: usize = 11;
@@ -25,6 +30,8 @@ pub(crate) fn measure(bench: &mut Bench) -> std::io::Result<()> {
     let app = || Router::new().route(stack::PATH, get(async || ANSWER));
     let client = stack::behind_a_proxy();
     let whole = app().layer(stack::whole(&client));
+    // What axum itself takes for any layer around a router.
+    let idle = app().layer(MapResponseLayer::new(std::convert::identity::<Response>));
     let servers = [
         ("lists, three policies, fields", Role::Ours, serve(whole)?),
         ("no layer", Role::Floor, serve(app())?),
@@ -33,14 +40,15 @@ pub(crate) fn measure(bench: &mut Bench) -> std::io::Result<()> {
             Role::Peer,
             serve(app().layer(stack::theirs(SmartIpKeyExtractor)))?,
         ),
+        ("a layer that does nothing", Role::Floor, serve(idle)?),
     ];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut clients = Vec::new();
     for (.., server) in &servers {
         clients.push(runtime.block_on(connect(server.address))?);
     }
-    let mut rates = [const { Vec::new() }; 3];
-    let mut costs = [const { Vec::new() }; 3];
+    let mut rates = [const { Vec::new() }; SERVERS];
+    let mut costs = [const { Vec::new() }; SERVERS];
     let rounds = if bench.rounds() == 1 { 1 } else { bench.rounds() * ROUNDS_FOR_EACH };
     // The first is to warm up.
     for round in 0..=rounds {
@@ -62,9 +70,9 @@ pub(crate) fn measure(bench: &mut Bench) -> std::io::Result<()> {
 
 fn report(
     bench: &mut Bench,
-    servers: &[(&'static str, Role); 3],
-    rates: &[Vec<f64>; 3],
-    costs: &[Vec<f64>; 3],
+    servers: &[(&'static str, Role); SERVERS],
+    rates: &[Vec<f64>; SERVERS],
+    costs: &[Vec<f64>; SERVERS],
 ) {
     let case = format!("axum over HTTP, {CLIENTS} connections: requests a second");
     for ((name, role), rates) in servers.iter().zip(rates) {
@@ -74,8 +82,9 @@ fn report(
         ("throughput over that without a layer, in each round", rates),
         ("the server's processor time over that without a layer, in each round", costs),
     ] {
-        for (at, (name, role)) in servers.iter().enumerate().filter(|(at, _)| *at != 1) {
-            let shares = values[at].iter().zip(&values[1]).map(|(with, bare)| 100.0 * with / bare);
+        for (at, (name, role)) in servers.iter().enumerate().filter(|(at, _)| *at != BARE) {
+            let shares =
+                values[at].iter().zip(&values[BARE]).map(|(with, bare)| 100.0 * with / bare);
             bench.add(Row::of(case, name, *role, "%", shares.collect()));
         }
     }

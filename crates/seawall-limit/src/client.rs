@@ -14,7 +14,7 @@ use std::sync::Arc;
 use http::Extensions;
 
 pub use forwarded::client_ip;
-pub(crate) use network::plain;
+pub(crate) use network::v4_within;
 pub use network::{Network, Networks};
 pub use resolver::Resolver;
 pub use tiers::{MAX_TIERS, TIERS, Tiers};

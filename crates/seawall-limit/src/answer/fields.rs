@@ -110,10 +110,10 @@ impl Fields {
 /// not either. r is held at q, though the burst may be above it.
 fn list_state(decision: &Decision<'_>) -> Option<HeaderValue> {
     let ruling = decision.ruling();
-    let policy = decision.set().policy(ruling.policy);
-    let r = remaining(decision);
+    let quota = decision.set().policy(ruling.policy).quota();
+    let r = ruling.remaining.min(quota.limit());
     let t = match ruling.outcome {
-        Outcome::Allowed if r > 0 => u64::from(r).saturating_mul(policy.quota().gcra().emission),
+        Outcome::Allowed if r > 0 => u64::from(r).saturating_mul(quota.gcra().emission),
         Outcome::Allowed | Outcome::Rejected => ruling.next,
         Outcome::TooLarge => ruling.reset,
     };

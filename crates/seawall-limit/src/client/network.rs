@@ -129,16 +129,19 @@ impl Networks {
 
 /// IPv4 out of its IPv6 dress: `::ffff:1.2.3.4` (RFC 4291) and `64:ff9b::1.2.3.4`
 /// (NAT64, RFC 6052).
+#[inline]
 pub(crate) fn plain(address: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = address else {
-        return address;
-    };
-    let bits = v6.to_bits();
-    if bits >> 32 == 0xffff || bits >> 32 == NAT64 >> 32 {
-        Ipv4Addr::from_bits((bits & 0xffff_ffff) as u32).into()
-    } else {
-        address
+    match address {
+        IpAddr::V6(v6) => v4_within(v6.to_bits()).map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
     }
+}
+
+/// The IPv4 address in that dress, if it is one.
+#[inline]
+pub(crate) fn v4_within(bits: u128) -> Option<Ipv4Addr> {
+    let dressed = bits >> 32 == 0xffff || bits >> 32 == NAT64 >> 32;
+    dressed.then(|| Ipv4Addr::from_bits((bits & 0xffff_ffff) as u32))
 }
 
 fn agree(leading: u32, prefix: u8, width: u32) -> bool {

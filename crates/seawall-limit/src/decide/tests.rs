@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn charge(ids: &[u8], tats: &mut [u64], now: u64, cost: u32) -> Ruling {
@@ -77,4 +79,26 @@ fn asking_for_too_much_empties_all_if_told_to() {
     let mut tats = [100, 0, 0];
     assert_eq!(rule(&[0], &mut tats, 0, 4, Charge::OrDrain).remaining, 0);
     assert_eq!(tats, [500, 0, 0]);
+}
+
+proptest! {
+    /// The way of several buckets that all admit is one that only saves time.
+    #[test]
+    fn the_short_way_of_several_buckets_decides_and_charges_as_the_long_one(
+        quotas in prop::collection::vec((1_u64..2_000, 1_u64..20, 0_u64..60_000), 2..6),
+        now in 0_u64..20_000,
+        cost in 0_u32..4,
+    ) {
+        let entry = |(id, (emission, burst, _)): (u8, &(u64, u64, u64))| {
+            let relief = Gcra::new(*emission, emission * burst);
+            Entry { law: Law::Bucket(relief), relief, id, count: 0 }
+        };
+        let entries: Vec<Entry> = (0..).zip(&quotas).map(entry).collect();
+        let mut short: Vec<u64> = quotas.iter().map(|(.., tat)| *tat).collect();
+        let mut long = short.clone();
+        let said = decide(&entries, &mut short, Place::Slot, now, cost, Charge::AllOrNone);
+        let all = decide_all(&entries, &mut long, Place::Slot, now, cost, Charge::AllOrNone);
+        prop_assert_eq!(said.ruling(&entries), all.ruling(&entries));
+        prop_assert_eq!(short, long);
+    }
 }

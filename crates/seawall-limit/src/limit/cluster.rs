@@ -21,16 +21,21 @@ pub(crate) fn judge<B>(
     key: Key<'_>,
     now: Instant,
     manner: Manner,
-    admitted: Admitted,
+    admitted: &mut Admitted,
 ) -> Judged<B> {
     let begun = sets.cluster.as_ref().map(|set| (set, set.begin(key, 1, now)));
-    let ask = match begun {
-        Some((set, Started::Done(said))) => match verdict(&set.decision(said), &manner, admitted) {
-            Verdict::Admit(admitted) if !sets.cluster_settled.is_empty() => (admitted, None),
-            verdict => return Judged::Now(verdict),
-        },
-        Some((set, Started::Ask(question))) => (admitted, Some((set.clone(), question))),
-        None => (admitted, None),
+    let question = match begun {
+        Some((set, Started::Done(said))) => {
+            if let Err(response) = verdict(&set.decision(said), &manner, admitted) {
+                return Judged::Reject(response);
+            }
+            if sets.cluster_settled.is_empty() {
+                return Judged::Admit;
+            }
+            None
+        }
+        Some((set, Started::Ask(question))) => Some((set.clone(), question)),
+        None => None,
     };
     let admissions = sets.cluster_settled.iter();
     let admissions: Vec<_> = admissions
@@ -38,13 +43,12 @@ pub(crate) fn judge<B>(
         .collect();
     let charged = sets.cluster.as_ref().filter(|_| !admissions.is_empty());
     let charged = charged.map(|set| set.charged(key));
-    let (mut admitted, question) = ask;
+    let mut admitted = std::mem::take(admitted);
     Judged::Later(Box::pin(async move {
         if let Some((set, question)) = question {
             let said = set.finish(question).await;
-            match verdict(&set.decision(said), &manner, admitted) {
-                Verdict::Admit(more) => admitted = more,
-                rejected => return rejected,
+            if let Err(response) = verdict(&set.decision(said), &manner, &mut admitted) {
+                return Verdict::Reject(response);
             }
         }
         match admit(admissions, &manner, &mut admitted).await {
@@ -79,19 +83,20 @@ async fn admit<B>(
     Ok(())
 }
 
+/// Adds the fields, or gives the answer.
 fn verdict<B>(
     decision: &ClusterDecision<'_>,
     manner: &Manner,
-    mut admitted: Admitted,
-) -> Verdict<B> {
+    admitted: &mut Admitted,
+) -> Result<(), Box<Response<LimitBody<B>>>> {
     if decision.is_allowed() {
         if decision.is_enforced() {
             admitted.fields[1] = Some(Fields::of(decision, manner.answers));
         }
-        return Verdict::Admit(admitted);
+        return Ok(());
     }
     admitted.dismiss();
-    Verdict::Reject(rejection(decision, manner))
+    Err(rejection(decision, manner))
 }
 
 fn rejection<B>(decision: &ClusterDecision<'_>, manner: &Manner) -> Box<Response<LimitBody<B>>> {

@@ -85,7 +85,7 @@ impl<'a> Met<'a> {
 /// What there is to do about the response of a request that was let in.
 #[derive(Default)]
 pub(crate) struct Admitted {
-    /// It gets these.
+    /// It gets these, of the local policies and of the cluster-wide ones.
     pub(crate) fields: [Option<Fields>; 2],
     /// It tells what to charge.
     pub(crate) open: Option<Box<Open>>,
@@ -100,7 +100,10 @@ pub(crate) enum Verdict<B> {
 
 /// What the gate says of a request.
 pub(crate) enum Judged<B> {
-    Now(Verdict<B>),
+    /// What there is to do about the response was written to where it was said.
+    Admit,
+    /// This is the answer.
+    Reject(Box<Response<LimitBody<B>>>),
     /// It takes asking others.
     #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "only Redis is asked"))]
     Later(Asked<B>),
@@ -112,16 +115,10 @@ pub(crate) type Asked<B> = Pin<Box<dyn Future<Output = Verdict<B>> + Send>>;
 
 impl Admitted {
     /// The request was not let in after all.
-    pub(crate) fn dismiss(self) {
-        if let Some(open) = self.open {
+    pub(crate) fn dismiss(&mut self) {
+        if let Some(open) = self.open.take() {
             open.dismiss();
         }
-    }
-}
-
-impl<B> Judged<B> {
-    const fn free() -> Self {
-        Self::Now(Verdict::Admit(Admitted { fields: [None, None], open: None }))
     }
 }
 
@@ -176,20 +173,21 @@ impl Gate {
     }
 
     /// Decides on a request, or says how to find out. `met` is its client's address, if it was
-    /// found already; `moved` tells whether another gate is in its place.
+    /// found already; `moved` tells whether another gate is in its place. What there is to do about the
+    /// response goes into `admitted`, which is empty: it is too large to be handed on from call to call.
     pub(crate) fn judge<A, B>(
         &self,
         request: &Request<A>,
         met: Option<Option<IpAddr>>,
         moved: impl FnOnce() -> bool,
+        admitted: &mut Admitted,
     ) -> Judged<B> {
         let head = Head::of(request);
         let Some(sets) = self.rules.policies(head.method, head.uri.path()) else {
-            return Judged::free();
+            return Judged::Admit;
         };
-        let Some(client) = self.client(&head, met, true) else { return Judged::free() };
+        let Some(client) = self.client(&head, met, true) else { return Judged::Admit };
         let now = Instant::now();
-        let mut admitted = Admitted::default();
         let has_moved = || {
             let has_left = |limiter: &Limiter| limiter.shared().heritage.has_left();
             self.limiter().is_some_and(has_left) && moved()
@@ -217,17 +215,17 @@ impl Gate {
         if sets.cluster.is_some() || !sets.cluster_settled.is_empty() {
             let manner = Manner::of(request, self.answers);
             let judged = cluster::judge(sets, self.key(&client), now, manner, admitted);
-            if let Judged::Now(Verdict::Reject(_)) = &judged {
+            if let Judged::Reject(_) = &judged {
                 self.refund_client(&client, sets);
             }
             return judged;
         }
-        Judged::Now(Verdict::Admit(admitted))
+        Judged::Admit
     }
 
     fn rejected<A, B>(&self, request: &Request<A>, decision: &Decision<'_>) -> Judged<B> {
         let manner = Manner::of(request, self.answers);
-        Judged::Now(Verdict::Reject(Box::new(answer::rejection(decision, &manner))))
+        Judged::Reject(Box::new(answer::rejection(decision, &manner)))
     }
 
     /// Lets in what responses tell the cost of, if all policies have a unit left. Charges nothing.

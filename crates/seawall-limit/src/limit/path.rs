@@ -52,29 +52,41 @@ impl Pattern {
             Self::Exact(pattern) => (pattern, true),
             Self::Prefix(pattern) => (pattern, false),
         };
-        let path = path.strip_prefix('/').unwrap_or(path);
-        let rest = match &pattern.literal {
+        let path = path.as_bytes();
+        let path = path.strip_prefix(b"/").unwrap_or(path);
+        let mut rest = match &pattern.literal {
             None => Some(path),
-            Some(literal) => match path.strip_prefix(&**literal) {
+            Some(literal) => match after(path, literal) {
                 None => return false,
-                Some("") => None,
-                Some(after) => match after.strip_prefix('/') {
-                    None => return false,
-                    rest => rest,
-                },
+                Some(rest) => rest,
             },
         };
-        if pattern.rest.is_empty() {
-            return !whole || rest.is_none_or(|rest| rest.bytes().all(|byte| byte == b'/'));
+        for segment in &pattern.rest {
+            let Some(path) = rest else { return false };
+            rest = match segment {
+                Segment::Literal(literal) => match after(path, literal) {
+                    None => return false,
+                    Some(rest) => rest,
+                },
+                Segment::Parameter => match path.iter().position(|byte| *byte == b'/') {
+                    // axum's router lets a parameter be empty if a slash follows.
+                    None if path.is_empty() => return false,
+                    None => None,
+                    Some(slash) => Some(&path[slash + 1..]),
+                },
+            };
         }
-        let mut path = rest.into_iter().flat_map(|rest| rest.split('/')).peekable();
-        let agree = pattern.rest.iter().all(|segment| match (segment, path.next()) {
-            (Segment::Literal(literal), Some(given)) => **literal == *given,
-            // axum's router lets a parameter be empty if a slash follows.
-            (Segment::Parameter, Some(given)) => !given.is_empty() || path.peek().is_some(),
-            (_, None) => false,
-        });
-        agree && (!whole || path.all(str::is_empty))
+        !whole || rest.is_none_or(|rest| rest.iter().all(|byte| *byte == b'/'))
+    }
+}
+
+/// What comes after `literal` and a slash, if a path begins with it; `None` within if nothing does.
+#[inline]
+fn after<'a>(path: &'a [u8], literal: &str) -> Option<Option<&'a [u8]>> {
+    match path.strip_prefix(literal.as_bytes())? {
+        [] => Some(None),
+        [b'/', rest @ ..] => Some(Some(rest)),
+        _ => None,
     }
 }
 

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::future::LimitFuture;
-use super::gate::{Judged, Verdict};
+use super::gate::{Admitted, Judged};
 use super::reload::Shared;
 use crate::body::LimitBody;
 use crate::lists::Access;
@@ -60,7 +60,9 @@ where
             }
             let marked = met.access == Some(Access::Allow)
                 && request.extensions_mut().insert(Access::Allow).is_none();
-            let judged = gate.judge(&request, met.address, || !self.shared.is_current(&gate));
+            let mut admitted = Admitted::default();
+            let moved = || !self.shared.is_current(&gate);
+            let judged = gate.judge(&request, met.address, moved, &mut admitted);
             if !matches!(judged, Judged::Moved) {
                 met.count();
             }
@@ -72,10 +74,8 @@ where
                     }
                     continue;
                 }
-                Judged::Now(Verdict::Admit(admitted)) => {
-                    LimitFuture::pass(self.inner.call(request), admitted)
-                }
-                Judged::Now(Verdict::Reject(response)) => LimitFuture::reject(*response),
+                Judged::Admit => LimitFuture::pass(self.inner.call(request), admitted),
+                Judged::Reject(response) => LimitFuture::reject(*response),
                 Judged::Later(asked) => {
                     // The one that is ready is taken along, and a copy stays.
                     let copy = self.inner.clone();

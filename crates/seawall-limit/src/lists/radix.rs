@@ -5,67 +5,15 @@
 //! with more of them leads to a table of its own, fitted to where they are. So a look-up of random
 //! numbers reads a slot and a leaf, and has no branch to mispredict, so that look-ups that follow
 //! each other overlap; numbers that crowd cost one more slot for each table on the way. IPv4
-//! addresses are kept by their lower halves alone, as a leaf never reaches past a /16.
+//! addresses are kept by their lower halves alone, as a leaf never reaches past a /16; of the upper
+//! halves of IPv6 addresses the bits past a /16 are, together with how far what begins there goes:
+//! so a network that lies alone is one number, and its end none.
 //! After Zec, Rizzo and Mikuc, "DXR: towards a billion routing lookups per second in software"
 //! (2012), with tables that nest in place of one long run to search.
 
-/// A number, and the part of it that leaves keep.
-pub(crate) trait Number: Copy + Ord {
-    /// Told apart within one page, the numbers that agree in all bits above.
-    type Low: Copy + Ord;
-    const LOW_BITS: u32;
-    /// The greatest.
-    const MOST: Self::Low;
-    const BITS: u32;
-    /// Slots for as many numbers as a leaf has room for; more, the more they cluster.
-    const SLOTS: usize;
-    fn low(self) -> Self::Low;
-    fn wide(self) -> u128;
-    /// Of the bits of a wide one.
-    fn narrow(wide: u128) -> Self;
-    /// Which slot of a table that begins at `base` it is in: 0 is below it.
-    fn slot(self, base: Self, shift: u32) -> usize;
-}
+mod number;
 
-macro_rules! number {
-    ($number:ty, $low:ty, $slots:literal) => {
-        impl Number for $number {
-            type Low = $low;
-            const LOW_BITS: u32 = <$low>::BITS;
-            const MOST: $low = <$low>::MAX;
-            const BITS: u32 = Self::BITS;
-            const SLOTS: usize = $slots;
-
-            #[inline]
-            fn low(self) -> $low {
-                self as $low
-            }
-
-            fn wide(self) -> u128 {
-                self.into()
-            }
-
-            fn narrow(wide: u128) -> Self {
-                wide as Self
-            }
-
-            #[inline]
-            fn slot(self, base: Self, shift: u32) -> usize {
-                match self.checked_sub(base) {
-                    Some(past) => {
-                        usize::try_from(past >> shift).unwrap_or(usize::MAX).saturating_add(1)
-                    }
-                    None => 0,
-                }
-            }
-        }
-    };
-}
-
-number!(u32, u16, 3);
-number!(u64, u64, 3);
-// Hosts, each of which is two numbers.
-number!(u128, u128, 6);
+pub(crate) use number::Number;
 
 /// Numbers in ascending order, up to `N` in a leaf; `M` is one more.
 pub(crate) struct Radix<K: Number, V, const N: usize, const M: usize> {
@@ -86,7 +34,24 @@ struct Table<K> {
     last: usize,
 }
 
-/// `values[n]` holds for what `n` of the numbers are not above.
+/// From where a value holds: as far as the next start, or for `2^span` numbers, which are all that agree
+/// with it in the bits above, and after which nothing is said (the default) until the next.
+#[derive(Clone, Copy)]
+struct Start<K, V> {
+    at: K,
+    span: u8,
+    value: V,
+}
+
+impl<K: Number, V> Start<K, V> {
+    /// The last number that this start tells of; its own if that is up to the next.
+    fn last(&self) -> u128 {
+        let past = if self.span == ENDLESS { 0 } else { (1 << self.span) - 1 };
+        self.at.wide() + past
+    }
+}
+
+/// `values[n]` holds for what `n` of the numbers are not above, as far as the last of them goes.
 #[repr(align(64))]
 struct Leaf<L, V, const N: usize, const M: usize> {
     numbers: [L; N],
@@ -102,10 +67,11 @@ where
     pub(crate) fn new(sorted: &[(K, V)]) -> Self {
         let radix = Self { root: 0, tables: Vec::new(), slots: Vec::new(), leaves: Vec::new() };
         let mut building = Building { radix, uniform: Vec::new() };
-        let (before, starts) = sorted
+        let (before, rest) = sorted
             .split_first()
             .map_or((V::default(), sorted), |((_, value), rest)| (*value, rest));
-        building.radix.root = building.entry(K::LOW_BITS == K::BITS, before, starts);
+        let starts = starts(rest);
+        building.radix.root = building.entry(K::LOW_BITS == K::BITS, before, &starts);
         let mut radix = building.radix;
         radix.tables.shrink_to_fit();
         radix.slots.shrink_to_fit();
@@ -126,7 +92,9 @@ where
         let Some(leaf) = self.leaves.get(entry as usize) else { return V::default() };
         let low = wanted.low();
         let below: u8 = leaf.numbers.iter().map(|number| u8::from(*number <= low)).sum();
-        leaf.values[usize::from(below)]
+        let value = leaf.values[usize::from(below)];
+        let mark = leaf.numbers[usize::from(below.saturating_sub(1))];
+        if (below == 0) | K::spans(mark, low) { value } else { V::default() }
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -154,10 +122,11 @@ where
 {
     /// What leads to `starts`, where `before` holds below them; `one_page` says that nothing else
     /// comes there.
-    fn entry(&mut self, one_page: bool, before: V, starts: &[(K, V)]) -> u32 {
+    fn entry(&mut self, one_page: bool, before: V, starts: &[Start<K, V>]) -> u32 {
         match (starts.first(), starts.last()) {
-            (Some((least, _)), Some((most, last))) if !one_page || starts.len() > N => {
-                self.table(before, starts, least.wide(), most.wide(), *last)
+            (Some(first), Some(last)) if !one_page || starts.len() > N => {
+                let after = if last.span == ENDLESS { last.value } else { V::default() };
+                self.table(before, starts, first.at.wide(), last.last(), after)
             }
             (Some(_), _) => {
                 let entry = self.leaf(before);
@@ -168,7 +137,15 @@ where
         }
     }
 
-    fn table(&mut self, before: V, starts: &[(K, V)], least: u128, most: u128, last: V) -> u32 {
+    /// Of starts that tell of numbers from `least` to `most`; `after` is what holds above.
+    fn table(
+        &mut self,
+        before: V,
+        starts: &[Start<K, V>],
+        least: u128,
+        most: u128,
+        after: V,
+    ) -> u32 {
         let shift = shift::<K>(starts.len(), N, least, most);
         let base = least >> shift << shift;
         let slot_of = |number: u128| ((number - base) >> shift) as usize;
@@ -179,12 +156,19 @@ where
         let table = Table { base: K::narrow(base), shift, first, last: count + 1 };
         self.radix.tables.push(table);
         self.radix.slots[first] = self.uniform(before);
-        self.radix.slots[first + count + 1] = self.uniform(last);
+        self.radix.slots[first + count + 1] = self.uniform(after);
         let (mut rest, mut value, mut open) = (starts, before, None::<Open>);
+        // The last number that the value holds for. Spans and slots are nested or apart, so a slot
+        // is not where one ends, unless it began there too.
+        let mut last = u128::MAX;
         for slot in 0..count {
             let own;
-            (own, rest) = rest.split_at(rest.partition_point(|(it, _)| slot_of(it.wide()) == slot));
-            let page = (base + ((slot as u128) << shift)).checked_shr(K::LOW_BITS).unwrap_or(0);
+            (own, rest) = rest.split_at(rest.partition_point(|it| slot_of(it.at.wide()) == slot));
+            let from = base + ((slot as u128) << shift);
+            if last < from {
+                value = V::default();
+            }
+            let page = from.checked_shr(K::LOW_BITS).unwrap_or(0);
             self.radix.slots[first + 1 + slot] = match &mut open {
                 Some(leaf) if leaf.page == page && leaf.used + own.len() <= N => {
                     self.fill(leaf.entry, leaf.used, own);
@@ -202,7 +186,10 @@ where
                     self.entry(shift <= K::LOW_BITS, value, own)
                 }
             };
-            value = own.last().map_or(value, |(_, value)| *value);
+            if let Some(start) = own.last() {
+                value = start.value;
+                last = if start.span == ENDLESS { u128::MAX } else { start.last() };
+            }
         }
         entry
     }
@@ -225,14 +212,33 @@ where
     }
 
     /// Adds numbers to a leaf that has `used` of them.
-    fn fill(&mut self, entry: u32, used: usize, starts: &[(K, V)]) {
+    fn fill(&mut self, entry: u32, used: usize, starts: &[Start<K, V>]) {
         let Some(leaf) = self.radix.leaves.get_mut(entry as usize) else { return };
-        for (place, (number, value)) in (used..).zip(starts) {
-            leaf.numbers[place] = number.low();
-            // Also what the greatest number finds, which is not above what fills the leaf up.
-            leaf.values[place + 1..].fill(*value);
+        for (place, start) in (used..).zip(starts) {
+            // Filled up with the last, so that it does not matter how many of these are counted.
+            leaf.numbers[place..].fill(start.at.mark(start.span));
+            leaf.values[place + 1..].fill(start.value);
         }
     }
+}
+
+/// Of two starts of which the second only ends the first, makes one with a span, where that fits into a page.
+fn starts<K: Number, V: Copy + Default + PartialEq>(sorted: &[(K, V)]) -> Vec<Start<K, V>> {
+    let mut starts = Vec::with_capacity(sorted.len());
+    let mut rest = sorted.iter().copied().peekable();
+    while let Some((at, value)) = rest.next() {
+        let ends = rest.next_if(|(next, after)| {
+            let (at, next) = (at.wide(), next.wide());
+            let count = next.saturating_sub(at);
+            let fits = count.is_power_of_two() && count.trailing_zeros() <= K::LOW_BITS;
+            K::SPANS && *after == V::default() && fits && at & (count - 1) == 0
+        });
+        let span =
+            ends.map_or(ENDLESS, |(next, _)| (next.wide() - at.wide()).trailing_zeros() as u8);
+        starts.push(Start { at, span, value });
+    }
+    starts.shrink_to_fit();
+    starts
 }
 
 /// How wide the slots of a table of so many numbers are, as a power of two.
@@ -252,6 +258,8 @@ fn shift<K: Number>(count: usize, to_a_leaf: usize, least: u128, most: u128) -> 
 }
 
 const TABLE: u32 = 1 << 31;
+/// No span: up to the next start.
+const ENDLESS: u8 = 63;
 const MOST_UNIFORM: usize = 256;
 /// For each number, empty ones included.
 const MOST_PAGES: u128 = 8;

@@ -47,6 +47,13 @@ fn numbers_that_crowd_nest_tables_and_take_no_room_for_what_is_between() {
     assert!(bytes < entries.len() * 150, "{bytes}");
 }
 
+/// Networks as they come: each begins, and ends where nothing is said.
+fn networks() -> impl Strategy<Value = Vec<(u64, u32)>> {
+    let wide = any::<u64>();
+    let near = any::<u64>().prop_map(|it| it & 0x3_ffff | 0x2001 << 48);
+    prop::collection::vec((prop_oneof![wide, near], 0..64_u32), 0..200)
+}
+
 #[test]
 fn few_numbers_far_apart_take_little_room() {
     for count in [1, 2, 10, 100] {
@@ -68,6 +75,24 @@ fn empty_slots_of_as_many_values_as_numbers_share_leaves() {
         assert_eq!(radix.get(wanted), Some((u64::from(wanted) / step) as u32));
     }
     assert!(radix.bytes() < entries.len() * 600, "{}", radix.bytes());
+}
+
+#[test]
+fn networks_that_lie_alone_are_one_number_each() {
+    let count = 100_000_u64;
+    let first = |place: u64| (place + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20 << 16;
+    let mut entries: Vec<_> = (0..count)
+        .flat_map(|place| [(first(place), 1_u8), (first(place) + (1 << 16), 0)])
+        .chain([(0, 0)])
+        .collect();
+    entries.sort_unstable();
+    entries.dedup_by_key(|(_, value)| *value);
+    let radix = Radix::<u64, u8, 7, 8>::new(&entries);
+    for place in 0..count {
+        let at = first(place);
+        assert_eq!([radix.get(at), radix.get(at + 0xffff), radix.get(at + 0x10000)], [1, 1, 0]);
+    }
+    assert!(radix.bytes() < 20 * count as usize, "{}", radix.bytes());
 }
 
 /// The sizes that tables have, where numbers crowd at several widths at once.
@@ -105,10 +130,32 @@ fn same<K: Number + std::fmt::Debug, const N: usize, const M: usize>(numbers: &[
 
 proptest! {
     #[test]
+    fn what_ends_by_its_span_says_nothing_past_it(networks in networks()) {
+        // Apart, or the later begins with its first number.
+        let mut starts = std::collections::BTreeMap::from([(0_u64, 0_u8)]);
+        for (place, (at, bits)) in networks.into_iter().enumerate() {
+            let first = at >> bits << bits;
+            let end = first.checked_add(1 << bits);
+            let after = end.map(|end| starts.range(..=end).next_back().map_or(0, |(_, value)| *value));
+            starts.retain(|it, _| *it < first || end.is_some_and(|end| *it >= end));
+            starts.insert(first, (place % 3) as u8);
+            starts.extend(end.zip(after));
+        }
+        let mut sorted: Vec<_> = starts.into_iter().collect();
+        sorted.dedup_by_key(|(_, value)| *value);
+        let radix = Radix::<u64, u8, 7, 8>::new(&sorted);
+        let around = |it: u64| [it.wrapping_sub(1), it, it.wrapping_add(1), it ^ 1 << 20, it ^ 1 << 50];
+        for wanted in sorted.iter().flat_map(|(it, _)| around(*it)) {
+            let place = sorted.partition_point(|(it, _)| *it <= wanted) - 1;
+            prop_assert_eq!(radix.get(wanted), sorted[place].1, "{:#x}", wanted);
+        }
+    }
+
+    #[test]
     fn tables_within_tables_find_it_at_every_width(numbers in crowded()) {
         same::<u128, 7, 8>(&numbers, 0);
         let uppers: Vec<_> = numbers.iter().map(|it| (it >> 64) as u64).collect();
-        same::<u64, 14, 15>(&uppers, 0);
+        same::<u64, 7, 8>(&uppers, 0);
         let v4: Vec<_> = numbers.iter().map(|it| (it >> 96) as u32).collect();
         same::<u32, 20, 21>(&v4, 0);
     }
