@@ -103,8 +103,8 @@ impl Run {
 #[test]
 fn deciding_for_days_takes_no_more_memory_and_no_more_allocations_than_for_hours() {
     let mut run = Run::new();
-    // Eight hours: windows, rings and the planner are full.
-    run.ticks(2_000);
+    // A day and a half: windows and rings are full, and the planner remembers a day.
+    run.ticks(8_000);
     let (live, made) = (LIVE.load(Relaxed), MADE.load(Relaxed));
     run.ticks(500);
     let each = (MADE.load(Relaxed) - made) / 500;

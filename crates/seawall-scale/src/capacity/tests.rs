@@ -107,6 +107,17 @@ fn a_rise_is_met_at_once_and_a_fall_waits() {
 }
 
 #[test]
+fn a_ramp_of_the_first_minutes_is_not_met_only_when_it_is_there() {
+    let load = |tick: u32| 100.0 + 10.0 * f64::from(tick.saturating_sub(20));
+    let mut planner = planner(20.0);
+    let plans = play(&mut planner, 0, (0..36).map(load));
+    let last = plans.last().expect("some");
+    // Seven tenths of the growth of the 105 s until a start is ready.
+    assert!((290.0..=310.0).contains(&last.expected), "{last:?}");
+    assert!(last.target >= SERVICE.least(load(35 + 7)), "{last:?}");
+}
+
+#[test]
 fn a_backlog_asks_for_what_works_it_off() {
     let mut planner = planner(20.0);
     let plan = planner.plan(0.0, 100.0, 30_000.0, 10, 90.0);
