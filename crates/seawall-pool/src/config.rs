@@ -42,9 +42,10 @@ pub struct PoolConfig {
     /// How one of several replicas is chosen, and which are left out.
     pub routing: RoutingConfig,
     /// Whether a replica that was promoted becomes the primary by itself, once the
-    /// primary is gone or in recovery: a replica that takes writes, is of the same
-    /// cluster and on a newer timeline than any seen. Without, and while the primary is
-    /// alive, such a node is out of rotation. Default true.
+    /// primary is gone or in recovery, or was gone within the last minute while the promotion could
+    /// not be seen: a replica that takes writes, is of the same
+    /// cluster and on a newer timeline than any seen. Without, and while the primary has been
+    /// alive all the time, such a node is out of rotation. Default true.
     pub failover: bool,
     /// The writes that wait for that to happen, instead of failing as not sent.
     pub buffer: BufferConfig,

@@ -194,7 +194,7 @@ async fn a_drained_replica_gets_nothing_new_and_with_all_drained_the_primary_ser
     }
     pool.drain("replica-2").unwrap();
     assert_eq!(port(pool.read()).await, stack.primary().unwrap().port());
-    assert_eq!(node(&pool, "replica-1").to_string(), "replica-1 up draining");
+    assert!(node(&pool, "replica-1").to_string().starts_with("replica-1 up draining"));
     pool.restore("replica-1").unwrap();
     assert_eq!(port(pool.read()).await, stack.replica(0).unwrap().port());
 }

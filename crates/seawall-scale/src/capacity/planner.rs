@@ -15,7 +15,7 @@ pub struct PlannerConfig {
     /// Default: 20.
     pub price: f64,
     /// What a start costs besides, in seconds of an instance: pulling, warming, cold caches. It
-    /// makes holding an instance cheaper than starting it again. 0 to 86 400. Default: 300.
+    /// makes holding an instance cheaper than starting it again. 0 to 86 400. Default: 340.
     pub start_price: f64,
     /// For how many seconds of load the assumption counts with which it begins, which is a target
     /// of about 70 %. 0 to 604 800. Default: 4 hours.
@@ -36,7 +36,7 @@ impl Default for PlannerConfig {
     fn default() -> Self {
         Self {
             price: 20.0,
-            start_price: 300.0,
+            start_price: 340.0,
             assumed: 4.0 * 3600.0,
             memory: 86_400.0,
             down_window: 60.0,
