@@ -217,6 +217,10 @@ impl Candidate {
     /// Chooses the factor anew. `seen`: the weighed load so far; `assumed`: how much load is
     /// taken to have been seen before anything was.
     pub(super) fn choose(&mut self, price: f64, seen: f64, assumed: f64) {
+        // Of no load at all nothing is known: any factor would do, and the largest least of all.
+        if seen + assumed <= 0.0 {
+            return;
+        }
         let paid = (self.paid + assumed) / (seen + assumed).max(f64::MIN_POSITIVE);
         self.factor = self.tail.best(paid, price, assumed, self.level.is_some());
     }

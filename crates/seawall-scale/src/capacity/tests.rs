@@ -64,6 +64,16 @@ fn planner(price: f64) -> Planner {
 }
 
 #[test]
+fn the_first_load_after_none_at_all_is_given_the_room_that_is_assumed() {
+    let config = PlannerConfig { min: 0, ..PlannerConfig::default() };
+    let mut planner = Planner::new(config, SERVICE, 15.0);
+    let loads = std::iter::repeat_n(0.0, 300).chain(std::iter::repeat_n(10.0, 8));
+    for plan in play(&mut planner, 0, loads) {
+        assert!((1.0..2.0).contains(&plan.headroom), "{plan:?}");
+    }
+}
+
+#[test]
 fn calm_load_is_given_less_room_the_longer_it_is_calm() {
     let plans = play(&mut planner(20.0), 0, std::iter::repeat_n(200.0, 12_000));
     let first = plans.first().expect("some").target;
