@@ -5,7 +5,7 @@ use std::time::Duration;
 use seawall_signal::{Signals, Unit};
 use tokio::time::Instant;
 
-use crate::capacity::{Planner, Service, ServiceModel};
+use crate::capacity::{Planner, SATURATED, Service, ServiceModel};
 use crate::{Policy, State};
 
 /// Publishes what a [`Planner`] wants as the signal `plan`, for
@@ -61,6 +61,8 @@ struct Busy {
     signal: String,
     model: ServiceModel,
     last: Option<Instant>,
+    /// The backlog at the plan before.
+    waited: f64,
 }
 
 /// A plan, as signals.
@@ -91,12 +93,13 @@ impl PlanFeed {
     /// average, as a ratio, of what runs out first: of their CPU, or of their slots where requests
     /// wait for something else. The planner's service is what it begins with, and is planned with
     /// until twenty measurements are known. Nothing is learned within a start delay and an interval
-    /// of a change of size, nor while more than a second's work waits.
+    /// of a change of size, nor while more than a second's work waits, unless more does each time and
+    /// all are busy to 95 % and more: then no more is done than what arrives.
     /// Default: the service stays as it was given.
     #[must_use]
     pub fn learn(mut self, busy: impl Into<String>) -> Self {
         let model = ServiceModel::new(self.planner.service());
-        self.busy = Some(Busy { signal: busy.into(), model, last: None });
+        self.busy = Some(Busy { signal: busy.into(), model, last: None, waited: 0.0 });
         self
     }
 
@@ -144,12 +147,12 @@ impl PlanFeed {
         let calm = |change: Option<Instant>| {
             change.is_none_or(|at| now.saturating_duration_since(at) >= ahead)
         };
-        if backlog.is_some_and(|waits| waits <= load)
-            && calm(state.last_up)
-            && calm(state.last_down)
-            && let Some(busy) = &mut self.busy
-        {
-            self.planner.serve(busy.learn(signals, policy, state, load, now));
+        if let (Some(busy), Some(waits)) = (&mut self.busy, backlog) {
+            let grows = waits > std::mem::replace(&mut busy.waited, waits);
+            let waits = waits > load;
+            if (grows || !waits) && calm(state.last_up) && calm(state.last_down) {
+                self.planner.serve(busy.learn(signals, policy, state, load, waits, now));
+            }
         }
         let (current, ahead) = (state.current, ahead.as_secs_f64());
         let plan = self.planner.plan(second, load, backlog.unwrap_or(0.0), current, ahead);
@@ -185,10 +188,13 @@ impl Busy {
         policy: &Policy,
         state: &State,
         load: f64,
+        waits: bool,
         now: Instant,
     ) -> Service {
         if let Ok(busy) = signals.fresh(&self.signal, now, policy.max_signal_age)
             && self.last.is_none_or(|last| busy.at > last)
+            // What waits and is not for want of time is for want of something else.
+            && (!waits || busy.value >= SATURATED)
         {
             self.last = Some(busy.at);
             self.model.observe(load, state.current, busy.value);

@@ -17,6 +17,7 @@ mod saved;
 mod service;
 mod tail;
 
+pub(crate) use model::SATURATED;
 pub use model::ServiceModel;
 pub use planner::{Plan, Planner, PlannerConfig, PlannerError};
 #[cfg(feature = "serde")]

@@ -66,18 +66,36 @@ impl ServiceModel {
     /// flight by slots) where requests wait for something else; of anything that does not run out
     /// first too much is learned.
     ///
-    /// What is no number, negative, of no instance, or more than a thousand times what was given, is
-    /// left out. So is what was busy to 95 % and more: there work waits, and what arrives is not what
-    /// is done. And so is a tenth of the usual rate and less, which says nothing of requests: what was
-    /// learned by day is known in the morning.
+    /// What is no number, negative, of no instance, or more than a hundred times what was given, is
+    /// left out, and so is what was busy to more than twice of all its time, which is a wrong unit.
+    ///
+    /// At 95 % and more work waits, and what arrives is not what is done: no less than that. So it is
+    /// left out where as much was expected. Else an instance does no more than what arrives, and by a
+    /// twentieth the rate moves there each time: what is thought faster than it is makes the group so
+    /// small that it is never less busy, and nothing else would ever be learned.
+    ///
+    /// What says nothing of requests is left out as well: a tenth of the usual rate and less, so that
+    /// what was learned by day is known in the morning, and what is busy to less than a tenth at less
+    /// than a tenth of the rate that was given, for who starts idle is busy with other things.
     pub fn observe(&mut self, rate: f64, instances: u32, busy: f64) {
         let each = rate / f64::from(instances);
         let sound = (0.0..=MOST_TIMES * self.given.rate).contains(&each);
-        if !sound || instances == 0 || !(0.0..SATURATED).contains(&busy) {
+        if !sound || instances == 0 || !(0.0..=MOST_BUSY).contains(&busy) {
+            return;
+        }
+        let expected = self.base + each / self.service().rate * (1.0 - self.base);
+        if busy >= SATURATED && expected >= SATURATED {
+            return;
+        }
+        if busy < LEAST_BUSY && each < IDLE * self.given.rate {
             return;
         }
         if self.seen >= ENOUGH && each < IDLE * self.rates / self.weight {
             return;
+        }
+        self.seen = self.seen.saturating_add(1);
+        if busy >= SATURATED {
+            return self.slow_down(each);
         }
         let weight = self.trust(each, busy);
         for (sum, value) in [
@@ -89,7 +107,6 @@ impl ServiceModel {
         ] {
             *sum = *sum * KEPT + weight * value;
         }
-        self.seen = self.seen.saturating_add(1);
         if self.seen >= ENOUGH {
             // Where it cannot be told anew it is less than all there is.
             let known = self.base.min(0.9 * self.uses / self.weight);
@@ -98,8 +115,9 @@ impl ServiceModel {
         }
     }
 
-    /// The service with the learned rate; with the given one before twenty measurements, and while
-    /// what was learned is more than a hundred times off it, which is a wrong unit and no service.
+    /// The service with the learned rate; with the given one before twenty measurements. What is
+    /// more than a hundred times off the given one is a wrong unit and no service: while the
+    /// measurements say so, it stays as it was, which is the last that was learned, if any was.
     #[must_use]
     pub fn service(&self) -> Service {
         Service { rate: self.most.unwrap_or(self.given.rate), ..self.given }
@@ -111,10 +129,29 @@ impl ServiceModel {
         self.seen
     }
 
+    /// All are busy where they were thought to have time left: no more than `each` is done. What was
+    /// measured before is another service's, and this is no point of a line, for the line ends here.
+    fn slow_down(&mut self, each: f64) {
+        for sum in [
+            &mut self.weight,
+            &mut self.rates,
+            &mut self.uses,
+            &mut self.squares,
+            &mut self.products,
+        ] {
+            *sum *= KEPT_REFUTED;
+        }
+        let most = self.service().rate;
+        let most = most + (each - most) / ENOUGH as f64;
+        if self.seen >= ENOUGH && most >= LEAST_OF_GIVEN * self.given.rate {
+            self.most = Some(most);
+        }
+    }
+
     fn fitted(&self) -> Option<f64> {
         let for_requests = self.uses - self.base * self.weight;
         let most = self.rates / for_requests * (1.0 - self.base);
-        (0.01..=100.0).contains(&(most / self.given.rate)).then_some(most)
+        (LEAST_OF_GIVEN..=MOST_TIMES).contains(&(most / self.given.rate)).then_some(most)
     }
 
     /// How much a measurement counts: beyond three mean errors as much as at three, and less at more
@@ -146,12 +183,20 @@ impl ServiceModel {
 
 /// About a hundred measurements are remembered: 25 minutes of one every 15 s.
 const KEPT: f64 = 0.99;
+/// What is remembered is halved by seven that refute it.
+const KEPT_REFUTED: f64 = 0.9;
 const ENOUGH: u64 = 20;
-const SATURATED: f64 = 0.95;
+/// From here on it counts as busy all the time.
+pub(crate) const SATURATED: f64 = 0.95;
+/// Time is measured badly, and what waits may be counted as in flight; more is a percentage.
+const MOST_BUSY: f64 = 2.0;
+const LEAST_BUSY: f64 = 0.1;
 const MEMORY_OF_ERRORS: f64 = 50.0;
 /// Use is measured no better.
 const LEAST_ERROR: f64 = 0.005;
-const MOST_TIMES: f64 = 1_000.0;
+/// No rate is learned that is further off.
+const MOST_TIMES: f64 = 100.0;
+const LEAST_OF_GIVEN: f64 = 0.01;
 const IDLE: f64 = 0.1;
 /// An instance that is busier without a request is measured wrongly.
 const MOST_BASE: f64 = 0.5;

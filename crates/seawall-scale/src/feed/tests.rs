@@ -121,6 +121,35 @@ fn nothing_is_learned_while_work_waits_or_the_signal_is_missing() {
 }
 
 #[test]
+fn a_rate_that_is_thought_too_high_is_learned_where_its_backlog_holds_the_group_just_too_small() {
+    let policy = Policy {
+        max: 200,
+        forecasts: vec![Forecast::plan("plan")],
+        window_down: Duration::from_secs(60),
+        cooldown_down: Duration::ZERO,
+        ..Policy::default()
+    };
+    let mut engine = Engine::new(policy, 30).expect("valid");
+    let mut feed = feed().learn("busy").backlog("waiting");
+    let (mut signals, begun, mut waits) = (Signals::new(), Instant::now(), 0.0_f64);
+    for tick in 0..2_880_u32 {
+        let now = begun + Duration::from_secs(15) * tick;
+        let load = 200.0 + 40.0 * (f64::from(tick) / 100.0).sin();
+        // Five a second each: half of what is given.
+        let most = 5.0 * f64::from(engine.state().current);
+        signals.set("busy", ((load + waits / 15.0) / most).min(1.0), Unit::Ratio, now);
+        waits = (waits + 15.0 * (load - most)).max(0.0);
+        signals.set("load", load, Unit::PerSecond, now);
+        signals.set("waiting", waits, Unit::Count, now);
+        feed.publish(&mut signals, engine.policy(), engine.state(), now);
+        let _ = engine.tick(&signals, now);
+    }
+    let learned = signals.get("plan_rate").expect("told").value;
+    assert!((learned / 5.0 - 1.0).abs() < 0.1, "{learned}, {waits} wait");
+    assert!(waits < 1.0, "{waits} wait");
+}
+
+#[test]
 fn a_backlog_that_is_not_known_does_not_shrink_the_group() {
     let begun = Instant::now() + Duration::from_secs(1_000);
     let plan = |backlog: Option<f64>| {

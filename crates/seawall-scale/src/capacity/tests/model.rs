@@ -69,6 +69,47 @@ fn a_night_without_load_forgets_nothing() {
     assert!((after / before - 1.0).abs() < 0.1, "{before} {after}");
 }
 
+/// The rate that is learned where the group is as large as that rate asks for, and each instance
+/// finishes `most` a second.
+fn learn_in_a_loop(model: &mut ServiceModel, most: f64) -> f64 {
+    for step in 0..400 {
+        let load = 4.0 * rate(step);
+        let instances = model.service().least(1.4 * load);
+        let busy = (load / f64::from(instances) / most).min(1.0);
+        model.observe(load, instances, busy);
+    }
+    model.service().rate
+}
+
+#[test]
+fn a_rate_that_is_thought_too_high_does_not_keep_the_group_too_busy_to_learn_it() {
+    let mut given = ServiceModel::new(SERVICE);
+    let learned = learn_in_a_loop(&mut given, 5.0);
+    assert!((learned / 5.0 - 1.0).abs() < 0.1, "given twice as much: {learned}");
+    let mut fast = ServiceModel::new(SERVICE);
+    learn(&mut fast, 0..1_000, 60.0, 0.0);
+    let learned = learn_in_a_loop(&mut fast, 20.0);
+    assert!((learned / 20.0 - 1.0).abs() < 0.1, "a release that takes thrice as long: {learned}");
+}
+
+#[test]
+fn one_that_starts_idle_does_not_take_what_it_does_besides_for_requests() {
+    let mut model = ServiceModel::new(SERVICE);
+    // A hundredth of what it can do, and three per cent busy.
+    (0..1_000).for_each(|_| model.observe(0.4, 4, 0.03));
+    assert_eq!(model.service(), SERVICE);
+    let learned = learn(&mut model, 0..1_000, 40.0, 0.03);
+    assert!((learned / 40.0 - 1.0).abs() < 0.1, "{learned}");
+}
+
+#[test]
+fn a_reading_in_a_wrong_unit_does_not_make_the_usual_rate_an_idle_one() {
+    let mut model = ServiceModel::new(SERVICE);
+    model.observe(4.0 * 9_000.0, 4, 0.5);
+    let learned = learn(&mut model, 0..1_000, 40.0, 0.0);
+    assert!((learned / 40.0 - 1.0).abs() < 0.1, "{learned}");
+}
+
 #[test]
 fn one_wild_measurement_among_many_moves_little() {
     let mut model = ServiceModel::new(SERVICE);
@@ -100,6 +141,7 @@ fn little_nonsense_saturation_and_a_wrong_unit_leave_what_was_given() {
         // What arrives where all are busy is not what is done.
         (4_000.0, 4, 1.0),
         (4_000.0, 4, 0.95),
+        (100.0, 4, 50.0),
     ] {
         assert_eq!(given(&|model| model.observe(rate, instances, busy)), (SERVICE, 19));
     }
