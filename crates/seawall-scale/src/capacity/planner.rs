@@ -125,8 +125,11 @@ pub(super) struct Learned {
     weight: f64,
     seen: f64,
     weights: f64,
-    /// Of all ticks so far: the load, and what the least size for it would carry.
+    /// Of all ticks so far: the load, and what the least size for it would carry. Version 1 has
+    /// neither: it is to be read as far as its number.
+    #[cfg_attr(feature = "serde", serde(default))]
     loads: f64,
+    #[cfg_attr(feature = "serde", serde(default))]
     sizes: f64,
     /// Ticks that are taken to have been seen before the first.
     assumed: f64,

@@ -48,6 +48,13 @@ fn another_version_or_a_damaged_state_is_refused_by_name() {
     assert!(restored(&|_| ()).expect("reads").is_ok());
     let version = restored(&|value| value["version"] = 99.into()).expect("reads");
     assert_eq!(version.expect_err("refused"), RestoreError::Version { found: 99 });
+    let first = restored(&|value| {
+        value["version"] = 1.into();
+        let learned = value["learned"].as_object_mut().expect("an object");
+        assert!(learned.remove("loads").is_some() && learned.remove("sizes").is_some());
+    });
+    let first = first.expect("reads").expect_err("refused");
+    assert_eq!(first, RestoreError::Version { found: 1 });
     let config = restored(&|value| value["config"]["price"] = (-1.0).into()).expect("reads");
     assert!(matches!(config, Err(RestoreError::Config(error)) if error.field == "price"));
     let period = restored(&|value| value["period"] = 0.0.into()).expect("reads");
