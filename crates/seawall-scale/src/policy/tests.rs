@@ -89,6 +89,19 @@ fn signals_are_listed_once() {
     assert_eq!(policy.signals(), ["cpu", "p95(x)", "ram"]);
 }
 
+#[test]
+fn what_an_outlook_names_is_listed_and_may_be_unknown() {
+    let forecasts = vec![crate::Forecast::plan("plan")];
+    let policy = Policy { forecasts, ..Policy::default() };
+    let all = ["plan", "plan_high", "plan_horizon", "plan_low", "plan_missed"];
+    assert_eq!(policy.signals(), all);
+    let units = |names: &[&str]| -> seawall_signal::Units {
+        names.iter().map(|name| ((*name).to_owned(), seawall_signal::Unit::Count)).collect()
+    };
+    assert_eq!(policy.lint(&units(&["plan"])), []);
+    assert_eq!(policy.lint(&units(&all[1..])).len(), 1, "the plan itself decides");
+}
+
 #[cfg(feature = "serde")]
 mod files {
     use super::*;
