@@ -93,10 +93,20 @@ impl Run {
                 let level = (wave + f64::from(index) * 0.01).min(1.0);
                 self.signals.set(ten::NAMES[index as usize], level, Unit::Ratio, self.now);
             }
+            if self.tick % 100 == 0 {
+                // Some are lost, so that sizes change for as long as it runs.
+                self.engine.observe(10);
+            }
             let (policy, state) = (self.engine.policy(), self.engine.state());
             self.feed.publish(&mut self.signals, policy, state, self.now);
             let _ = self.engine.tick(&self.signals, self.now);
         }
+    }
+
+    /// How many events are kept, and of when the last is.
+    fn events(&self) -> (usize, Option<Instant>) {
+        let events = self.engine.events();
+        (events.len(), events.last().map(|event| event.at))
     }
 }
 
@@ -110,6 +120,7 @@ fn deciding_for_days_takes_no_more_memory_and_no_more_allocations_than_for_hours
     let each = (MADE.load(Relaxed) - made) / 500;
     // A day and a half.
     let before = LIVE.load(Relaxed);
+    let events = run.events();
     run.ticks(8_000);
     let grew = LIVE.load(Relaxed) - before;
     let made = MADE.load(Relaxed);
@@ -118,8 +129,10 @@ fn deciding_for_days_takes_no_more_memory_and_no_more_allocations_than_for_hours
     println!(
         "{live} bytes live; {grew} more a day and a half later; {each} and {later} allocations a tick"
     );
-    // Texts of the last events differ in length.
-    assert!(grew < 16_384, "{grew} bytes");
+    assert_eq!((events.0, run.events().0), (256, 256), "the ring of events is full");
+    assert!(run.events().1 > events.1, "and turns");
+    // The reasons of the 256 events in it differ in length.
+    assert!(grew < 65_536, "{grew} bytes");
     assert!(later <= each + each / 20 + 1, "{each} and then {later} allocations a tick");
     assert!(each < 200, "{each} allocations a tick");
 }
