@@ -22,7 +22,7 @@ pub(super) struct Core {
     dry: bool,
     rewrites: Backoff,
     rewrite_at: Option<Instant>,
-    /// The write that is on its way repeats one that the world did not keep.
+    /// The world did not keep what it took: until it has what is wanted, or that is another size.
     again: bool,
     failures: Backoff,
     not_before: Option<Instant>,
@@ -70,6 +70,7 @@ impl Core {
         }
         self.target = Some(target);
         self.told_at = Some(now);
+        self.again = false;
         self.rewrites.reset();
         self.rewrite_at = None;
         // Another size may be one that the world does not refuse.
@@ -117,6 +118,7 @@ impl Core {
         self.granted = Some(desired);
         // Correcting it is no repetition of a write that the world did not keep.
         self.written = None;
+        self.again = false;
         self.foreign.push_back(now);
         let window = self.config.foreign_window;
         while self.foreign.front().is_some_and(|at| now.duration_since(*at) > window) {
@@ -140,14 +142,14 @@ impl Core {
             // What the other one writes meanwhile is its right.
             self.granted = None;
             self.written = None;
+            self.again = false;
             return None;
         }
         if observed.size() == target {
             self.follow(observed, target, now);
             return None;
         }
-        self.again = self.written == Some(target);
-        if self.again {
+        if self.written == Some(target) {
             if self.dry {
                 self.standing = Standing::Recorded;
                 return None;
@@ -155,6 +157,7 @@ impl Core {
             // The world took less than was asked for, or lost some since. Asking again is right,
             // at once each time is not: a worker that dies at its start would be a storm.
             self.standing = Standing::Short;
+            self.again = true;
             if self.rewrite_at.is_some_and(|at| at > now) {
                 return None;
             }
@@ -164,6 +167,7 @@ impl Core {
 
     fn follow(&mut self, observed: &Observed, target: u32, now: Instant) {
         let told_at = *self.told_at.get_or_insert(now);
+        self.again = false;
         if observed.running == target && observed.ready >= target {
             self.standing = Standing::Settled;
             if now.duration_since(told_at) >= self.config.backoff_max {

@@ -319,6 +319,32 @@ async fn a_part_that_was_granted_is_no_foreign_change_and_no_storm() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_world_that_lost_some_stays_short_of_them_when_asking_again_failed() {
+    let mut core = Core::new(ReconcilerConfig::default());
+    let asked = |core: &mut Core, running: u32| {
+        let next = core.seen(&Observed::counted(running), true, Instant::now());
+        next.write.inspect(|_| core.writing())
+    };
+    core.want(5, Instant::now());
+    assert_eq!(asked(&mut core, 2), Some(5));
+    core.wrote(5, Outcome::Accepted { from: 2 }, Instant::now());
+    assert_eq!(core.standing, Standing::Following);
+    advance(Duration::from_secs(300)).await;
+    assert_eq!(asked(&mut core, 4), Some(5));
+    core.failed(&busy(None), Instant::now());
+    advance(Duration::from_secs(300)).await;
+    assert_eq!(asked(&mut core, 4), Some(5));
+    core.wrote(5, Outcome::Accepted { from: 4 }, Instant::now());
+    assert_eq!(core.standing, Standing::Short, "the same as before");
+    assert_eq!(asked(&mut core, 5), None);
+    assert_eq!(core.standing, Standing::Settled);
+    core.want(6, Instant::now());
+    assert_eq!(asked(&mut core, 5), Some(6));
+    core.wrote(6, Outcome::Accepted { from: 5 }, Instant::now());
+    assert_eq!(core.standing, Standing::Following, "another size is another matter");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dry_run_sees_the_world_and_leaves_it() {
     let world = World::of(2);
     let mut it = reconciler(DryRun::new(Arc::clone(&world)));
