@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResp
 use prost::Message as _;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use crate::alias::Aliases;
@@ -35,7 +35,8 @@ pub struct OtlpConfig {
     /// From one push to the next, 100 ms to 1 h. Default: 15 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub interval: Duration,
-    /// Longest time a push may take, 1 ms to 5 min. Default: 10 s.
+    /// Longest time a push may take, with the wait for a thread to encode it on. 1 ms to 5 min.
+    /// Default: 10 s.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub timeout: Duration,
     /// Attributes of the service: `service.name` and others. Default: none.
@@ -163,14 +164,10 @@ async fn run(
         if !last && Instant::now() < not_before {
             continue;
         }
-        // Off the threads that serve requests: many series take milliseconds.
-        let (from, what) = (handle.clone(), sent.clone());
-        let encode = move || Bytes::from(from.otlp_with(&what.0, &what.1));
-        // An error means that the runtime is going down.
-        let Ok(body) = spawn_blocking(encode).await else {
-            return;
-        };
-        let result = match timeout(config.timeout, send(&uri, body)).await {
+        let push = async { send(&uri, encode(&handle, &sent).await?).await };
+        let result = match timeout(config.timeout, push).await {
+            // The runtime is going down.
+            Ok(Err(Failure::Encode(error))) if error.is_cancelled() => return,
             Ok(result) => result,
             Err(_) => Err(Failure::Io(io::ErrorKind::TimedOut.into())),
         };
@@ -202,6 +199,21 @@ async fn run(
         }
     }
 }
+
+/// Off the threads that serve requests: many series take milliseconds. Given up while all threads
+/// that may block are taken, it is not begun any more: a set ends with what is in it.
+async fn encode(handle: &Handle, sent: &Arc<Sent>) -> Result<Bytes, Failure> {
+    let (from, what) = (handle.clone(), sent.clone());
+    let mut encoding = JoinSet::new();
+    encoding.spawn_blocking(move || Bytes::from(from.otlp_with(&what.0, &what.1)));
+    match encoding.join_next().await {
+        Some(body) => body.map_err(Failure::Encode),
+        None => Err(Failure::Io(io::ErrorKind::UnexpectedEof.into())),
+    }
+}
+
+/// The attributes of the service, and the aliases.
+type Sent = (Vec<(String, String)>, Aliases);
 
 /// How many values the collector did not take. A connection for each push: they
 /// are seconds apart.
@@ -256,6 +268,8 @@ const MOST_ANSWER: usize = 65_536;
 /// Why a push failed; for the log.
 #[derive(Debug)]
 enum Failure {
+    /// It panicked, or the runtime is going down.
+    Encode(JoinError),
     Io(io::Error),
     Http(hyper::Error),
     Request(http::Error),
@@ -266,6 +280,7 @@ enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Encode(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
             Self::Http(error) => error.fmt(f),
             Self::Request(error) => error.fmt(f),

@@ -70,6 +70,36 @@ fn recorded() -> (Recorder, Handle) {
 }
 
 #[test]
+fn a_push_that_gets_no_thread_to_encode_on_fails_in_time_and_holds_up_no_shutdown() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    let (_recorder, handle) = recorded();
+    let (free, taken) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async {
+        let (endpoint, mut pushed) = collector(StatusCode::OK).await;
+        let other = tokio::task::spawn_blocking(move || taken.recv());
+        let mut config = config(endpoint);
+        config.timeout = Duration::from_millis(50);
+        let failed = "seawall_metrics_pushes_total{result=\"error\"} 2";
+        let push = handle.push_otlp(config).unwrap();
+        let failing = async {
+            while !handle.render().contains(failed) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            push.shutdown().await;
+        };
+        let ended = timeout(LONG, failing).await;
+        drop(free);
+        other.await.unwrap().unwrap_err();
+        ended.expect("not held up");
+        assert!(pushed.try_recv().is_err(), "nothing was encoded");
+    });
+}
+
+#[test]
 fn values_labels_and_buckets_are_what_was_recorded() {
     let (_recorder, handle) = recorded();
     let metrics = decode(&handle.otlp(&[]));
