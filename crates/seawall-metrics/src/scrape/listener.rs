@@ -153,7 +153,8 @@ impl Listener {
 
     /// Takes no more connections, ends those without a request at once and the
     /// others with the answer that they wait for: at most `header_timeout` and
-    /// `answer_timeout` later. The address is free when it returns. Dropping
+    /// `answer_timeout` after their request, for whose head, where it has begun to
+    /// come, there is another `header_timeout`. The address is free when it returns. Dropping
     /// the future ends all of them at once.
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
@@ -269,6 +270,8 @@ impl Server {
         let mut going = false;
         loop {
             tokio::select! {
+                // What has come in is read before it is told to go.
+                biased;
                 // A scraper that goes away in the middle is its own affair.
                 _ = served.as_mut() => return,
                 () = stuck.as_mut() => {

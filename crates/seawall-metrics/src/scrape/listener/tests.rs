@@ -30,12 +30,12 @@ async fn narrow(addr: SocketAddr) -> TcpStream {
     socket.connect(addr).await.unwrap()
 }
 
-/// With an answer that is more than a server's socket and a narrow one hold.
+/// With an answer that is more than a server's socket and a narrow one hold: 33 MB.
 async fn listener_of_much(config: ListenerConfig) -> Listener {
     let (recorder, handle) = Recorder::builder().build().unwrap();
     let long = "x".repeat(16 * 1024);
     metrics::with_local_recorder(&recorder, || {
-        for n in 0..600 {
+        for n in 0..2_000 {
             metrics::counter!("x_total", "n" => format!("{n}{long}")).increment(1);
         }
     });
