@@ -93,8 +93,7 @@ impl HistogramSnapshot {
         quantile(&self.layout, self.cells.iter(), self.count, f64::INFINITY, q)
     }
 
-    /// Adds the values of `other`: another series, another recorder or another
-    /// node. Cells are added, so quantiles are those of all values together.
+    /// Adds the values of `other`: another series or another recorder. Cells are added, so quantiles are those of all values together.
     ///
     /// # Errors
     /// [`Error::OtherBuckets`] if the two have not the same bucket bounds: their
