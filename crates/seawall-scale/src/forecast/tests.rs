@@ -160,6 +160,16 @@ fn a_distance_that_was_not_named_has_no_interval() {
 }
 
 #[test]
+fn offsets_that_were_forgotten_promise_nothing() {
+    let mut bounded = Calibrated::new(Last::default(), &[1, 60, 600]);
+    (0..50_000).for_each(|step| bounded.observe(Some(f64::from(step % 7))));
+    let known = [1, 60, 600].map(|steps| bounded.independent(steps));
+    assert_eq!(known, [6_665, 111, 11]);
+    assert!(bounded.quantile(60, 0.99).is_some());
+    assert_eq!(bounded.quantile(600, 0.95), None, "eleven are too few, however long it has run");
+}
+
+#[test]
 fn no_bound_is_promised_before_as_many_independent_offsets_as_its_level_takes() {
     let steps = 5_u32;
     for (level, least) in [(0.2, 4), (0.1, 9), (0.9, 9), (0.95, 19), (0.99, 99)] {
