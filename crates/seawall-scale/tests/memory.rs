@@ -93,7 +93,7 @@ impl Run {
                 let level = (wave + f64::from(index) * 0.01).min(1.0);
                 self.signals.set(ten::NAMES[index as usize], level, Unit::Ratio, self.now);
             }
-            if self.tick % 100 == 0 {
+            if self.tick.is_multiple_of(100) {
                 // Some are lost, so that sizes change for as long as it runs.
                 self.engine.observe(10);
             }

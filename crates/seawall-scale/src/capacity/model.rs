@@ -72,7 +72,9 @@ impl ServiceModel {
     /// At 95 % and more work waits, and what arrives is not what is done: no less than that. So it is
     /// left out where as much was expected. Else an instance does no more than what arrives, and by a
     /// twentieth the rate moves there each time: what is thought faster than it is makes the group so
-    /// small that it is never less busy, and nothing else would ever be learned.
+    /// small that it is never less busy, and nothing else would ever be learned. What spins, and is
+    /// busy whatever arrives, is thought slower and slower, down to a tenth of its usual rate, or to a
+    /// hundredth of the given one: a target of CPU would let it grow as well.
     ///
     /// What says nothing of requests is left out as well: a tenth of the usual rate and less, so that
     /// what was learned by day is known in the morning, and what is busy to less than a tenth at less
