@@ -36,6 +36,8 @@ pub struct ClusterReservation {
     /// The same in the twin.
     twin: Option<About>,
     charged: u32,
+    /// Who admitted it: what Redis was not charged is not given back to it.
+    source: Source,
     /// When, in microseconds of this node.
     at: u64,
     dropped_as: u32,
@@ -78,11 +80,13 @@ impl ClusterLimiter {
     ) -> Result<ClusterReservation, ClusterDecision<'s>> {
         let key = key.into();
         let (about, twin) = About::of(set, key);
+        // Before it is asked: what refills from its charge on is not given back.
+        let at = about.shared.now();
         let decision = self.check_n(key, set, cost, now).await;
         if !decision.is_allowed() {
             return Err(decision);
         }
-        Ok(about.reserved(twin, cost, cost))
+        Ok(about.reserved(twin, decision.source(), at, (cost, cost)))
     }
 
     /// Lets a request in if one unit is left, and charges nothing until it is settled, as
@@ -141,8 +145,20 @@ impl ClusterSet {
 #[cfg(feature = "tower")]
 impl Charged {
     /// Gives units back that were charged a moment ago. Nobody waits for it.
-    pub(crate) fn refund(self, units: u32) {
+    pub(crate) fn refund(self, units: u32, source: Source) {
         for about in [Some(self.0), self.1].into_iter().flatten() {
+            if about.spec.ids.is_empty() {
+                continue;
+            }
+            match source {
+                // Redis was not charged.
+                Source::Open | Source::Closed => continue,
+                Source::Local => {
+                    about.disown(units);
+                    continue;
+                }
+                _ => {}
+            }
             let runtime = about.shared.desk.runtime.clone();
             runtime.spawn(async move {
                 let (shared, spec) = (&about.shared, &about.spec);
@@ -180,7 +196,10 @@ impl Admission {
         shared.stats.decided(source, allowed);
         match refused {
             Some(ruling) => Err(Said { variant, ruling, source }),
-            None => Ok(about.reserved(twin, 0, 1)),
+            None => {
+                let at = shared.now();
+                Ok(about.reserved(twin, source, at, (0, 1)))
+            }
         }
     }
 }
@@ -222,7 +241,12 @@ impl ClusterReservation {
                 runtime.spawn(async move { about.charge(more).await });
             } else {
                 let (less, at) = (self.charged - actual, self.at);
-                runtime.spawn(async move { about.give_back(less, at).await });
+                match self.source {
+                    // Nobody was charged, or this node alone; the twin likewise.
+                    Source::Open | Source::Closed => {}
+                    Source::Local => about.disown(less),
+                    _ => drop(runtime.spawn(async move { about.give_back(less, at).await })),
+                }
             }
         }
     }
@@ -261,9 +285,14 @@ impl About {
         (about(policies, spec, set.shared()), twin)
     }
 
-    fn reserved(self, twin: Option<Self>, charged: u32, dropped_as: u32) -> ClusterReservation {
-        let at = self.shared.now();
-        ClusterReservation { about: self, twin, charged, at, dropped_as, settled: false }
+    fn reserved(
+        self,
+        twin: Option<Self>,
+        source: Source,
+        at: u64,
+        (charged, dropped_as): (u32, u32),
+    ) -> ClusterReservation {
+        ClusterReservation { about: self, twin, charged, source, at, dropped_as, settled: false }
     }
 
     fn learn(&self, answer: &Answer) {
@@ -306,6 +335,18 @@ impl About {
         };
         shared.table.known(*place, owe);
         shared.owing.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes back units that this node admitted by itself. Those that Redis was told of meanwhile
+    /// refill: it may have been charged less for them, for what had drained.
+    fn disown(&self, less: u32) {
+        let Self { shared, spec, place, .. } = self;
+        let (now, nodes) = (shared.now(), shared.live_nodes());
+        let disown =
+            |state: &mut KeyState| state.disown(spec, &shared.modes, nodes, less, now);
+        if shared.table.known(*place, disown).is_none() {
+            shared.table.shared(*place, disown);
+        }
     }
 
     async fn give_back(self, less: u32, at: u64) {

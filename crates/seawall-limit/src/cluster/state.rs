@@ -250,6 +250,33 @@ impl KeyState {
         }
     }
 
+    /// Takes back units that were admitted without Redis, as far as it has not been told of them.
+    pub(crate) fn disown(
+        &mut self,
+        spec: &Spec,
+        modes: &[FailureMode],
+        nodes: u32,
+        units: u32,
+        now: u64,
+    ) {
+        for (id, law) in spec.ids.iter().zip(&spec.laws) {
+            let place = usize::from(*id);
+            let mirror = &mut self.policies[place];
+            let units = units.min(mirror.owed);
+            if modes[place] != FailureMode::Local || units == 0 {
+                continue;
+            }
+            let less = law.share(nodes).price(units);
+            mirror.owed -= units;
+            // What Redis said meanwhile stays as it is.
+            let follows = mirror.tat == mirror.alone;
+            mirror.alone = mirror.alone.saturating_sub(less).max(now);
+            if follows {
+                mirror.tat = mirror.alone;
+            }
+        }
+    }
+
     /// Redis will be told of units that were spent, whatever was left.
     pub(crate) fn expect(&mut self, spec: &Spec, units: u32, now: u64) {
         for (id, law) in spec.ids.iter().zip(&spec.laws) {

@@ -192,3 +192,19 @@ fn what_a_reservation_came_to_without_redis_counts_once_here_and_is_owed() {
     state.owe(&spec, &[FailureMode::Local], 1, 50, 0);
     assert_eq!(look(&mut state).ruling.outcome, Outcome::Rejected);
 }
+
+#[test]
+fn what_was_admitted_without_redis_is_taken_back_until_it_is_told() {
+    let (mut state, spec) = (state(), spec(100, 10));
+    let modes = [FailureMode::Local];
+    for _ in 0..2 {
+        assert!(alone(&mut state, &spec, FailureMode::Local, 1, 0));
+    }
+    state.disown(&spec, &modes, 1, 1, 0);
+    let amend = state.settle(&spec.laws, 1, 0).expect("one is owed still");
+    assert_eq!(amend.amounts, [100]);
+    // On its way: it refills, as Redis may have been told of less.
+    state.disown(&spec, &modes, 1, 1, 0);
+    let look = state.alone(&spec, &modes, 1, 1, 0, false);
+    assert_eq!(look.ruling.remaining, 9);
+}
