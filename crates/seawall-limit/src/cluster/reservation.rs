@@ -116,7 +116,11 @@ impl ClusterSet {
         let now = shared.micros(now);
         let blocked = shared.blocked_until(about.subject);
         let known = if blocked > now {
-            let ruling = ruling::turned_away(0, self.policies().first(), blocked - now);
+            let ruling = {
+                // One that is in force, if any is.
+                let named = spec.ids.first().copied();
+                ruling::turned_away(0, named.unwrap_or(self.policies().first()), blocked - now)
+            };
             Some((Some(ruling), Source::Blocked))
         } else if spec.ids.is_empty() {
             Some((None, Source::Unenforced))
@@ -185,6 +189,7 @@ impl Admission {
                 let question = shared.question(spec, about.subject, look);
                 match shared.desk.ask(question).await {
                     Ok(answer) => {
+                        shared.stats.mended(answer.mended);
                         about.learn(&answer);
                         (refused_by(spec, 1, &answer), Source::Redis)
                     }
@@ -328,12 +333,16 @@ impl About {
         if self.amend(AmendKind::Charge, amounts).await {
             return;
         }
-        let Self { shared, spec, place, .. } = &self;
+        let Self { shared, spec, place, subject, .. } = &self;
         let (now, nodes) = (shared.now(), shared.live_nodes());
         let owe = |state: &mut KeyState| {
             state.owe(spec, &shared.modes, nodes, more, now);
         };
-        shared.table.known(*place, owe);
+        // A key that was forgotten meanwhile, or for which there was no place, counts as well.
+        let make = || (*subject, shared.blocked_until(*subject));
+        if shared.table.with(*place, (now, shared.terms), make, owe).is_none() {
+            shared.table.shared(*place, owe);
+        }
         shared.owing.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -342,8 +351,7 @@ impl About {
     fn disown(&self, less: u32) {
         let Self { shared, spec, place, .. } = self;
         let (now, nodes) = (shared.now(), shared.live_nodes());
-        let disown =
-            |state: &mut KeyState| state.disown(spec, &shared.modes, nodes, less, now);
+        let disown = |state: &mut KeyState| state.disown(spec, &shared.modes, nodes, less, now);
         if shared.table.known(*place, disown).is_none() {
             shared.table.shared(*place, disown);
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -24,6 +24,8 @@ use crate::decide::{Outcome, Ruling};
 pub(crate) struct Shared {
     pub(crate) core: Arc<Core>,
     pub(crate) terms: Terms,
+    /// What would be, and decides about nobody.
+    pub(crate) is_twin: bool,
     /// Those with a name of their own.
     pub(crate) named: usize,
     /// Of them, and then of candidates.
@@ -40,6 +42,10 @@ pub(crate) struct Shared {
     pub(crate) sweeping: tokio::sync::Mutex<()>,
     /// Keys whose spending without Redis it has not heard of yet, at most.
     pub(crate) owing: AtomicU64,
+    /// Units held, as of the last round.
+    pub(crate) held_last: AtomicU64,
+    /// Whether a task ends it, as it has a successor.
+    pub(crate) retiring: AtomicBool,
 }
 
 impl Deref for Shared {
@@ -175,7 +181,7 @@ impl Shared {
             }
             Err(_) => self.alone(spec, place, want.need, now),
         };
-        self.stats.decided(source, ruling.outcome == Outcome::Allowed);
+        self.count(source, ruling.outcome == Outcome::Allowed);
         Said { variant, ruling, source }
     }
 
@@ -257,8 +263,15 @@ impl Shared {
     }
 
     pub(crate) fn done(&self, variant: usize, ruling: Ruling, source: Source) -> Begun {
-        self.stats.decided(source, ruling.outcome == Outcome::Allowed);
+        self.count(source, ruling.outcome == Outcome::Allowed);
         Begun::Done(Said { variant, ruling, source })
+    }
+
+    /// A trial is no decision: nobody is let in or turned away by it.
+    fn count(&self, source: Source, allowed: bool) {
+        if !self.is_twin {
+            self.stats.decided(source, allowed);
+        }
     }
 }
 

@@ -114,18 +114,21 @@ async fn what_redis_was_not_charged_for_is_not_given_back_to_it() {
     let reserve = async |cost| limiter.reserve("k", &set, cost, Instant::now()).await;
     reserve(60).await.unwrap().settle(60);
     redis.pause().await.unwrap();
+    eventually("it is given up", async || {
+        let _ = check(&limiter, "other", &set).await;
+        !limiter.is_reachable()
+    })
+    .await;
     let open = reserve(50).await.expect("nobody counts");
     redis.resume().await.unwrap();
+    eventually("it is asked again", async || limiter.is_reachable()).await;
     ends_at(&limiter, &set, 40).await;
     drop(open.dropped_as(0));
     // Sent after it.
-    eventually("Redis charges", async || {
-        let one = limiter.admit("k", &set, Instant::now()).await.unwrap();
-        one.settle(1);
-        left(&limiter, &set).await != 40
-    })
-    .await;
-    assert!(left(&limiter, &set).await < 40, "{}", left(&limiter, &set).await);
+    let decision = check(&limiter, "k", &set).await;
+    assert_eq!((decision.source(), decision.remaining()), (Source::Redis, 39));
+    limiter.admit("k", &set, Instant::now()).await.unwrap().settle(1);
+    ends_at(&limiter, &set, 38).await;
 }
 
 #[tokio::test]
