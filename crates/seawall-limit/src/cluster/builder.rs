@@ -104,7 +104,8 @@ impl ClusterLimiterBuilder {
     }
 
     /// Starts connecting and returns at once. Until Redis answers, the failure modes decide. A
-    /// [successor](ClusterLimiter::successor) has the connections already.
+    /// [successor](ClusterLimiter::successor) has the connections already, and copies what the node
+    /// knows of keys before this returns.
     ///
     /// # Errors
     /// If a number or a name is out of bounds, a policy is repeated, is no bucket, has a

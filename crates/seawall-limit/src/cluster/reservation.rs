@@ -27,9 +27,10 @@ use crate::set::PolicySet;
 /// once, when its real cost is known.
 ///
 /// Settling waits for nobody: what is to be charged or given back is sent by a
-/// task. Where Redis is out of reach then, a charge is kept by this node as one
-/// that was made without Redis ([`FailureMode`](crate::FailureMode)), and what
-/// was to be given back refills.
+/// task. Where Redis is out of reach then, a charge is kept by this node and told
+/// to Redis later, save of policies whose [`FailureMode`](crate::FailureMode) is
+/// open, and what was to be given back refills. What was reserved without Redis is
+/// not given back to it: this node takes back what it has not told yet.
 #[must_use = "dropped at once, it is settled as `dropped_as` says"]
 pub struct ClusterReservation {
     about: About,
@@ -226,8 +227,8 @@ impl ClusterReservation {
     /// Makes the charge `actual` units in all. Returns at once: a task tells Redis.
     ///
     /// What is less is given back, except for what has refilled since. What is more is charged as
-    /// far as there is anything left. If the answer to a charge is lost, it is charged again: too
-    /// much rather than too little.
+    /// far as there is anything left. If the answer to a charge is lost, it is charged again, save
+    /// to policies that fail open: too much rather than too little.
     pub fn settle(mut self, actual: u32) {
         self.settle_at(actual);
     }
