@@ -139,6 +139,9 @@ impl ClusterLimiterBuilder {
         let old_twin = old.and_then(|(_, live, twin, _)| twin.or(Some(live)));
         let shared = generation.start(core.core(), old.map(|(_, live, ..)| live));
         let twin = twin.map(|twin| twin.start(core.core(), old_twin));
+        for earlier in core.core().generations() {
+            [&shared].into_iter().chain(&twin).for_each(|next| earlier.followed_by(next));
+        }
         let tasks = Tasks::start(core, [&shared].into_iter().chain(&twin));
         if let Some((_, live, twin, _)) = old {
             for shared in [live].into_iter().chain(twin) {
@@ -214,6 +217,7 @@ impl Generation {
             terms: core.config.terms(),
             is_twin,
             named,
+            shortest: laws.iter().map(|law| law.capacity.into()).collect(),
             laws,
             names,
             modes,

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::decision::{ClusterDecision, Source};
 use super::error::ClusterError;
-use super::law::Law;
 use super::limiter::{ClusterLimiter, ClusterSet};
 use super::link::only;
 use super::protocol::{Amend, AmendKind, Answer, Spec, Want};
@@ -364,8 +363,10 @@ impl About {
         // before it was spent.
         let ahead = if self.spec.exact { 0 } else { shared.terms.ttl };
         let since = shared.now().saturating_sub(at).saturating_add(ahead);
-        let amount = |law: &Law| law.price(less).saturating_sub(since);
-        let amounts: Vec<u64> = self.spec.laws.iter().map(amount).collect();
+        let prices = self.spec.laws.iter().map(|law| law.price(less));
+        let refilled = shared.refilled(&self.spec.ids, since);
+        let amounts: Vec<u64> =
+            prices.zip(refilled).map(|(price, refilled)| price.saturating_sub(refilled)).collect();
         if amounts.iter().any(|amount| *amount > 0) {
             let _ = self.amend(AmendKind::Refund, amounts).await;
         }

@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) named: usize,
     /// Of them, and then of candidates.
     pub(crate) laws: Box<[Law]>,
+    /// Of each the shortest time to refill that it has had, here or in a later generation.
+    pub(crate) shortest: Box<[AtomicU64]>,
     /// By which Redis knows them. A candidate has the policy's.
     pub(crate) names: Box<[Box<str>]>,
     pub(crate) modes: Box<[FailureMode]>,
@@ -265,6 +267,30 @@ impl Shared {
     pub(crate) fn done(&self, variant: usize, ruling: Ruling, source: Source) -> Begun {
         self.count(source, ruling.outcome == Outcome::Allowed);
         Begun::Done(Said { variant, ruling, source })
+    }
+
+    /// What may have refilled of some policies since, as their laws here count it.
+    pub(crate) fn refilled<'a>(
+        &'a self,
+        ids: &'a [u8],
+        since: u64,
+    ) -> impl Iterator<Item = u64> + use<'a> {
+        ids.iter().map(move |id| {
+            let id = usize::from(*id);
+            let shortest = self.shortest[id].load(Ordering::Relaxed).max(1);
+            let refilled = u128::from(since) * u128::from(self.laws[id].capacity);
+            u64::try_from(refilled.div_ceil(u128::from(shortest))).unwrap_or(u64::MAX)
+        })
+    }
+
+    /// Another generation refills what this one has charged.
+    pub(crate) fn followed_by(&self, next: &Self) {
+        for (name, shortest) in self.names.iter().zip(&self.shortest) {
+            let all = next.names.iter().zip(&next.laws).filter(|(of, _)| *of == name);
+            for (_, law) in all {
+                shortest.fetch_min(law.capacity, Ordering::Relaxed);
+            }
+        }
     }
 
     /// A trial is no decision: nobody is let in or turned away by it.

@@ -73,3 +73,18 @@ async fn what_a_key_spent_of_a_candidate_is_carried_as_well() {
     let set = second.set(&["a"]).expect("known");
     assert!(!second.check(key, &set, now).await.is_allowed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_has_refilled_by_a_shorter_period_is_not_given_back_by_the_longer_one() {
+    let first = limiter(Policy::new("a", hourly(60)));
+    let refilled = |since| first.parts().1.refilled(&[0], since).collect::<Vec<_>>();
+    assert_eq!(refilled(1_000_000), [1_000_000]);
+    let minutely = Quota::per(60, Duration::from_secs(60)).expect("valid");
+    let second = first.successor().policy(Policy::new("a", minutely));
+    let second = second.connect_lazy().expect("valid");
+    // A unit of the later one; and a later one that is slower takes nothing back of that.
+    assert_eq!(refilled(1_000_000), [60_000_000]);
+    let third = second.successor().policy(Policy::new("a", hourly(60)));
+    let _third = third.connect_lazy().expect("valid");
+    assert_eq!(refilled(1_000_000), [60_000_000]);
+}
