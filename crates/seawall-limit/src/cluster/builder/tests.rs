@@ -88,3 +88,29 @@ async fn what_has_refilled_by_a_shorter_period_is_not_given_back_by_the_longer_o
     let _third = third.connect_lazy().expect("valid");
     assert_eq!(refilled(1_000_000), [60_000_000]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_key_without_a_place_came_to_counts_in_an_outage() {
+    let config = ClusterConfig { max_keys: 1, nodes: Some(1), ..away() };
+    let limiter = ClusterLimiter::builder(config).policy(Policy::new("a", hourly(3)));
+    let limiter = limiter.connect_lazy().expect("valid");
+    let shared = limiter.parts().1;
+    let later = shared.now() + 1_000_000_000;
+    for number in 0..1_000 {
+        let key = Key::Number(number);
+        let make = || (Subject::of(key), later);
+        let place = shared.table.place(key);
+        let _ = shared.table.with(place, (shared.now(), shared.terms), make, |_| ());
+    }
+    let (key, set) = (Key::Text("k"), limiter.set(&["a"]).expect("known"));
+    let mut admitted = 0;
+    for _ in 0..10 {
+        if let Ok(one) = limiter.admit(key, &set, tokio::time::Instant::now()).await {
+            one.settle(1);
+            admitted += 1;
+        }
+        // The task that settles has its turn.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(admitted, 3);
+}
