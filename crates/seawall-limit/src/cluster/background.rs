@@ -49,6 +49,7 @@ impl Tasks {
     ) -> Self {
         let tidy = generations.map(|one| {
             core.core.add(one);
+            one.catch_up();
             tokio::spawn(settle::tidy(Arc::downgrade(one))).abort_handle()
         });
         Self { tidy: tidy.collect(), core }
@@ -233,6 +234,23 @@ fn obey(shared: &Core, orders: Vec<(Subject, u64)>, all: bool) {
                 Some(_) => state.forgive(),
                 None if all => state.blocked = 0,
                 None => {}
+            });
+        }
+    }
+}
+
+impl Shared {
+    /// Orders that were obeyed while the table was copied, before this generation was among those
+    /// that obey: as [`obey`] would have.
+    fn catch_up(&self) {
+        let now = self.now();
+        for shard in 0..self.table.shards() {
+            self.table.walk(shard, |state| {
+                let until = self.blocked_until(state.subject);
+                if until == 0 && state.blocked > now {
+                    state.forgive();
+                }
+                state.blocked = until;
             });
         }
     }

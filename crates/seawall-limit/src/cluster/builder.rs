@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::time::timeout;
@@ -104,7 +104,8 @@ impl ClusterLimiterBuilder {
     }
 
     /// Starts connecting and returns at once. Until Redis answers, the failure modes decide. A
-    /// [successor](ClusterLimiter::successor) has the connections already.
+    /// [successor](ClusterLimiter::successor) has the connections already, and copies what the node
+    /// knows of keys before this returns.
     ///
     /// # Errors
     /// If a number or a name is out of bounds, a policy is repeated, is no bucket, has a
@@ -138,10 +139,16 @@ impl ClusterLimiterBuilder {
         let old_twin = old.and_then(|(_, live, twin, _)| twin.or(Some(live)));
         let shared = generation.start(core.core(), old.map(|(_, live, ..)| live));
         let twin = twin.map(|twin| twin.start(core.core(), old_twin));
+        for earlier in core.core().generations() {
+            [&shared].into_iter().chain(&twin).for_each(|next| earlier.followed_by(next));
+        }
         let tasks = Tasks::start(core, [&shared].into_iter().chain(&twin));
         if let Some((_, live, twin, _)) = old {
             for shared in [live].into_iter().chain(twin) {
-                shared.desk.runtime.spawn(settle::retire(Arc::clone(shared)));
+                // Once: it ends when nobody else has the generation, and two would wait for each other.
+                if !shared.retiring.swap(true, Ordering::Relaxed) {
+                    shared.desk.runtime.spawn(settle::retire(Arc::clone(shared)));
+                }
             }
         }
         Ok(ClusterLimiter::new(names, shared, twin, tasks))
@@ -150,6 +157,7 @@ impl ClusterLimiterBuilder {
 
 /// Policies as a generation keeps them.
 struct Generation {
+    is_twin: bool,
     named: usize,
     laws: Box<[Law]>,
     names: Box<[Box<str>]>,
@@ -170,6 +178,7 @@ impl Generation {
         }
         let of_usual = 0..all.len();
         Ok(Self {
+            is_twin: !suffix.is_empty(),
             named: names.policies().len(),
             laws: all.iter().map(|it| Law::of(it.quota())).collect::<Result<_, _>>()?,
             names: all.iter().map(|it| [it.name(), suffix].concat().into()).collect(),
@@ -189,15 +198,15 @@ impl Generation {
     }
 
     fn start(self, core: &Arc<Core>, before: Option<&Arc<Shared>>) -> Arc<Shared> {
-        let Self { named, laws, names, modes, exact } = self;
+        let Self { is_twin, named, laws, names, modes, exact } = self;
         let table = match before {
             None => Table::new(core.config.max_keys, laws.len()),
             Some(before) => {
                 let now = core.now();
-                let was = |(name, law): (&str, &Law)| {
-                    let named = before.names.iter().take(before.named);
-                    let same = named.into_iter().position(|was| plain(was) == plain(name))?;
-                    Some((same, before.laws[same], *law))
+                let was = |(name, law): (&str, &Law)| -> Vec<(usize, Law, Law)> {
+                    let all = before.names.iter().zip(&before.laws).enumerate();
+                    let same = all.filter(|(_, (was, _))| plain(was) == plain(name));
+                    same.map(|(place, (_, from))| (place, *from, *law)).collect()
                 };
                 let pairs: Vec<_> = names.iter().map(|name| &**name).zip(&laws).map(was).collect();
                 before.table.after(laws.len(), |state| state.after(&pairs, now))
@@ -206,7 +215,9 @@ impl Generation {
         Arc::new(Shared {
             core: Arc::clone(core),
             terms: core.config.terms(),
+            is_twin,
             named,
+            shortest: laws.iter().map(|law| law.capacity.into()).collect(),
             laws,
             names,
             modes,
@@ -216,6 +227,8 @@ impl Generation {
             returns: Mutex::new(Vec::new()),
             sweeping: tokio::sync::Mutex::default(),
             owing: AtomicU64::new(0),
+            held_last: AtomicU64::new(0),
+            retiring: AtomicBool::new(false),
         })
     }
 }
@@ -224,3 +237,6 @@ impl Generation {
 fn plain(name: &str) -> &str {
     name.trim_end_matches('~')
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,6 +70,10 @@ impl ClusterLimiter {
     /// see `docs/cluster.md`. This one goes on as it is, and what it has taken ahead is given back
     /// when nothing uses it any more.
     ///
+    /// The policies are all that it is given: [`on_failure`](ClusterLimiterBuilder::on_failure),
+    /// [`exact`](ClusterLimiterBuilder::exact) and [`share_seed`](ClusterLimiterBuilder::share_seed)
+    /// are not those of this one, but what is said of the successor, or the defaults.
+    ///
     /// ```no_run
     /// # use std::time::Duration;
     /// # use seawall_limit::{ClusterLimiter, LayerConfig, LimitLayer, Policy, Quota};
@@ -103,8 +107,8 @@ impl ClusterLimiter {
     /// While a policy is on trial ([`Policy::enforced`], [`Policy::candidate`]), each decision has a
     /// twin, as [`Limiter::shadow`] tells, which Redis keeps beside it; it is decided after the
     /// decision, and nobody waits for it. What was decided without Redis, or by an operator's
-    /// order, is not compared. What is [reserved](Self::reserve) or [admitted](Self::admit) is
-    /// charged to both, and not compared.
+    /// order, is not compared. What is [reserved](Self::reserve) is compared when it is reserved;
+    /// what is [admitted](Self::admit) is not. Either is settled with both, whatever the twin said.
     #[must_use]
     pub fn shadow(&self) -> Option<crate::ShadowStats> {
         self.names.shadow()

@@ -32,9 +32,9 @@ impl Model {
             for (spent, law) in spent.iter_mut().zip(&spec.laws) {
                 *spent += granted * law.emission;
             }
-            self.keep(now, subject, spec, &spent);
+            self.keep(now, subject, spec, &spent, |_| true);
         } else if self.has_changed(now, subject, spec) {
-            self.keep(now, subject, spec, &spent);
+            self.keep(now, subject, spec, &spent, |_| true);
         }
         let granted = u32::try_from(granted).unwrap_or(u32::MAX);
         Answer { now, granted, mended: Mended::Nothing, spent }
@@ -57,7 +57,7 @@ impl Model {
                 }
             };
         }
-        self.keep(now, subject, spec, &spent);
+        self.keep(now, subject, spec, &spent, |place| amend.amounts[place] > 0);
         Answer { now, granted: 0, mended: Mended::Nothing, spent }
     }
 
@@ -79,9 +79,18 @@ impl Model {
         })
     }
 
-    fn keep(&mut self, now: u64, subject: Subject, spec: &Spec, spent: &[u64]) {
+    /// Those that are not `meant` stay as they are.
+    fn keep(
+        &mut self,
+        now: u64,
+        subject: Subject,
+        spec: &Spec,
+        spent: &[u64],
+        meant: impl Fn(usize) -> bool,
+    ) {
         let tats = self.keys.entry(subject).or_default();
-        for ((name, law), spent) in spec.names.iter().zip(&spec.laws).zip(spent) {
+        let all = spec.names.iter().zip(&spec.laws).zip(spent).enumerate();
+        for (_, ((name, law), spent)) in all.filter(|(place, _)| meant(*place)) {
             match tats.get_mut(name) {
                 Some(tat) => *tat = (now + spent, *law),
                 None => drop(tats.insert(name.clone(), (now + spent, *law))),

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::decision::{ClusterDecision, Source};
 use super::error::ClusterError;
-use super::law::Law;
 use super::limiter::{ClusterLimiter, ClusterSet};
 use super::link::only;
 use super::protocol::{Amend, AmendKind, Answer, Spec, Want};
@@ -27,15 +26,18 @@ use crate::set::PolicySet;
 /// once, when its real cost is known.
 ///
 /// Settling waits for nobody: what is to be charged or given back is sent by a
-/// task. Where Redis is out of reach then, a charge is kept by this node as one
-/// that was made without Redis ([`FailureMode`](crate::FailureMode)), and what
-/// was to be given back refills.
+/// task. Where Redis is out of reach then, a charge is kept by this node and told
+/// to Redis later, save of policies whose [`FailureMode`](crate::FailureMode) is
+/// open, and what was to be given back refills. What was reserved without Redis is
+/// not given back to it: this node takes back what it has not told yet.
 #[must_use = "dropped at once, it is settled as `dropped_as` says"]
 pub struct ClusterReservation {
     about: About,
     /// The same in the twin.
     twin: Option<About>,
     charged: u32,
+    /// Who admitted it: what Redis was not charged is not given back to it.
+    source: Source,
     /// When, in microseconds of this node.
     at: u64,
     dropped_as: u32,
@@ -78,11 +80,13 @@ impl ClusterLimiter {
     ) -> Result<ClusterReservation, ClusterDecision<'s>> {
         let key = key.into();
         let (about, twin) = About::of(set, key);
+        // Before it is asked: what refills from its charge on is not given back.
+        let at = about.shared.now();
         let decision = self.check_n(key, set, cost, now).await;
         if !decision.is_allowed() {
             return Err(decision);
         }
-        Ok(about.reserved(twin, cost, cost))
+        Ok(about.reserved(twin, decision.source(), at, (cost, cost)))
     }
 
     /// Lets a request in if one unit is left, and charges nothing until it is settled, as
@@ -112,7 +116,11 @@ impl ClusterSet {
         let now = shared.micros(now);
         let blocked = shared.blocked_until(about.subject);
         let known = if blocked > now {
-            let ruling = ruling::turned_away(0, self.policies().first(), blocked - now);
+            let ruling = {
+                // One that is in force, if any is.
+                let named = spec.ids.first().copied();
+                ruling::turned_away(0, named.unwrap_or(self.policies().first()), blocked - now)
+            };
             Some((Some(ruling), Source::Blocked))
         } else if spec.ids.is_empty() {
             Some((None, Source::Unenforced))
@@ -141,8 +149,20 @@ impl ClusterSet {
 #[cfg(feature = "tower")]
 impl Charged {
     /// Gives units back that were charged a moment ago. Nobody waits for it.
-    pub(crate) fn refund(self, units: u32) {
+    pub(crate) fn refund(self, units: u32, source: Source) {
         for about in [Some(self.0), self.1].into_iter().flatten() {
+            if about.spec.ids.is_empty() {
+                continue;
+            }
+            match source {
+                // Redis was not charged.
+                Source::Open | Source::Closed => continue,
+                Source::Local => {
+                    about.disown(units);
+                    continue;
+                }
+                _ => {}
+            }
             let runtime = about.shared.desk.runtime.clone();
             runtime.spawn(async move {
                 let (shared, spec) = (&about.shared, &about.spec);
@@ -169,6 +189,7 @@ impl Admission {
                 let question = shared.question(spec, about.subject, look);
                 match shared.desk.ask(question).await {
                     Ok(answer) => {
+                        shared.stats.mended(answer.mended);
                         about.learn(&answer);
                         (refused_by(spec, 1, &answer), Source::Redis)
                     }
@@ -180,7 +201,10 @@ impl Admission {
         shared.stats.decided(source, allowed);
         match refused {
             Some(ruling) => Err(Said { variant, ruling, source }),
-            None => Ok(about.reserved(twin, 0, 1)),
+            None => {
+                let at = shared.now();
+                Ok(about.reserved(twin, source, at, (0, 1)))
+            }
         }
     }
 }
@@ -202,8 +226,8 @@ impl ClusterReservation {
     /// Makes the charge `actual` units in all. Returns at once: a task tells Redis.
     ///
     /// What is less is given back, except for what has refilled since. What is more is charged as
-    /// far as there is anything left. If the answer to a charge is lost, it is charged again: too
-    /// much rather than too little.
+    /// far as there is anything left. If the answer to a charge is lost, it is charged again, save
+    /// to policies that fail open: too much rather than too little.
     pub fn settle(mut self, actual: u32) {
         self.settle_at(actual);
     }
@@ -222,7 +246,12 @@ impl ClusterReservation {
                 runtime.spawn(async move { about.charge(more).await });
             } else {
                 let (less, at) = (self.charged - actual, self.at);
-                runtime.spawn(async move { about.give_back(less, at).await });
+                match self.source {
+                    // Nobody was charged, or this node alone; the twin likewise.
+                    Source::Open | Source::Closed => {}
+                    Source::Local => about.disown(less),
+                    _ => drop(runtime.spawn(async move { about.give_back(less, at).await })),
+                }
             }
         }
     }
@@ -261,9 +290,14 @@ impl About {
         (about(policies, spec, set.shared()), twin)
     }
 
-    fn reserved(self, twin: Option<Self>, charged: u32, dropped_as: u32) -> ClusterReservation {
-        let at = self.shared.now();
-        ClusterReservation { about: self, twin, charged, at, dropped_as, settled: false }
+    fn reserved(
+        self,
+        twin: Option<Self>,
+        source: Source,
+        at: u64,
+        (charged, dropped_as): (u32, u32),
+    ) -> ClusterReservation {
+        ClusterReservation { about: self, twin, charged, source, at, dropped_as, settled: false }
     }
 
     fn learn(&self, answer: &Answer) {
@@ -299,13 +333,28 @@ impl About {
         if self.amend(AmendKind::Charge, amounts).await {
             return;
         }
-        let Self { shared, spec, place, .. } = &self;
+        let Self { shared, spec, place, subject, .. } = &self;
         let (now, nodes) = (shared.now(), shared.live_nodes());
         let owe = |state: &mut KeyState| {
             state.owe(spec, &shared.modes, nodes, more, now);
         };
-        shared.table.known(*place, owe);
+        // A key that was forgotten meanwhile, or for which there was no place, counts as well.
+        let make = || (*subject, shared.blocked_until(*subject));
+        if shared.table.with(*place, (now, shared.terms), make, owe).is_none() {
+            shared.table.shared(*place, owe);
+        }
         shared.owing.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes back units that this node admitted by itself. Those that Redis was told of meanwhile
+    /// refill: it may have been charged less for them, for what had drained.
+    fn disown(&self, less: u32) {
+        let Self { shared, spec, place, .. } = self;
+        let (now, nodes) = (shared.now(), shared.live_nodes());
+        let disown = |state: &mut KeyState| state.disown(spec, &shared.modes, nodes, less, now);
+        if shared.table.known(*place, disown).is_none() {
+            shared.table.shared(*place, disown);
+        }
     }
 
     async fn give_back(self, less: u32, at: u64) {
@@ -314,8 +363,10 @@ impl About {
         // before it was spent.
         let ahead = if self.spec.exact { 0 } else { shared.terms.ttl };
         let since = shared.now().saturating_sub(at).saturating_add(ahead);
-        let amount = |law: &Law| law.price(less).saturating_sub(since);
-        let amounts: Vec<u64> = self.spec.laws.iter().map(amount).collect();
+        let prices = self.spec.laws.iter().map(|law| law.price(less));
+        let refilled = shared.refilled(&self.spec.ids, since);
+        let amounts: Vec<u64> =
+            prices.zip(refilled).map(|(price, refilled)| price.saturating_sub(refilled)).collect();
         if amounts.iter().any(|amount| *amount > 0) {
             let _ = self.amend(AmendKind::Refund, amounts).await;
         }

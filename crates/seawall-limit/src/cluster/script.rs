@@ -17,7 +17,7 @@ pub(crate) struct Library {
 impl Library {
     /// One round trip for all policies of some subjects.
     pub(crate) fn decide() -> Self {
-        Self::new(include_str!("lua/decide.lua"), "seawall_limit", "seawall_limit_v2")
+        Self::new(include_str!("lua/decide.lua"), "seawall_limit", "seawall_limit_v3")
     }
 
     /// Beats and orders.

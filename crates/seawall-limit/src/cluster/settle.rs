@@ -25,6 +25,10 @@ pub(crate) async fn tidy(shared: Weak<Shared>) {
     loop {
         ticks.tick().await;
         let Some(shared) = shared.upgrade() else { return };
+        if shared.retiring.load(Ordering::Relaxed) {
+            // That task settles now, and would take this one for a user.
+            return;
+        }
         let _turn = shared.sweeping.lock().await;
         sweep(&shared, false).await;
     }
@@ -59,6 +63,12 @@ async fn sweep(shared: &Arc<Shared>, all: bool) {
         });
         tokio::task::yield_now().await;
     }
+    shared.held_last.store(held, Ordering::Relaxed);
+    // Of all that count units in force: each would say its own otherwise.
+    let all = shared.generations();
+    let real = all.iter().filter(|one| !one.is_twin);
+    let held = real.map(|one| one.held_last.load(Ordering::Relaxed)).sum();
+    drop(all);
     shared.stats.seen(held, nodes);
     let returns = std::mem::take(&mut *shared.returns.lock());
     let mut by_set: HashMap<u64, Vec<(Subject, Amend)>> = HashMap::new();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -24,10 +24,14 @@ use crate::decide::{Outcome, Ruling};
 pub(crate) struct Shared {
     pub(crate) core: Arc<Core>,
     pub(crate) terms: Terms,
+    /// What would be, and decides about nobody.
+    pub(crate) is_twin: bool,
     /// Those with a name of their own.
     pub(crate) named: usize,
     /// Of them, and then of candidates.
     pub(crate) laws: Box<[Law]>,
+    /// Of each the shortest time to refill that it has had, here or in a later generation.
+    pub(crate) shortest: Box<[AtomicU64]>,
     /// By which Redis knows them. A candidate has the policy's.
     pub(crate) names: Box<[Box<str>]>,
     pub(crate) modes: Box<[FailureMode]>,
@@ -40,6 +44,10 @@ pub(crate) struct Shared {
     pub(crate) sweeping: tokio::sync::Mutex<()>,
     /// Keys whose spending without Redis it has not heard of yet, at most.
     pub(crate) owing: AtomicU64,
+    /// Units held, as of the last round.
+    pub(crate) held_last: AtomicU64,
+    /// Whether a task ends it, as it has a successor.
+    pub(crate) retiring: AtomicBool,
 }
 
 impl Deref for Shared {
@@ -175,7 +183,7 @@ impl Shared {
             }
             Err(_) => self.alone(spec, place, want.need, now),
         };
-        self.stats.decided(source, ruling.outcome == Outcome::Allowed);
+        self.count(source, ruling.outcome == Outcome::Allowed);
         Said { variant, ruling, source }
     }
 
@@ -257,8 +265,39 @@ impl Shared {
     }
 
     pub(crate) fn done(&self, variant: usize, ruling: Ruling, source: Source) -> Begun {
-        self.stats.decided(source, ruling.outcome == Outcome::Allowed);
+        self.count(source, ruling.outcome == Outcome::Allowed);
         Begun::Done(Said { variant, ruling, source })
+    }
+
+    /// What may have refilled of some policies since, as their laws here count it.
+    pub(crate) fn refilled<'a>(
+        &'a self,
+        ids: &'a [u8],
+        since: u64,
+    ) -> impl Iterator<Item = u64> + use<'a> {
+        ids.iter().map(move |id| {
+            let id = usize::from(*id);
+            let shortest = self.shortest[id].load(Ordering::Relaxed).max(1);
+            let refilled = u128::from(since) * u128::from(self.laws[id].capacity);
+            u64::try_from(refilled.div_ceil(u128::from(shortest))).unwrap_or(u64::MAX)
+        })
+    }
+
+    /// Another generation refills what this one has charged.
+    pub(crate) fn followed_by(&self, next: &Self) {
+        for (name, shortest) in self.names.iter().zip(&self.shortest) {
+            let all = next.names.iter().zip(&next.laws).filter(|(of, _)| *of == name);
+            for (_, law) in all {
+                shortest.fetch_min(law.capacity, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// A trial is no decision: nobody is let in or turned away by it.
+    fn count(&self, source: Source, allowed: bool) {
+        if !self.is_twin {
+            self.stats.decided(source, allowed);
+        }
     }
 }
 

@@ -80,17 +80,24 @@ impl KeyState {
         Self { subject, blocked, policies, leases: Vec::new() }
     }
 
-    /// The same under other policies: of each what it was before, and both laws. What is held and
-    /// owed stays behind, to be settled there.
-    pub(crate) fn after(&self, before: &[Option<(usize, Law, Law)>], now: u64) -> Self {
-        let carried = |place: &Option<(usize, Law, Law)>| {
-            let Some((place, from, to)) = place else { return Mirror::default() };
+    /// The same under other policies: of each what it was before, and both laws. Where it had a
+    /// candidate, a key spent of one of the two, and the one that is fuller is forgotten. What is
+    /// held and owed stays behind, to be settled there.
+    pub(crate) fn after(&self, before: &[Vec<(usize, Law, Law)>], now: u64) -> Self {
+        let one = |(place, from, to): &(usize, Law, Law)| {
             let mirror = self.policies[*place];
             let carry = |tat: u64| match from.spent(tat, now) {
                 0 => 0,
                 spent => now.saturating_add(to.carried(*from, spent)),
             };
-            Mirror { tat: carry(mirror.tat), alone: carry(mirror.alone), owed: 0 }
+            (carry(mirror.tat), carry(mirror.alone))
+        };
+        let carried = |places: &Vec<(usize, Law, Law)>| {
+            places.iter().map(one).fold(Mirror::default(), |most, (tat, alone)| Mirror {
+                tat: most.tat.max(tat),
+                alone: most.alone.max(alone),
+                owed: 0,
+            })
         };
         let policies = before.iter().map(carried).collect();
         Self { subject: self.subject, blocked: self.blocked, policies, leases: Vec::new() }
@@ -238,7 +245,9 @@ impl KeyState {
     ) {
         for (id, law) in spec.ids.iter().zip(&spec.laws) {
             let place = usize::from(*id);
-            if modes[place] != FailureMode::Local {
+            // An open one does not count for that time. A closed one turns away without looking at
+            // this, but Redis is told.
+            if modes[place] == FailureMode::Open {
                 continue;
             }
             let (mirror, share) = (&mut self.policies[place], law.share(nodes));
@@ -247,6 +256,33 @@ impl KeyState {
             let spent = spent.min(share.capacity);
             mirror.alone = now.saturating_add(spent);
             mirror.owed = mirror.owed.saturating_add(units);
+        }
+    }
+
+    /// Takes back units that were admitted without Redis, as far as it has not been told of them.
+    pub(crate) fn disown(
+        &mut self,
+        spec: &Spec,
+        modes: &[FailureMode],
+        nodes: u32,
+        units: u32,
+        now: u64,
+    ) {
+        for (id, law) in spec.ids.iter().zip(&spec.laws) {
+            let place = usize::from(*id);
+            let mirror = &mut self.policies[place];
+            let units = units.min(mirror.owed);
+            if modes[place] != FailureMode::Local || units == 0 {
+                continue;
+            }
+            let less = law.share(nodes).price(units);
+            mirror.owed -= units;
+            // What Redis said meanwhile stays as it is.
+            let follows = mirror.tat == mirror.alone;
+            mirror.alone = mirror.alone.saturating_sub(less).max(now);
+            if follows {
+                mirror.tat = mirror.alone;
+            }
         }
     }
 
@@ -287,8 +323,12 @@ impl KeyState {
     /// Redis took a settlement, and says where the key stands with it.
     pub(crate) fn settled(&mut self, spec: &Spec, answer: &Answer, now: u64) {
         self.learn(spec, answer, now);
-        for mirror in self.policies.iter_mut().filter(|mirror| mirror.owed == 0) {
-            mirror.alone = 0;
+        // Of these policies alone: the others may still be owed, and are told of as they are here.
+        for id in &spec.ids {
+            let mirror = &mut self.policies[usize::from(*id)];
+            if mirror.owed == 0 {
+                mirror.alone = 0;
+            }
         }
     }
 

@@ -24,8 +24,10 @@ pub(crate) fn judge<B>(
     admitted: &mut Admitted,
 ) -> Judged<B> {
     let begun = sets.cluster.as_ref().map(|set| (set, set.begin(key, 1, now)));
+    let mut source = Source::Unenforced;
     let question = match begun {
         Some((set, Started::Done(said))) => {
+            source = said.source;
             if let Err(response) = verdict(&set.decision(said), &manner, admitted) {
                 return Judged::Reject(response);
             }
@@ -47,6 +49,7 @@ pub(crate) fn judge<B>(
     Judged::Later(Box::pin(async move {
         if let Some((set, question)) = question {
             let said = set.finish(question).await;
+            source = said.source;
             if let Err(response) = verdict(&set.decision(said), &manner, &mut admitted) {
                 return Verdict::Reject(response);
             }
@@ -57,7 +60,7 @@ pub(crate) fn judge<B>(
                 admitted.dismiss();
                 // All or none: what was charged a moment ago is given back.
                 if let Some(charged) = charged {
-                    charged.refund(1);
+                    charged.refund(1, source);
                 }
                 Verdict::Reject(response)
             }

@@ -69,11 +69,13 @@ local function seawall_limit(keys, argv)
       local left = math.floor((capacities[i] - spent[i]) / emissions[i])
       if not units or left < units then units = left end
     end
-    local granted, writes = 0, mended == 1 or changed
+    local granted, writes, keep = 0, mended == 1 or changed, {}
     if amends then
       local since = tonumber(argv[at])
       for i = 1, count do
         local amount = tonumber(argv[at + i])
+        -- Not meant: it stays as it is, under the law that it was written by.
+        keep[i] = amount == 0 and mended ~= 1
         if since < 0 then
           spent[i] = math.min(spent[i] + amount, capacities[i])
         else
@@ -98,8 +100,10 @@ local function seawall_limit(keys, argv)
     end
     if writes then
       for i = 1, count do
-        tats[names[i]] = now + spent[i]
-        marks[names[i]] = laws[i]
+        if not keep[i] then
+          tats[names[i]] = now + spent[i]
+          marks[names[i]] = laws[i]
+        end
       end
       local parts, last = {}, now
       for name, tat in pairs(tats) do

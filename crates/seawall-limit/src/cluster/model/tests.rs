@@ -65,7 +65,13 @@ async fn agree(functions: bool, seed: u64) {
                     1 => AmendKind::Refund,
                     _ => AmendKind::Return { granted_at },
                 },
-                amounts: spec.laws.iter().map(|law| law.price(units)).collect(),
+                amounts: {
+                    // As of a settlement, which is about some of them.
+                    let meant = random.random_range(0..8_u32);
+                    let all = spec.laws.iter().enumerate();
+                    all.map(|(place, law)| law.price(units) * u64::from(meant != place as u32))
+                        .collect()
+                },
             };
             let amends = [(subject, amend.clone())];
             let real = link.amend(spec, &amends).await.remove(0).unwrap();
@@ -100,4 +106,18 @@ fn a_return_gives_nothing_back_that_has_refilled_since() {
     // Soon after the grant it is worth nearly all.
     let kind = AmendKind::Return { granted_at: 5_900 };
     assert_eq!(model.amend(6_000, subject, &spec, &half(kind)).spent, [600]);
+}
+
+#[test]
+fn a_settlement_leaves_policies_that_it_is_not_about_as_they_are() {
+    let (old, new) = (spec(&[("a", 100, 10), ("b", 100, 10)]), spec(&[("a", 50, 10)]));
+    let subject = Subject::of(Key::Number(1));
+    let mut model = Model::default();
+    let want = Want { need: 5, want: 0 };
+    assert_eq!(model.decide(1_000, subject, &new, 1, want).granted, 5);
+    let before = model.keys[&subject]["a"];
+    // A node that has the new law not yet settles another policy.
+    let amend = Amend { kind: AmendKind::Charge, amounts: vec![0, 200] };
+    assert_eq!(model.amend(1_000, subject, &old, &amend).spent[1], 200);
+    assert_eq!(model.keys[&subject]["a"], before);
 }

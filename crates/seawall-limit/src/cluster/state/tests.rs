@@ -192,3 +192,46 @@ fn what_a_reservation_came_to_without_redis_counts_once_here_and_is_owed() {
     state.owe(&spec, &[FailureMode::Local], 1, 50, 0);
     assert_eq!(look(&mut state).ruling.outcome, Outcome::Rejected);
 }
+
+#[test]
+fn what_was_admitted_without_redis_is_taken_back_until_it_is_told() {
+    let (mut state, spec) = (state(), spec(100, 10));
+    let modes = [FailureMode::Local];
+    for _ in 0..2 {
+        assert!(alone(&mut state, &spec, FailureMode::Local, 1, 0));
+    }
+    state.disown(&spec, &modes, 1, 1, 0);
+    let amend = state.settle(&spec.laws, 1, 0).expect("one is owed still");
+    assert_eq!(amend.amounts, [100]);
+    // On its way: it refills, as Redis may have been told of less.
+    state.disown(&spec, &modes, 1, 1, 0);
+    let look = state.alone(&spec, &modes, 1, 1, 0, false);
+    assert_eq!(look.ruling.remaining, 9);
+}
+
+#[test]
+fn a_charge_of_a_closed_policy_is_owed_and_one_of_an_open_one_is_not() {
+    for (mode, owed) in [(FailureMode::Closed, true), (FailureMode::Open, false)] {
+        let (mut state, spec) = (state(), spec(100, 10));
+        state.expect(&spec, 4, 0);
+        state.owe(&spec, &[mode], 1, 4, 0);
+        assert_eq!(state.settle(&spec.laws, 1, 0).is_some(), owed, "{mode:?}");
+    }
+}
+
+#[test]
+fn what_was_spent_of_a_candidate_is_owed_still_when_the_policy_is_settled() {
+    let mut spec = spec(100, 10);
+    spec.ids = [1].into();
+    let mut state = KeyState::new(Subject::of(Key::Text("alice")), 2, 0);
+    let modes = [FailureMode::Local; 2];
+    let _ = state.alone(&spec, &modes, 1, 3, 0, true);
+    let laws = [spec.laws[0]; 2];
+    let amend = state.settle(&laws, 1, 0).expect("three units");
+    assert_eq!(amend.amounts, [0, 300]);
+    // Redis takes the part of the policies, and not that of the candidates.
+    let policies = self::spec(100, 10);
+    state.settled(&policies, &answer(0, 0, 0), 0);
+    state.unsettled(&spec, &Amend { kind: AmendKind::Charge, amounts: vec![300] });
+    assert_eq!(state.settle(&laws, 1, 0).expect("still").amounts, [0, 300]);
+}

@@ -65,18 +65,20 @@ async fn what_was_taken_ahead_is_given_back_when_nobody_uses_it_any_more() {
         lease_ttl: Duration::from_secs(60),
         ..leased(stack.redis().unwrap().url())
     };
-    let first = node(&config, &[policy("a", 10_000)]).await;
+    // And what was taken does not refill meanwhile.
+    let slow = || Policy::new("a", Quota::per(10_000, 1_000 * HOUR).unwrap());
+    let first = node(&config, &[slow()]).await;
     let mut spent = 0;
     eventually("units are taken ahead", async || {
         spent += admitted(&first, "k", 20).await;
         first.leased_units() > 50
     })
     .await;
-    let second = next(&first, 10_000);
+    let second = first.successor().policy(slow()).connect_lazy().unwrap();
     assert!(first.leased_units() > 50, "it is in use");
     drop(first);
     let set = second.set(&["a"]).unwrap();
-    // Returns are worth a bit less than was taken: what has refilled since.
+    // Returns are worth a bit less than was taken, what has refilled since: under a unit of each.
     let least = 10_000 - u32::try_from(spent).unwrap() - 20;
     eventually("units are given back", async || {
         second.peek("k", &set).await.is_ok_and(|it| it.remaining() >= least)

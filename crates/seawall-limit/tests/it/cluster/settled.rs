@@ -100,6 +100,38 @@ async fn without_redis_failure_modes_decide_and_what_it_came_to_is_told_on_its_r
 }
 
 #[tokio::test]
+async fn what_redis_was_not_charged_for_is_not_given_back_to_it() {
+    let stack = redis().await;
+    let redis = stack.redis().unwrap();
+    let config = ClusterConfig {
+        nodes: Some(1),
+        deadline: Duration::from_millis(500),
+        on_failure: FailureMode::Open,
+        ..exact(redis.url())
+    };
+    let limiter = node(&config, &[policy("a", 100)]).await;
+    let set = limiter.set(&["a"]).unwrap();
+    let reserve = async |cost| limiter.reserve("k", &set, cost, Instant::now()).await;
+    reserve(60).await.unwrap().settle(60);
+    redis.pause().await.unwrap();
+    eventually("it is given up", async || {
+        let _ = check(&limiter, "other", &set).await;
+        !limiter.is_reachable()
+    })
+    .await;
+    let open = reserve(50).await.expect("nobody counts");
+    redis.resume().await.unwrap();
+    eventually("it is asked again", async || limiter.is_reachable()).await;
+    ends_at(&limiter, &set, 40).await;
+    drop(open.dropped_as(0));
+    // Sent after it.
+    let decision = check(&limiter, "k", &set).await;
+    assert_eq!((decision.source(), decision.remaining()), (Source::Redis, 39));
+    limiter.admit("k", &set, Instant::now()).await.unwrap().settle(1);
+    ends_at(&limiter, &set, 38).await;
+}
+
+#[tokio::test]
 async fn a_rule_counts_what_responses_tell_for_all_nodes_together() {
     let stack = redis().await;
     let config = exact(stack.redis().unwrap().url());
