@@ -83,12 +83,12 @@ impl fmt::Debug for Functions {
     }
 }
 
-/// Looks like a function and is none.
+/// Looks like a function and is none. `treat` is not among them: `treat(a AS b)` calls `pg_catalog.b`.
 const SYNTAX: &str = "all any array cast coalesce collation current_catalog current_date \
     current_role current_schema current_time current_timestamp current_user exists extract \
     greatest grouping json_array json_arrayagg json_exists json_object json_objectagg json_query \
     json_scalar json_serialize json_value least localtime localtimestamp normalize nullif position \
-    row session_user some treat trim unnest user xmlagg xmlconcat xmlelement \
+    row session_user some trim unnest user xmlagg xmlconcat xmlelement \
     xmlexists xmlforest xmlparse xmlpi xmlserialize";
 
 /// Known before the catalogue is.

@@ -79,7 +79,7 @@ const READS: [&str; 58] = [
 ];
 
 /// What must not reach a replica.
-const WRITES: [&str; 123] = [
+const WRITES: [&str; 125] = [
     "",
     ";",
     "-- nothing",
@@ -200,6 +200,8 @@ const WRITES: [&str; 123] = [
     "SELECT convert(amount, currency) FROM item",
     "SELECT ran\u{212a}(1)",
     "SELECT 1 OPERATOR(app.+) 2",
+    "SELECT treat(1 AS pg_advisory_lock)",
+    "SELECT treat('s'::regclass AS nextval)",
     "WITH RECURSIVE t(id) AS (SELECT 1) CYCLE id SET b USING char DELETE FROM item",
     "SELECT 1; DELETE FROM item",
     "SELECT 1; SELECT 2",

@@ -228,6 +228,7 @@ const WRITING: &[&str] = &[
     "app.\"lower\"({e})",
     "\"App\".my_function({e})",
     "my_function({e})",
+    "treat({e} AS nextval)",
     "set_config('a', {e}, false)",
     "pg_advisory_lock({e})",
     "over({e})",
