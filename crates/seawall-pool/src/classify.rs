@@ -5,7 +5,8 @@
 //! locks rows or makes a table, and if every function in it is known not to be
 //! volatile ([`Functions`]). `EXPLAIN ANALYZE` is what it explains. Everything else goes to the
 //! primary: `COPY`, `DO`, `CALL`, `SHOW`, `SET`, several statements at once, texts that cannot be
-//! parsed, and texts of more than 64 KiB. Nearly all statements show by their words alone what they
+//! parsed, texts of more than 64 KiB, and such in which a backslash before a quotation mark, outside of
+//! `E'..'`, leaves it to a setting where a string ends. Nearly all statements show by their words alone what they
 //! are, and are not parsed; of those that must be, such of many hundred operators count as writes.
 //!
 //! That cannot be complete: a function that is declared `STABLE` may write, a view may

@@ -54,6 +54,8 @@ pub(super) fn tell(sql: &str, functions: &Functions) -> Option<Kind> {
     };
     match reader.read() {
         Ok(()) => Some(Kind::Read),
+        // The parser, which is asked next, knows one reading of a string only.
+        Err(UNCLEAR) if reader.lexer.is_broken() => WRITE,
         Err(told) => told,
     }
 }
