@@ -148,8 +148,16 @@ fn is_read(sql: &str, functions: &Functions) -> Option<bool> {
                 ["analyze", "analyse"].iter().any(|other| name.eq_ignore_ascii_case(other))
             };
             if !analyze && !names.any(runs) {
-                // A plan is made and nothing is run.
-                return Some(true);
+                // A plan is made and nothing is run, but for what `EXECUTE` is given, which is worked out,
+                // also where it makes a table.
+                return Some(matches!(
+                    **statement,
+                    Statement::Query(_)
+                        | Statement::Insert(_)
+                        | Statement::Update(_)
+                        | Statement::Delete(_)
+                        | Statement::Merge { .. }
+                ));
             }
             statement
         }

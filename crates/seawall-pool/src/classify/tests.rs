@@ -80,7 +80,7 @@ const READS: [&str; 59] = [
 ];
 
 /// What must not reach a replica.
-const WRITES: [&str; 130] = [
+const WRITES: [&str; 133] = [
     "",
     ";",
     "-- nothing",
@@ -206,6 +206,9 @@ const WRITES: [&str; 130] = [
     "SELECT a, over(SELECT 1), E'a'\n'\\'' || nextval($$s$$) --'",
     "SELECT json_table($1, $2 COLUMNS (a int)), 'a\\'' || nextval($$s$$) --'",
     "SELECT 1e, 'a\\'' || nextval($$s$$) --'",
+    "EXPLAIN EXECUTE p(nextval('s'))",
+    "EXPLAIN (VERBOSE) EXECUTE p(nextval('s'))",
+    "EXPLAIN CREATE TABLE x AS EXECUTE p(nextval('s'))",
     "SELECT treat(1 AS pg_advisory_lock)",
     "SELECT treat('s'::regclass AS nextval)",
     "WITH RECURSIVE t(id) AS (SELECT 1) CYCLE id SET b USING char DELETE FROM item",

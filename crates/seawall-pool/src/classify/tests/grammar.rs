@@ -366,6 +366,7 @@ const WRITES: &[&str] = &[
     "PREPARE p AS {q}",
     "DECLARE c CURSOR FOR {q}",
     "EXECUTE p({e})",
+    "EXPLAIN EXECUTE p({e})",
     "DO $$ {q} $$",
     "CREATE TABLE copy AS {q}",
 ];
