@@ -80,7 +80,7 @@ const READS: [&str; 59] = [
 ];
 
 /// What must not reach a replica.
-const WRITES: [&str; 133] = [
+const WRITES: [&str; 136] = [
     "",
     ";",
     "-- nothing",
@@ -206,6 +206,9 @@ const WRITES: [&str; 133] = [
     "SELECT a, over(SELECT 1), E'a'\n'\\'' || nextval($$s$$) --'",
     "SELECT json_table($1, $2 COLUMNS (a int)), 'a\\'' || nextval($$s$$) --'",
     "SELECT 1e, 'a\\'' || nextval($$s$$) --'",
+    "SELECT * FROM operator()",
+    "SELECT * FROM operator(pg_catalog)",
+    "SELECT * FROM item, operator(pg_catalog !)",
     "EXPLAIN EXECUTE p(nextval('s'))",
     "EXPLAIN (VERBOSE) EXECUTE p(nextval('s'))",
     "EXPLAIN CREATE TABLE x AS EXECUTE p(nextval('s'))",

@@ -229,6 +229,7 @@ const WRITING: &[&str] = &[
     "\"App\".my_function({e})",
     "my_function({e})",
     "treat({e} AS nextval)",
+    "operator()",
     "set_config('a', {e}, false)",
     "pg_advisory_lock({e})",
     "over({e})",
