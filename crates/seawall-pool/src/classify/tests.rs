@@ -329,6 +329,17 @@ fn functions_that_the_parser_takes_for_syntax_are_looked_up_too() {
 }
 
 #[test]
+fn what_is_syntax_in_some_versions_only_is_none_where_the_catalogue_has_a_volatile_one() {
+    let rows = [("lower", true), ("json_value", false), ("treat", true)];
+    let listed = Functions::listed(rows.map(|(name, harmless)| (name.to_owned(), harmless)).into());
+    for sql in ["json_value(1)", "unnest(a)", "collation(1)", "treat(1 AS pg_advisory_lock)"] {
+        assert_eq!(parse(&format!("SELECT {sql}"), &listed), Kind::Write, "{sql}");
+        assert_eq!(parse(&format!("SELECT * FROM {sql}"), &listed), Kind::Write, "{sql}");
+    }
+    assert_eq!(parse("SELECT json_query(a, '$'), lower(b)", &listed), Kind::Read);
+}
+
+#[test]
 fn what_a_standby_refused_is_remembered_until_the_functions_change() {
     let classifier = Classifier::new();
     let sql = "SELECT lower(name) FROM item";
