@@ -72,14 +72,13 @@ impl Functions {
     /// volatility says nothing.
     pub(crate) const CATALOGUE: &str = "SELECT proname::text, bool_and(harmless) \
          FROM (SELECT proname, nspname = 'pg_catalog' AND proname::text = ANY($1) \
-             OR provolatile <> 'v' AND (a.aggfnoid IS NULL OR NOT EXISTS ( \
-                 SELECT FROM pg_catalog.pg_proc AS part WHERE provolatile = 'v' AND part.oid IN ( \
-                     a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, \
-                     a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn))) \
-             AS harmless \
+             OR provolatile <> 'v' AND a.aggfnoid IS NULL AS harmless \
              FROM pg_catalog.pg_proc AS p \
              JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace \
-             LEFT JOIN pg_catalog.pg_aggregate AS a ON a.aggfnoid = p.oid \
+             LEFT JOIN (SELECT DISTINCT aggfnoid::oid FROM pg_catalog.pg_aggregate \
+                 JOIN pg_catalog.pg_proc AS part ON part.oid IN (aggtransfn, aggfinalfn, \
+                     aggcombinefn, aggserialfn, aggdeserialfn, aggmtransfn, aggminvtransfn, aggmfinalfn) \
+                 WHERE part.provolatile = 'v') AS a ON a.aggfnoid = p.oid \
              WHERE prokind <> 'p') AS function \
          GROUP BY proname HAVING bool_and(harmless) OR proname::text = ANY($2)";
 
