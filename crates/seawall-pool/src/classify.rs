@@ -5,7 +5,8 @@
 //! locks rows or makes a table, and if every function in it is known not to be
 //! volatile ([`Functions`]). `EXPLAIN ANALYZE` is what it explains. Everything else goes to the
 //! primary: `COPY`, `DO`, `CALL`, `SHOW`, `SET`, several statements at once, texts that cannot be
-//! parsed, and texts of more than 64 KiB. Nearly all statements show by their words alone what they
+//! parsed, texts of more than 64 KiB, and such in which a backslash before a quotation mark, outside of
+//! `E'..'`, leaves it to a setting where a string ends. Nearly all statements show by their words alone what they
 //! are, and are not parsed; of those that must be, such of many hundred operators count as writes.
 //!
 //! That cannot be complete: a function that is declared `STABLE` may write, a view may
@@ -147,8 +148,16 @@ fn is_read(sql: &str, functions: &Functions) -> Option<bool> {
                 ["analyze", "analyse"].iter().any(|other| name.eq_ignore_ascii_case(other))
             };
             if !analyze && !names.any(runs) {
-                // A plan is made and nothing is run.
-                return Some(true);
+                // A plan is made and nothing is run, but for what `EXECUTE` is given, which is worked out,
+                // also where it makes a table.
+                return Some(matches!(
+                    **statement,
+                    Statement::Query(_)
+                        | Statement::Insert(_)
+                        | Statement::Update(_)
+                        | Statement::Delete(_)
+                        | Statement::Merge { .. }
+                ));
             }
             statement
         }
@@ -281,10 +290,10 @@ impl Visitor for Inspector<'_> {
             TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => {
                 self.function(name)
             }
+            TableFactor::UNNEST { .. } => self.named("unnest"),
             TableFactor::Table { .. }
             | TableFactor::Derived { .. }
             | TableFactor::TableFunction { .. }
-            | TableFactor::UNNEST { .. }
             | TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
         }

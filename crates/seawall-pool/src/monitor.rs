@@ -35,6 +35,9 @@ pub(crate) struct Board {
     nodes: Vec<Arc<Node>>,
     /// Whether another node may become the primary.
     failover: bool,
+    /// How long ago the primary may have been down for a promotion that nobody saw to be taken for its
+    /// consequence: not less than it takes to look at all nodes.
+    unseen: Duration,
     /// Whether all nodes have been looked at once.
     begun: AtomicBool,
     /// Held while one does.
@@ -55,6 +58,7 @@ impl Board {
             timeline: AtomicU32::new(0),
             nodes,
             failover,
+            unseen: UNSEEN.max(2 * (config.health_interval + config.health_timeout)),
             begun: AtomicBool::new(false),
             turn: Mutex::default(),
         }
@@ -63,7 +67,8 @@ impl Board {
     /// Makes `candidate`, which was found to take writes, the primary, if it is the
     /// rightful one: of the same cluster, on a timeline after all that were seen,
     /// while the one there was is gone or in recovery, or has been gone since this one was
-    /// last known to follow it: then the promotion was not seen at the time. A writer on an older
+    /// last known to follow it, and was not up any more when this one was first seen to write: then the promotion
+    /// was not seen at the time. A writer on an older
     /// timeline never is, and of two that were alive all the time the newer one neither:
     /// somebody may have cut a copy loose. If there was none yet, because the configuration is older
     /// than a promotion, it is the writer of the cluster that the configured primary is a
@@ -88,7 +93,7 @@ impl Board {
         };
         let gone = current.is_down()
             || (current.is_up() && !current.is_writable())
-            || candidate.may_stand_in_for(current, UNSEEN);
+            || candidate.may_stand_in_for(current, self.unseen);
         if !gone || !(rightful() || inherits(current)) {
             return false;
         }
@@ -277,6 +282,9 @@ impl Monitor {
             return (Evidence::Refused, Some(ProbeError::Foreign { system, known }));
         }
         self.node.identified(system, timeline);
+        if !recovering && !self.node.is_primary() {
+            self.node.wrote(Instant::now());
+        }
         if self.node.is_primary() || (!recovering && self.board.take_over(&self.node, sample)) {
             self.node.metrics.fenced.set(0.0);
             if recovering {
@@ -386,8 +394,7 @@ const PLAIN_PROBE: &str = "SELECT recovering, \
      0::int8, 0::int8 \
      FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node";
 
-/// How long ago the primary may have been down for a promotion that nobody saw to be taken for its
-/// consequence.
+/// As long at the least.
 const UNSEEN: Duration = Duration::from_secs(60);
 
 /// The most often a node is probed, however many readers ask.

@@ -95,7 +95,12 @@ struct Detail {
     probed: Option<Instant>,
     /// When it was last found down, and the question was sent that last found it a standby.
     down_at: Option<Instant>,
+    /// When it was last found up, and was before it was last found down.
+    up_at: Option<Instant>,
+    up_before: Option<Instant>,
     stood_by: Option<Instant>,
+    /// When it was first found to take writes since, as one that was not to.
+    wrote_at: Option<Instant>,
     /// Counts failures seen by callers, so that a probe which began before one
     /// does not undo it.
     suspicions: u64,
@@ -244,6 +249,7 @@ impl Node {
 
     /// Takes over as the primary.
     pub(crate) fn ascend(&self) {
+        self.detail.lock().wrote_at = None;
         self.writable.store(true, Ordering::Release);
         self.primary.store(true, Ordering::Release);
         self.router.leaves(self.index, Instant::now());
@@ -310,15 +316,29 @@ impl Node {
 
     /// A question that was sent then found it in recovery.
     pub(crate) fn stood_by(&self, asked: Instant) {
-        self.detail.lock().stood_by = Some(asked);
+        let mut detail = self.detail.lock();
+        detail.stood_by = Some(asked);
+        detail.wrote_at = None;
+    }
+
+    /// It was found to take writes, and is not the primary.
+    pub(crate) fn wrote(&self, now: Instant) {
+        self.detail.lock().wrote_at.get_or_insert(now);
     }
 
     /// Whether `primary` was down, not longer than `within` ago, after this one was last known to be a
-    /// standby: it may have been promoted for that.
+    /// standby, and was last up before this one was first seen to take writes, which can be sooner than an
+    /// outage is certain: it may have been promoted for that.
     pub(crate) fn may_stand_in_for(&self, primary: &Self, within: Duration) -> bool {
-        let Some(stood_by) = self.detail.lock().stood_by else { return false };
-        let down_at = primary.detail.lock().down_at;
-        down_at.is_some_and(|at| at > stood_by && at.elapsed() <= within)
+        let Detail { stood_by: Some(stood_by), wrote_at, .. } = *self.detail.lock() else {
+            return false;
+        };
+        let Detail { down_at: Some(down_at), up_before, .. } = *primary.detail.lock() else {
+            return false;
+        };
+        // Never seen to write, or the other never up, counts for it.
+        let wrote_before = wrote_at.is_some_and(|wrote| up_before.is_some_and(|up| up >= wrote));
+        down_at > stood_by && !wrote_before && down_at.elapsed() <= within
     }
 
     /// A probe is over.
@@ -340,6 +360,7 @@ impl Node {
             Verdict::Up if detail.suspicions != suspicions => return false,
             Verdict::Up => {
                 detail.failure = None;
+                detail.up_at = Some(Instant::now());
                 self.state.store(UP, Ordering::Release);
                 if before != UP {
                     self.router.found(self.index, true, Instant::now());
@@ -351,6 +372,7 @@ impl Node {
             Verdict::Down => {
                 self.leave(&mut detail, DOWN);
                 detail.down_at = Some(Instant::now());
+                detail.up_before = detail.up_at;
                 self.doubt.notify_one();
                 let error = Arc::new(error.unwrap_or(ProbeError::Answer));
                 let since = match &detail.failure {
@@ -479,3 +501,6 @@ fn notice_dead_peers(postgres: &mut tokio_postgres::Config) {
 const UP: u8 = 0;
 const SUSPECT: u8 = 1;
 const DOWN: u8 = 2;
+
+#[cfg(test)]
+mod tests;

@@ -23,8 +23,8 @@ pub struct Settings {
     /// Default: 100 ms.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub command_timeout: Duration,
-    /// A connection on which something has waited for so long is given up, and made anew. 100 ms to 10
-    /// minutes. Default: 1 second.
+    /// A connection on which something has waited for so long is given up, and made anew; that for
+    /// reads alone not while pieces of a long value come. 100 ms to 10 minutes. Default: 1 second.
     #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub unresponsive_timeout: Duration,
     /// How long connecting may take, also when reconnecting. 1 ms to 5 minutes. Default: 3 seconds.

@@ -79,10 +79,13 @@ where
     /// Somebody who comes to this node knows of a write of `key` on another: from now on no read
     /// here answers with anything older, and no caller joins a load from before, even if the remote
     /// has not told this node yet or tells nothing. `version` is what that write returned
-    /// ([`Written::version`]); it may travel with the one who wrote, in a cookie or a message.
+    /// ([`Written::version`]); it may travel with the one who wrote, in a message, or in a cookie that
+    /// is signed.
     ///
-    /// What is as new or newer stays; a version that no write returned costs the entry its place in
-    /// L1 and no more. Cost: a short lock; nothing is asked.
+    /// What is as new or newer stays. The version has to come from somebody who is trusted: one that no
+    /// write returned makes no answer wrong, but if it is higher than all that were, the entry leaves L1,
+    /// and none comes back for as long as loads or writes of the key go on one into the next, as
+    /// those of a hot key may. Cost: a short lock; nothing is asked.
     pub fn told<Q>(&self, key: &Q, version: u64)
     where
         K: Borrow<Q>,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Mutex as Gate;
 use tokio::time::Instant;
+use tokio_postgres::Row;
 
 use super::{Classifier, Functions, Kind};
 use crate::error::Error;
@@ -46,16 +47,18 @@ impl Auto {
             return kind;
         };
         let harmless = Functions::HARMLESS.map(str::to_owned).to_vec();
+        let newer = Functions::NEWER.map(str::to_owned).to_vec();
         let limit = pool.config.query_timeout;
         let rows = Route::new(pool, Intent::Read)
             .timeout(limit)
-            .query(Functions::CATALOGUE, &[&harmless])
+            .query(Functions::CATALOGUE, &[&harmless, &newer])
             .await;
         *self.asked.lock() = Some(Instant::now());
         match rows {
             Ok(rows) => {
-                let names = rows.iter().filter_map(|row| row.try_get::<_, String>(0).ok());
-                self.classifier.set_functions(Functions::of(names));
+                let listed = |row: &Row| Some((row.try_get(0).ok()?, row.try_get(1).ok()?));
+                let listed = rows.iter().filter_map(listed).collect();
+                self.classifier.set_functions(Functions::listed(listed));
                 self.classifier.classify(sql)
             }
             Err(error) => {

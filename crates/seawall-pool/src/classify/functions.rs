@@ -30,7 +30,20 @@ impl Functions {
     pub fn of<N: Into<Box<str>>>(names: impl IntoIterator<Item = N>) -> Self {
         let syntax = SYNTAX.split_whitespace().map(|name| (name.into(), false));
         let functions = names.into_iter().map(|name| (name.into(), true));
-        Self { harmless: syntax.chain(functions).collect(), built_in: false }
+        let mut harmless: HashMap<_, _, _> = syntax.chain(functions).collect();
+        // Without quotes it is none, but calls another.
+        harmless.remove("treat");
+        Self { harmless, built_in: false }
+    }
+
+    /// By the rows of [`CATALOGUE`](Self::CATALOGUE).
+    pub(crate) fn listed(rows: Vec<(String, bool)>) -> Self {
+        let (harmless, volatile): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.1);
+        let mut functions = Self::of(harmless.into_iter().map(|row| row.0));
+        for (name, _) in volatile {
+            functions.harmless.remove(name.as_str());
+        }
+        functions
     }
 
     /// These too.
@@ -54,13 +67,33 @@ impl Functions {
     }
 
     /// Lists them by the catalogue: one row for each name all of whose functions are
-    /// harmless. `$1` are the volatile ones of PostgreSQL that are.
-    pub(crate) const CATALOGUE: &str = "SELECT proname::text \
-         FROM pg_catalog.pg_proc AS p \
-         JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace \
-         WHERE prokind <> 'p' GROUP BY proname \
-         HAVING bool_and(provolatile <> 'v' \
-             OR (nspname = 'pg_catalog' AND proname::text = ANY($1)))";
+    /// harmless, and with `false` one for each of `$2` that has others. `$1` are the volatile ones of
+    /// PostgreSQL that are. An aggregate is what the functions are that it is made of: its own
+    /// volatility says nothing.
+    pub(crate) const CATALOGUE: &str = "SELECT proname::text, bool_and(harmless) \
+         FROM (SELECT proname, nspname = 'pg_catalog' AND proname::text = ANY($1) \
+             OR provolatile <> 'v' AND a.aggfnoid IS NULL AS harmless \
+             FROM pg_catalog.pg_proc AS p \
+             JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace \
+             LEFT JOIN (SELECT DISTINCT aggfnoid::oid FROM pg_catalog.pg_aggregate \
+                 JOIN pg_catalog.pg_proc AS part ON part.oid IN (aggtransfn, aggfinalfn, \
+                     aggcombinefn, aggserialfn, aggdeserialfn, aggmtransfn, aggminvtransfn, aggmfinalfn) \
+                 WHERE part.provolatile = 'v') AS a ON a.aggfnoid = p.oid \
+             WHERE prokind <> 'p') AS function \
+         GROUP BY proname HAVING bool_and(harmless) OR proname::text = ANY($2)";
+
+    /// Syntax that was none in older versions, in which there may be a function of that name.
+    pub(crate) const NEWER: [&str; 9] = [
+        "json_array",
+        "json_arrayagg",
+        "json_exists",
+        "json_objectagg",
+        "json_query",
+        "json_scalar",
+        "json_serialize",
+        "json_value",
+        "normalize",
+    ];
 
     /// Volatile functions of PostgreSQL that change nothing outside of their call.
     pub(crate) const HARMLESS: [&str; 8] = [
@@ -83,12 +116,12 @@ impl fmt::Debug for Functions {
     }
 }
 
-/// Looks like a function and is none.
-const SYNTAX: &str = "all any array cast coalesce collation current_catalog current_date \
+/// Looks like a function and is none. `treat` is not among them: `treat(a AS b)` calls `pg_catalog.b`.
+const SYNTAX: &str = "all any array cast coalesce current_catalog current_date \
     current_role current_schema current_time current_timestamp current_user exists extract \
     greatest grouping json_array json_arrayagg json_exists json_object json_objectagg json_query \
     json_scalar json_serialize json_value least localtime localtimestamp normalize nullif position \
-    row session_user some treat trim unnest user xmlagg xmlconcat xmlelement \
+    row session_user some trim user xmlagg xmlconcat xmlelement \
     xmlexists xmlforest xmlparse xmlpi xmlserialize";
 
 /// Known before the catalogue is.
@@ -115,6 +148,6 @@ const COMMON: &str = "abs age array_agg array_append array_cat array_length arra
     right round row_number row_to_json rpad rtrim sha256 sha512 sign split_part sqrt \
     starts_with statement_timestamp stddev stddev_pop stddev_samp string_agg string_to_array \
     string_to_table strpos substr substring sum timeofday timezone to_char to_date to_hex to_json to_jsonb \
-    to_number to_timestamp to_tsquery to_tsvector transaction_timestamp translate trunc ts_headline \
+    to_number to_timestamp to_tsquery to_tsvector transaction_timestamp translate trunc unnest ts_headline \
     ts_rank ts_rank_cd tsvector_to_array upper upper_inc var_pop var_samp variance version \
     websearch_to_tsquery width_bucket pg_sleep pg_typeof";

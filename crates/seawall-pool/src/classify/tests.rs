@@ -17,7 +17,7 @@ fn kind(sql: &str) -> Kind {
 }
 
 /// What a service reads with.
-const READS: [&str; 58] = [
+const READS: [&str; 59] = [
     "SELECT 1",
     "select 1;",
     "  /* where /* it */ goes */ SELECT 1 -- and more",
@@ -39,6 +39,7 @@ const READS: [&str; 58] = [
     "SELECT CAST(a AS numeric(10, 2)), b::varchar(10)::text, c::int[] FROM item",
     "SELECT 'DELETE FROM item', $$INSERT INTO item$$, $x$nextval('s')$x$",
     "SELECT 'it''s', E'\\'nextval()', \"update\" FROM item",
+    "SELECT * FROM item WHERE name LIKE $1 ESCAPE '\\'",
     "SELECT updated_at, deleted, inserted FROM item",
     "SELECT * FROM item JOIN bid ON bid.item = item.id LEFT JOIN users u USING (id)",
     "SELECT * FROM item, LATERAL (SELECT * FROM bid WHERE item = item.id LIMIT 1) AS last",
@@ -79,7 +80,7 @@ const READS: [&str; 58] = [
 ];
 
 /// What must not reach a replica.
-const WRITES: [&str; 123] = [
+const WRITES: [&str; 136] = [
     "",
     ";",
     "-- nothing",
@@ -200,6 +201,19 @@ const WRITES: [&str; 123] = [
     "SELECT convert(amount, currency) FROM item",
     "SELECT ran\u{212a}(1)",
     "SELECT 1 OPERATOR(app.+) 2",
+    "SELECT E'a'\n'\\'' || nextval($$s$$) --'",
+    "SELECT 'a\\'' || nextval($$s$$) --'",
+    "SELECT a, over(SELECT 1), E'a'\n'\\'' || nextval($$s$$) --'",
+    "SELECT json_table($1, $2 COLUMNS (a int)), 'a\\'' || nextval($$s$$) --'",
+    "SELECT 1e, 'a\\'' || nextval($$s$$) --'",
+    "SELECT * FROM operator()",
+    "SELECT * FROM operator(pg_catalog)",
+    "SELECT * FROM item, operator(pg_catalog !)",
+    "EXPLAIN EXECUTE p(nextval('s'))",
+    "EXPLAIN (VERBOSE) EXECUTE p(nextval('s'))",
+    "EXPLAIN CREATE TABLE x AS EXECUTE p(nextval('s'))",
+    "SELECT treat(1 AS pg_advisory_lock)",
+    "SELECT treat('s'::regclass AS nextval)",
     "WITH RECURSIVE t(id) AS (SELECT 1) CYCLE id SET b USING char DELETE FROM item",
     "SELECT 1; DELETE FROM item",
     "SELECT 1; SELECT 2",
@@ -312,6 +326,17 @@ fn functions_that_the_parser_takes_for_syntax_are_looked_up_too() {
         kind("SELECT pg_catalog.\"position\"(a, b), 1 OPERATOR(pg_catalog.+) 2"),
         Kind::Read
     );
+}
+
+#[test]
+fn what_is_syntax_in_some_versions_only_is_none_where_the_catalogue_has_a_volatile_one() {
+    let rows = [("lower", true), ("json_value", false), ("treat", true)];
+    let listed = Functions::listed(rows.map(|(name, harmless)| (name.to_owned(), harmless)).into());
+    for sql in ["json_value(1)", "unnest(a)", "collation(1)", "treat(1 AS pg_advisory_lock)"] {
+        assert_eq!(parse(&format!("SELECT {sql}"), &listed), Kind::Write, "{sql}");
+        assert_eq!(parse(&format!("SELECT * FROM {sql}"), &listed), Kind::Write, "{sql}");
+    }
+    assert_eq!(parse("SELECT json_query(a, '$'), lower(b)", &listed), Kind::Read);
 }
 
 #[test]

@@ -15,7 +15,8 @@
 //! - in the list of a `WITH`, where it is followed by the names of columns;
 //! - if it is a keyword that cannot be the name of one.
 //!
-//! `EXPLAIN` without `ANALYZE` runs nothing, whatever it explains.
+//! `EXPLAIN` without `ANALYZE` runs nothing, whatever it explains, but for `EXECUTE`: what that is given
+//! is worked out.
 //!
 //! What begins like no read, or calls what is not known to be harmless, is a write. What is not plainly one
 //! or the other, a keyword before a bracket that may be the name of a function, is left to the
@@ -54,6 +55,8 @@ pub(super) fn tell(sql: &str, functions: &Functions) -> Option<Kind> {
     };
     match reader.read() {
         Ok(()) => Some(Kind::Read),
+        // The parser, which is asked next, knows one reading of a string only.
+        Err(UNCLEAR) if reader.lexer.is_broken() => WRITE,
         Err(told) => told,
     }
 }

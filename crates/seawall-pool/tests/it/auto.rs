@@ -22,6 +22,10 @@ const FUNCTIONS: &str = "
     END $$;
     CREATE FUNCTION two(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 1';
     CREATE FUNCTION two(text) RETURNS int VOLATILE LANGUAGE sql AS 'SELECT 1';
+    CREATE FUNCTION step(int, int) RETURNS int VOLATILE LANGUAGE sql AS 'SELECT $1 + $2';
+    CREATE AGGREGATE steps(int) (SFUNC = step, STYPE = int, INITCOND = '0');
+    CREATE AGGREGATE plains(int) (SFUNC = int4pl, STYPE = int, INITCOND = '0');
+    CREATE FUNCTION \"normalize\"(int) RETURNS int VOLATILE LANGUAGE sql AS 'SELECT 1';
 ";
 
 async fn with_functions(stack: &seawall_devstack::Stack) -> Pool {
@@ -44,10 +48,18 @@ async fn reads_go_to_a_replica_and_everything_else_to_the_primary() {
     let stack = stack(1).await;
     let pool = with_functions(&stack).await;
     let (primary, replica) = (stack.primary().unwrap().port(), stack.replica(0).unwrap().port());
-    for read in ["SELECT 1", "SELECT plain(1)", "SELECT looks(1)", "SELECT random()"] {
+    for read in
+        ["SELECT 1", "SELECT plain(1)", "SELECT looks(1)", "SELECT random()", "SELECT plains(1)"]
+    {
         assert_eq!(at(&pool, read).await, replica, "{read}");
     }
-    for write in ["SELECT writes('a')", "SELECT two(1)", "SELECT pg_advisory_xact_lock(1)"] {
+    for write in [
+        "SELECT writes('a')",
+        "SELECT two(1)",
+        "SELECT steps(1)",
+        "SELECT normalize('a')",
+        "SELECT pg_advisory_xact_lock(1)",
+    ] {
         assert_eq!(at(&pool, write).await, primary, "{write}");
     }
     assert_eq!(pool.auto().execute("INSERT INTO log (text) VALUES ('b')", &[]).await.unwrap(), 1);

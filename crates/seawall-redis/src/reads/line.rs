@@ -36,7 +36,7 @@ pub(super) struct Line {
     gathered: bool,
     /// How many were answered at once, lately: so many may ask again.
     group: usize,
-    /// When something was last answered, or waited for.
+    /// When something last came, or was first waited for.
     progress: Instant,
     /// Turns since it was last looked at who waits for too long, in each of which there was more
     /// to read.
@@ -118,30 +118,34 @@ impl Line {
 
     /// Reads some of what is there, and hands it out. Whether there may be more.
     fn read(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
-        let mut answered = 0;
+        let (mut answered, mut came) = (0, false);
         for _ in 0..READS {
             self.input.reserve(CHUNK);
             let mut chunk = (&mut self.input).limit(CHUNK);
             let read = pin!(self.stream.read_buf(&mut chunk)).poll(context);
             let Poll::Ready(read) = read else {
-                self.answered(answered);
+                self.answered(answered, came);
                 return Ok(false);
             };
             if read? == 0 {
                 return Err(End::Closed);
             }
+            came = true;
             answered += self.answer()?;
             if answered > 0 {
                 break;
             }
         }
-        self.answered(answered);
+        self.answered(answered, came);
         Ok(true)
     }
 
-    fn answered(&mut self, count: usize) {
+    /// So many values were handed out. A piece of one is no silence either.
+    fn answered(&mut self, count: usize, came: bool) {
         if count > 0 {
             self.group = count;
+        }
+        if came {
             self.progress = Instant::now();
         }
     }

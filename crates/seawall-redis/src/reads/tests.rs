@@ -270,6 +270,26 @@ async fn a_node_that_goes_or_says_nothing_ends_it() {
 }
 
 #[tokio::test]
+async fn a_value_that_takes_long_to_come_is_no_silence() {
+    const SILENCE: Duration = Duration::from_millis(500);
+    let mut scene = Scene::with(false, 100, SILENCE).await;
+    let (hasty, patient) =
+        (scene.ask_within("hasty", Duration::from_millis(30)), scene.ask("patient"));
+    assert_eq!(scene.command().await.len(), 3);
+    let long = "long".repeat(10);
+    let answer = format!("*2\r\n{}{}", bulk(&long), bulk(&long));
+    let (slow, rest) = answer.split_at(20);
+    // Longer than it may say nothing, and no value whole.
+    for piece in slow.as_bytes().chunks(2) {
+        scene.node.write_all(piece).await.expect("up");
+        tokio::time::sleep(SILENCE / 5).await;
+    }
+    scene.say(rest).await;
+    assert_eq!(text(hasty).await, Err(late().details().to_owned()));
+    assert_eq!(text(patient).await, is(&long));
+}
+
+#[tokio::test]
 async fn nothing_is_read_where_the_node_was_before() {
     let mut scene = Scene::new(false, 100).await;
     let before = scene.ask("a");

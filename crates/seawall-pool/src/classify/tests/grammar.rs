@@ -228,6 +228,8 @@ const WRITING: &[&str] = &[
     "app.\"lower\"({e})",
     "\"App\".my_function({e})",
     "my_function({e})",
+    "treat({e} AS nextval)",
+    "operator()",
     "set_config('a', {e}, false)",
     "pg_advisory_lock({e})",
     "over({e})",
@@ -365,6 +367,7 @@ const WRITES: &[&str] = &[
     "PREPARE p AS {q}",
     "DECLARE c CURSOR FOR {q}",
     "EXECUTE p({e})",
+    "EXPLAIN EXECUTE p({e})",
     "DO $$ {q} $$",
     "CREATE TABLE copy AS {q}",
 ];

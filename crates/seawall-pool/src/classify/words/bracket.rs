@@ -33,18 +33,21 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// `OPERATOR(schema.+)`, from its bracket on.
+    /// `OPERATOR(schema.+)`, from its bracket on. A function may have that name too, behind `FROM`.
     fn operator(&mut self) -> Result<(), Told> {
-        let mut built_in = true;
+        let (mut built_in, mut last) = (true, Token::Open);
         loop {
-            match self.next()? {
-                Token::Word => built_in = self.part(false).is("pg_catalog"),
-                Token::Quoted => built_in = self.part(true).is("pg_catalog"),
-                Token::Dot | Token::Operator => {}
-                Token::Close if built_in => break,
-                Token::Close => return Err(WRITE),
-                _ => return Err(UNCLEAR),
+            let token = self.next()?;
+            match (last, token) {
+                (Token::Open | Token::Dot, Token::Word | Token::Quoted) => {
+                    built_in = self.part(token == Token::Quoted).is("pg_catalog");
+                }
+                (Token::Word | Token::Quoted, Token::Dot)
+                | (Token::Open | Token::Dot | Token::Operator, Token::Operator) => {}
+                (Token::Operator, Token::Close) if built_in => break,
+                _ => return Err(WRITE),
             }
+            last = token;
         }
         (self.before, self.last) = (self.last, Last::Other);
         Ok(())

@@ -44,7 +44,7 @@ impl Reader<'_> {
         Ok((token, runs))
     }
 
-    /// What is explained and not run: any one statement.
+    /// What is explained and not run: one query, or one statement that changes rows.
     pub(super) fn skim(&mut self) -> Result<(), Told> {
         let mut words = 0;
         loop {

@@ -1,7 +1,9 @@
 //! Cuts a statement into tokens as PostgreSQL does.
 //!
-//! Where its settings or versions differ, it says so and gives no token: what a backslash before a
-//! quotation mark is, and whether letters may follow a number.
+//! Where versions differ, on whether letters may follow a number, it says so and gives no token. Where a
+//! string ends differs by a setting, and by whether it goes on from another on the line before, if a
+//! backslash stands before its mark. With more marks behind it, such a text is
+//! taken for broken: no parser knows both readings either.
 
 /// A piece of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +102,18 @@ impl<'a> Lexer<'a> {
         })
     }
 
+    /// Whether the rest, which is not looked at otherwise, is broken, or may be.
+    pub(super) fn is_broken(&mut self) -> bool {
+        loop {
+            match self.next() {
+                Some(Token::End) => return false,
+                Some(Token::Broken) => return true,
+                Some(_) => {}
+                None => return self.sql.contains("\\'"),
+            }
+        }
+    }
+
     /// The byte so many from here; zero behind the end.
     #[inline]
     fn peek(&self, ahead: usize) -> u8 {
@@ -192,7 +206,12 @@ impl<'a> Lexer<'a> {
                     self.at += 1;
                     return Some(Token::Value);
                 }
-                (b'\\', b'\'') => return None,
+                (b'\\', b'\'') => {
+                    self.at += 2;
+                    // If it is no end, there is none, and nothing is run.
+                    let ends = !self.rest().contains(&b'\'');
+                    return Some(if ends { Token::Value } else { Token::Broken });
+                }
                 // Either a letter, or with the next one.
                 (b'\\', _) => self.at += 2,
                 (0, _) if self.at >= self.sql.len() => return Some(Token::Broken),
