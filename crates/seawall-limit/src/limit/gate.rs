@@ -91,7 +91,8 @@ pub(crate) struct Admitted {
     pub(crate) open: Option<Box<Open>>,
 }
 
-/// How a request fares.
+/// How a request fares of which others were asked.
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "only Redis is asked"))]
 pub(crate) enum Verdict<B> {
     Admit(Admitted),
     /// This is the answer.
